@@ -1,0 +1,1 @@
+"""Where replicas meet: the store's contract and its implementations. Never imports ``service``."""

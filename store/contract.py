@@ -1,0 +1,237 @@
+"""What a store owes the service: values, promises, and nothing about Redis.
+
+Each method's docstring says what is atomic, what is idempotent and what expires. Times are
+seconds; clocks are the store's own (Redis ``TIME``), so replicas need not agree on theirs.
+Every method may raise :class:`~store.errors.StoreUnavailable`, and every write
+:class:`~store.errors.StoreFull`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, Protocol
+
+__all__ = (
+    "Claim",
+    "Heartbeat",
+    "Outcome",
+    "PageRequest",
+    "SessionKey",
+    "SessionRecord",
+    "SessionState",
+    "Store",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """Names one session: the app's URL path and the session id (as in Bokeh, ids are per app)."""
+
+    app: str
+    session_id: str
+
+    @property
+    def tag(self) -> str:
+        """32 hex digits that stand for this session in key names.
+
+        A digest, because ids come from outside (any character, any length) and because an
+        id is what lets somebody join a session, so it does not belong into key listings.
+        """
+        return blake2b(f"{self.app}\0{self.session_id}".encode(), digest_size=16).hexdigest()
+
+    @property
+    def short(self) -> str:
+        """The form for logs: enough to tell sessions apart, not enough to join one."""
+        return self.tag[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """The page request a session was opened with, after the include and exclude lists."""
+
+    method: str = "GET"
+    uri: str = "/"
+    host: str = ""
+    protocol: str = "http"
+    remote_ip: str = ""
+    arguments: Mapping[str, list[bytes]] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    """What the app's ``process_request`` hook added (JSON-like values and bytes)."""
+
+
+class SessionState(StrEnum):
+    LIVE = "live"
+    """A replica owns the session (it may have died since; see :meth:`Store.replica`)."""
+    STORED = "stored"
+    """Nobody owns it; whoever claims it next restores it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """The truth about one session."""
+
+    key: SessionKey
+    state: SessionState
+    owner: str
+    """Replica id, empty when stored."""
+    epoch: int
+    """Grows with each change of owner, and never goes back, not even when the store lost its data."""
+    created: float
+    request: PageRequest
+
+
+class Outcome(StrEnum):
+    OWN = "own"
+    """The caller is the owner now (or was already)."""
+    RELAY = "relay"
+    """Another replica is the owner."""
+    UNKNOWN = "unknown"
+    """There is no such session and no handoff to begin one with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Answer to :meth:`Store.claim` and :meth:`Store.seize`."""
+
+    outcome: Outcome
+    owner: str = ""
+    epoch: int = 0
+    created: bool = False
+    """True when this claim made the record, so there is nothing to restore."""
+    request: PageRequest | None = None
+    """The session's request; given when the outcome is OWN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a replica says of itself about twice a second."""
+
+    replica: str
+    address: str
+    """Base URL where other replicas reach it, such as ``http://10.1.2.3:5006``."""
+    version: str
+    started: float
+    """Wall-clock seconds since the epoch."""
+    sessions: Mapping[str, int] = field(default_factory=dict)
+    """App path to number of live sessions."""
+    connections: int = 0
+    lag: float = 0.0
+    """Worst event loop delay since the last beat, in seconds."""
+    draining: bool = False
+    age: float = 0.0
+    """Seconds since the beat was written, by the store's clock. Set on reading only."""
+
+
+class Store(Protocol):
+    """Everything the service keeps outside its processes."""
+
+    # -- lifecycle ---------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        """Return when the store answers and is usable (right version, writable)."""
+
+    async def close(self) -> None:
+        """Give back connections. Idempotent."""
+
+    # -- handoffs ----------------------------------------------------------------------------
+
+    async def put_handoff(
+        self, key: SessionKey, token_id: str, request: PageRequest, ttl: float
+    ) -> None:
+        """Leave ``request`` for the WebSocket that will come with token ``token_id``.
+
+        Idempotent. Gone after ``ttl`` seconds. Not consumed by a claim: until it expires, its
+        token may begin the session anew (after the session was discarded, as with Bokeh).
+        """
+
+    # -- ownership ---------------------------------------------------------------------------
+
+    async def claim(
+        self, key: SessionKey, replica: str, *, token_id: str = "", request: PageRequest | None = None
+    ) -> Claim:
+        """Become the owner if nobody is; else say who is. Atomic.
+
+        - no record: made from ``request`` if given, else from the handoff of ``token_id``; with
+          neither, UNKNOWN. The epoch begins at the store's clock (milliseconds).
+        - record without owner: OWN, epoch raised to ``max(epoch + 1, clock)``.
+        - owned by ``replica``: OWN with the present epoch, so a retried call changes nothing.
+        - owned by another: RELAY, nothing changes.
+
+        A record that was just claimed expires by itself after a minute unless its owner's next
+        :meth:`beat` lists it as opened: an owner that dies in between leaves nothing behind.
+        """
+
+    async def seize(self, key: SessionKey, replica: str, *, owner: str, epoch: int) -> Claim:
+        """Take the session from ``owner`` if it still holds it at ``epoch``. Atomic.
+
+        A lost race answers RELAY with the winner; a repeated call after success answers OWN with
+        the same epoch; a session that is gone answers UNKNOWN; one that was released meanwhile
+        is taken as by :meth:`claim`.
+        """
+
+    async def release(
+        self, key: SessionKey, replica: str, *, epoch: int, retention: float
+    ) -> bool:
+        """Give the session up but keep it claimable for ``retention`` seconds. Atomic.
+
+        False, and nothing happens, when ``replica`` is not its owner at ``epoch`` any more.
+        A repeated call after success answers True.
+        """
+
+    async def discard(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+        """Forget the session if it is still ``owner``'s at ``epoch``. Atomic.
+
+        False, and nothing happens, when somebody else holds it by now. True when it is gone
+        already. Handoffs of the session stay until they expire.
+        """
+
+    async def read(self, key: SessionKey) -> SessionRecord | None:
+        """The session's record, or None."""
+
+    # -- replicas ----------------------------------------------------------------------------
+
+    async def beat(
+        self,
+        heartbeat: Heartbeat,
+        *,
+        ttl: float,
+        opened: Collection[SessionKey] = (),
+        ended: Collection[SessionKey] = (),
+    ) -> bool:
+        """Publish the heartbeat for ``ttl`` seconds and bring the replica's session index up to date.
+
+        ``opened`` sessions stop expiring (see :meth:`claim`) and enter the index, ``ended`` ones
+        leave it. Idempotent; one round trip, not atomic as a whole. False when the store did not
+        know the replica: at its first beat, or when the store lost its data or the heartbeat ran
+        out, and the replica should make sure that what it holds is still its own.
+        """
+
+    async def replica(self, replica: str) -> Heartbeat | None:
+        """The replica's last heartbeat, or None once it ran out."""
+
+    async def replicas(self) -> list[Heartbeat]:
+        """All replicas with a heartbeat, by address."""
+
+    async def retire(self, replica: str) -> None:
+        """Remove the replica's heartbeat and index at a clean stop. Idempotent."""
+
+    async def sessions(self, replica: str) -> list[SessionRecord]:
+        """The sessions in the replica's index that it still owns. A hint: may lag by one beat."""
+
+    async def sweep(self, lifetime: float, *, limit: int = 1000) -> int:
+        """Discard sessions whose owner has been gone for ``lifetime`` seconds; how many it discarded.
+
+        Any replica may call it at any time, several at once: each discard is fenced by owner and
+        epoch. Handles at most ``limit`` sessions a call.
+        """
+
+    # -- secrets -----------------------------------------------------------------------------
+
+    async def agree_secret(self, name: str, proposal: str) -> str:
+        """The secret all replicas use for ``name``: ``proposal`` if there was none yet. Atomic."""
