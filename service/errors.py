@@ -1,0 +1,130 @@
+"""Everything the service raises on purpose, with what a client is told.
+
+::
+
+    ServiceError            500  1011
+    ├── ConfigError         500  1011  an option or the configuration file makes no sense
+    ├── AppLoadError        500  1011  an app cannot be found or read
+    ├── AppError            500  1011  the app raised while it built its Document
+    ├── TokenError          403  1008  a session token or session id is not acceptable
+    │   ├── TokenInvalid    403  1008  malformed, forged, or for another app
+    │   └── TokenExpired    403  1008  right, but too old for what it is used for
+    ├── OriginRefused       403  1008  the page or host may not open connections here
+    ├── ProtocolError       400  1002  frames that are malformed or out of order
+    │   └── MessageTooBig   413  1009  a message over the configured limit
+    ├── SessionUnknown      404  1008  there is no such session, and nothing to begin it with
+    ├── SessionMoved        503  1012  another replica owns the session now; connect again
+    └── Unavailable         503  1013  not now; retrying later may help
+
+The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
+IANA registry). The first argument is one line for people, and never holds a token or a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = (
+    "AppError",
+    "AppLoadError",
+    "ConfigError",
+    "MessageTooBig",
+    "OriginRefused",
+    "ProtocolError",
+    "ServiceError",
+    "SessionMoved",
+    "SessionUnknown",
+    "TokenError",
+    "TokenExpired",
+    "TokenInvalid",
+    "Unavailable",
+)
+
+
+class ServiceError(Exception):
+    """Root of all errors of this package."""
+
+    http_status: ClassVar[int] = 500
+    close_code: ClassVar[int] = 1011
+
+
+class ConfigError(ServiceError):
+    """The server cannot be run as configured; the message names the option and its source."""
+
+
+class AppLoadError(ServiceError):
+    """An app cannot be found or read."""
+
+
+class AppError(ServiceError):
+    """The app raised while it built its Document.
+
+    ``message`` is one line that may be shown to anyone; ``detail`` is the traceback as text,
+    for logs and ``--dev`` only.
+    """
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class TokenError(ServiceError):
+    """A session token or session id is not acceptable."""
+
+    http_status = 403
+    close_code = 1008
+
+
+class TokenInvalid(TokenError):
+    """Malformed, forged, or made for another app."""
+
+
+class TokenExpired(TokenError):
+    """A right token, too old for what it is used for."""
+
+
+class OriginRefused(ServiceError):
+    """The requesting page, or the host name it used, is not on the list of allowed origins."""
+
+    http_status = 403
+    close_code = 1008
+
+
+class ProtocolError(ServiceError):
+    """The peer sent frames that are malformed or out of order."""
+
+    http_status = 400
+    close_code = 1002
+
+
+class MessageTooBig(ProtocolError):
+    """The peer sent a message over the configured limit."""
+
+    http_status = 413
+    close_code = 1009
+
+
+class SessionUnknown(ServiceError):
+    """There is no such session, and nothing to begin it with."""
+
+    http_status = 404
+    close_code = 1008
+
+
+class SessionMoved(ServiceError):
+    """Another replica owns the session now; the client should connect again."""
+
+    http_status = 503
+    close_code = 1012
+
+
+class Unavailable(ServiceError):
+    """The service cannot answer now. ``retry_after`` is in seconds, for the header of that name."""
+
+    http_status = 503
+    close_code = 1013
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,351 @@
+"""Session tokens, session ids and relay tokens: made and verified here, and nowhere else.
+
+Ours are JWTs with BokehJS's envelope in the JOSE header; Bokeh's own formats (what
+``bokeh.client`` and ``generate_session_id`` make, see ``bokeh/util/token.py``) are accepted as
+the ``--session-ids`` mode allows. Only this module imports ``jwt``. No message of an error
+raised here holds any part of a token, an id or a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import math
+import re
+import secrets
+import string
+import time
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import jwt
+
+from service.errors import ConfigError, TokenExpired, TokenInvalid
+
+__all__ = ("RelayGrant", "SessionIds", "TokenAuthority", "VerifiedToken", "generate_secret")
+
+MAX_TOKEN_LENGTH = 64 * 1024
+"""Characters. Bokeh's own tokens carry all cookies and headers, ours stay under 500."""
+
+MAX_PAYLOAD = 64 * 1024
+"""Bytes of a Bokeh token's extra payload after inflating it."""
+
+MAX_ID_LENGTH = 256
+"""Characters of a session id; Bokeh makes 44, or 88 with a signature."""
+
+_ALGORITHM = "HS256"
+_ALPHABET = string.ascii_letters + string.digits
+_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_BOKEH_PAYLOAD = "__bk__zlib_"  # bokeh.util.token._TOKEN_ZLIB_KEY
+
+
+class SessionIds(StrEnum):
+    """As ``bokeh serve --session-ids``."""
+
+    UNSIGNED = "unsigned"
+    """Anyone may name a session id."""
+    SIGNED = "signed"
+    """Ids and tokens carry signatures; we make them."""
+    EXTERNAL_SIGNED = "external-signed"
+    """The same, and we make no ids: they come from outside with every page request."""
+
+    @property
+    def must_sign(self) -> bool:
+        return self is not SessionIds.UNSIGNED
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a token says, after everything but its age was verified."""
+
+    session_id: str
+    token_id: str
+    """Names the token in the store: the JWT's ``jti``, or a digest of a Bokeh token."""
+    expiry: float
+    """Wall-clock seconds. Limits the *first* use only; see :meth:`expired`."""
+    minted_by_us: bool
+    payload: dict[str, Any] | None = None
+    """A Bokeh token's extra payload (``headers``, ``cookies``, ``arguments``, ...); None for ours,
+    whose payload is the handoff in the store."""
+
+    def expired(self, now: float) -> bool:
+        """Whether the token may no longer *begin* a session (re-attaching to one is fine)."""
+        return now >= self.expiry
+
+
+@dataclass(frozen=True, slots=True)
+class RelayGrant:
+    """What a verified relay token allows: to speak for this session at this epoch."""
+
+    app: str
+    session_id: str
+    epoch: int
+
+
+def generate_secret() -> str:
+    """A key with 261 bits of randomness, in the form ``bokeh secret`` prints."""
+    return _random_string()
+
+
+class TokenAuthority:
+    """Makes and verifies everything that is signed with the fleet's secret.
+
+    ``previous`` is the secret before the last rotation: still verified, never used to make
+    anything. JWTs are signed with keys derived from the secret, one per purpose; Bokeh's formats
+    use the secret as it is, because Bokeh does. So they can never be taken for each other.
+    """
+
+    def __init__(
+        self,
+        secret: str,
+        previous: str | None = None,
+        *,
+        session_ids: SessionIds = SessionIds.UNSIGNED,
+        max_token_length: int = MAX_TOKEN_LENGTH,
+        max_payload: int = MAX_PAYLOAD,
+    ) -> None:
+        if not secret or previous == "":
+            raise ConfigError("a secret key must not be empty")
+        self._secrets = [s.encode() for s in (secret, previous) if s is not None]
+        self._session_keys = [_derive(s, b"session") for s in self._secrets]
+        self._relay_keys = [_derive(s, b"relay") for s in self._secrets]
+        self.session_ids = session_ids
+        self._max_token_length = max_token_length
+        self._max_payload = max_payload
+
+    # -- session tokens ------------------------------------------------------------------------
+
+    def mint(self, app_path: str, session_id: str, *, lifetime: float, now: float) -> str:
+        """A token for the WebSocket that will follow a page of ``app_path``.
+
+        ``lifetime`` is in seconds, ``now`` in wall-clock seconds. BokehJS reads ``session_id``
+        from the base64 JSON before the first dot, which is a JWT's header.
+        """
+        expiry = math.ceil(now + lifetime)
+        claims = {"aud": _audience(app_path), "exp": expiry, "jti": secrets.token_urlsafe(9)}
+        header = {"session_id": session_id, "session_expiry": expiry}
+        return jwt.encode(claims, self._session_keys[0], _ALGORITHM, headers=header)
+
+    def verify(self, token: str, app_path: str) -> VerifiedToken:
+        """What ``token`` says, for a session of ``app_path``.
+
+        Raises TokenInvalid. Does not look at the clock: an old token is good for re-attaching.
+        Two dots make a JWT of ours; anything else is in one of Bokeh's formats, which do not
+        name an app.
+        """
+        _check_shape(token, self._max_token_length)
+        if token.count(".") == 2:
+            return self._verify_ours(token, app_path)
+        return self._verify_bokeh(token)
+
+    def _verify_ours(self, token: str, app_path: str) -> VerifiedToken:
+        decoded = _decode_jwt(token, self._session_keys, _audience(app_path))
+        session_id = decoded["header"].get("session_id")
+        _check_id_text(session_id)
+        claims = decoded["payload"]
+        return VerifiedToken(session_id, claims["jti"], claims["exp"], minted_by_us=True)
+
+    def _verify_bokeh(self, token: str) -> VerifiedToken:
+        """``base64(json)`` or ``base64(json).signature``: the signature comes before any parsing."""
+        base, dot, signature = token.partition(".")
+        if dot and not self._signed_by_us(base, signature):
+            raise TokenInvalid("the token's signature is wrong")
+        if not dot and self.session_ids.must_sign:
+            raise TokenInvalid("the token is not signed, and --session-ids asks for that")
+        fields = _json_object(_unbase64(base))
+        session_id = fields.pop("session_id", None)
+        self.check_session_id(session_id)
+        expiry = _seconds(fields.pop("session_expiry", None))
+        payload = self._bokeh_payload(fields)
+        return VerifiedToken(session_id, _digest(token), expiry, minted_by_us=False, payload=payload)
+
+    def _bokeh_payload(self, fields: dict[str, Any]) -> dict[str, Any]:
+        packed = fields.pop(_BOKEH_PAYLOAD, None)
+        if packed is not None:
+            fields |= _json_object(_inflate(_unbase64(packed), self._max_payload), with_bytes=True)
+        return {key: value for key, value in fields.items() if key not in ("session_id", "session_expiry")}
+
+    # -- session ids ---------------------------------------------------------------------------
+
+    def new_session_id(self) -> str:
+        """A random id: 44 letters and digits, and a signature if the mode asks for it.
+
+        Raises TokenInvalid in external-signed mode, where ids come from outside only.
+        """
+        if self.session_ids is SessionIds.EXTERNAL_SIGNED:
+            raise TokenInvalid("the request names no session id, and --session-ids is external-signed")
+        base = _random_string()
+        return f"{base}.{self.sign(base)}" if self.session_ids.must_sign else base
+
+    def check_session_id(self, session_id: Any) -> None:
+        """Raise TokenInvalid unless ``session_id`` (from outside) may name a session in this mode."""
+        _check_id_text(session_id)
+        if not self.session_ids.must_sign:
+            return
+        base, dot, signature = session_id.partition(".")
+        if not dot or not self._signed_by_us(base, signature):
+            raise TokenInvalid("the session id has no right signature, and --session-ids asks for one")
+
+    def sign(self, text: str) -> str:
+        """Bokeh's signature of ``text`` (``bokeh.util.token._signature``)."""
+        return _signature(self._secrets[0], text)
+
+    def _signed_by_us(self, text: str, signature: str) -> bool:
+        given = signature.encode("utf-8", "surrogatepass")
+        rights = [_signature(secret, text).encode() for secret in self._secrets]
+        return any([hmac.compare_digest(given, right) for right in rights])  # noqa: C419 - no shortcut
+
+    # -- relay tokens --------------------------------------------------------------------------
+
+    def mint_relay(
+        self,
+        app: str,
+        session_id: str,
+        epoch: int,
+        target_replica: str,
+        lifetime: float = 30.0,
+        *,
+        now: float | None = None,
+    ) -> str:
+        """A token with which this replica may speak for the session at ``target_replica``.
+
+        ``lifetime`` is in seconds, and has to cover the difference between the replicas' clocks.
+        """
+        expiry = (time.time() if now is None else now) + lifetime
+        claims = {"aud": f"svc-relay:{target_replica}", "exp": expiry, "jti": secrets.token_urlsafe(9)}
+        claims |= {"app": app, "sid": session_id, "epoch": epoch}
+        return jwt.encode(claims, self._relay_keys[0], _ALGORITHM)
+
+    def verify_relay(self, token: str, target_replica: str, *, now: float | None = None) -> RelayGrant:
+        """What the relay token allows here. Raises TokenInvalid, or TokenExpired when it is too old."""
+        _check_shape(token, self._max_token_length)
+        claims = _decode_jwt(token, self._relay_keys, f"svc-relay:{target_replica}")["payload"]
+        if (time.time() if now is None else now) >= claims["exp"]:
+            raise TokenExpired("the relay token has expired")
+        match claims:
+            case {"app": str(app), "sid": str(session_id), "epoch": int(epoch)}:
+                return RelayGrant(app, session_id, epoch)
+        raise TokenInvalid("the relay token does not name a session")
+
+
+def _audience(app_path: str) -> str:
+    return f"svc:{app_path}"
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    """A 256-bit key for one purpose: PyJWT refuses short ones, and no two purposes may share one."""
+    return hmac.new(secret, b"svc jwt " + purpose, hashlib.sha256).digest()
+
+
+def _random_string(length: int = 44) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _signature(secret: bytes, text: str) -> str:
+    mac = hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return _base64(mac.digest())
+
+
+def _digest(token: str) -> str:
+    """Longer than a ``jti``, so that nobody can make an unsigned token with the id of one of ours."""
+    return hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
+
+
+def _decode_jwt(token: str, keys: list[bytes], audience: str) -> dict[str, Any]:
+    """Header and payload, verified but for the age, which is a number afterwards."""
+    for key in keys:
+        try:
+            decoded = jwt.decode_complete(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=audience,
+                options={"require": ["aud", "exp", "jti"], "verify_exp": False},
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidAudienceError:
+            raise TokenInvalid("the token was made for something else") from None
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise TokenInvalid("the token is malformed") from None
+        _check_claims(decoded["payload"])
+        return dict(decoded)
+    raise TokenInvalid("the token's signature is wrong")
+
+
+def _check_claims(claims: dict[str, Any]) -> None:
+    _seconds(claims["exp"])
+    if not isinstance(claims["jti"], str) or not claims["jti"]:
+        raise TokenInvalid("the token has no usable id")
+
+
+def _check_shape(token: str, max_length: int) -> None:
+    """Cheap checks before any key is used. Padding and stray bits would let one token have many texts."""
+    if len(token) > max_length:
+        raise TokenInvalid("the token is too long")
+    segments = token.split(".")
+    if len(segments) > 3 or not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        raise TokenInvalid("the token is malformed")
+    if any(_base64(_unbase64(segment)) != segment for segment in segments):
+        raise TokenInvalid("the token is malformed")
+
+
+def _check_id_text(session_id: Any) -> None:
+    if not isinstance(session_id, str) or not 0 < len(session_id) <= MAX_ID_LENGTH:
+        raise TokenInvalid(f"a session id has 1 to {MAX_ID_LENGTH} characters")
+    if not session_id.isprintable():
+        raise TokenInvalid("a session id has printable characters only")
+
+
+def _seconds(value: Any) -> float:
+    try:
+        if type(value) in (int, float) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # an integer of 400 digits is JSON, too
+        pass
+    raise TokenInvalid("the token's expiry is not a number")
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unbase64(text: Any) -> bytes:
+    """Bokeh leaves the padding out. Raises TokenInvalid."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True)
+    except (ValueError, TypeError):
+        raise TokenInvalid("the token is malformed") from None
+
+
+def _inflate(data: bytes, limit: int) -> bytes:
+    """Never makes more than ``limit`` bytes, whatever a bomb promises."""
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, limit + 1)
+    except zlib.error:
+        raise TokenInvalid("the token's payload is malformed") from None
+    if len(text) > limit:
+        raise TokenInvalid(f"the token's payload is over {limit} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise TokenInvalid("the token's payload is malformed")
+    return text
+
+
+def _json_object(text: bytes, *, with_bytes: bool = False) -> dict[str, Any]:
+    try:
+        value = json.loads(text, object_hook=_revive_bytes if with_bytes else None)
+    except (ValueError, RecursionError):
+        raise TokenInvalid("the token is malformed") from None
+    if not isinstance(value, dict):
+        raise TokenInvalid("the token is malformed")
+    return value
+
+
+def _revive_bytes(value: dict[str, Any]) -> Any:
+    """``bokeh.util.token._BytesDecoder``: how the arguments' bytes travel."""
+    return _unbase64(value["bytes"]) if value.keys() == {"bytes"} else value

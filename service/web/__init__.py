@@ -1,0 +1,1 @@
+"""Thin Tornado handlers, and the pure rules they ask."""
