@@ -1,0 +1,21 @@
+"""Programs the tests need beyond Python: missing ones skip a test here, and fail it in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+_PACKAGES = {"chromium": "chromium", "nginx": "nginx", "redis-server": "redis-server"}
+
+
+def require(program: str) -> str:
+    """The path of `program`. Without it the test is skipped; under CI=true it fails."""
+    found = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if found is not None:
+        return found
+    reason = f"{program} is not installed: apt-get install {_PACKAGES.get(program, program)}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

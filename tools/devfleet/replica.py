@@ -1,0 +1,167 @@
+"""One server process: a replica of ours (`svc serve`), or the reference peer (`bokeh serve`).
+
+Both speak the same protocol and take much the same flags, so whatever talks to the one can be tried on
+the other. A server is started when it answers HTTP, not when its process exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+from devfleet.ports import LOOPBACK, free_port
+from devfleet.processes import Process, ProcessFailed
+
+Path_ = str | os.PathLike[str]
+
+_RUNNING_AT = r"running at:?\s+(https?://[^\s/]+)"
+_PORT_TAKEN = r"(?i)\b(already )?in use\b"
+_ATTEMPTS = 3
+
+
+class Server(Process):
+    """A server process on a loopback port of its own; stopping and starting it again keeps the port.
+
+    `apps` are app paths, `args` are further flags. The origins allowed to open WebSockets are the server's
+    own address and `origins` (each a `host:port`).
+    """
+
+    command: ClassVar[Sequence[str]]
+    ready_path: ClassVar[str] = "/static/js/bokeh.min.js"
+
+    def __init__(
+        self,
+        apps: Sequence[Path_],
+        *,
+        name: str,
+        args: Sequence[str] = (),
+        env: Mapping[str, str | None] | None = None,
+        prefix: str = "",
+        origins: Sequence[str] = (),
+        port: int | None = None,
+        timeout: float = 30,
+    ) -> None:
+        super().__init__(name, self.command, env=env)
+        self.apps = [Path(app) for app in apps]
+        self.prefix = prefix.rstrip("/")
+        self.port = port or free_port()
+        self._fixed_port = port is not None
+        self._args = list(args)
+        self._origins = list(origins)
+        self._timeout = timeout
+
+    @property
+    def host(self) -> str:
+        """`host:port`, as in an Origin or Host header."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}{self.prefix}"
+
+    def app_url(self, app: Path_ | None = None) -> str:
+        """The page of `app` (a path given at the start, or a name), by default that of the first one."""
+        return f"{self.url}/{Path(app or self.apps[0]).stem}"
+
+    def start(self, *, ready: bool = True) -> Self:
+        """Spawns the server; with `ready`, returns when it answers (ProcessFailed if it does not)."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            self.argv = self._command_line()
+            first = len(self.lines)
+            super().start()
+            try:
+                if ready:
+                    self.wait_ready(after=first)
+                break
+            except ProcessFailed:
+                self.stop()
+                if not attempts_left or not self._may_retry(first):
+                    raise
+                self.port = free_port()
+        return self
+
+    async def start_async(self) -> Self:
+        """`start()` for a running event loop."""
+        return await asyncio.to_thread(self.start)
+
+    def restart(self) -> Self:
+        self.stop()
+        return self.start()
+
+    def wait_ready(self, timeout: float | None = None, *, after: int = 0) -> None:
+        """Returns when the server has printed its URL and answers 200 on its readiness path."""
+        deadline = time.monotonic() + (timeout or self._timeout)
+        self.wait_line(_RUNNING_AT, deadline - time.monotonic(), after=after)
+        while self.status(self.ready_path) != 200:
+            if not self.running or time.monotonic() > deadline:
+                raise self._failure(f"does not answer 200 on {self.ready_path}")
+            time.sleep(0.02)
+
+    def status(self, path: str, timeout: float = 2) -> int | None:
+        """The HTTP status for GET `path` (below the prefix); None if nobody answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            return refused.code
+        except OSError:
+            return None
+
+    def _command_line(self) -> list[str]:
+        line = [*self.command, *map(str, self.apps), "--address", LOOPBACK, "--port", str(self.port)]
+        for origin in [self.host, f"localhost:{self.port}", *self._origins]:
+            line += ["--allow-websocket-origin", origin]
+        if self.prefix:
+            line += ["--prefix", self.prefix]
+        return [*line, *self._args]
+
+    def _may_retry(self, first: int) -> bool:
+        """Whether a start failed (logging from line `first` on) only because somebody took our port."""
+        return not self._fixed_port and bool(re.search(_PORT_TAKEN, "\n".join(self.lines[first:])))
+
+
+class Replica(Server):
+    """One `svc serve` process; without `redis_url` it runs on its embedded store, alone."""
+
+    command = (sys.executable, "-m", "service", "serve")
+    ready_path = "/healthz"
+
+    def __init__(
+        self,
+        apps: Sequence[Path_],
+        *,
+        redis_url: str | None = None,
+        name: str = "replica",
+        args: Sequence[str] = (),
+        env: Mapping[str, str | None] | None = None,
+        prefix: str = "",
+        origins: Sequence[str] = (),
+        port: int | None = None,
+        timeout: float = 30,
+    ) -> None:
+        store = ["--redis", redis_url] if redis_url else []
+        super().__init__(
+            apps,
+            name=name,
+            args=[*store, *args],
+            env=env,
+            prefix=prefix,
+            origins=origins,
+            port=port,
+            timeout=timeout,
+        )
+
+
+class BokehServe(Server):
+    """The reference peer: `bokeh serve`, whose behaviour towards browsers is the one we promise."""
+
+    command = (sys.executable, "-m", "bokeh", "serve")
