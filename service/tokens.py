@@ -91,6 +91,11 @@ def generate_secret() -> str:
     return _random_string()
 
 
+def new_token_id() -> str:
+    """Twelve random characters; a token is found by this and its session together."""
+    return secrets.token_urlsafe(9)
+
+
 class TokenAuthority:
     """Makes and verifies everything that is signed with the fleet's secret.
 
@@ -119,14 +124,17 @@ class TokenAuthority:
 
     # -- session tokens ------------------------------------------------------------------------
 
-    def mint(self, app_path: str, session_id: str, *, lifetime: float, now: float) -> str:
+    def mint(
+        self, app_path: str, session_id: str, *, lifetime: float, now: float, token_id: str | None = None
+    ) -> str:
         """A token for the WebSocket that will follow a page of ``app_path``.
 
-        ``lifetime`` is in seconds, ``now`` in wall-clock seconds. BokehJS reads ``session_id``
+        ``lifetime`` is in seconds, ``now`` in wall-clock seconds, ``token_id`` what the token's
+        handoff is stored under (random if not given). BokehJS reads ``session_id``
         from the base64 JSON before the first dot, which is a JWT's header.
         """
         expiry = math.ceil(now + lifetime)
-        claims = {"aud": _audience(app_path), "exp": expiry, "jti": secrets.token_urlsafe(9)}
+        claims = {"aud": _audience(app_path), "exp": expiry, "jti": token_id or new_token_id()}
         header = {"session_id": session_id, "session_expiry": expiry}
         return jwt.encode(claims, self._session_keys[0], _ALGORITHM, headers=header)
 
@@ -147,7 +155,7 @@ class TokenAuthority:
         session_id = decoded["header"].get("session_id")
         _check_id_text(session_id)
         claims = decoded["payload"]
-        return VerifiedToken(session_id, claims["jti"], claims["exp"], minted_by_us=True)
+        return VerifiedToken(session_id, claims["jti"], float(claims["exp"]), minted_by_us=True)
 
     def _verify_bokeh(self, token: str) -> VerifiedToken:
         """``base64(json)`` or ``base64(json).signature``: the signature comes before any parsing."""

@@ -1,2 +1,79 @@
-def main() -> int:
-    return 0
+"""``svc``: picks the command and turns what went wrong into one line and an exit code.
+
+What a command does is in its own module, listed in :data:`COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import NoReturn, Protocol
+
+from service.cli import secret, serve
+from service.errors import AppLoadError, ConfigError, ServiceError
+
+__all__ = ("COMMANDS", "Command", "main")
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+"""The command cannot be carried out as given; trying again without a change cannot help."""
+EXIT_INTERRUPTED = 130
+
+
+class Command(Protocol):
+    """What a command's module holds."""
+
+    HELP: str
+    """One line."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it; returns the exit code. A ServiceError becomes one line on stderr."""
+
+
+COMMANDS: Mapping[str, Command] = {
+    "serve": serve,
+    "secret": secret,
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains with one line and no usage text, like everything else here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``svc`` with these arguments (``sys.argv`` if None); returns the exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+        return COMMANDS[arguments.command].run(arguments)
+    except (ConfigError, AppLoadError) as error:
+        return _fail(error, EXIT_USAGE)
+    except ServiceError as error:
+        return _fail(error, EXIT_FAILURE)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _fail(error: ServiceError, code: int) -> int:
+    print("svc: error:", " ".join(str(error).split()), file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        command.add_arguments(sub)
+    return parser
+
+
+def _version() -> str:
+    return f"svc {version('svc-bokeh')} (bokeh {version('bokeh')}, tornado {version('tornado')})"

@@ -169,7 +169,10 @@ class OriginPolicy:
         try:
             address = parse_origin(origin)
         except ValueError:
-            raise OriginRefused(f"the origin {_shown(origin)} does not name a host") from None
+            raise OriginRefused(
+                f"the origin {_shown(origin)} does not name a host; only --allow-websocket-origin='*' "
+                "or SVC_ALLOW_WS_ORIGIN='*' admits it"
+            ) from None
         if not any(pattern.matches(address) for pattern in self.patterns):
             raise OriginRefused(_advice("origin", origin, address))
 

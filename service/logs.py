@@ -1,0 +1,122 @@
+"""What log lines look like and where they go.
+
+Code logs with the standard library and hands facts over as ``extra``; the names in
+:data:`CONTEXT` are part of every format. Tokens, session ids and passwords are taken out of each
+finished line here, tracebacks included, so that no caller can leak one by accident.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from service.errors import ConfigError
+
+__all__ = ("CONTEXT", "FORMATS", "redact", "set_up")
+
+CONTEXT = ("replica", "app", "session")
+"""``extra`` fields shown with a line; ``session`` is the shortened form (``SessionKey.short``)."""
+
+LEVELS: Mapping[str, int] = {
+    "trace": 9,  # bokeh.util.logconfig
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+_OURS = ("service", "store", "bokeh")
+"""Loggers that follow ``--log-level``; all others, the apps' included, log warnings and worse."""
+
+_SECRETS = (
+    # Session tokens, Bokeh's and ours, start with the base64 of '{"'.
+    (re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"), "[token]"),
+    (re.compile(r"(bokeh-(?:token|session-id)=)[^&\s\"']+", re.IGNORECASE), r"\1[hidden]"),
+    (re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@\"']*:)[^\s@\"']+@"), r"\1[hidden]@"),
+)
+
+_COLOURS = {"WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[1;31m", "DEBUG": "\033[2m"}
+_RESET = "\033[0m"
+
+
+def redact(line: str) -> str:
+    """``line`` without tokens, session ids in URLs, and passwords in URLs."""
+    for pattern, replacement in _SECRETS:
+        line = pattern.sub(replacement, line)
+    return line
+
+
+class _Redacting(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+
+class TextFormatter(_Redacting):
+    """For people: time, level, message, then the context as ``name=value``."""
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__()
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{self.formatTime(record)} {self._level(record)} {super().format(record)}"
+        return redact(line)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        context = "".join(f" {name}={value}" for name, value in _context(record).items())
+        return record.getMessage() + context
+
+    def _level(self, record: logging.LogRecord) -> str:
+        colour = _COLOURS.get(record.levelname, "") if self._colours else ""
+        name = f"{record.levelname:<8}"
+        return f"{colour}{name}{_RESET}" if colour else name
+
+
+class JsonFormatter(_Redacting):
+    """For machines: one JSON object per line."""
+
+    def __init__(self, *, colours: bool = False) -> None:
+        super().__init__()
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, str] = {"time": self.formatTime(record), "level": record.levelname.lower()}
+        fields |= {"logger": record.name, "message": redact(record.getMessage()), **_context(record)}
+        if record.exc_info:
+            fields["traceback"] = redact(self.formatException(record.exc_info))
+        return json.dumps(fields)
+
+
+FORMATS: Mapping[str, type[TextFormatter] | type[JsonFormatter]] = {
+    "text": TextFormatter,
+    "json": JsonFormatter,
+}
+
+
+def set_up(level: str = "info", *, form: str = "text", stream: TextIO | None = None) -> logging.Handler:
+    """Send all logging to ``stream`` (stderr); colours only if it is a terminal.
+
+    Replaces what was set up before; returns the handler. Raises ConfigError for unknown names.
+    """
+    if level not in LEVELS or form not in FORMATS:
+        raise ConfigError(f"unknown log level {level!r} or format {form!r}")
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(FORMATS[form](colours=stream.isatty()))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
+    logging.addLevelName(LEVELS["trace"], "TRACE")
+    for name in _OURS:
+        logging.getLogger(name).setLevel(LEVELS[level])
+    return handler
+
+
+def _context(record: logging.LogRecord) -> dict[str, str]:
+    found = ((name, getattr(record, name, None)) for name in CONTEXT)
+    return {name: str(value) for name, value in found if value is not None}

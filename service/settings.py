@@ -1,0 +1,397 @@
+"""Every option of the server, once: flag, environment variable, default, check and meaning.
+
+The command line, the environment, the configuration file and the table in the documentation are
+made from the fields below. This is the only module that is handed the environment; everything
+else gets the frozen :class:`Settings`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.errors import ConfigError
+from service.options import (
+    Option,
+    add_options,
+    boolean,
+    choice,
+    integer,
+    lookup,
+    number,
+    option,
+    read_toml,
+    text,
+)
+from service.tokens import SessionIds
+
+__all__ = ("OPTIONS", "Settings", "add_arguments", "from_arguments", "options_table")
+
+LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
+
+MIB = 1024 * 1024
+
+_milliseconds = number(0, unit=0.001)
+_some_milliseconds = number(1, unit=0.001)
+
+
+def _mode(raw: str) -> SessionIds:
+    return SessionIds(choice(*SessionIds)(raw))
+
+
+def _sign_sessions(raw: str) -> SessionIds:
+    return SessionIds.SIGNED if boolean(raw) else SessionIds.UNSIGNED
+
+
+def _log_level(raw: str) -> str:
+    """Bokeh also takes ``none``, and means its default by it."""
+    return "info" if raw.lower() == "none" else str(choice(*LOG_LEVELS)(raw))
+
+
+def _url_prefix(raw: str) -> str:
+    """As Bokeh: slashes at either end do not matter."""
+    path = raw.strip("/")
+    if re.search(r"[\s?#]", path):
+        raise ValueError("is not a URL path")
+    return f"/{path}" if path else ""
+
+
+def _key_prefix(raw: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", raw):
+        raise ValueError("may hold letters, digits and . _ : - only")
+    return raw
+
+
+def _base_url(raw: str) -> str:
+    """``HOST:PORT``, or a URL with nothing behind its path."""
+    found = re.fullmatch(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?(/[^\s?#]*)?", raw, re.ASCII)
+    if found is None:
+        raise ValueError("is neither HOST:PORT nor an http:// or https:// URL")
+    scheme, _, port, _ = found.groups()
+    if not scheme and not port:
+        raise ValueError("names no port")
+    if port:
+        integer(1, 65535)(port[1:])
+    return (raw if scheme else f"http://{raw}").rstrip("/")
+
+
+def _existing_file(raw: str) -> str:
+    if not Path(raw).is_file():
+        raise ValueError("there is no such file")
+    return raw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the server was told, checked. Times are in seconds, whatever unit the flag has."""
+
+    apps: tuple[str, ...] = option(
+        "apps",
+        text,
+        "The app directories or scripts to serve (an empty document if there are none)",
+        "",
+        arity="any",
+        metavar="DIRECTORY-OR-SCRIPT",
+    )
+    config: str | None = option(
+        "--config",
+        text,
+        "A TOML file with options, each named like its flag",
+        metavar="FILE",
+        env=("SVC_CONFIG",),
+        in_file=False,
+    )
+    port: int = option(
+        "--port",
+        integer(0, 65535),
+        "Port to listen on; 0 picks a free one",
+        "5006",
+        metavar="PORT",
+        env=("SVC_PORT", "BOKEH_DEFAULT_SERVER_PORT"),
+    )
+    address: str | None = option(
+        "--address", text, "Address to listen on, instead of all", metavar="ADDRESS", env=("SVC_ADDRESS",)
+    )
+    redis: str | None = option(
+        "--redis",
+        text,
+        "Redis that all replicas share; without it there can be one process only",
+        metavar="URL",
+        env=("SVC_REDIS_URL",),
+        secret=True,
+    )
+    redis_prefix: str = option(
+        "--redis-prefix",
+        _key_prefix,
+        "What all our keys in Redis begin with",
+        "svc",
+        metavar="PREFIX",
+        env=("SVC_REDIS_PREFIX",),
+    )
+    advertise: str | None = option(
+        "--advertise",
+        _base_url,
+        "Where other replicas reach this one (guessed if not given)",
+        metavar="HOST:PORT|URL",
+        env=("SVC_ADVERTISE",),
+    )
+    """A base URL without a slash at the end."""
+    heartbeat_ttl: float = option(
+        "--heartbeat-ttl",
+        number(1),
+        "Seconds after which a silent replica counts as gone",
+        "5",
+        metavar="SECONDS",
+        env=("SVC_HEARTBEAT_TTL",),
+    )
+    secret_key: str | None = option(
+        "--secret-key",
+        text,
+        "Signs tokens and session ids; replicas agree on a random one if not given. "
+        "Better given in the environment: everyone on a machine can read command lines",
+        metavar="KEY",
+        env=("SVC_SECRET_KEY", "BOKEH_SECRET_KEY"),
+        secret=True,
+    )
+    previous_secret_key: str | None = option(
+        "--previous-secret-key",
+        text,
+        "The secret key before the last change: still accepted, no longer used to sign",
+        metavar="KEY",
+        env=("SVC_PREVIOUS_SECRET_KEY",),
+        secret=True,
+    )
+    session_ids: SessionIds = option(  # noqa: RUF009 - like every other field here
+        "--session-ids",
+        _mode,
+        "One of: unsigned, signed or external-signed",
+        "unsigned",
+        metavar="MODE",
+        env=("SVC_SESSION_IDS",),
+        env_aliases={"BOKEH_SIGN_SESSIONS": _sign_sessions},
+    )
+    session_token_expiration: float = option(
+        "--session-token-expiration",
+        number(1),
+        "Seconds in which a new token may begin its session",
+        "300",
+        metavar="SECONDS",
+        env=("SVC_SESSION_TOKEN_EXPIRATION",),
+    )
+    allow_websocket_origin: tuple[str, ...] = option(
+        "--allow-websocket-origin",
+        text,
+        "Public host name that pages which connect to the WebSocket may come from; can be repeated "
+        "(localhost:PORT if not given)",
+        "",
+        metavar="HOST[:PORT]",
+        arity="repeat",
+        env=("SVC_ALLOW_WS_ORIGIN", "BOKEH_ALLOW_WS_ORIGIN"),
+    )
+    prefix: str = option(
+        "--prefix",
+        _url_prefix,
+        "URL path before all of the server's",
+        "",
+        metavar="PREFIX",
+        env=("SVC_PREFIX",),
+    )
+    """Empty, or ``/path`` without a slash at the end."""
+    use_xheaders: bool = option(
+        "--use-xheaders",
+        boolean,
+        "Take address and scheme of a client from the X- headers of a proxy",
+        "false",
+        arity="switch",
+        env=("SVC_USE_XHEADERS",),
+    )
+    keep_alive: float = option(
+        "--keep-alive",
+        _milliseconds,
+        "How often to ping clients, 0 for never",
+        "37000",
+        metavar="MILLISECONDS",
+        env=("SVC_KEEP_ALIVE",),
+    )
+    """Seconds; 0 for never."""
+    unused_session_lifetime: float = option(
+        "--unused-session-lifetime",
+        _some_milliseconds,
+        "How long a session lasts without a connection",
+        "15000",
+        metavar="MILLISECONDS",
+        env=("SVC_UNUSED_SESSION_LIFETIME",),
+    )
+    """Seconds."""
+    check_unused_sessions: float = option(
+        "--check-unused-sessions",
+        _some_milliseconds,
+        "How often to look for unused sessions",
+        "17000",
+        metavar="MILLISECONDS",
+        env=("SVC_CHECK_UNUSED_SESSIONS",),
+    )
+    """Seconds."""
+    websocket_max_message_size: int = option(
+        "--websocket-max-message-size",
+        integer(1),
+        "Largest message a client may send",
+        str(20 * MIB),
+        metavar="BYTES",
+        env=("SVC_WEBSOCKET_MAX_MESSAGE_SIZE",),
+    )
+    include_headers: tuple[str, ...] = option(
+        "--include-headers",
+        text,
+        "Request headers that apps may see (all if not given)",
+        "",
+        metavar="HEADER",
+        arity="some",
+        env=("SVC_INCLUDE_HEADERS",),
+    )
+    exclude_headers: tuple[str, ...] = option(
+        "--exclude-headers",
+        text,
+        "Request headers that apps may not see",
+        "",
+        metavar="HEADER",
+        arity="some",
+        env=("SVC_EXCLUDE_HEADERS",),
+    )
+    include_cookies: tuple[str, ...] = option(
+        "--include-cookies",
+        text,
+        "Request cookies that apps may see (all if not given)",
+        "",
+        metavar="COOKIE",
+        arity="some",
+        env=("SVC_INCLUDE_COOKIES",),
+    )
+    exclude_cookies: tuple[str, ...] = option(
+        "--exclude-cookies",
+        text,
+        "Request cookies that apps may not see",
+        "",
+        metavar="COOKIE",
+        arity="some",
+        env=("SVC_EXCLUDE_COOKIES",),
+    )
+    index: str | None = option(
+        "--index", _existing_file, "A template for the page at the root", metavar="FILE", env=("SVC_INDEX",)
+    )
+    disable_index: bool = option(
+        "--disable-index",
+        boolean,
+        "No page at the root that lists the apps",
+        "false",
+        arity="switch",
+        env=("SVC_DISABLE_INDEX",),
+    )
+    disable_index_redirect: bool = option(
+        "--disable-index-redirect",
+        boolean,
+        "Do not redirect from the root to the app when there is just one",
+        "false",
+        arity="switch",
+        env=("SVC_DISABLE_INDEX_REDIRECT",),
+    )
+    log_level: str = option(
+        "--log-level",
+        _log_level,
+        "One of: trace, debug, info, warning, error or critical",
+        "info",
+        metavar="LEVEL",
+        env=("SVC_LOG_LEVEL", "BOKEH_PY_LOG_LEVEL"),
+    )
+    show: bool = option(
+        "--show", boolean, "Open the apps in a browser", "false", arity="switch", env=("SVC_SHOW",)
+    )
+    glob: bool = option(
+        "--glob",
+        boolean,
+        "Take names of directories and scripts as patterns",
+        "false",
+        arity="switch",
+        env=("SVC_GLOB",),
+    )
+    dev: tuple[str, ...] | None = option(
+        "--dev",
+        text,
+        "Reload the app when its files (or those given here) change, and show tracebacks in the page; "
+        "for one app only. Put another option between this one and the app",
+        metavar="FILES-TO-WATCH",
+        arity="any",
+        in_file=False,
+    )
+    """None: off. Otherwise the further files to watch, perhaps none."""
+    args: tuple[str, ...] = option(
+        "--args",
+        str,
+        "Everything after this is for the apps' sys.argv",
+        "",
+        metavar="ARGUMENTS",
+        arity="rest",
+        in_file=False,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions, whoever made the object. Raises ConfigError."""
+        for one, other in _EXCLUSIVE:
+            if getattr(self, one) and getattr(self, other):
+                raise ConfigError(f"{_flag(one)} and {_flag(other)} contradict each other: give one of them")
+        if self.session_ids.must_sign and not self.secret_key:
+            raise ConfigError(
+                f"--session-ids {self.session_ids} needs --secret-key (svc secret prints a strong one)"
+            )
+        if self.previous_secret_key and not self.secret_key:
+            raise ConfigError("--previous-secret-key is of no use without --secret-key")
+        if self.dev is not None and len(self.apps) != 1:
+            raise ConfigError(f"--dev takes exactly one app, not {len(self.apps)}")
+
+
+OPTIONS: Mapping[str, Option] = {f.name: f.metadata["option"] for f in dataclasses.fields(Settings)}
+"""All options by the name of their field, in the order of the documentation."""
+
+_EXCLUSIVE = (
+    ("include_headers", "exclude_headers"),
+    ("include_cookies", "exclude_cookies"),
+    ("index", "disable_index"),
+)
+
+
+def _flag(name: str) -> str:
+    return OPTIONS[name].flag
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give ``parser`` a flag per option."""
+    add_options(parser, OPTIONS)
+
+
+def from_arguments(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """The settings by precedence: flag, environment, configuration file, default.
+
+    ``given`` is what a parser with :func:`add_arguments` found (``vars(namespace)``). Raises
+    ConfigError with one line that names the option and where its value came from.
+    """
+    path = lookup(OPTIONS["config"], given.get("config"), environ, {}, "") or ""
+    file = read_toml(path, OPTIONS.values()) if path else {}
+    return Settings(
+        **{name: lookup(opt, given.get(name), environ, file, path) for name, opt in OPTIONS.items()}
+    )
+
+
+def options_table() -> str:
+    """All options as a Markdown table, for the documentation."""
+    rows = ["| option | environment | default | meaning |", "|---|---|---|---|"]
+    for opt in OPTIONS.values():
+        value = "" if opt.arity == "switch" or not opt.metavar else f" {opt.metavar}"
+        variables = ", ".join(f"`{name}`" for name in (*opt.env, *opt.env_aliases))
+        cells = (f"`{opt.flag}{value}`", variables, opt.default or "", opt.help)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) + "\n"
