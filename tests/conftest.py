@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 from devfleet import processes
+from devfleet.replica import Replica
+from harness import browser as browsers
+from harness.apps import CountedApp
+from playwright.async_api import Browser
 
 ROOT = Path(__file__).parent.parent
 
@@ -15,6 +22,63 @@ ROOT = Path(__file__).parent.parent
 def examples() -> Path:
     """The directory of the example apps."""
     return ROOT / "examples"
+
+
+@pytest.fixture
+def replica() -> Iterator[Callable[..., Replica]]:
+    """Starts single replicas: `replica([app], redis_url=..., args=[...])`. They end with the test."""
+    started: list[Replica] = []
+
+    def start(apps: Any, **options: Any) -> Replica:
+        started.append(Replica(apps, **{"name": f"replica {len(started)}", **options}))
+        return started[-1].start()
+
+    yield start
+    for each in reversed(started):
+        each.stop()
+
+
+@pytest.fixture
+def counted_app(tmp_path: Path) -> Callable[..., CountedApp]:
+    """Writes apps that count their own runs: `counted_app("name", body="...")`; see harness.apps."""
+
+    def write(name: str = "counted", **options: Any) -> CountedApp:
+        return CountedApp(tmp_path, name, **options)
+
+    return write
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for all tests."""
+    async with browsers.chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
+    """Opens tabs, each in a profile of its own: `tab = await open_tab()`. Each is checked at the end."""
+    async with AsyncExitStack() as tabs:
+
+        async def open_one(**context_options: Any) -> browsers.Tab:
+            return await tabs.enter_async_context(browsers.tab(browser, **context_options))
+
+        yield open_one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(open_tab: Callable[..., Any]) -> browsers.Tab:
+    """A browser tab that fails the test at its end if anything unexpected went wrong in it."""
+    opened: browsers.Tab = await open_tab()
+    return opened
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a browser run in the browser's event loop, and are marked as such."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.hookimpl(wrapper=True)
