@@ -1,0 +1,79 @@
+"""Every key this package writes: its family, its type, how long it lives, who writes it.
+
+Keys are built here and nowhere else; scripts get them as ``KEYS``. What has to change together
+shares a hash tag, so that a Redis Cluster keeps it in one slot.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from store.errors import StoreConfigError
+
+__all__ = ("FAMILIES", "Family", "Keys")
+
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of key."""
+
+    pattern: str
+    """With ``<name>`` for the parts that vary."""
+    type: str
+    """As Redis ``TYPE`` names it."""
+    ttl: str
+    """What makes it expire; ``none`` when nothing does."""
+    slot: str
+    """What its hash slot depends on."""
+    writer: str
+
+    def matches(self, key: str) -> bool:
+        """Whether ``key`` belongs to this family."""
+        parts = re.split(r"<\w+>", self.pattern)
+        return re.fullmatch("[^{}]+".join(map(re.escape, parts)), key) is not None
+
+
+# The order matters to whoever looks a key up: the first family that matches is the key's.
+FAMILIES = (
+    Family("<prefix>:{<tag>}:session", "hash", "stored or just claimed: yes; live: none", "tag",
+           "claim, seize, release, discard, keep"),
+    Family("<prefix>:{<tag>}:handoff:<token>", "string", "the token's first use", "tag", "put_handoff"),
+    Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
+    Family("<prefix>:replica:<id>", "string", "heartbeat", "key", "beat, retire"),
+    Family("<prefix>:secret:<name>", "string", "none", "key", "agree_secret"),
+    Family("<prefix>:replicas", "zset", "none; members removed by sweep", "key", "beat, retire, sweep"),
+    Family("<prefix>:unused", "zset", "none; members removed by sweep", "key", "sweep, retire"),
+)  # fmt: skip
+
+
+class Keys:
+    """Builds keys under one prefix, so that several services can share a Redis."""
+
+    def __init__(self, prefix: str = "svc") -> None:
+        if not _PREFIX.fullmatch(prefix):
+            raise StoreConfigError(
+                "the key prefix must be 1 to 64 letters, digits or '_', '.', ':', '-'; for example svc"
+            )
+        self.prefix = prefix
+        self.replicas = f"{prefix}:replicas"
+        """Replica id -> last beat, in milliseconds by the store's clock."""
+        self.unused = f"{prefix}:unused"
+        """Session tag -> when its owner has been gone for too long, in milliseconds."""
+
+    def session(self, tag: str) -> str:
+        return f"{self.prefix}:{{{tag}}}:session"
+
+    def handoff(self, tag: str, token_id: str) -> str:
+        return f"{self.prefix}:{{{tag}}}:handoff:{token_id}"
+
+    def heartbeat(self, replica: str) -> str:
+        return f"{self.prefix}:replica:{replica}"
+
+    def sessions(self, replica: str) -> str:
+        return f"{self.prefix}:replica:{replica}:sessions"
+
+    def secret(self, name: str) -> str:
+        return f"{self.prefix}:secret:{name}"

@@ -1,0 +1,38 @@
+-- Become the owner of a session if nobody is; else say who is.
+--
+-- KEYS[1]  session hash
+-- KEYS[2]  handoff of the token; absent when there is no token
+-- ARGV[1]  replica
+-- ARGV[2]  call: the same when this very call is repeated, different otherwise
+-- ARGV[3]  encoded request, or ''
+-- ARGV[4]  grace, ms
+-- ARGV[5]  record version
+-- ARGV[6]  app
+-- ARGV[7]  session id
+--
+-- Returns {'own', replica, epoch, created 0|1, request}, {'relay', owner, epoch} or {'unknown'}.
+-- Repeated, it finds the caller to be the owner and changes nothing.
+
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'call', 'request')
+local owner, epoch, call, request = held[1], held[2], held[3], held[4]
+
+if not owner then
+  request = ARGV[3]
+  if request == '' and KEYS[2] then
+    request = redis.call('GET', KEYS[2]) or ''
+  end
+  if request == '' then
+    return {'unknown'}
+  end
+  redis.call('HSET', KEYS[1], 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],
+             'created', integer(now()), 'request', request, 'call', ARGV[2])
+  return {'own', ARGV[1], take(KEYS[1], ARGV[1], ARGV[4]), 1, request}
+end
+
+if owner == ARGV[1] then
+  return {'own', owner, epoch, call == ARGV[2] and 1 or 0, request}
+end
+if owner ~= '' then
+  return {'relay', owner, epoch}
+end
+return {'own', ARGV[1], take(KEYS[1], ARGV[1], ARGV[4]), 0, request}

@@ -1,0 +1,182 @@
+"""How values become bytes and back: msgpack maps, each with a version.
+
+The version changes only when older replicas could not make sense of the new form. Fields that
+are merely new travel under the same version: readers skip what they do not know and give what
+is missing its default, so that two releases can run side by side during a rolling deploy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import msgpack  # type: ignore[import-untyped]
+
+from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
+from store.errors import RecordError
+
+__all__ = (
+    "SESSION_VERSION",
+    "decode_heartbeat",
+    "decode_request",
+    "decode_session",
+    "encode_heartbeat",
+    "encode_request",
+)
+
+REQUEST_VERSION = 1
+SESSION_VERSION = 1
+HEARTBEAT_VERSION = 1
+
+T = TypeVar("T")
+_Check = Callable[[Any], bool]
+
+
+def encode_request(request: PageRequest) -> bytes:
+    """Raises :class:`RecordError` when the payload holds something other than JSON-like values and bytes."""
+    return _pack("page request", REQUEST_VERSION, _own_fields(request))
+
+
+def decode_request(data: bytes | None) -> PageRequest:
+    values = _unpack("page request", REQUEST_VERSION, data)
+    return PageRequest(**_known("page request", values, _REQUEST))
+
+
+def encode_heartbeat(heartbeat: Heartbeat, *, ttl_ms: int, beat: bytes) -> bytes:
+    """``beat`` marks this one write, so that its repetition can be told from an earlier beat."""
+    values = _own_fields(heartbeat)
+    return _pack("heartbeat", HEARTBEAT_VERSION, {**values, "ttl_ms": ttl_ms, "beat": beat})
+
+
+def decode_heartbeat(data: bytes, *, left_ms: int) -> Heartbeat:
+    """``left_ms`` is what is left of the key's time to live: with the whole of it, it gives the age."""
+    values = _unpack("heartbeat", HEARTBEAT_VERSION, data)
+    known = _known("heartbeat", values, _HEARTBEAT)
+    ttl_ms = known.pop("ttl_ms", left_ms)
+    return _build("heartbeat", Heartbeat, {**known, "age": max(0, ttl_ms - left_ms) / 1000})
+
+
+def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
+    """From the session's hash, which the scripts write field by field."""
+    _check_version("session", SESSION_VERSION, _number(hash_, b"v"))
+    return SessionRecord(
+        key=SessionKey(_text(hash_, b"app"), _text(hash_, b"session_id")),
+        state=_state(_text(hash_, b"state")),
+        owner=_text(hash_, b"owner"),
+        epoch=_number(hash_, b"epoch"),
+        created=_number(hash_, b"created") / 1000,
+        request=decode_request(hash_.get(b"request")),
+    )
+
+
+# -- msgpack ---------------------------------------------------------------------------------
+
+
+def _pack(what: str, version: int, values: Mapping[str, Any]) -> bytes:
+    try:
+        packed = msgpack.packb({"v": version, **values}, unicode_errors="surrogatepass")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RecordError(f"this {what} cannot be stored: {error}") from error
+    return bytes(packed)
+
+
+def _unpack(what: str, version: int, data: bytes | None) -> dict[str, Any]:
+    try:
+        values = msgpack.unpackb(data or b"", unicode_errors="surrogatepass", strict_map_key=False)
+    except (msgpack.UnpackException, ValueError) as error:
+        raise RecordError(f"a stored {what} is damaged") from error
+    if not isinstance(values, dict):
+        raise RecordError(f"a stored {what} is damaged")
+    _check_version(what, version, values.get("v"))
+    return values
+
+
+def _check_version(what: str, known: int, found: object) -> None:
+    if found != known:
+        raise RecordError(f"a stored {what} has version {found!r:.20}; this release reads version {known}")
+
+
+# -- fields ----------------------------------------------------------------------------------
+
+
+def _own_fields(value: Any) -> dict[str, Any]:
+    """Not ``asdict``: it copies deeply, and fails on mappings that are not dicts."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: dict(item) if isinstance(item, Mapping) else item for name, item in found.items()}
+
+
+def _known(what: str, values: Mapping[str, Any], checks: Mapping[str, _Check]) -> dict[str, Any]:
+    known = {name: values[name] for name in checks if name in values}
+    for name, value in known.items():
+        if not checks[name](value):
+            raise RecordError(f"a stored {what} is damaged: its {name} has the wrong type")
+    return known
+
+
+def _build(what: str, type_: Callable[..., T], values: Mapping[str, Any]) -> T:
+    try:
+        return type_(**values)
+    except TypeError as error:
+        raise RecordError(f"a stored {what} is damaged: a field is missing") from error
+
+
+def _text(hash_: Mapping[bytes, bytes], name: bytes) -> str:
+    try:
+        return hash_[name].decode(errors="surrogatepass")
+    except (KeyError, UnicodeDecodeError) as error:
+        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+
+
+def _number(hash_: Mapping[bytes, bytes], name: bytes) -> int:
+    try:
+        return int(hash_[name])
+    except (KeyError, ValueError) as error:
+        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+
+
+def _state(text: str) -> SessionState:
+    try:
+        return SessionState(text)
+    except ValueError as error:
+        raise RecordError("a stored session is in a state unknown to this release") from error
+
+
+def _is(*types: type) -> _Check:
+    return lambda value: isinstance(value, types)
+
+
+def _map_of(check: _Check) -> _Check:
+    return lambda value: (
+        isinstance(value, dict) and all(isinstance(name, str) and check(item) for name, item in value.items())
+    )
+
+
+def _list_of_bytes(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, bytes) for item in value)
+
+
+_REQUEST: Mapping[str, _Check] = {
+    "method": _is(str),
+    "uri": _is(str),
+    "host": _is(str),
+    "protocol": _is(str),
+    "remote_ip": _is(str),
+    "arguments": _map_of(_list_of_bytes),
+    "cookies": _map_of(_is(str)),
+    "headers": _map_of(_is(str)),
+    "user": _is(str, type(None)),
+    "payload": _is(dict),
+}
+
+_HEARTBEAT: Mapping[str, _Check] = {
+    "replica": _is(str),
+    "address": _is(str),
+    "version": _is(str),
+    "started": _is(int, float),
+    "sessions": _map_of(_is(int)),
+    "connections": _is(int),
+    "lag": _is(int, float),
+    "draining": _is(bool),
+    "ttl_ms": _is(int),
+}

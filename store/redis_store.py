@@ -1,0 +1,186 @@
+"""The store's contract over Redis, standalone, Sentinel or Cluster, and over the embedded default.
+
+Each transition of a session is one script on that session's keys; indexes in other slots follow
+in pipelines and are repaired by :mod:`store.sweeper`. How commands travel is
+:mod:`store.link`'s matter, how values are encoded is :mod:`store.records`'.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from store import records
+from store.contract import Claim, Heartbeat, Outcome, PageRequest, SessionKey, SessionRecord
+from store.keys import Keys
+from store.link import Link
+from store.probe import check
+from store.scripts import Command, load
+from store.sweeper import Sweeper
+
+__all__ = ("RedisStore",)
+
+_GRACE = 60.0
+"""Seconds that a record lives which its owner has not listed as opened yet."""
+
+
+class RedisStore:
+    """Implements :class:`store.contract.Store`. Made by :func:`store.connect.open_store`.
+
+    Bound to the event loop it is first used in; :meth:`twin` gives another for another loop.
+    """
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._sweeper = Sweeper(link, keys)
+
+    @property
+    def where(self) -> str:
+        """The store's address for messages: no credentials."""
+        return self._link.where
+
+    def twin(self) -> RedisStore:
+        """A second store on the same data, for use in another event loop. To be closed by itself."""
+        link = Link(self._link.connect, where=self._link.where, patience=self._link.patience)
+        return RedisStore(link, self._keys)
+
+    # -- lifecycle ---------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        await check(self._link)
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    # -- handoffs ----------------------------------------------------------------------------
+
+    async def put_handoff(self, key: SessionKey, token_id: str, request: PageRequest, ttl: float) -> None:
+        handoff = self._keys.handoff(key.tag, token_id)
+        await self._link.send("SET", handoff, records.encode_request(request), "PX", _ms(ttl))
+
+    # -- ownership ---------------------------------------------------------------------------
+
+    async def claim(
+        self, key: SessionKey, replica: str, *, token_id: str = "", request: PageRequest | None = None
+    ) -> Claim:
+        touched = [self._keys.session(key.tag)]
+        if token_id:
+            touched.append(self._keys.handoff(key.tag, token_id))
+        encoded = b"" if request is None else records.encode_request(request)
+        reply = await self._link.run(
+            load("claim")(
+                touched, replica, os.urandom(8), encoded, _ms(_GRACE),
+                records.SESSION_VERSION, key.app, key.session_id,
+            )
+        )  # fmt: skip
+        return _claim(reply)
+
+    async def seize(self, key: SessionKey, replica: str, *, owner: str, epoch: int) -> Claim:
+        session = self._keys.session(key.tag)
+        return _claim(await self._link.run(load("seize")([session], replica, owner, epoch, _ms(_GRACE))))
+
+    async def release(self, key: SessionKey, replica: str, *, epoch: int, retention: float) -> bool:
+        session = self._keys.session(key.tag)
+        return bool(await self._link.run(load("release")([session], replica, epoch, _ms(retention))))
+
+    async def discard(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+        return bool(await self._link.run(load("discard")([self._keys.session(key.tag)], owner, epoch)))
+
+    async def read(self, key: SessionKey) -> SessionRecord | None:
+        found = await self._link.send("HGETALL", self._keys.session(key.tag))
+        return records.decode_session(found) if found else None
+
+    # -- replicas ----------------------------------------------------------------------------
+
+    async def beat(
+        self,
+        heartbeat: Heartbeat,
+        *,
+        ttl: float,
+        opened: Collection[SessionKey] = (),
+        ended: Collection[SessionKey] = (),
+    ) -> bool:
+        replica, encoded = heartbeat.replica, _encode_beat(heartbeat, ttl)
+        before, *_ = await self._link.pipe(
+            [
+                Command(
+                    ("SET", self._keys.heartbeat(replica), encoded, "PX", _ms(ttl), "GET"), {"get": True}
+                ),
+                load("enlist")([self._keys.replicas], replica),
+                *self._index("SADD", replica, opened),
+                *self._index("SREM", replica, ended),
+                *(load("keep")([self._keys.session(key.tag)], replica) for key in opened),
+            ]
+        )
+        # Our own bytes: an attempt of this call whose reply was lost, which hid what was there before.
+        return before is not None and before != encoded
+
+    async def replica(self, replica: str) -> Heartbeat | None:
+        found = await self._heartbeats([replica])
+        return found[0] if found else None
+
+    async def replicas(self) -> list[Heartbeat]:
+        members = await self._link.send("ZRANGE", self._keys.replicas, 0, -1)
+        found = await self._heartbeats(member.decode() for member in members)
+        return sorted(found, key=lambda heartbeat: (heartbeat.address, heartbeat.replica))
+
+    async def retire(self, replica: str) -> None:
+        await self._link.send("DEL", self._keys.heartbeat(replica))
+        # What it did not release stays claimable for a while, then goes as with a replica that died.
+        while not await self._sweeper.bury(replica, _ms(_GRACE), limit=1000):
+            pass
+
+    async def sessions(self, replica: str) -> list[SessionRecord]:
+        tags = await self._link.send("SMEMBERS", self._keys.sessions(replica))
+        found = await self._link.pipe(
+            [Command(("HGETALL", self._keys.session(tag.decode()))) for tag in sorted(tags)]
+        )
+        owned = [hash_ for hash_ in found if hash_.get(b"owner") == replica.encode()]
+        return [records.decode_session(hash_) for hash_ in owned]
+
+    async def sweep(self, lifetime: float, *, limit: int = 1000) -> int:
+        return await self._sweeper.sweep(_ms(lifetime), limit)
+
+    def _index(self, verb: str, replica: str, sessions: Collection[SessionKey]) -> list[Command]:
+        tags = [key.tag for key in sessions]
+        return [Command((verb, self._keys.sessions(replica), *tags))] if tags else []
+
+    async def _heartbeats(self, replicas: Iterable[str]) -> list[Heartbeat]:
+        keys = [self._keys.heartbeat(replica) for replica in replicas]
+        found = await self._link.pipe([Command((verb, key)) for key in keys for verb in ("GET", "PTTL")])
+        return [
+            records.decode_heartbeat(encoded, left_ms=left)
+            for encoded, left in zip(found[::2], found[1::2], strict=True)
+            if encoded is not None and left > 0
+        ]
+
+    # -- secrets -----------------------------------------------------------------------------
+
+    async def agree_secret(self, name: str, proposal: str) -> str:
+        key = self._keys.secret(name)
+        _, agreed = await self._link.pipe(
+            [Command(("SET", key, proposal.encode(), "NX")), Command(("GET", key))]
+        )
+        secret: str = agreed.decode()
+        return secret
+
+
+def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:
+    return records.encode_heartbeat(heartbeat, ttl_ms=_ms(ttl), beat=os.urandom(8))
+
+
+def _claim(reply: list[Any]) -> Claim:
+    outcome = Outcome(reply[0].decode())
+    if outcome is Outcome.UNKNOWN:
+        return Claim(outcome)
+    owner, epoch = reply[1].decode(), int(reply[2])
+    if outcome is Outcome.RELAY:
+        return Claim(outcome, owner, epoch)
+    return Claim(outcome, owner, epoch, bool(reply[3]), records.decode_request(reply[4]))
+
+
+def _ms(seconds: float) -> int:
+    """Redis refuses an expiry of zero."""
+    return max(1, round(seconds * 1000))
