@@ -8,22 +8,27 @@ raised here holds any part of a token, an id or a secret.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import json
 import math
 import re
 import secrets
-import string
 import time
-import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import jwt
 
+from service.bokeh_tokens import (
+    PAYLOAD_KEY,
+    from_base64,
+    inflate,
+    parse_object,
+    random_string,
+    signature,
+    to_base64,
+)
 from service.errors import ConfigError, TokenExpired, TokenInvalid
 
 __all__ = ("RelayGrant", "SessionIds", "TokenAuthority", "VerifiedToken", "generate_secret")
@@ -38,9 +43,7 @@ MAX_ID_LENGTH = 256
 """Characters of a session id; Bokeh makes 44, or 88 with a signature."""
 
 _ALGORITHM = "HS256"
-_ALPHABET = string.ascii_letters + string.digits
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
-_BOKEH_PAYLOAD = "__bk__zlib_"  # bokeh.util.token._TOKEN_ZLIB_KEY
 
 
 class SessionIds(StrEnum):
@@ -88,7 +91,7 @@ class RelayGrant:
 
 def generate_secret() -> str:
     """A key with 261 bits of randomness, in the form ``bokeh secret`` prints."""
-    return _random_string()
+    return random_string()
 
 
 def new_token_id() -> str:
@@ -159,12 +162,14 @@ class TokenAuthority:
 
     def _verify_bokeh(self, token: str) -> VerifiedToken:
         """``base64(json)`` or ``base64(json).signature``: the signature comes before any parsing."""
-        base, dot, signature = token.partition(".")
-        if dot and not self._signed_by_us(base, signature):
+        base, dot, signed = token.partition(".")
+        if dot and not self._signed_by_us(base, signed):
             raise TokenInvalid("the token's signature is wrong")
         if not dot and self.session_ids.must_sign:
             raise TokenInvalid("the token is not signed, and --session-ids asks for that")
-        fields = _json_object(_unbase64(base))
+        fields = parse_object(from_base64(base))
+        if "alg" in fields:  # the first segment of one of ours looks like an unsigned token
+            raise TokenInvalid("the token is cut off")
         session_id = fields.pop("session_id", None)
         self.check_session_id(session_id)
         expiry = _seconds(fields.pop("session_expiry", None))
@@ -172,9 +177,9 @@ class TokenAuthority:
         return VerifiedToken(session_id, _digest(token), expiry, minted_by_us=False, payload=payload)
 
     def _bokeh_payload(self, fields: dict[str, Any]) -> dict[str, Any]:
-        packed = fields.pop(_BOKEH_PAYLOAD, None)
+        packed = fields.pop(PAYLOAD_KEY, None)
         if packed is not None:
-            fields |= _json_object(_inflate(_unbase64(packed), self._max_payload), with_bytes=True)
+            fields |= parse_object(inflate(from_base64(packed), self._max_payload), with_bytes=True)
         return {key: value for key, value in fields.items() if key not in ("session_id", "session_expiry")}
 
     # -- session ids ---------------------------------------------------------------------------
@@ -186,7 +191,7 @@ class TokenAuthority:
         """
         if self.session_ids is SessionIds.EXTERNAL_SIGNED:
             raise TokenInvalid("the request names no session id, and --session-ids is external-signed")
-        base = _random_string()
+        base = random_string()
         return f"{base}.{self.sign(base)}" if self.session_ids.must_sign else base
 
     def check_session_id(self, session_id: Any) -> None:
@@ -194,17 +199,17 @@ class TokenAuthority:
         _check_id_text(session_id)
         if not self.session_ids.must_sign:
             return
-        base, dot, signature = session_id.partition(".")
-        if not dot or not self._signed_by_us(base, signature):
+        base, dot, signed = session_id.partition(".")
+        if not dot or not self._signed_by_us(base, signed):
             raise TokenInvalid("the session id has no right signature, and --session-ids asks for one")
 
     def sign(self, text: str) -> str:
         """Bokeh's signature of ``text`` (``bokeh.util.token._signature``)."""
-        return _signature(self._secrets[0], text)
+        return signature(self._secrets[0], text)
 
-    def _signed_by_us(self, text: str, signature: str) -> bool:
-        given = signature.encode("utf-8", "surrogatepass")
-        rights = [_signature(secret, text).encode() for secret in self._secrets]
+    def _signed_by_us(self, text: str, signed: str) -> bool:
+        given = signed.encode("utf-8", "surrogatepass")
+        rights = [signature(secret, text).encode() for secret in self._secrets]
         return any([hmac.compare_digest(given, right) for right in rights])  # noqa: C419 - no shortcut
 
     # -- relay tokens --------------------------------------------------------------------------
@@ -249,15 +254,6 @@ def _derive(secret: bytes, purpose: bytes) -> bytes:
     return hmac.new(secret, b"svc jwt " + purpose, hashlib.sha256).digest()
 
 
-def _random_string(length: int = 44) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def _signature(secret: bytes, text: str) -> str:
-    mac = hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
-    return _base64(mac.digest())
-
-
 def _digest(token: str) -> str:
     """Longer than a ``jti``, so that nobody can make an unsigned token with the id of one of ours."""
     return hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
@@ -298,7 +294,7 @@ def _check_shape(token: str, max_length: int) -> None:
     segments = token.split(".")
     if len(segments) > 3 or not all(_SEGMENT.fullmatch(segment) for segment in segments):
         raise TokenInvalid("the token is malformed")
-    if any(_base64(_unbase64(segment)) != segment for segment in segments):
+    if any(to_base64(from_base64(segment)) != segment for segment in segments):
         raise TokenInvalid("the token is malformed")
 
 
@@ -316,44 +312,3 @@ def _seconds(value: Any) -> float:
     except OverflowError:  # an integer of 400 digits is JSON, too
         pass
     raise TokenInvalid("the token's expiry is not a number")
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _unbase64(text: Any) -> bytes:
-    """Bokeh leaves the padding out. Raises TokenInvalid."""
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True)
-    except (ValueError, TypeError):
-        raise TokenInvalid("the token is malformed") from None
-
-
-def _inflate(data: bytes, limit: int) -> bytes:
-    """Never makes more than ``limit`` bytes, whatever a bomb promises."""
-    inflater = zlib.decompressobj()
-    try:
-        text = inflater.decompress(data, limit + 1)
-    except zlib.error:
-        raise TokenInvalid("the token's payload is malformed") from None
-    if len(text) > limit:
-        raise TokenInvalid(f"the token's payload is over {limit} bytes")
-    if not inflater.eof or inflater.unused_data:
-        raise TokenInvalid("the token's payload is malformed")
-    return text
-
-
-def _json_object(text: bytes, *, with_bytes: bool = False) -> dict[str, Any]:
-    try:
-        value = json.loads(text, object_hook=_revive_bytes if with_bytes else None)
-    except (ValueError, RecursionError):
-        raise TokenInvalid("the token is malformed") from None
-    if not isinstance(value, dict):
-        raise TokenInvalid("the token is malformed")
-    return value
-
-
-def _revive_bytes(value: dict[str, Any]) -> Any:
-    """``bokeh.util.token._BytesDecoder``: how the arguments' bytes travel."""
-    return _unbase64(value["bytes"]) if value.keys() == {"bytes"} else value

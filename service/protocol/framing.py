@@ -159,7 +159,7 @@ def _object(frame: Frame, what: str) -> dict[str, Any]:
 def _msgtype(header: dict[str, Any]) -> str:
     msgtype = header.get("msgtype")
     if msgtype is None:
-        raise ProtocolError("header has no msgtype")
+        raise ProtocolError("msgtype is missing")
     if not isinstance(msgtype, str) or msgtype not in MSGTYPES:
         raise ProtocolError("unknown msgtype")
     return msgtype
@@ -167,7 +167,7 @@ def _msgtype(header: dict[str, Any]) -> str:
 
 def _ident(value: Any, what: str) -> str:
     if value is None:
-        raise ProtocolError(f"header has no {what}")
+        raise ProtocolError(f"{what} is missing")
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_LENGTH:
         raise ProtocolError(f"{what} is not a string of 1 to {MAX_ID_LENGTH} characters")
     return value

@@ -1,0 +1,1 @@
+"""Finding, loading and running app code: the one execution seam, import spaces, hooks, contexts."""

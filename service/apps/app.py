@@ -1,0 +1,150 @@
+"""One served app: its URL path, Bokeh's ``Application``, how to build a Document, its hooks."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from bokeh.application import Application
+from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
+from bokeh.core.templates import FILE
+from bokeh.document import Document
+from tornado.httputil import HTTPServerRequest
+
+from service.apps.contexts import AppServerContext, AppSessionContext
+from service.apps.execution import Execution
+from service.apps.imports import ImportSpace
+from service.errors import AppError
+
+__all__ = ("App",)
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """An app under its URL path, such as ``/sliders``."""
+
+    def __init__(self, path: str, application: Application, imports: ImportSpace) -> None:
+        self.path = path
+        self.application = application
+        self.imports = imports
+        self.live_sessions: Callable[[], Iterable[Any]] = tuple
+        self.server_context = AppServerContext(lambda: self.live_sessions())
+        self.page_needs_document = _has_own_page(application)
+        self.built = False
+
+    @property
+    def page_is_shell(self) -> bool:
+        """Whether a page of this app can be served without running the app.
+
+        Known once a Document was built here, and only for apps whose code cannot choose another
+        page: not one of their files speaks of templates.
+        """
+        return self.built and not self.page_needs_document
+
+    @property
+    def static_path(self) -> str | None:
+        return self.application.static_path
+
+    def metadata(self) -> Any:
+        data = self.application.metadata
+        return (data() if callable(data) else data) or {}
+
+    def process_request(self, request: HTTPServerRequest) -> Mapping[str, Any]:
+        """What the app's ``process_request`` hook adds to the request."""
+        return Execution(self.imports).call(self.application.process_request, request)
+
+    async def build(self, context: AppSessionContext, execution: Execution) -> None:
+        """Run ``on_session_created`` and then the app's code on the Document of ``execution``.
+
+        Raises :class:`AppError` when the code fails; a failing hook is only logged, as in Bokeh.
+        """
+        await self._run_session_hook("on_session_created", context, execution)
+        execution.call(self._initialize, execution.document)
+        self._learn_page(execution.document)
+
+    async def end(self, context: AppSessionContext, execution: Execution) -> None:
+        """Run the ``on_session_destroyed`` hooks of the Document and of the app."""
+        document = execution.document
+        hooks, document.callbacks.session_destroyed_callbacks = document.session_destroyed_callbacks, set()
+        for hook in hooks:
+            await self._run_hook("on_session_destroyed", execution, hook, context)
+        await self._run_session_hook("on_session_destroyed", context, execution)
+
+    async def load(self) -> None:
+        """Run ``on_server_loaded``; what it raises is logged and the server goes on, as in Bokeh."""
+        await self._run_server_hook("on_server_loaded")
+
+    async def unload(self) -> None:
+        """Run ``on_server_unloaded``."""
+        await self._run_server_hook("on_server_unloaded")
+
+    def _initialize(self, document: Document) -> None:
+        for handler in self.application.handlers:
+            try:
+                handler.modify_document(document)
+            except Exception as error:
+                raise AppError(str(error) or repr(error), traceback.format_exc()) from error
+            if handler.failed:
+                raise AppError(handler.error or "the app failed", handler.error_detail or "")
+
+    def _learn_page(self, document: Document) -> None:
+        own_page = document.template is not FILE or bool(document.template_variables)
+        if own_page or any("template" in source for source in self.imports.sources()):
+            self.page_needs_document = True
+        self.built = True
+
+    async def _run_session_hook(self, name: str, context: AppSessionContext, execution: Execution) -> None:
+        for handler in self.application.handlers:
+            # Bokeh's own handler for the Document's hooks runs a full garbage collection each time.
+            if not isinstance(handler, DocumentLifecycleHandler):
+                await self._run_hook(name, execution, getattr(handler, name), context)
+
+    async def _run_server_hook(self, name: str) -> None:
+        for handler in self.application.handlers:
+            await self._run_hook(name, Execution(self.imports), getattr(handler, name), self.server_context)
+
+    async def _run_hook(
+        self, name: str, execution: Execution, hook: Callable[..., Any], context: Any
+    ) -> None:
+        try:
+            result = await execution.run(hook, context)
+            # Handlers wrap async hooks in a coroutine that returns the hook's own, un-awaited.
+            if inspect.isawaitable(result):
+                await execution.run(lambda: result)
+        except Exception:
+            log.exception("%s: hook %s failed", self.path, name)
+
+
+def _has_own_page(application: Application) -> bool:
+    """Whether an app's template or files say that its page may depend on the Document."""
+    return any(_mentions_template(handler) for handler in application.handlers)
+
+
+def _mentions_template(handler: Any) -> bool:
+    if getattr(handler, "_template", None) is not None:  # bokeh 3.9: DirectoryHandler
+        return True
+    return any("template" in source for source in _sources(handler))
+
+
+def _sources(handler: Any) -> Iterable[str]:
+    """The source code of a handler as far as it has any (attribute names of bokeh 3.9)."""
+    main = getattr(handler, "_main_handler", handler)
+    runner = getattr(main, "_runner", None)
+    if runner is not None:
+        yield runner.source
+    function = getattr(handler, "_func", None)
+    if function is not None:
+        yield _function_source(function)
+
+
+def _function_source(function: Any) -> str:
+    module = inspect.getmodule(function)
+    try:
+        return inspect.getsource(module if module is not None else function)
+    except (OSError, TypeError):
+        # Typed in a console or built at run time: assume that it may do anything.
+        return "template"

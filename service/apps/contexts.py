@@ -1,0 +1,130 @@
+"""What app code sees of the server: server context, session context and request.
+
+The public attributes are those of ``bokeh.server.contexts`` (bokeh 3.9), which app code and
+Panel rely on.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from bokeh.application.application import ServerContext, SessionContext
+from bokeh.core.types import ID
+from bokeh.document import Document
+
+from store.contract import PageRequest
+
+__all__ = ("AppServerContext", "AppSessionContext", "RequestView", "SessionLike")
+
+
+class SessionLike(Protocol):
+    """What a session context needs of its session."""
+
+    @property
+    def destroyed(self) -> bool: ...
+
+    async def with_document_locked(self, func: Callable[..., Any], *args: Any) -> Any: ...
+
+
+class AppServerContext(ServerContext):
+    """``session_context.server_context`` and the argument of the server hooks."""
+
+    def __init__(self, live_sessions: Callable[[], Iterable[Any]]) -> None:
+        self._live_sessions = live_sessions
+
+    @property
+    def sessions(self) -> list[Any]:
+        """The live sessions of this app on this replica."""
+        return list(self._live_sessions())
+
+
+class RequestView:
+    """``session_context.request``: the page request the session was opened with."""
+
+    def __init__(self, request: PageRequest) -> None:
+        self._request = request
+        self.arguments = {
+            name: list(values) for name, values in request.arguments.items() if name != "bokeh-session-id"
+        }
+        self.cookies = dict(request.cookies)
+        self.headers = dict(request.headers)
+        if self.cookies and "Cookie" not in self.headers:
+            self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self.method = request.method
+        self.uri = request.uri
+        self.host = request.host
+        self.protocol = request.protocol
+        self.remote_ip = request.remote_ip
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.uri).path
+
+    @property
+    def query(self) -> str:
+        return urlsplit(self.uri).query
+
+    def full_url(self) -> str:
+        return f"{self.protocol}://{self.host}{self.uri}"
+
+
+class AppSessionContext(SessionContext):
+    """``doc.session_context`` and the argument of the session hooks."""
+
+    def __init__(
+        self,
+        session_id: str,
+        server_context: ServerContext,
+        document: Document,
+        request: PageRequest,
+        logout_url: str | None = None,
+    ) -> None:
+        super().__init__(server_context, ID(session_id))
+        # Bokeh's DocumentLifecycleHandler and Panel read ``_document``.
+        self._document = document
+        self._request = RequestView(request)
+        self._payload = request
+        self._logout_url = logout_url
+        self._session: SessionLike | None = None
+        # bokeh 3.9: ``Document.session_context`` dereferences this.
+        document._session_context = weakref.ref(self)
+
+    def attach(self, session: SessionLike) -> None:
+        self._session = session
+
+    @property
+    def session(self) -> Any:
+        return self._session
+
+    @property
+    def request(self) -> RequestView:
+        return self._request
+
+    @property
+    def token_payload(self) -> dict[str, Any]:
+        """Headers, cookies and arguments of the request and what ``process_request`` added."""
+        payload = self._payload
+        return {
+            "headers": dict(payload.headers),
+            "cookies": dict(payload.cookies),
+            "arguments": {name: list(values) for name, values in payload.arguments.items()},
+            **payload.payload,
+        }
+
+    @property
+    def logout_url(self) -> str | None:
+        return self._logout_url
+
+    @property
+    def destroyed(self) -> bool:
+        return self._session is not None and self._session.destroyed
+
+    async def with_locked_document(self, func: Callable[[Document], Awaitable[None]]) -> None:
+        """Run ``func(document)`` under the session's lock (which is ours anyway during creation)."""
+        if self._session is None:
+            await func(self._document)
+        else:
+            await self._session.with_document_locked(func, self._document)

@@ -1,0 +1,100 @@
+"""The one seam through which all app code runs.
+
+It sets what must be in place while app code runs (model ids, ``curdoc``, import space) and takes
+it away again, also when the code fails or awaits. Today the code runs on the event loop; this
+seam is what would let it move elsewhere.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from bokeh.document import Document
+from bokeh.document.locking import UnlockedDocumentProxy
+
+from service.apps.imports import ImportSpace
+from service.documents.curdoc import current_documents
+from service.documents.ids import IdSpace, current_ids
+
+__all__ = ("Execution",)
+
+
+T = TypeVar("T")
+
+
+class Execution:
+    """How code of one session (or of one app, for server hooks) is run."""
+
+    def __init__(
+        self, imports: ImportSpace, ids: IdSpace | None = None, document: Document | None = None
+    ) -> None:
+        self._imports = imports
+        self._ids = ids
+        self._document = document
+
+    @property
+    def document(self) -> Document:
+        assert self._document is not None
+        return self._document
+
+    def call(self, func: Callable[..., T], *args: Any) -> T:
+        """Run ``func(*args)`` to its end, or to the coroutine it returns."""
+        with self._context(self._document), self._imports.entered():
+            return func(*args)
+
+    async def run(self, func: Callable[..., Any], *args: Any, locked: bool = True) -> Any:
+        """Run ``func(*args)`` and, if that gives an awaitable, await it under the same conditions.
+
+        With ``locked=False`` ``curdoc()`` is Bokeh's guard that refuses unsafe changes.
+        """
+        document: Any = self._document
+        if not locked and document is not None:
+            document = UnlockedDocumentProxy(document)
+        with self._context(document):
+            with self._imports.entered():
+                result = func(*args)
+            if inspect.isawaitable(result):
+                result = await _Stepwise(result, self._imports)
+            return result
+
+    @contextmanager
+    def _context(self, document: Any) -> Iterator[None]:
+        ids = current_ids.set(self._ids)
+        documents = current_documents.set(() if document is None else (weakref.ref(document),))
+        try:
+            yield
+        finally:
+            current_documents.reset(documents)
+            current_ids.reset(ids)
+
+
+class _Stepwise:
+    """Drives an awaitable so that each of its steps runs inside the import space.
+
+    Between the steps other sessions run, with other spaces.
+    """
+
+    def __init__(self, awaitable: Awaitable[Any], imports: ImportSpace) -> None:
+        self._awaitable = awaitable
+        self._imports = imports
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._awaitable.__await__()
+        resume: Callable[[], Any] = partial(next, steps)
+        while True:
+            try:
+                with self._imports.entered():
+                    pending = resume()
+            except StopIteration as stop:
+                return stop.value
+            try:
+                yield pending
+            except BaseException as error:  # noqa: BLE001 - handed to the coroutine, which decides
+                resume = partial(steps.throw, error)
+            else:
+                resume = partial(next, steps)

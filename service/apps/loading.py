@@ -1,0 +1,72 @@
+"""From paths on the command line to apps: ``sliders.py`` is served at ``/sliders``.
+
+Everything that is wrong with an app before it ever runs is said here, in one line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bokeh.application import Application
+from bokeh.application.handlers import DirectoryHandler, NotebookHandler, ScriptHandler
+from bokeh.application.handlers.handler import Handler
+
+from service.apps.app import App
+from service.apps.imports import ImportSpace
+from service.errors import AppLoadError
+
+__all__ = ("apps_from_applications", "load_apps")
+
+log = logging.getLogger(__name__)
+
+
+def load_apps(paths: Iterable[str], argv: Sequence[str] = ()) -> dict[str, App]:
+    """The apps at ``paths`` by URL path; with no paths, an empty app at ``/`` for pushed sessions.
+
+    Raises :class:`AppLoadError`: no such path, syntax error, nothing to run, two apps on one URL.
+    """
+    spaces: dict[Path, ImportSpace] = {}
+    apps: dict[str, App] = {}
+    for path in paths:
+        app = _load(Path(path).expanduser(), argv, spaces)
+        if app.path in apps:
+            raise AppLoadError(f"two apps want the URL path {app.path}: rename {path}")
+        apps[app.path] = app
+    return apps or {"/": App("/", Application(), ImportSpace(None))}
+
+
+def apps_from_applications(applications: Mapping[str, Application]) -> dict[str, App]:
+    """Apps around ready-made ``Application`` objects, by URL path."""
+    return {path: App(path, application, ImportSpace(None)) for path, application in applications.items()}
+
+
+def _load(path: Path, argv: Sequence[str], spaces: dict[Path, ImportSpace]) -> App:
+    directory = (path if path.is_dir() else path.parent).resolve()
+    space = spaces.setdefault(directory, ImportSpace(directory) if directory.is_dir() else ImportSpace(None))
+    with space.entered():
+        handler = _handler(path, list(argv))
+    if handler.failed:
+        raise AppLoadError(f"cannot load {path}: {_one_line(handler.error)}")
+    return App(handler.url_path() or "/", Application(handler), space)
+
+
+def _handler(path: Path, argv: list[str]) -> Handler:
+    filename = str(path.resolve())
+    try:
+        if path.is_dir():
+            return DirectoryHandler(filename=filename, argv=argv)
+        if not path.is_file():
+            raise AppLoadError(f"there is no app at {path}")
+        if path.suffix == ".ipynb":
+            return NotebookHandler(filename=filename, argv=argv)
+        if path.suffix == ".py":
+            return ScriptHandler(filename=filename, argv=argv)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise AppLoadError(f"cannot load {path}: {_one_line(str(error))}") from error
+    raise AppLoadError(f"{path} is no app: expected a .py file, an .ipynb notebook or a directory")
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "unknown error").split())

@@ -1,0 +1,64 @@
+"""Documents and their changes as BokehJS's JSON, and back.
+
+The only module that calls Bokeh's serializer. Results are JSON text plus out-of-line binary
+buffers as ``(id, payload)`` pairs, ready for :mod:`service.protocol.messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bokeh.core.json_encoder import serialize_json
+from bokeh.core.serialization import Buffer, Serialized, Serializer
+from bokeh.core.types import ID
+from bokeh.document import Document
+from bokeh.document.events import DocumentPatchedEvent
+
+__all__ = ("Buffers", "apply_patch", "encode_document", "encode_patch", "replace_document")
+
+Buffers = Sequence[tuple[str, bytes]]
+
+
+def encode_document(document: Document, *, inline: bool) -> tuple[str, Buffers]:
+    """The content of a PULL-DOC-REPLY.
+
+    ``inline`` puts binary data into the JSON as base64. BokehJS (3.9) needs that for every pull
+    of a page after its first: it drops the buffers when it reconnects and then fails with
+    "buffer for id=… not found".
+    """
+    if inline:
+        return serialize_json({"doc": document.to_json(deferred=False)}), ()
+    serialized = document.to_json()
+    content = serialize_json(Serialized({"doc": serialized.content}, serialized.buffers))
+    return content, _buffers(serialized.buffers)
+
+
+def encode_patch(event: DocumentPatchedEvent) -> tuple[str, Buffers]:
+    """The content of a PATCH-DOC with one event, as ``patch_doc.create`` of bokeh 3.9 makes it.
+
+    Must be called while the event is dispatched: later changes must not show in it.
+    """
+    models = event.document.models
+    serializer = Serializer(references=models.synced_references)
+    content = {"events": serializer.encode([event])}
+    models.flush_synced(lambda model: not serializer.has_ref(model))
+    return serialize_json(Serialized(content, serializer.buffers)), _buffers(serializer.buffers)
+
+
+def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any) -> None:
+    """Apply the content of a PATCH-DOC; ``setter`` marks its changes as coming from outside."""
+    document.apply_json_patch(_serialized(content, buffers), setter=setter)
+
+
+def replace_document(document: Document, content: Any, buffers: Buffers) -> None:
+    """Replace everything in ``document`` by the content of a PUSH-DOC."""
+    document.replace_with_json(_serialized(content, buffers))
+
+
+def _serialized(content: Any, buffers: Buffers) -> Serialized[Any]:
+    return Serialized(content, [Buffer(ID(id_), data) for id_, data in buffers])
+
+
+def _buffers(buffers: list[Buffer] | None) -> Buffers:
+    return [(buffer.id, buffer.to_bytes()) for buffer in buffers or ()]

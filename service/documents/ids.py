@@ -1,0 +1,52 @@
+"""Deterministic model ids: the same app code gives the same ids on any replica.
+
+While code of a session runs, its :class:`IdSpace` is current, and each new model takes its id
+from there instead of from Bokeh's process-wide counter.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from hashlib import blake2b
+
+import bokeh.model.model as bokeh_model
+from bokeh.core.types import ID
+from bokeh.util.serialization import make_id as bokeh_make_id
+
+__all__ = ("IdSpace", "current_ids", "install")
+
+
+class IdSpace:
+    """Model ids ``p<8 hex digits of the session>-<n>``, counted from 1.
+
+    Two sessions of one process never share an id space, so ids stay unique within a process as
+    libraries such as Panel expect.
+    """
+
+    __slots__ = ("count", "prefix")
+
+    def __init__(self, session: str, count: int = 0) -> None:
+        digest = blake2b(session.encode(), digest_size=4).hexdigest()
+        self.prefix = f"p{digest}-"
+        self.count = count
+
+    def make(self) -> ID:
+        self.count += 1
+        return ID(f"{self.prefix}{self.count}")
+
+
+current_ids: ContextVar[IdSpace | None] = ContextVar("current_ids", default=None)
+
+
+def make_id() -> ID:
+    ids = current_ids.get()
+    return bokeh_make_id() if ids is None else ids.make()
+
+
+def install() -> None:
+    """Route the ids of new models through the current id space. Idempotent.
+
+    bokeh 3.9: ``Model.__new__`` looks up ``make_id`` in its own module each time it is called,
+    and nothing else in that module uses it.
+    """
+    bokeh_model.make_id = make_id  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Being one of many replicas: heartbeat, finding a session's owner, relay."""

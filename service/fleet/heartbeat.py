@@ -1,0 +1,134 @@
+"""Telling the fleet about twice a second that this replica lives, and what it holds.
+
+With a store outside the process the heart beats on a thread of its own: app code that blocks the
+event loop must not make the others believe that this replica is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from store.contract import Heartbeat, SessionKey, Store
+from store.errors import StoreError
+
+__all__ = ("BEAT_INTERVAL", "Heart")
+
+log = logging.getLogger(__name__)
+
+BEAT_INTERVAL = 0.3
+"""Seconds between beats: three in the time after which a silent owner counts as gone."""
+
+
+class Heart:
+    """Beats from :meth:`start` to :meth:`stop`.
+
+    ``describe`` gives the present state and is called on the heart's thread; ``changes`` are the
+    sessions that came and went, taken off as they are published.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        describe: Callable[[], Heartbeat],
+        changes: deque[tuple[SessionKey, bool]],
+        *,
+        ttl: float,
+    ) -> None:
+        self._open_store = open_store
+        self._describe = describe
+        self._changes = changes
+        self._ttl = ttl
+        self._thread: threading.Thread | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._retire = True
+        self.beating = False
+        """Whether the last beat reached the store."""
+
+    async def start(self, *, own_thread: bool) -> None:
+        """Begin to beat; returns after the first try."""
+        first = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def tried() -> None:
+            loop.call_soon_threadsafe(first.set)
+
+        if own_thread:
+            self._thread = threading.Thread(
+                target=lambda: asyncio.run(self._live(tried)), name="heart", daemon=True
+            )
+            self._thread.start()
+        else:
+            self._task = asyncio.create_task(self._live(tried))
+        await first.wait()
+
+    async def stop(self, *, retire: bool = True) -> None:
+        """Beat a last time, with the latest changes, and unless told otherwise leave the fleet."""
+        self._retire = retire
+        if self._loop is None or self._stopping is None:
+            return
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, self._ttl)
+        elif self._task is not None:
+            await self._task
+
+    async def _live(self, tried: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        store = self._open_store()
+        while not self._stopping.is_set():
+            await self._try_beat(store)
+            tried()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_INTERVAL):
+                    await self._stopping.wait()
+        await self._leave(store)
+        if self._thread is not None:
+            await store.close()
+
+    async def _try_beat(self, store: Store) -> None:
+        changes = _take_all(self._changes)
+        last = dict(changes)
+        try:
+            await store.beat(
+                self._describe(),
+                ttl=self._ttl,
+                opened=[key for key, lives in last.items() if lives],
+                ended=[key for key, lives in last.items() if not lives],
+            )
+        except StoreError as error:
+            self._changes.extendleft(reversed(changes))
+            self._note(False, f"the store does not take heartbeats: {error}")
+        except Exception:
+            # Whatever it is, a heart that stops would make the fleet take all our sessions.
+            self._changes.extendleft(reversed(changes))
+            log.exception("a heartbeat failed")
+        else:
+            self._note(True, "the store takes heartbeats")
+
+    def _note(self, beating: bool, text: str) -> None:
+        if beating != self.beating:
+            log.log(logging.INFO if beating else logging.WARNING, text)
+        self.beating = beating
+
+    async def _leave(self, store: Store) -> None:
+        await self._try_beat(store)
+        if self._retire and self.beating:
+            with suppress(StoreError):
+                await store.retire(self._describe().replica)
+
+
+def _take_all(changes: deque[tuple[SessionKey, bool]]) -> list[tuple[SessionKey, bool]]:
+    """Empty the deque, which the event loop's thread may fill at the same time."""
+    taken = []
+    with suppress(IndexError):
+        while True:
+            taken.append(changes.popleft())
+    return taken

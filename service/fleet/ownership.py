@@ -1,0 +1,92 @@
+"""The state machine that decides who serves a session. Pure: no I/O, no clock of its own.
+
+A replica claims; if another owns the session it is dialled; if it is gone, refuses or stays
+silent while its heartbeat has stopped too, the session is seized from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from store.contract import Claim, Heartbeat, Outcome
+
+__all__ = ("Dialled", "Ownership", "Step")
+
+
+class Step(StrEnum):
+    """What the caller has to do next."""
+
+    CLAIM = "claim"
+    FIND_OWNER = "find owner"
+    DIAL = "dial"
+    KEEP_WAITING = "keep waiting"
+    SEIZE = "seize"
+    SERVE = "serve"
+    RELAY = "relay"
+    UNKNOWN = "unknown"
+    GIVE_UP = "give up"
+
+
+class Dialled(StrEnum):
+    """How an attempt to reach the owner went."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Nobody listens there, or not this replica."""
+    NOT_OWNER = "not owner"
+    """It answers that it does not hold the session."""
+    SILENT = "silent"
+    """No answer yet."""
+
+
+@dataclass(slots=True)
+class Ownership:
+    """One replica's way to one session.
+
+    ``silence`` is how old (seconds) an owner's heartbeat must be for silence to mean that it is
+    gone rather than busy: heartbeats go on while app code blocks the event loop, but not while
+    the process is frozen or cut off. ``attempts`` bounds lost races.
+    """
+
+    silence: float
+    attempts: int = 5
+    step: Step = Step.CLAIM
+    claim: Claim = field(default_factory=lambda: Claim(Outcome.UNKNOWN))
+    seized: bool = False
+
+    def claimed(self, claim: Claim) -> Step:
+        """The store answered a claim, or a seizure."""
+        self.seized = self.step is Step.SEIZE and claim.outcome is Outcome.OWN
+        self.claim = claim
+        match claim.outcome:
+            case Outcome.OWN:
+                return self._go(Step.SERVE)
+            case Outcome.UNKNOWN:
+                return self._go(Step.UNKNOWN)
+            case Outcome.RELAY:
+                self.attempts -= 1
+                return self._go(Step.FIND_OWNER if self.attempts >= 0 else Step.GIVE_UP)
+
+    def found(self, owner: Heartbeat | None) -> Step:
+        """The store answered who the owner is."""
+        return self._go(Step.SEIZE if owner is None else Step.DIAL)
+
+    def dialled(self, result: Dialled) -> Step:
+        """The owner answered, or did not."""
+        match result:
+            case Dialled.ACCEPTED:
+                return self._go(Step.RELAY)
+            case Dialled.REFUSED | Dialled.NOT_OWNER:
+                return self._go(Step.SEIZE)
+            case Dialled.SILENT:
+                return self._go(Step.KEEP_WAITING)
+
+    def looked_again(self, owner: Heartbeat | None) -> Step:
+        """The silent owner's heartbeat was read again."""
+        gone = owner is None or owner.age > self.silence
+        return self._go(Step.SEIZE if gone else Step.KEEP_WAITING)
+
+    def _go(self, step: Step) -> Step:
+        self.step = step
+        return step

@@ -1,0 +1,141 @@
+"""From a session key to the session: here, or through a relay to its owner.
+
+Drives :class:`~service.fleet.ownership.Ownership` with the store, the registry and the dialer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from service.errors import AppError, SessionUnknown, Unavailable
+from service.fleet.ownership import Dialled, Ownership, Step
+from service.fleet.relay import Dialer, RelayLink, result_of
+from service.sessions.registry import Registry
+from service.sessions.session import Session
+from store.contract import Claim, Heartbeat, PageRequest, SessionKey, Store
+
+__all__ = ("Router",)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Dial = Callable[[Heartbeat, int], Awaitable[T]]
+
+PATIENCE = 1.0
+"""Seconds without an answer after which an owner is silent."""
+
+
+class Router:
+    """Finds or opens sessions on behalf of pages and sockets that hit this replica."""
+
+    def __init__(self, store: Store, registry: Registry, replica: str, dialer: Dialer) -> None:
+        self._store = store
+        self._registry = registry
+        self._replica = replica
+        self._dialer = dialer
+        self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
+
+    async def session(
+        self, key: SessionKey, token_id: str, request: PageRequest | None = None
+    ) -> Session | RelayLink:
+        """The live session, or an open relay to its owner.
+
+        Begins the session from ``request``, or else from the handoff of ``token_id``. Raises
+        SessionUnknown if there is neither nor a session, AppError, Unavailable, StoreError.
+        """
+
+        def dial(owner: Heartbeat, epoch: int) -> Awaitable[RelayLink]:
+            return self._dialer.relay(owner, key, epoch, token_id)
+
+        return await self._route(key, token_id, request, dial)
+
+    async def page(self, key: SessionKey, request: PageRequest, token: str) -> Session | str:
+        """The live session, or the page its owner rendered. Raises as :meth:`session`."""
+
+        def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
+            return self._dialer.page(owner, key, epoch, token)
+
+        return await self._route(key, "", request, dial)
+
+    async def local(self, key: SessionKey, epoch: int) -> Session | None:
+        """The session if this replica holds it at ``epoch``, waiting while it is being opened."""
+        opening = self._opening.get(key)
+        if opening is not None:
+            await asyncio.wait([opening])
+        session = await self._registry.find(key)
+        return session if session is not None and session.epoch == epoch else None
+
+    async def _route(
+        self, key: SessionKey, token_id: str, request: PageRequest | None, dial: Dial[T]
+    ) -> Session | T:
+        session = await self._registry.find(key)
+        if session is not None:
+            return session
+        ownership = Ownership(silence=PATIENCE)
+        claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)
+        answer = await self._open(key, claim, ownership)
+        while not isinstance(answer, Session):
+            reached = await self._reach(ownership, dial)
+            if reached is not None:
+                return reached[0]
+            owner, epoch = ownership.claim.owner, ownership.claim.epoch
+            log.warning("%s: seizing it from %s, which is gone", key.short, owner)
+            seize = partial(self._store.seize, key, self._replica, owner=owner, epoch=epoch)
+            answer = await self._open(key, seize, ownership)
+        return answer
+
+    async def _open(
+        self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], ownership: Ownership
+    ) -> Session | Claim:
+        """Claim or seize, and build what became ours; one at a time per session."""
+        opening = self._opening.get(key)
+        if opening is None:
+            opening = asyncio.create_task(self._open_now(key, ask))
+            self._opening[key] = opening
+            opening.add_done_callback(lambda _: self._opening.pop(key, None))
+        answer = await asyncio.shield(opening)
+        if isinstance(answer, Claim):
+            match ownership.claimed(answer):
+                case Step.UNKNOWN:
+                    raise SessionUnknown("the session is gone, and its token is too old to begin it anew")
+                case Step.GIVE_UP:
+                    raise Unavailable("the session keeps moving between replicas")
+        return answer
+
+    async def _open_now(self, key: SessionKey, ask: Callable[[], Awaitable[Claim]]) -> Session | Claim:
+        self._registry.app(key.app)
+        claim = await ask()
+        if claim.outcome != "own":
+            return claim
+        assert claim.request is not None
+        try:
+            return await self._registry.build(key, claim.epoch, claim.request, fresh=claim.created)
+        except AppError:
+            await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
+            raise
+
+    async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:
+        """Dial the owner; None when the session has to be seized from it."""
+        owner = await self._store.replica(ownership.claim.owner)
+        if ownership.found(owner) is Step.SEIZE or owner is None:
+            return None
+        attempt: asyncio.Future[T] = asyncio.ensure_future(dial(owner, ownership.claim.epoch))
+        try:
+            step = await self._listen(ownership, attempt)
+            return (attempt.result(),) if step is Step.RELAY else None
+        finally:
+            attempt.cancel()
+
+    async def _listen(self, ownership: Ownership, attempt: asyncio.Future[T]) -> Step:
+        while True:
+            await asyncio.wait([attempt], timeout=PATIENCE)
+            if attempt.done():
+                return ownership.dialled(result_of(attempt))
+            ownership.dialled(Dialled.SILENT)
+            owner = await self._store.replica(ownership.claim.owner)
+            if ownership.looked_again(owner) is Step.SEIZE:
+                return Step.SEIZE

@@ -1,0 +1,30 @@
+"""How long the event loop keeps others waiting."""
+
+from __future__ import annotations
+
+import asyncio
+
+__all__ = ("LagMeter",)
+
+INTERVAL = 0.1
+"""Seconds between looks at the clock."""
+
+
+class LagMeter:
+    """Measures how late a timer fires."""
+
+    def __init__(self) -> None:
+        self._worst = 0.0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + INTERVAL
+            await asyncio.sleep(INTERVAL)
+            self._worst = max(self._worst, loop.time() - due)
+
+    def worst(self) -> float:
+        """The worst delay in seconds since the last call. Callable from any thread."""
+        worst, self._worst = self._worst, 0.0
+        return worst

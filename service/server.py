@@ -1,0 +1,300 @@
+"""The composition root: makes the parts, starts them in one order and stops them in its reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import secrets
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from service.apps.app import App
+from service.apps.loading import load_apps
+from service.documents import curdoc, ids
+from service.errors import ConfigError
+from service.fleet.heartbeat import Heart
+from service.fleet.relay import Dialer
+from service.fleet.routing import Router
+from service.lag import LagMeter
+from service.sessions.expiry import Expiry
+from service.sessions.registry import Registry
+from service.settings import Settings
+from service.tokens import TokenAuthority, generate_secret
+from service.version import VERSION
+from service.web.origins import OriginPolicy
+from service.web.resources import PageResources
+from service.web.routes import make_application
+from service.web.services import Services
+from store.connect import open_store
+from store.contract import Heartbeat
+from store.errors import StoreConfigError, StoreError, StoreUnavailable
+from store.redis_store import RedisStore
+
+__all__ = ("Server", "run")
+
+log = logging.getLogger(__name__)
+
+CLOSE_RESTART = 1012
+"""WebSocket close code that lets BokehJS reconnect at once."""
+
+
+class Server:
+    """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back."""
+
+    def __init__(self, settings: Settings, apps: Mapping[str, App]) -> None:
+        ids.install()
+        curdoc.install()
+        self.settings = settings
+        self.replica = secrets.token_hex(4)
+        self.apps = apps
+        self.port = settings.port
+        self._sockets = self._bind()
+        self._started = time.time()
+        self._store = _open_store(settings)
+        self._registry = Registry(apps)
+        self._lag = LagMeter()
+        self._heart = Heart(
+            self._store.twin, self._describe, self._registry.changes, ttl=settings.heartbeat_ttl
+        )
+        self.services = self._make_services()
+        self._running = AsyncExitStack()
+
+    @property
+    def urls(self) -> list[str]:
+        """Where a browser on this machine finds the apps."""
+        host = self.settings.address or "localhost"
+        base = f"http://{host}:{self.port}{self.settings.prefix}"
+        return [base + path for path in self.apps]
+
+    async def start(self) -> None:
+        """Start the parts in order. The health check answers at once, the apps when all is done."""
+        parts: list[Callable[[], AbstractAsyncContextManager[None]]] = [
+            self._store_open,
+            self._listening,
+            self._store_answering,
+            self._apps_loaded,
+            self._heart_beating,
+            self._expiring,
+            self._serving,
+        ]
+        for part in parts:
+            await self._running.enter_async_context(part())
+
+    async def stop(self) -> None:
+        """Stop what was started, last first."""
+        await self._running.aclose()
+
+    # -- the parts, in order -------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _store_open(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            self.services.dialer.close()
+            await self._store.close()
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        application = make_application(self.services, lambda: self._heart.beating)
+        http = HTTPServer(application, xheaders=self.settings.use_xheaders)
+        http.add_sockets(self._sockets)
+        try:
+            yield
+        finally:
+            http.stop()
+            await http.close_all_connections()
+
+    @asynccontextmanager
+    async def _store_answering(self) -> AsyncIterator[None]:
+        await self._wait_for_store()
+        secret = self.settings.secret_key or await self._store.agree_secret("tokens", generate_secret())
+        self.services.token_authority = TokenAuthority(
+            secret, self.settings.previous_secret_key, session_ids=self.settings.session_ids
+        )
+        yield
+
+    @asynccontextmanager
+    async def _apps_loaded(self) -> AsyncIterator[None]:
+        for app in self.apps.values():
+            await app.load()
+        try:
+            yield
+        finally:
+            for app in self.apps.values():
+                await app.unload()
+
+    @asynccontextmanager
+    async def _heart_beating(self) -> AsyncIterator[None]:
+        await self._heart.start(own_thread=self.settings.redis is not None)
+        try:
+            yield
+        finally:
+            await self._heart.stop()
+
+    @asynccontextmanager
+    async def _expiring(self) -> AsyncIterator[None]:
+        settings = self.settings
+        expiry = Expiry(
+            self._store,
+            self._registry,
+            self.replica,
+            lifetime=settings.unused_session_lifetime,
+            interval=settings.check_unused_sessions,
+        )
+        tasks = [asyncio.create_task(expiry.run()), asyncio.create_task(self._lag.run())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        self.services.ready = True
+        try:
+            yield
+        finally:
+            self.services.draining = True
+            await self._give_up_sessions()
+
+    # -- details -------------------------------------------------------------------------------
+
+    def _make_services(self) -> Services:
+        settings = self.settings
+        dialer = Dialer(lambda: self.services.tokens, settings.prefix, settings.websocket_max_message_size)
+        return Services(
+            settings=settings,
+            replica=self.replica,
+            apps=self.apps,
+            store=self._store,
+            registry=self._registry,
+            router=Router(self._store, self._registry, self.replica, dialer),
+            dialer=dialer,
+            origins=OriginPolicy(settings.allow_websocket_origin, self.port),
+            resources=PageResources(settings.prefix),
+        )
+
+    def _bind(self) -> list[socket.socket]:
+        settings = self.settings
+        try:
+            sockets = bind_sockets(settings.port, settings.address)
+        except OSError as error:
+            where = f"{settings.address or ''}:{settings.port}"
+            reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+            raise ConfigError(f"cannot listen on {where}: {reason}; choose another with --port") from error
+        self.port = sockets[0].getsockname()[1]
+        return sockets
+
+    async def _wait_for_store(self) -> None:
+        """Retry until the store answers; says so once."""
+        delay = 0.1
+        while True:
+            try:
+                await self._store.ping()
+                return
+            except StoreUnavailable as error:
+                if delay == 0.1:
+                    log.warning("waiting for the store: %s", error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 2.0)
+
+    async def _give_up_sessions(self) -> None:
+        for session in self._registry:
+            session.close_connections(CLOSE_RESTART, "the server stops")
+        for session in self._registry:
+            await self._registry.end(session)
+            try:
+                await self._store.release(
+                    session.key,
+                    self.replica,
+                    epoch=session.epoch,
+                    retention=self.settings.session_token_expiration,
+                )
+            except StoreError as error:
+                log.warning("%s: cannot release it in the store: %s", session.key.short, error)
+
+    def _describe(self) -> Heartbeat:
+        return Heartbeat(
+            replica=self.replica,
+            address=self.settings.advertise or f"http://{_guess_host(self.settings)}:{self.port}",
+            version=VERSION,
+            started=self._started,
+            sessions=self._registry.counts(),
+            connections=self._registry.connections(),
+            lag=self._lag.worst(),
+            draining=self.services.draining,
+        )
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status.
+
+    Raises ConfigError and AppLoadError when it cannot begin.
+    """
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    server = Server(settings, load_apps(settings.apps, settings.args))
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    starting = asyncio.create_task(_start(server))
+    waiting = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await waiting
+    finally:
+        starting.cancel()
+        waiting.cancel()
+        await asyncio.gather(starting, waiting, return_exceptions=True)
+        await server.stop()
+    log.info("stopped")
+    return 0
+
+
+async def _start(server: Server) -> None:
+    log.info("replica %s listens on port %d", server.replica, server.port)
+    try:
+        await server.start()
+    except StoreConfigError as error:
+        raise ConfigError(f"--redis: {error}") from error
+    for url in server.urls:
+        log.info("Bokeh app running at: %s", url)
+
+
+def _open_store(settings: Settings) -> RedisStore:
+    try:
+        return open_store(settings.redis, prefix=settings.redis_prefix)
+    except StoreConfigError as error:
+        raise ConfigError(f"--redis: {error}") from error
+
+
+def _guess_host(settings: Settings) -> str:
+    """The address under which others most likely reach this replica: the one that faces the store."""
+    if settings.address and settings.address not in ("0.0.0.0", "::"):
+        return settings.address
+    host = urlsplit(settings.redis or "").hostname
+    if host is None:
+        return "127.0.0.1"
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, 6379, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.connect(address)  # a UDP socket: nothing is sent
+            name: str = probe.getsockname()[0]
+            return f"[{name}]" if ":" in name else name
+    except OSError:
+        return socket.gethostname()

@@ -1,0 +1,98 @@
+"""Periodic, timeout and next-tick callbacks of one session.
+
+Callbacks may be added and removed from any thread (Bokeh documents ``add_next_tick_callback`` as
+the way back from threads), so everything here is handed to the event loop first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCallback, TimeoutCallback
+
+__all__ = ("SessionCallbacks",)
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[Callable[..., Any]], Awaitable[Any]]
+
+
+class SessionCallbacks:
+    """Runs session callbacks through ``run``, which takes the lock and sets the context."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, run: Run) -> None:
+        self._loop = loop
+        self._run = run
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._removed: set[str] = set()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def add(self, callback: SessionCallback) -> None:
+        """Begin to run ``callback`` as its type says. Callable from any thread."""
+        self._on_loop(self._start, callback)
+
+    def remove(self, callback: SessionCallback) -> None:
+        """Stop ``callback``; a run under way is finished. Callable from any thread."""
+        self._on_loop(self._stop, callback.id)
+
+    def close(self) -> None:
+        """Stop all callbacks for good."""
+        self._closed = True
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _on_loop(self, func: Callable[..., None], argument: Any) -> None:
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            func(argument)
+        else:
+            self._loop.call_soon_threadsafe(func, argument)
+
+    def _start(self, callback: SessionCallback) -> None:
+        if self._closed or callback.id in self._tasks:
+            return
+        task = self._loop.create_task(self._live(callback))
+        self._tasks[callback.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(callback.id, None))
+
+    def _stop(self, callback_id: str) -> None:
+        # A callback that removes itself must not cancel the task it runs in.
+        task = self._tasks.get(callback_id)
+        if task is None or task is asyncio.current_task():
+            self._removed.add(callback_id)
+        else:
+            task.cancel()
+
+    async def _live(self, callback: SessionCallback) -> None:
+        match callback:
+            case PeriodicCallback():
+                await self._repeat(callback, callback.period / 1000)
+            case TimeoutCallback():
+                await asyncio.sleep(callback.timeout / 1000)
+                await self._once(callback)
+            case NextTickCallback():
+                await self._once(callback)
+
+    async def _repeat(self, callback: SessionCallback, period: float) -> None:
+        """Every ``period`` seconds, but never twice at once: a slow run delays the next."""
+        due = self._loop.time() + period
+        while callback.id not in self._removed:
+            await asyncio.sleep(due - self._loop.time())
+            due = self._loop.time() + period
+            await self._once(callback)
+        self._removed.discard(callback.id)
+
+    async def _once(self, callback: SessionCallback) -> None:
+        try:
+            await self._run(callback.callback)
+        except Exception:
+            log.exception("session callback %r failed", callback.callback)

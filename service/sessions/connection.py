@@ -1,0 +1,144 @@
+"""One client of a session: answers its messages and carries changes to it.
+
+Knows nothing of sockets: frames come in through :meth:`Connection.receive` and leave through a
+:class:`Transport`, which is a browser's WebSocket here or the relay of another replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from bokeh import __version__ as bokeh_version
+
+from service.documents.encoding import apply_patch, encode_document, replace_document
+from service.errors import ProtocolError
+from service.protocol import messages
+from service.protocol.framing import Assembler
+from service.protocol.messages import Frame, Frames, Message
+from service.sessions.session import Session
+
+__all__ = ("Connection", "Transport")
+
+log = logging.getLogger(__name__)
+
+HIGH_WATER = 4 * 1024 * 1024
+"""Unsent bytes above which a session waits for a connection to catch up."""
+
+CATCH_UP_SECONDS = 30.0
+"""How long it waits before it gives the connection up."""
+
+
+class Transport(Protocol):
+    """Where frames go. Everything is ordered and nothing here waits except ``drained``."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes accepted but not yet given to the network."""
+
+    def send(self, frames: Frames) -> None:
+        """Queue the frames of one message. Ignored once closed."""
+
+    async def drained(self) -> None:
+        """Return when nothing is unsent, or the transport is closed."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a WebSocket close code, after what is queued."""
+
+
+class Connection:
+    """One client, from its ACK to its close. Made and used on the event loop only."""
+
+    def __init__(self, session: Session, transport: Transport, token_id: str, *, max_bytes: int) -> None:
+        self.session = session
+        self.subscribed = False
+        self._transport = transport
+        self._token_id = token_id
+        self._assembler = Assembler(max_bytes=max_bytes)
+
+    def open(self) -> None:
+        """Join the session and say so."""
+        self.session.connect(self)
+        self._transport.send(messages.ack())
+
+    async def receive(self, frame: Frame) -> None:
+        """Take one frame; answers the message it completes.
+
+        Raises :class:`ProtocolError` on frames no client may send; the caller closes the connection.
+        """
+        message = self._assembler.feed(frame)
+        if message is None:
+            return
+        handler = _HANDLERS.get(message.msgtype)
+        if handler is None:
+            raise ProtocolError(f"a client may not send {message.msgtype}")
+        try:
+            await handler(self, message)
+        except Exception as error:
+            log.exception("%s: handling %s failed", self.session.key.short, message.msgtype)
+            self._transport.send(messages.error(message.msgid, repr(error)))
+
+    async def closed(self) -> None:
+        """The client is gone."""
+        await self.session.disconnect(self)
+
+    # -- towards the client --------------------------------------------------------------------
+
+    @property
+    def congested(self) -> bool:
+        return self._transport.unsent > HIGH_WATER
+
+    async def catch_up(self) -> None:
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await self._transport.drained()
+        except TimeoutError:
+            log.warning("%s: closing a connection that reads too slowly", self.session.key.short)
+            self.close(1008, "reads too slowly")
+
+    def send(self, frames: Frames) -> None:
+        self._transport.send(frames)
+
+    def close(self, code: int, reason: str) -> None:
+        self._transport.close(code, reason)
+
+    # -- messages ------------------------------------------------------------------------------
+
+    async def _pull(self, message: Message) -> None:
+        await self.session.with_document_locked(self._pull_locked, message)
+
+    def _pull_locked(self, message: Message) -> None:
+        inline = not self.session.first_pull(self._token_id)
+        content, buffers = encode_document(self.session.document, inline=inline)
+        self._transport.send(messages.pull_doc_reply(message.msgid, content, buffers))
+        self.subscribed = True
+
+    async def _push(self, message: Message) -> None:
+        await self.session.with_document_locked(self._push_locked, message)
+        self._transport.send(messages.ok(message.msgid))
+
+    def _push_locked(self, message: Message) -> None:
+        # Its sender has this Document already; what changes from here on reaches it.
+        self.subscribed = False
+        replace_document(self.session.document, message.content, message.buffers)
+        self.subscribed = True
+
+    async def _patch(self, message: Message) -> None:
+        session = self.session
+        self.subscribed = True
+        await session.apply(
+            lambda: apply_patch(session.document, message.content, message.buffers, session), self
+        )
+        self._transport.send(messages.ok(message.msgid))
+
+    async def _server_info(self, message: Message) -> None:
+        self._transport.send(messages.server_info_reply(message.msgid, bokeh_version))
+
+
+_HANDLERS = {
+    "PULL-DOC-REQ": Connection._pull,
+    "PUSH-DOC": Connection._push,
+    "PATCH-DOC": Connection._patch,
+    "SERVER-INFO-REQ": Connection._server_info,
+}

@@ -1,0 +1,209 @@
+"""A live session: one Document, its lock, its callbacks and the connections that watch it.
+
+Every change of the Document happens under the lock, and what it caused is sent before the lock
+is given back, so all connections see all changes in one order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
+from bokeh.events import ConnectionLost
+
+from service.apps.app import App
+from service.apps.contexts import AppSessionContext
+from service.apps.execution import Execution
+from service.documents.disposal import dispose
+from service.documents.encoding import encode_patch
+from service.protocol.messages import Frames, patch_doc
+from service.sessions.callbacks import SessionCallbacks
+from store.contract import SessionKey
+
+if TYPE_CHECKING:
+    from service.sessions.connection import Connection
+
+__all__ = ("Session",)
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """Created with its Document built; lives until :meth:`destroy`."""
+
+    def __init__(
+        self,
+        key: SessionKey,
+        epoch: int,
+        app: App,
+        context: AppSessionContext,
+        execution: Execution,
+        *,
+        fresh: bool,
+    ) -> None:
+        self.key = key
+        self.epoch = epoch
+        self.app = app
+        self.context = context
+        self.document = execution.document
+        self.connections: set[Connection] = set()
+        self.destroyed = False
+        self.unused_since = time.monotonic()
+        self._pages: set[str] | None = set() if fresh else None
+        self._execution = execution
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+        self._patching: Connection | None = None
+        self._outbox: list[tuple[Frames, Connection | None]] | None = None
+        self._callbacks = SessionCallbacks(asyncio.get_running_loop(), self.run_callback)
+        self.document.callbacks.on_change_dispatch_to(self)
+        for callback in self.document.session_callbacks:
+            self._callbacks.add(callback)
+        context.attach(self)
+
+    # -- what Bokeh and app code look at -------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        return self.key.session_id
+
+    @property
+    def connection_count(self) -> int:
+        return len(self.connections)
+
+    def first_pull(self, token_id: str) -> bool:
+        """Whether a page with this token surely has not pulled the Document before; notes that it has.
+
+        Never sure once the session came from another replica.
+        """
+        if self._pages is None or token_id in self._pages:
+            return False
+        self._pages.add(token_id)
+        return True
+
+    # -- running code on the Document ----------------------------------------------------------
+
+    async def with_document_locked(self, func: Callable[..., Any], *args: Any) -> Any:
+        """Run ``func(*args)`` (plain or async) with the Document to itself; its result.
+
+        None, and nothing runs, when the session was destroyed meanwhile.
+        """
+        if self.destroyed:
+            return None
+        self._waiting += 1
+        try:
+            async with self._lock:
+                if self.destroyed:
+                    return None
+                return await self._collecting(func, *args)
+        finally:
+            self._waiting -= 1
+
+    async def run_callback(self, callback: Callable[..., Any]) -> Any:
+        """Run a session callback: under the lock, unless it is marked ``without_document_lock``."""
+        if getattr(callback, "nolock", False):
+            return await self._execution.run(callback, locked=False)
+        return await self.with_document_locked(callback)
+
+    async def apply(self, change: Callable[[], None], source: Connection) -> None:
+        """Run ``change``, which comes from ``source`` and is not sent back there."""
+        await self.with_document_locked(self._apply, change, source)
+
+    def _apply(self, change: Callable[[], None], source: Connection) -> None:
+        self._patching = source
+        try:
+            change()
+        finally:
+            self._patching = None
+
+    async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
+        self._outbox = []
+        try:
+            return await self._execution.run(func, *args)
+        finally:
+            outbox, self._outbox = self._outbox, None
+            self._deliver(outbox)
+            await self._let_slow_connections_catch_up()
+
+    def _deliver(self, outbox: list[tuple[Frames, Connection | None]]) -> None:
+        for frames, source in outbox:
+            for connection in self.connections:
+                if connection is not source and connection.subscribed:
+                    connection.send(frames)
+
+    async def _let_slow_connections_catch_up(self) -> None:
+        """Wait while a connection has much unsent, so that a streaming app cannot outrun it."""
+        for connection in [c for c in self.connections if c.congested]:
+            await connection.catch_up()
+
+    # -- events of the Document (called by Bokeh's dispatch) -----------------------------------
+
+    def _document_patched(self, event: DocumentPatchedEvent) -> None:
+        if self._outbox is None:
+            raise RuntimeError(
+                "the Document was changed without its lock: change it from a callback, or through "
+                "doc.add_next_tick_callback when on a thread or in an unlocked callback"
+            )
+        if any(connection.subscribed for connection in self.connections):
+            setter: object = event.setter
+            source = self._patching if setter is self else None
+            self._outbox.append((patch_doc(*encode_patch(event)), source))
+
+    def _session_callback_added(self, event: SessionCallbackAdded) -> None:
+        self._callbacks.add(event.callback)
+
+    def _session_callback_removed(self, event: SessionCallbackRemoved) -> None:
+        self._callbacks.remove(event.callback)
+
+    # -- connections ---------------------------------------------------------------------------
+
+    def connect(self, connection: Connection) -> None:
+        self.connections.add(connection)
+
+    async def disconnect(self, connection: Connection) -> None:
+        """Forget ``connection`` and tell the Document (event ``ConnectionLost``)."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        self.unused_since = time.monotonic()
+        try:
+            await self.with_document_locked(self._connection_lost)
+        except Exception:
+            log.exception("%s: a callback for ConnectionLost failed", self.key.short)
+
+    def _connection_lost(self) -> None:
+        self.document.callbacks.trigger_event(ConnectionLost())
+
+    def unused_for(self) -> float:
+        """Seconds without any connection or work; 0 while there is either."""
+        if self.connections or self._waiting:
+            return 0.0
+        return time.monotonic() - self.unused_since
+
+    # -- end -----------------------------------------------------------------------------------
+
+    async def destroy(self, *, unless_used: bool = False) -> bool:
+        """Run the hooks and take the Document apart.
+
+        With ``unless_used`` nothing happens, and the answer is False, if somebody connected
+        or waits for the lock by the time this has it.
+        """
+        async with self._lock:
+            if self.destroyed or (unless_used and (self.connections or self._waiting)):
+                return False
+            self.destroyed = True
+            self._callbacks.close()
+            self._outbox = []
+            await self.app.end(self.context, self._execution)
+            dispose(self.document, self)
+            self._outbox = None
+        return True
+
+    def close_connections(self, code: int, reason: str) -> None:
+        """Close all connections; they report back through :meth:`disconnect`."""
+        for connection in list(self.connections):
+            connection.close(code, reason)

@@ -1,0 +1,62 @@
+"""``autoload.js``: what ``server_document`` and ``server_session`` put into pages elsewhere."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from bokeh.core.templates import AUTOLOAD_JS
+from bokeh.core.types import ID
+from bokeh.embed.bundle import Bundle, Script
+from bokeh.embed.elements import script_for_render_items
+from bokeh.embed.util import RenderItem
+from tornado.web import HTTPError
+
+from service.web.opening import AppHandler
+
+__all__ = ("AutoloadHandler",)
+
+
+class AutoloadHandler(AppHandler):
+    """``GET /app/autoload.js``. Never needs the Document, so it never runs the app."""
+
+    def set_default_headers(self) -> None:
+        # With credentials browsers do not accept the wildcard.
+        origin = self.request.headers.get("Origin")
+        self.set_header("Access-Control-Allow-Origin", origin or "*")
+        self.set_header("Access-Control-Allow-Headers", "*")
+        self.set_header("Access-Control-Allow-Credentials", "true")
+        self.add_header("Vary", "Origin")
+
+    async def get(self) -> None:
+        element_id = self.get_argument("bokeh-autoload-element", "")
+        if not element_id:
+            raise HTTPError(400, "the bokeh-autoload-element argument is missing")
+        view = self.view()
+        await self.hand_off(view)
+        self.set_header("Content-Type", "application/javascript; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self._script(element_id, view.token))
+
+    async def options(self) -> None:
+        """Preflight of browsers that send headers along (``server_session``)."""
+        wanted = self.request.headers.get("Access-Control-Request-Headers")
+        if wanted:
+            self.set_header("Access-Control-Allow-Headers", wanted)
+        self.set_header("Access-Control-Allow-Methods", "GET, OPTIONS")
+        self.set_status(204)
+
+    def _script(self, element_id: str, token: str) -> str:
+        absolute_url = self.get_argument("bokeh-absolute-url", None)
+        bundle = self._bundle(absolute_url)
+        item = RenderItem(token=token, elementid=ID(element_id), use_for_title=False)
+        app_path = self.get_argument("bokeh-app-path", "/")
+        bundle.add(Script(script_for_render_items({}, [item], app_path=app_path, absolute_url=absolute_url)))
+        return str(AUTOLOAD_JS.render(bundle=bundle, elementid=element_id))
+
+    def _bundle(self, absolute_url: str | None) -> Bundle:
+        if self.get_argument("resources", "default") == "none":
+            return self.services.resources.bare_bundle()
+        if absolute_url is None:
+            return self.services.resources.bundle()
+        parts = urlsplit(absolute_url)
+        return self.services.resources.bundle(f"{parts.scheme}://{parts.netloc}")

@@ -1,0 +1,75 @@
+"""What all handlers share: the services, error pages, and refusing work before the server is ready."""
+
+from __future__ import annotations
+
+import html
+import logging
+import random
+from typing import Any
+
+from tornado.web import HTTPError, RequestHandler
+
+from service.errors import ServiceError, Unavailable
+from service.web.services import Services
+from store.errors import StoreError, StoreUnavailable
+
+__all__ = ("BaseHandler", "failure_of", "plain_page")
+
+log = logging.getLogger(__name__)
+
+
+class BaseHandler(RequestHandler):
+    """A handler with the server's parts at ``self.services``."""
+
+    services: Services
+
+    def initialize(self, services: Services) -> None:
+        self.services = services
+
+    def prepare(self) -> None:
+        if not self.services.ready:
+            raise Unavailable("the server is starting or waits for its store")
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Expected failures are one line; only bugs get a traceback."""
+        if isinstance(value, ServiceError | StoreError):
+            log.warning("%s %s: %s", self.request.method, self.request.path, value)
+        elif value is not None and not isinstance(value, HTTPError):
+            log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        failure = failure_of(error)
+        if failure is not None:
+            self.set_status(failure.http_status)
+            if isinstance(failure, Unavailable):
+                # Spread the return of those who were turned away together.
+                self.set_header("Retry-After", failure.retry_after + random.randint(0, 2))
+        self.set_header("Cache-Control", "no-store")
+        self.finish(plain_page(self._reason, self.explain(error, failure)))
+
+    def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
+        """The text of an error page."""
+        if isinstance(error, HTTPError) and error.log_message:
+            return error.log_message
+        return str(failure) if failure is not None else ""
+
+
+def failure_of(error: BaseException | None) -> ServiceError | None:
+    """The :class:`ServiceError` a client is told about ``error``, if it is one for clients."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, StoreUnavailable):
+        return Unavailable("the session store does not answer")
+    return None
+
+
+def plain_page(title: str, text: str) -> str:
+    """A page without scripts or styles from elsewhere."""
+    title, text = html.escape(title), html.escape(text)
+    return (
+        "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{title}</title></head>"
+        "<body style='font-family: sans-serif; max-width: 50em; margin: 3em auto; padding: 0 1em'>"
+        f"<h1>{title}</h1><pre style='white-space: pre-wrap'>{text}</pre></body></html>\n"
+    )

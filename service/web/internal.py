@@ -1,0 +1,67 @@
+"""What other replicas ask of this one: relays into its sessions, and pages of their Documents."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tornado.web import HTTPError
+
+from service.errors import AppError
+from service.fleet.relay import GONE, TOKEN_ID_HEADER
+from service.sessions.connection import Connection
+from service.sessions.failed import FailedConnection
+from service.sessions.session import Session
+from service.web.base import BaseHandler
+from service.web.page import render_page
+from service.web.socket import SocketTransport
+from store.contract import SessionKey
+
+__all__ = ("OwnerPageHandler", "RelayHandler")
+
+log = logging.getLogger(__name__)
+
+
+class OwnerHandler(BaseHandler):
+    """Admits replicas that show a relay token for a session that this one owns."""
+
+    async def owned_session(self) -> Session:
+        """Raises TokenInvalid, AppError, and 410 when the session is not ours at that epoch."""
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer":
+            raise HTTPError(403, "a relay token is missing")
+        grant = self.services.tokens.verify_relay(token, self.services.replica)
+        key = SessionKey(grant.app, grant.session_id)
+        session = await self.services.router.local(key, grant.epoch)
+        if session is None or session.destroyed:
+            raise HTTPError(GONE, "the session is not here")
+        return session
+
+
+class RelayHandler(SocketTransport, OwnerHandler):
+    """The owner's end of a relay. The upgrade is the answer that the session is here."""
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            session = await self.owned_session()
+        except AppError as error:
+            detail = error.detail if self.services.settings.dev is not None else ""
+            self._opened: FailedConnection | Connection = FailedConnection(self, detail)
+        else:
+            token_id = self.request.headers.get(TOKEN_ID_HEADER, "")
+            limit = self.services.settings.websocket_max_message_size
+            self._opened = Connection(session, self, token_id, max_bytes=limit)
+        self.keep_alive = self.services.settings.keep_alive
+        await super().get(*args, **kwargs)
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        self.begin(self._opened)
+        self._opened.open()
+
+
+class OwnerPageHandler(OwnerHandler):
+    """``POST``: the session's page around the token in the body."""
+
+    async def post(self) -> None:
+        session = await self.owned_session()
+        self.finish(await render_page(session, self.services.resources, self.request.body.decode()))

@@ -1,0 +1,64 @@
+"""What page and autoload.js have in common: naming the session and minting its token."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from tornado.web import HTTPError
+
+from service.apps.app import App
+from service.tokens import new_token_id
+from service.web.base import BaseHandler
+from service.web.requests import page_request
+from service.web.services import Services
+from store.contract import PageRequest, SessionKey
+
+__all__ = ("AppHandler", "PageView")
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """One view of one page: its session, the token its socket will show, and its request."""
+
+    key: SessionKey
+    token: str
+    token_id: str
+    request: PageRequest
+
+
+class AppHandler(BaseHandler):
+    """A handler under an app's URL path."""
+
+    app: App
+
+    def initialize(self, services: Services, app: App) -> None:  # type: ignore[override]
+        super().initialize(services)
+        self.app = app
+
+    def view(self) -> PageView:
+        """Name the session and mint its token. Raises TokenInvalid, HTTPError."""
+        tokens = self.services.tokens
+        key = SessionKey(self.app.path, self._requested_session_id() or tokens.new_session_id())
+        token_id = new_token_id()
+        lifetime = self.services.settings.session_token_expiration
+        token = tokens.mint(key.app, key.session_id, lifetime=lifetime, now=time.time(), token_id=token_id)
+        payload = self.app.process_request(self.request)
+        request = page_request(self.request, self.services.settings, payload)
+        return PageView(key, token, token_id, request)
+
+    async def hand_off(self, view: PageView) -> None:
+        """Leave the request in the store for the socket, wherever it will land."""
+        lifetime = self.services.settings.session_token_expiration
+        await self.services.store.put_handoff(view.key, view.token_id, view.request, lifetime)
+
+    def _requested_session_id(self) -> str | None:
+        """A session id from outside, checked, as argument or header (``server_session``)."""
+        argument = self.get_argument("bokeh-session-id", None)
+        header = self.request.headers.get("Bokeh-Session-Id")
+        if argument is not None and header is not None:
+            raise HTTPError(403, "the session id is given both as an argument and as a header")
+        session_id = argument if argument is not None else header
+        if session_id is not None:
+            self.services.tokens.check_session_id(session_id)
+        return session_id

@@ -1,0 +1,78 @@
+"""The app's page: a shell where the Document does not matter for it, else rendered by its owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.core.types import ID
+from bokeh.embed.elements import html_page_for_render_items
+from bokeh.embed.util import RenderItem
+
+from service.errors import AppError, ServiceError
+from service.sessions.session import Session
+from service.web.opening import AppHandler
+from service.web.resources import PageResources
+
+__all__ = ("PageHandler", "render_page", "render_shell")
+
+TOKEN_MARK = "svc-token-goes-here"
+
+
+class PageHandler(AppHandler):
+    """``GET /app``."""
+
+    async def get(self) -> None:
+        view = self.view()
+        await self.hand_off(view)
+        if self.app.page_is_shell:
+            page = render_shell(self.services.resources, view.token)
+        else:
+            page = await self._page_of_document(view.key, view.request, view.token)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(page)
+
+    async def _page_of_document(self, key: Any, request: Any, token: str) -> str:
+        found = await self.services.router.page(key, request, token)
+        if isinstance(found, Session):
+            return await render_page(found, self.services.resources, token)
+        return found
+
+    def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
+        if isinstance(error, AppError):
+            detail = error.detail if self.services.settings.dev is not None else ""
+            return f"The app failed while it was starting.\n\n{detail or 'Its log says why.'}"
+        return super().explain(error, failure)
+
+
+async def render_page(session: Session, resources: PageResources, token: str) -> str:
+    """The page of a session's Document, as ``server_html_page_for_session`` makes it (bokeh 3.9)."""
+    page: str = await session.with_document_locked(_render, session, resources, token)
+    return page
+
+
+def _render(session: Session, resources: PageResources, token: str) -> str:
+    document = session.document
+    return html_page_for_render_items(
+        resources.bundle(),
+        {},
+        [RenderItem(token=token, roots=document.roots, use_for_title=True)],
+        document.title,
+        template=document.template,
+        template_variables=document.template_variables,
+    )
+
+
+def render_shell(resources: PageResources, token: str) -> str:
+    """A page with one element into which BokehJS puts every root, as for ``server_document``.
+
+    The same for every visitor but for the token, so it is rendered once per set of scripts.
+    """
+    before, after = resources.once("shell", lambda: _shell_parts(resources))
+    return f"{before}{token}{after}"
+
+
+def _shell_parts(resources: PageResources) -> tuple[str, str]:
+    item = RenderItem(token=TOKEN_MARK, elementid=ID("svc-document"), use_for_title=True)
+    before, _, after = html_page_for_render_items(resources.bundle(), {}, [item], None).partition(TOKEN_MARK)
+    return before, after

@@ -1,0 +1,85 @@
+"""Which scripts a page loads, and where BokehJS's own files are.
+
+Bundles depend only on the model classes that are loaded, so each is made once for those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+from bokeh.embed.bundle import Bundle, bundle_for_objs_and_resources, extension_dirs
+from bokeh.model import Model
+from bokeh.resources import Resources
+from bokeh.settings import settings as bokeh_settings
+
+__all__ = ("PageResources", "bokehjs_directory", "extension_directories")
+
+T = TypeVar("T")
+
+
+def bokehjs_directory() -> Path:
+    """Where BokehJS's files are (another place with ``BOKEH_DEV``)."""
+    return bokeh_settings.bokehjs_path()
+
+
+def extension_directories() -> dict[str, Path]:
+    """Static directories of installed extensions by name; grows as extensions are imported."""
+    return extension_dirs
+
+
+@lru_cache(maxsize=256)
+def _version(path: str) -> str:
+    file = bokehjs_directory() / path
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""
+
+
+def _with_version(path: str) -> str:
+    """``js/bokeh.min.js`` with a ``?v=`` that changes when the file does."""
+    version = _version(path)
+    return f"{path}?v={version}" if version else path
+
+
+class PageResources:
+    """Bundles of scripts and style sheets for pages under a URL prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._made: dict[str, Any] = {}
+        self._classes = 0
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made again only when model classes were added since."""
+        classes = len(Model.model_class_reverse_map)
+        # Names contain absolute URLs from requests: bound what strangers can make us keep.
+        if classes != self._classes or len(self._made) > 100:
+            self._made.clear()
+            self._classes = classes
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
+
+    def bundle(self, absolute_url: str | None = None) -> Bundle:
+        """For a page of ours, or with ``absolute_url`` (scheme and host) for one elsewhere."""
+        made = self.once(
+            f"bundle {absolute_url}",
+            lambda: bundle_for_objs_and_resources(None, self._resources(absolute_url)),
+        )
+        return Bundle(made.js_files, made.js_raw, made.css_files, made.css_raw, made.hashes)
+
+    def bare_bundle(self) -> Bundle:
+        """No resources at all, for pages that bring their own."""
+        return bundle_for_objs_and_resources(None, None)
+
+    def _resources(self, absolute_url: str | None) -> Resources:
+        mode = bokeh_settings.resources(default="server")
+        if not mode.startswith("server"):
+            return Resources(mode=mode)
+        prefix = self._prefix + "/"
+        root_url = urljoin(absolute_url, prefix) if absolute_url else prefix
+        return Resources(mode=mode, root_url=root_url, path_versioner=_with_version)

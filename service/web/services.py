@@ -1,0 +1,44 @@
+"""What handlers may ask: one bundle, handed to every route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from service.apps.app import App
+from service.errors import Unavailable
+from service.fleet.relay import Dialer
+from service.fleet.routing import Router
+from service.sessions.registry import Registry
+from service.settings import Settings
+from service.tokens import TokenAuthority
+from service.web.origins import OriginPolicy
+from service.web.resources import PageResources
+from store.contract import Store
+
+__all__ = ("Services",)
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """The parts of a running server. ``tokens`` and ``ready`` are set once the store answered."""
+
+    settings: Settings
+    replica: str
+    apps: Mapping[str, App]
+    store: Store
+    registry: Registry
+    router: Router
+    dialer: Dialer
+    origins: OriginPolicy
+    resources: PageResources
+    token_authority: TokenAuthority | None = field(default=None)
+    ready: bool = False
+    draining: bool = False
+
+    @property
+    def tokens(self) -> TokenAuthority:
+        """Raises :class:`Unavailable` until the secret was agreed upon through the store."""
+        if self.token_authority is None:
+            raise Unavailable("the server waits for its store")
+        return self.token_authority

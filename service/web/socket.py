@@ -1,0 +1,225 @@
+"""The browser's WebSocket: admitted or refused before the upgrade, then a connection or a relay."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from service.errors import AppError, ServiceError, TokenExpired, TokenInvalid
+from service.fleet.relay import RelayLink
+from service.protocol.messages import Frame, Frames
+from service.sessions.connection import Connection
+from service.sessions.failed import FailedConnection
+from service.sessions.session import Session
+from service.tokens import VerifiedToken
+from service.web.base import failure_of
+from service.web.opening import AppHandler
+from service.web.requests import request_from_payload
+from store.contract import SessionKey
+
+__all__ = ("Peer", "SocketHandler", "SocketTransport")
+
+log = logging.getLogger(__name__)
+
+VANISHED = 1012
+"""What a browser is told when a relay's other end is gone: come back at once."""
+
+MISSED_PONGS = 3
+"""Keep-alive intervals without any sign of life after which a client is gone."""
+
+
+class Peer(Protocol):
+    """Who answers a socket's frames: a connection of a local session, or a relay."""
+
+    async def receive(self, frame: Frame) -> None: ...
+
+    async def closed(self) -> None: ...
+
+
+class SocketTransport(WebSocketHandler):
+    """The server side of a WebSocket as a :class:`~service.sessions.connection.Transport`."""
+
+    peer: Peer | None = None
+    keep_alive: float = 0.0
+    _queued = 0
+    _last_write: asyncio.Future[None] | None = None
+    _last_sign: float = 0.0
+    _alive: asyncio.TimerHandle | None = None
+
+    @property
+    def unsent(self) -> int:
+        self._note_flush()
+        return self._queued
+
+    def send(self, frames: Frames) -> None:
+        self._note_flush()
+        try:
+            for frame in frames:
+                self._last_write = self.write_message(frame, binary=isinstance(frame, bytes))
+                self._queued += len(frame)
+        except WebSocketClosedError:
+            log.debug("a message came too late for a closed socket")
+
+    async def drained(self) -> None:
+        if self._last_write is not None:
+            try:
+                await self._last_write
+            except WebSocketClosedError:
+                return
+
+    def _note_flush(self) -> None:
+        if self._last_write is None or self._last_write.done():
+            self._queued = 0
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Hand a frame on; what the client did wrong closes this socket and nothing else."""
+        self._last_sign = time.monotonic()
+        if self.peer is None:
+            return
+        try:
+            await self.peer.receive(message)
+        except ServiceError as error:
+            log.warning("closing a socket of %s: %s", self.request.path, error)
+            self.close(error.close_code, str(error)[:120])
+
+    def on_pong(self, data: bytes) -> None:
+        self._last_sign = time.monotonic()
+
+    def begin(self, peer: Peer) -> None:
+        """From here on ``peer`` answers."""
+        self.peer = peer
+        self.set_nodelay(True)
+        self._last_sign = time.monotonic()
+        self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """Ping, so that proxies keep the connection and a vanished client is noticed."""
+        if self.keep_alive <= 0 or self.ws_connection is None:
+            return
+        if time.monotonic() - self._last_sign > MISSED_PONGS * self.keep_alive:
+            log.info("a client of %s is gone without a word", self.request.path)
+            self.close(1001, "no answer to pings")
+            return
+        try:
+            self.ping(b"")
+        except WebSocketClosedError:
+            return
+        self._alive = asyncio.get_running_loop().call_later(self.keep_alive, self._keep_alive)
+
+    def on_close(self) -> None:
+        if self._alive is not None:
+            self._alive.cancel()
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            spawn(peer.closed())
+
+
+class SocketHandler(SocketTransport, AppHandler):
+    """``/app/ws``, with the token as second subprotocol."""
+
+    token: VerifiedToken
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        # Ours first: Tornado 6.6 does not ask check_origin when Origin equals Host.
+        self.services.origins.check(self.request.headers.get("Origin"), self.request.host)
+        self.token = self.services.tokens.verify(self._offered_token(), self.app.path)
+        self.keep_alive = self.services.settings.keep_alive
+        await super().get(*args, **kwargs)
+
+    def _offered_token(self) -> str:
+        offered = [part.strip() for part in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+        if len(offered) != 2 or offered[0] != "bokeh":
+            raise TokenInvalid("the subprotocols are not 'bokeh' and a token")
+        return offered[1]
+
+    def check_origin(self, origin: str) -> bool:
+        return True  # get() has checked it, by stricter rules
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return "bokeh"
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        key = SessionKey(self.app.path, self.token.session_id)
+        try:
+            await self._join(key)
+        except AppError as error:
+            detail = error.detail if self.services.settings.dev is not None else ""
+            failed = FailedConnection(self, detail)
+            self.begin(failed)
+            failed.open()
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+            log.warning("%s: refusing a socket: %s", key.short, failure)
+            self.close(failure.close_code, str(failure)[:120])
+
+    async def _join(self, key: SessionKey) -> None:
+        found = await self.services.router.session(key, self.token.token_id, self._own_request())
+        if self.ws_connection is None:
+            if isinstance(found, RelayLink):
+                found.close()
+        elif isinstance(found, Session):
+            limit = self.services.settings.websocket_max_message_size
+            connection = Connection(found, self, self.token.token_id, max_bytes=limit)
+            self.begin(connection)
+            connection.open()
+        else:
+            self.begin(RelayPeer(found))
+            spawn(carry(found, self))
+
+    def _own_request(self) -> Any:
+        """What a session may be begun with when there is no handoff: a Bokeh token brings it along."""
+        if self.token.minted_by_us:
+            return None
+        if self.token.expired(time.time()):
+            raise TokenExpired("the token has expired; see --session-token-expiration")
+        return request_from_payload(self.request, self.token.payload or {})
+
+
+class RelayPeer:
+    """Passes a browser's frames on to the owner."""
+
+    def __init__(self, link: RelayLink) -> None:
+        self._link = link
+
+    async def receive(self, frame: Frame) -> None:
+        try:
+            await self._link.send(frame)
+        except WebSocketClosedError:
+            log.debug("a frame came too late for a closed relay")
+
+    async def closed(self) -> None:
+        self._link.close()
+
+
+async def carry(link: RelayLink, socket: SocketTransport) -> None:
+    """Pass the owner's frames on to the browser until one of them closes."""
+    while (frame := await link.receive()) is not None:
+        socket.send((frame,))
+        if socket.unsent:
+            await socket.drained()
+    socket.close(link.close_code or VANISHED, link.close_reason or "the session's replica is gone")
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def spawn(work: Awaitable[None]) -> None:
+    """Run ``work`` beside everything else, and log what it raises."""
+    task = asyncio.ensure_future(work)
+    _tasks.add(task)
+    task.add_done_callback(_finished)
+
+
+def _finished(task: asyncio.Future[None]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background work failed", exc_info=task.exception())
+
+
