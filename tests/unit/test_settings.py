@@ -1,0 +1,345 @@
+"""Options: precedence, checks, contradictions, and messages that say where a value came from."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import ConfigError
+from service.settings import OPTIONS, Settings, add_arguments, from_arguments, options_table
+from service.tokens import SessionIds
+
+
+def load(*argv: str, env: Mapping[str, str] | None = None, config: Path | None = None) -> Settings:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_arguments(parser)
+    given = vars(parser.parse_args(argv if config is None else ["--config", str(config), *argv]))
+    return from_arguments(given, env or {})
+
+
+def refusal(*argv: str, env: Mapping[str, str] | None = None, config: Path | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(*argv, env=env, config=config)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "svc.toml"
+
+
+# A row per option: how it is written, what it becomes, and what ends up in the settings by default.
+ROWS: list[tuple[str, list[str], Any, Any]] = [
+    ("apps", ["a.py", "b"], ("a.py", "b"), ()),
+    ("port", ["0"], 0, 5006),
+    ("address", ["127.0.0.1"], "127.0.0.1", None),
+    ("redis", ["redis://h:1"], "redis://h:1", None),
+    ("redis_prefix", ["a:b"], "a:b", "svc"),
+    ("advertise", ["h:1"], "http://h:1", None),
+    ("heartbeat_ttl", ["2.5"], 2.5, 5.0),
+    ("secret_key", ["k"], "k", None),
+    ("session_ids", ["unsigned"], SessionIds.UNSIGNED, SessionIds.UNSIGNED),
+    ("session_token_expiration", ["60"], 60.0, 300.0),
+    ("allow_websocket_origin", ["a:1"], ("a:1",), ()),
+    ("prefix", ["a/b/"], "/a/b", ""),
+    ("use_xheaders", [], True, False),
+    ("keep_alive", ["0"], 0.0, 37.0),
+    ("unused_session_lifetime", ["500"], 0.5, 15.0),
+    ("check_unused_sessions", ["1000"], 1.0, 17.0),
+    ("websocket_max_message_size", ["10"], 10, 20 * 1024 * 1024),
+    ("include_headers", ["a", "b"], ("a", "b"), ()),
+    ("exclude_headers", ["a", "b"], ("a", "b"), ()),
+    ("include_cookies", ["a", "b"], ("a", "b"), ()),
+    ("exclude_cookies", ["a", "b"], ("a", "b"), ()),
+    ("index", [__file__], __file__, None),
+    ("disable_index", [], True, False),
+    ("disable_index_redirect", [], True, False),
+    ("log_level", ["DEBUG"], "debug", "info"),
+    ("show", [], True, False),
+    ("glob", [], True, False),
+    ("args", ["--a", "b"], ("--a", "b"), ()),
+]
+BY_ENV = [row for row in ROWS if OPTIONS[row[0]].env]
+BY_FILE = [row for row in ROWS if OPTIONS[row[0]].in_file]
+
+
+def test_every_option_is_tested() -> None:
+    assert {row[0] for row in ROWS} | {"config", "dev", "previous_secret_key"} == set(OPTIONS)
+
+
+@pytest.mark.parametrize(("name", "texts", "value", "default"), ROWS, ids=[row[0] for row in ROWS])
+def test_option_has_its_default(name: str, texts: list[str], value: Any, default: Any) -> None:
+    assert getattr(load(), name) == default == getattr(Settings(), name)
+
+
+@pytest.mark.parametrize(("name", "texts", "value", "default"), ROWS, ids=[row[0] for row in ROWS])
+def test_option_from_its_flag(name: str, texts: list[str], value: Any, default: Any) -> None:
+    flag = OPTIONS[name].flag
+
+    assert getattr(load(*([flag] if flag.startswith("--") else []), *texts), name) == value
+
+
+@pytest.mark.parametrize(("name", "texts", "value", "default"), BY_ENV, ids=[row[0] for row in BY_ENV])
+def test_option_from_its_environment_variable(name: str, texts: list[str], value: Any, default: Any) -> None:
+    env = {OPTIONS[name].env[0]: ", ".join(texts) or "on"}
+
+    assert getattr(load(env=env), name) == value
+
+
+@pytest.mark.parametrize(("name", "texts", "value", "default"), BY_FILE, ids=[row[0] for row in BY_FILE])
+def test_option_from_the_file(name: str, texts: list[str], value: Any, default: Any, config: Path) -> None:
+    written: Any = True if not texts else texts if OPTIONS[name].is_list else texts[0]
+    config.write_text(f"{OPTIONS[name].key} = {json.dumps(written)}\n")
+
+    assert getattr(load(config=config), name) == value
+
+
+# -- precedence ----------------------------------------------------------------------------------
+
+
+def test_flag_wins_over_environment_over_file_over_default(config: Path) -> None:
+    config.write_text("port = 3\n")
+
+    assert load().port == 5006
+    assert load(config=config).port == 3
+    assert load(config=config, env={"SVC_PORT": "2"}).port == 2
+    assert load("--port", "1", config=config, env={"SVC_PORT": "2"}).port == 1
+
+
+def test_lists_are_replaced_and_not_joined() -> None:
+    env = {"SVC_ALLOW_WS_ORIGIN": "a, b,,c ", "BOKEH_ALLOW_WS_ORIGIN": "d"}
+
+    assert load(env=env).allow_websocket_origin == ("a", "b", "c")
+    assert load(
+        "--allow-websocket-origin=x", "--allow-websocket-origin=y", env=env
+    ).allow_websocket_origin == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("name", "svc", "bokeh"),
+    [
+        ("secret_key", "SVC_SECRET_KEY", "BOKEH_SECRET_KEY"),
+        ("allow_websocket_origin", "SVC_ALLOW_WS_ORIGIN", "BOKEH_ALLOW_WS_ORIGIN"),
+        ("address", "SVC_ADDRESS", None),
+    ],
+)
+def test_our_variable_wins_over_bokehs(name: str, svc: str, bokeh: str | None) -> None:
+    def value(env: dict[str, str]) -> Any:
+        found = getattr(load(env=env), name)
+        return found[0] if isinstance(found, tuple) else found
+
+    assert value({svc: "ours"} | ({bokeh: "theirs"} if bokeh else {})) == "ours"
+    if bokeh:
+        assert value({bokeh: "theirs"}) == "theirs"
+        assert value({bokeh: "theirs", svc: ""}) == "theirs"  # an empty variable counts as not set
+
+
+def test_other_variables_of_bokeh_are_honoured() -> None:
+    env = {"BOKEH_DEFAULT_SERVER_PORT": "7", "BOKEH_PY_LOG_LEVEL": "none", "BOKEH_SIGN_SESSIONS": "yes"}
+
+    settings = load(env=env | {"BOKEH_SECRET_KEY": "k"})
+
+    assert (settings.port, settings.log_level, settings.session_ids) == (7, "info", SessionIds.SIGNED)
+    assert load(env=env | {"SVC_SESSION_IDS": "unsigned"}).session_ids is SessionIds.UNSIGNED
+
+
+def test_config_file_can_be_named_in_the_environment(config: Path) -> None:
+    config.write_text("port = 3\n")
+
+    assert load(env={"SVC_CONFIG": str(config)}).port == 3
+
+
+def test_the_real_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SVC_PORT", "1")
+
+    assert load().port == 5006
+
+
+# -- bad values ----------------------------------------------------------------------------------
+
+
+def test_message_names_option_and_source(config: Path) -> None:
+    config.write_text('port = "x"\n')
+
+    assert refusal("--port", "x") == "--port: 'x' is not a whole number"
+    assert refusal(env={"SVC_PORT": "x"}) == "--port (from SVC_PORT): 'x' is not a whole number"
+    assert refusal(config=config) == f"--port (from {config}): 'x' is not a whole number"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "reason"),
+    [
+        ("--port", "-1", "at least 0"),
+        ("--port", "65536", "at most 65535"),
+        ("--port", "80.5", "not a whole number"),
+        ("--keep-alive", "-1", "at least 0"),
+        ("--unused-session-lifetime", "0", "at least 1"),
+        ("--unused-session-lifetime", "nan", "not a number"),
+        ("--unused-session-lifetime", "inf", "not a number"),
+        ("--check-unused-sessions", "soon", "not a number"),
+        ("--websocket-max-message-size", "0", "at least 1"),
+        ("--session-token-expiration", "0", "at least 1"),
+        ("--heartbeat-ttl", "0.5", "at least 1"),
+        ("--session-ids", "none", "one of unsigned, signed, external-signed"),
+        ("--log-level", "loud", "one of trace, debug, info, warning, error, critical"),
+        ("--address", "", "must not be empty"),
+        ("--index", "/no/such/file", "no such file"),
+        ("--prefix", "a b", "not a URL path"),
+        ("--redis-prefix", "{a}", "letters"),
+        ("--advertise", "host", "names no port"),
+        ("--advertise", "host:0", "at least 1"),
+        ("--advertise", "host:99999", "at most 65535"),
+        ("--advertise", "ftp://host:1", "neither HOST:PORT"),
+        ("--advertise", "http://user@host:1", "neither HOST:PORT"),
+        ("--advertise", "http://host:1/?q", "neither HOST:PORT"),
+    ],
+)
+def test_bad_value_is_refused(flag: str, value: str, reason: str) -> None:
+    message = refusal(f"{flag}={value}")
+
+    assert message.startswith(f"{flag}: {value!r} ")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("10.1.2.3:5006", "http://10.1.2.3:5006"),
+        ("[::1]:5006", "http://[::1]:5006"),
+        ("https://host", "https://host"),
+        ("http://host:1/base/", "http://host:1/base"),
+    ],
+)
+def test_advertised_address_becomes_a_base_url(written: str, url: str) -> None:
+    assert load("--advertise", written).advertise == url
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "truee", "None"])
+def test_switch_from_the_environment_is_strict(value: str) -> None:
+    assert "neither true nor false" in refusal(env={"SVC_USE_XHEADERS": value})
+
+
+@pytest.mark.parametrize(
+    ("value", "on"), [("true", True), ("ON", True), ("1", True), ("no", False), ("0", False)]
+)
+def test_switch_from_the_environment(value: str, on: bool) -> None:
+    assert load(env={"SVC_USE_XHEADERS": value}).use_xheaders is on
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    settings = load("--secret-key=hush", "--previous-secret-key=hush", "--redis=redis://:hush@h")
+
+    assert "hush" not in repr(settings)
+    assert refusal("--secret-key= ") == "--secret-key: the value must not be empty"
+
+
+# -- the file ------------------------------------------------------------------------------------
+
+
+def test_file_may_write_numbers_lists_and_underscores(config: Path) -> None:
+    config.write_text('port = 7\nkeep_alive = 1500.5\nuse-xheaders = true\nallow-websocket-origin = "a"\n')
+
+    settings = load(config=config)
+
+    assert (settings.port, settings.keep_alive, settings.use_xheaders) == (7, 1.5005, True)
+    assert settings.allow_websocket_origin == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("porrt = 1", "there is no option 'porrt'"),
+        ("config = 'x'", "there is no option 'config'"),
+        ("[port]\na = 1", "not a dict"),
+        ("port = [1]", "not a list"),
+        ("port = 1979-05-27", "not a date"),
+        ("port", "Expected '='"),
+    ],
+)
+def test_bad_file_is_refused(config: Path, text: str, reason: str) -> None:
+    config.write_text(text)
+
+    message = refusal(config=config)
+
+    assert reason in message
+    assert str(config) in message
+
+
+def test_missing_file_is_refused(config: Path) -> None:
+    assert refusal(config=config) == f"configuration file {config}: No such file or directory"
+
+
+# -- contradictions ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["headers", "cookies"])
+def test_include_and_exclude_contradict(what: str) -> None:
+    message = refusal(f"--include-{what}", "a", f"--exclude-{what}", "b")
+
+    assert message == f"--include-{what} and --exclude-{what} contradict each other: give one of them"
+
+
+def test_contradiction_across_sources_is_found() -> None:
+    assert "contradict" in refusal("--include-headers", "a", env={"SVC_EXCLUDE_HEADERS": "b"})
+
+
+def test_index_and_no_index_contradict() -> None:
+    assert "contradict" in refusal("--index", __file__, "--disable-index")
+
+
+@pytest.mark.parametrize("mode", ["signed", "external-signed"])
+def test_signed_sessions_need_a_key(mode: str) -> None:
+    assert refusal("--session-ids", mode).startswith(f"--session-ids {mode} needs --secret-key")
+    assert load("--session-ids", mode, "--secret-key", "k").session_ids == mode
+
+
+def test_previous_key_needs_a_key() -> None:
+    assert "no use" in refusal("--previous-secret-key", "old")
+
+
+@pytest.mark.parametrize("apps", [(), ("a", "b")])
+def test_dev_takes_one_app(apps: tuple[str, ...]) -> None:
+    assert "exactly one app" in refusal(*apps, "--dev")
+
+
+def test_dev_is_off_on_or_on_with_files() -> None:
+    assert load("app").dev is None
+    assert load("app", "--dev").dev == ()
+    assert load("app", "--dev", "a.css", "b.css").dev == ("a.css", "b.css")
+
+
+def test_settings_made_in_python_are_checked_too() -> None:
+    with pytest.raises(ConfigError):
+        Settings(include_headers=("a",), exclude_headers=("b",))
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+# -- documentation -------------------------------------------------------------------------------
+
+
+def test_table_has_a_row_per_option() -> None:
+    lines = options_table().splitlines()
+
+    assert len(lines) == len(OPTIONS) + 2
+    assert all(line.replace("\\|", "").count("|") == 5 for line in lines)
+    assert any(
+        line.startswith("| `--secret-key KEY` | `SVC_SECRET_KEY`, `BOKEH_SECRET_KEY` |") for line in lines
+    )
+
+
+def test_no_environment_variable_means_two_things() -> None:
+    variables = [name for opt in OPTIONS.values() for name in (*opt.env, *opt.env_aliases)]
+
+    assert len(variables) == len(set(variables))
