@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import io
 import logging
+import tokenize
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -93,7 +95,7 @@ class App:
 
     def _learn_page(self, document: Document) -> None:
         own_page = document.template is not FILE or bool(document.template_variables)
-        if own_page or any("template" in source for source in self.imports.sources()):
+        if own_page or any(map(mentions_template, self.imports.sources())):
             self.page_needs_document = True
         self.built = True
 
@@ -127,7 +129,16 @@ def _has_own_page(application: Application) -> bool:
 def _mentions_template(handler: Any) -> bool:
     if getattr(handler, "_template", None) is not None:  # bokeh 3.9: DirectoryHandler
         return True
-    return any("template" in source for source in _sources(handler))
+    return any(mentions_template(source) for source in _sources(handler))
+
+
+def mentions_template(source: str) -> bool:
+    """Whether a name in the code (no comment, no text) speaks of templates."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return True
+    return any(token.type == tokenize.NAME and "template" in token.string for token in tokens)
 
 
 def _sources(handler: Any) -> Iterable[str]:

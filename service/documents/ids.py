@@ -11,9 +11,10 @@ from hashlib import blake2b
 
 import bokeh.model.model as bokeh_model
 from bokeh.core.types import ID
+from bokeh.document import Document
 from bokeh.util.serialization import make_id as bokeh_make_id
 
-__all__ = ("IdSpace", "current_ids", "install")
+__all__ = ("IdSpace", "current_ids", "install", "new_document")
 
 
 class IdSpace:
@@ -41,6 +42,15 @@ current_ids: ContextVar[IdSpace | None] = ContextVar("current_ids", default=None
 def make_id() -> ID:
     ids = current_ids.get()
     return bokeh_make_id() if ids is None else ids.make()
+
+
+def new_document(ids: IdSpace) -> Document:
+    """An empty Document whose own models (its config) have ids of ``ids``, too."""
+    token = current_ids.set(ids)
+    try:
+        return Document()
+    finally:
+        current_ids.reset(token)
 
 
 def install() -> None:

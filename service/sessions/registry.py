@@ -8,12 +8,10 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from bokeh.document import Document
-
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
-from service.documents.ids import IdSpace
+from service.documents.ids import IdSpace, new_document
 from service.errors import AppError, SessionUnknown
 from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
@@ -95,9 +93,10 @@ class Registry:
 
     async def _build(self, key: SessionKey, epoch: int, request: PageRequest, fresh: bool) -> Session:
         app = self.app(key.app)
-        document = Document()
+        ids = IdSpace(key.session_id)
+        document = new_document(ids)
         context = AppSessionContext(key.session_id, app.server_context, document, request)
-        execution = Execution(app.imports, IdSpace(key.session_id), document)
+        execution = Execution(app.imports, ids, document)
         try:
             await app.build(context, execution)
         except AppError as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bokeh
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
 from service.web.base import BaseHandler
@@ -14,8 +15,9 @@ from service.web.opening import AppHandler
 from service.web.resources import extension_directories
 from service.web.services import Services
 
-__all__ = ("ExtensionHandler", "HealthHandler", "IndexHandler", "MetadataHandler", "ReadyHandler")
+__all__ = ("ExtensionHandler", "FaviconHandler", "HealthHandler", "IndexHandler", "MetadataHandler", "ReadyHandler")
 
+FAVICON_DIRECTORY = Path(bokeh.__file__).parent / "server" / "views"
 APP_INDEX = Path(__file__).parent / "templates" / "index.html"
 
 
@@ -66,6 +68,13 @@ class ReadyHandler(RequestHandler):
         if wrong:
             self.set_status(503)
         self.finish((", ".join(wrong) or "ready") + "\n")
+
+
+class FaviconHandler(StaticFileHandler):
+    """``/favicon.ico``."""
+
+    async def get(self, path: str = "bokeh.ico", include_body: bool = True) -> None:
+        await super().get(path, include_body)
 
 
 class ExtensionHandler(StaticFileHandler):

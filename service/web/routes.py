@@ -27,7 +27,15 @@ from service.web.autoload import AutoloadHandler
 from service.web.base import plain_page
 from service.web.internal import OwnerPageHandler, RelayHandler
 from service.web.page import PageHandler
-from service.web.plain import ExtensionHandler, HealthHandler, IndexHandler, MetadataHandler, ReadyHandler
+from service.web.plain import (
+    FAVICON_DIRECTORY,
+    ExtensionHandler,
+    FaviconHandler,
+    HealthHandler,
+    IndexHandler,
+    MetadataHandler,
+    ReadyHandler,
+)
 from service.web.resources import bokehjs_directory
 from service.web.services import Services
 from service.web.socket import SocketHandler
@@ -46,6 +54,7 @@ def make_application(services: Services, beating: Callable[[], bool]) -> Applica
         (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
         (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
         (prefix + r"/static/extensions/(.*)", ExtensionHandler, {}),
+        (prefix + r"/favicon\.ico", FaviconHandler, {"path": str(FAVICON_DIRECTORY)}),
         (prefix + r"/static/(.*)", StaticFileHandler, {"path": str(bokehjs_directory())}),
     ]
     for app in services.apps.values():
