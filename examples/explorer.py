@@ -42,10 +42,10 @@ def add_curve(plot: figure, sliders: Column) -> None:
     """A new curve in `plot`, and the slider that shapes it."""
     name, shape = kind.value, CURVES[kind.value]
     number = next(curve_numbers)
-    colour = Category10_10[number % 10]
-    source = ColumnDataSource(data={"x": X, "y": shape(3.0)}, name=f"data {number}")
+    colour, first = Category10_10[number % 10], 1.0 + number % 10
+    source = ColumnDataSource(data={"x": X, "y": shape(first)}, name=f"data {number}")
     plot.line("x", "y", source=source, color=colour, line_width=2, name=f"curve {number}")
-    slider = Slider(name=f"k {number}", title=f"{name} k", value=3.0, start=0.5, end=12, step=0.5)
+    slider = Slider(name=f"k {number}", title=f"{name} k", value=first, start=0.5, end=12, step=0.5, width=270)
     slider.bar_color = colour
 
     def reshape(attr: str, old: float, new: float) -> None:
@@ -64,6 +64,7 @@ def add_panel() -> None:
         title=f"Plot {number}",
         height=260,
         sizing_mode="stretch_width",
+        x_range=(-1, 1),
         y_range=(-1.2, 1.2),
         tools="pan,wheel_zoom,reset",
     )

@@ -3,25 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from devfleet import processes
+from devfleet.fleet import Fleet
+from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness import browser as browsers
 from harness.apps import CountedApp
+from harness.tools import require
 from playwright.async_api import Browser
 
 ROOT = Path(__file__).parent.parent
+EXAMPLES = ("sliders.py", "weather", "streaming.py", "explorer.py")
 
 
 @pytest.fixture(scope="session")
 def examples() -> Path:
     """The directory of the example apps."""
     return ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    """A redis-server, shared by a module's tests."""
+    require("redis-server")
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def start_fleet() -> Iterator[Callable[..., Fleet]]:
+    """Starts fleets: `start_fleet([app, ...], n=3, args=[...])`. They end with the module.
+
+    A module makes of it the fixture its tests want: one fleet for all, or one for each test.
+    """
+    require("redis-server")
+    require("nginx")
+    with ExitStack() as started:
+
+        def start(apps: Any, **options: Any) -> Fleet:
+            return started.enter_context(Fleet(apps, **options))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def fleet(start_fleet: Callable[..., Fleet], examples: Path) -> Fleet:
+    """redis-server, three replicas with all examples, and nginx; shared by a module's tests."""
+    return start_fleet([examples / name for name in EXAMPLES])
 
 
 @pytest.fixture
@@ -74,11 +108,16 @@ async def tab(open_tab: Callable[..., Any]) -> browsers.Tab:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a browser run in the browser's event loop, and are marked as such."""
+    """Marks tests by what they use. Those with a browser run in the browser's event loop."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        used = getattr(item, "fixturenames", ())
+        if "browser" in used:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if "start_fleet" in used:
+            item.add_marker(pytest.mark.fleet)
+        if "redis_server" in used:
+            item.add_marker(pytest.mark.redis)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -121,7 +121,7 @@ class Nginx(Process):
         self.upstreams = list(upstreams)
         self._write_conf()
         first = len(self.lines)
-        self._send(signal.SIGHUP)
+        self.send_signal(signal.SIGHUP)
         self.wait_line("gracefully shutting down", after=first)
 
     @property

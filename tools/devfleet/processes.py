@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 from weakref import WeakSet
@@ -79,30 +79,33 @@ class Process:
             return None
         if self.running:
             self.resume()
-            self._send(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
         try:
             self._popen.wait(timeout)
         except subprocess.TimeoutExpired:
-            self._send(signal.SIGKILL)
+            self.send_signal(signal.SIGKILL)
         code = self._popen.wait()
         self._close()
         return code
 
+    def send_signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
     def terminate(self) -> None:
         """SIGTERM, without waiting: `wait()` for the exit."""
-        self._send(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL: no goodbye. The process is gone when this returns."""
-        self._send(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         self.wait()
 
     def pause(self) -> None:
         """SIGSTOP: alive for the kernel, dead to everybody else."""
-        self._send(signal.SIGSTOP)
+        self.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        self._send(signal.SIGCONT)
+        self.send_signal(signal.SIGCONT)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -172,9 +175,6 @@ class Process:
             raise RuntimeError(f"{self.name} was never started")
         return self._popen
 
-    def _send(self, number: signal.Signals) -> None:
-        self._child.send_signal(number)
-
     def _read(self) -> None:
         stream = self._child.stdout
         assert stream is not None
@@ -195,6 +195,9 @@ class Process:
             self._reader.join(5)
 
     def _failure(self, what: str) -> ProcessFailed:
+        if self._ended:
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(1)  # its output ends a moment before it does
         state = "running" if self.running else f"exit code {self.exit_code}"
         return ProcessFailed(f"{self.name} ({state}): {what}; its log ends with\n{self.tail()}")
 

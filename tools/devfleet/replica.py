@@ -20,7 +20,7 @@ from typing import ClassVar, Self
 from devfleet.ports import LOOPBACK, free_port
 from devfleet.processes import Process, ProcessFailed
 
-Path_ = str | os.PathLike[str]
+AppPath = str | os.PathLike[str]
 
 _RUNNING_AT = r"running at:?\s+(https?://[^\s/]+)"
 _PORT_TAKEN = r"(?i)\b(already )?in use\b"
@@ -39,7 +39,7 @@ class Server(Process):
 
     def __init__(
         self,
-        apps: Sequence[Path_],
+        apps: Sequence[AppPath],
         *,
         name: str,
         args: Sequence[str] = (),
@@ -57,6 +57,7 @@ class Server(Process):
         self._args = list(args)
         self._origins = list(origins)
         self._timeout = timeout
+        self._first_line = 0
 
     @property
     def host(self) -> str:
@@ -67,26 +68,29 @@ class Server(Process):
     def url(self) -> str:
         return f"http://{self.host}{self.prefix}"
 
-    def app_url(self, app: Path_ | None = None) -> str:
+    def app_url(self, app: AppPath | None = None) -> str:
         """The page of `app` (a path given at the start, or a name), by default that of the first one."""
         return f"{self.url}/{Path(app or self.apps[0]).stem}"
 
     def start(self, *, ready: bool = True) -> Self:
         """Spawns the server; with `ready`, returns when it answers (ProcessFailed if it does not)."""
+        self._spawn()
+        if ready:
+            self.wait_started()
+        return self
+
+    def wait_started(self) -> None:
+        """Completes `start(ready=False)`. Takes another port if somebody took ours before we could."""
         for attempts_left in reversed(range(_ATTEMPTS)):
-            self.argv = self._command_line()
-            first = len(self.lines)
-            super().start()
             try:
-                if ready:
-                    self.wait_ready(after=first)
+                self.wait_ready(after=self._first_line)
                 break
             except ProcessFailed:
                 self.stop()
-                if not attempts_left or not self._may_retry(first):
+                if not attempts_left or not self._lost_its_port():
                     raise
                 self.port = free_port()
-        return self
+                self._spawn()
 
     async def start_async(self) -> Self:
         """`start()` for a running event loop."""
@@ -124,20 +128,25 @@ class Server(Process):
             line += ["--prefix", self.prefix]
         return [*line, *self._args]
 
-    def _may_retry(self, first: int) -> bool:
-        """Whether a start failed (logging from line `first` on) only because somebody took our port."""
-        return not self._fixed_port and bool(re.search(_PORT_TAKEN, "\n".join(self.lines[first:])))
+    def _spawn(self) -> None:
+        self.argv = self._command_line()
+        self._first_line = len(self.lines)
+        super().start()
+
+    def _lost_its_port(self) -> bool:
+        last_log = "\n".join(self.lines[self._first_line :])
+        return not self._fixed_port and re.search(_PORT_TAKEN, last_log) is not None
 
 
 class Replica(Server):
     """One `svc serve` process; without `redis_url` it runs on its embedded store, alone."""
 
-    command = (sys.executable, "-m", "service", "serve")
+    command = (str(Path(sys.executable).with_name("svc")), "serve")
     ready_path = "/healthz"
 
     def __init__(
         self,
-        apps: Sequence[Path_],
+        apps: Sequence[AppPath],
         *,
         redis_url: str | None = None,
         name: str = "replica",
