@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha1
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 __all__ = ("Command", "Script", "load")
@@ -57,4 +57,4 @@ def _digest(text: str) -> str:
 
 
 def _read(name: str) -> str:
-    return files("store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return Path(__file__).with_name("lua").joinpath(f"{name}.lua").read_text(encoding="utf-8")

@@ -1,0 +1,99 @@
+"""The table of key families is what a store really leaves in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from harness.redis_server import RedisServer
+
+from store.contract import Heartbeat, PageRequest, SessionKey
+from store.errors import StoreConfigError
+from store.keys import FAMILIES, Family, Keys
+from store.redis_store import RedisStore
+
+
+def family_of(key: str) -> Family:
+    found = [family for family in FAMILIES if family.matches(key)]
+    assert found, f"{key} belongs to no family"
+    return found[0]
+
+
+async def work_out(store: RedisStore) -> None:
+    """Leaves at least one key of each family, and sessions in every state."""
+    live, claimed, stored, lost = (SessionKey("/app", f"{{x}}:{name}") for name in "abcd")
+    for key in (live, claimed, stored, lost):
+        await store.put_handoff(key, "token", PageRequest(), 100)
+        await store.claim(key, "lost" if key is lost else "r1", token_id="token")
+    await store.beat(beat("r1"), ttl=30, opened=[live, stored])
+    await store.beat(beat("lost"), ttl=30, opened=[lost])
+    record = await store.read(stored)
+    assert record is not None
+    await store.release(stored, "r1", epoch=record.epoch, retention=100)
+    await store.retire("lost")
+    await store.agree_secret("sign", "s3cret")
+
+
+def beat(replica: str) -> Heartbeat:
+    return Heartbeat(replica=replica, address=f"http://{replica}", version="1", started=0.0)
+
+
+async def test_every_key_is_of_a_known_family(store: RedisStore, raw: object) -> None:
+    await work_out(store)
+    found = await raw.keys()  # type: ignore[attr-defined]
+
+    families = {key: family_of(key) for key in found}
+
+    assert set(families.values()) == set(FAMILIES), "the workout leaves some family out"
+    for key, (type_, _) in found.items():
+        assert type_ == families[key].type, key
+
+
+async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> None:
+    await work_out(store)
+    found = await raw.keys()  # type: ignore[attr-defined]
+    expires: dict[str, set[bool]] = {}
+    for key, (_, expiring) in found.items():
+        expires.setdefault(family_of(key).pattern, set()).add(expiring)
+
+    assert expires.pop("<prefix>:{<tag>}:session") == {True, False}
+    assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}
+    assert expires.pop("<prefix>:replica:<id>") == {True}
+    assert all(seen == {False} for seen in expires.values())
+    never = {family.pattern for family in FAMILIES if family.ttl.startswith("none")}
+    assert set(expires) == never
+
+
+async def test_all_keys_bear_the_prefix(opened: Callable[..., RedisStore]) -> None:
+    store = opened(None, prefix="my.app")
+    await work_out(store)
+    keys = await store._link.send("KEYS", "*")
+    assert len(keys) >= len(FAMILIES)
+    assert all(key.startswith(b"my.app:") for key in keys)
+
+
+@pytest.mark.redis
+async def test_prefixes_do_not_meet(redis_server: RedisServer, opened: Callable[..., RedisStore]) -> None:
+    redis_server.command("FLUSHALL")
+    one, two = (opened(redis_server.url, prefix=prefix) for prefix in ("one", "two"))
+    key = SessionKey("/app", "x")
+    await one.claim(key, "a", request=PageRequest())
+    assert await two.read(key) is None
+
+
+async def test_embedded_stores_share_nothing(opened: Callable[..., RedisStore]) -> None:
+    one, two = opened(None), opened(None)
+    key = SessionKey("/app", "x")
+    await one.claim(key, "a", request=PageRequest())
+    assert await two.read(key) is None
+
+
+@pytest.mark.parametrize("prefix", ["", "a b", "{x}", "a*", "x" * 65])
+def test_a_prefix_that_would_break_keys_is_refused(prefix: str) -> None:
+    with pytest.raises(StoreConfigError, match="prefix"):
+        Keys(prefix)
+
+
+def test_session_ids_do_not_show_in_keys() -> None:
+    key = SessionKey("/app", "who has this may join")
+    assert key.session_id not in Keys().session(key.tag)

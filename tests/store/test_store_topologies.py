@@ -1,0 +1,157 @@
+"""The essentials over a real Redis Cluster and a real set of Sentinels, failures included."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster, running_sentinels
+
+from store.contract import Heartbeat, Outcome, PageRequest, SessionKey, SessionState
+from store.errors import StoreConfigError, StoreUnavailable
+from store.redis_store import RedisStore
+
+KEYS = [SessionKey("/app", str(i)) for i in range(30)]
+Opened = Callable[..., RedisStore]
+
+pytestmark = pytest.mark.redis
+
+
+def heartbeat(replica: str) -> Heartbeat:
+    return Heartbeat(replica, f"http://{replica}", "1", 0.0)
+
+
+async def essentials(store: RedisStore) -> None:
+    """A life of sessions on two replicas, one of which dies. Leaves nothing but a secret behind."""
+    await store.ping()
+    assert await store.agree_secret("sign", "one") == await store.agree_secret("sign", "two")
+    epochs: dict[SessionKey, int] = {}
+    for key in KEYS:
+        await store.put_handoff(key, "t", PageRequest(uri=key.session_id), 60)
+        claim = await store.claim(key, "a", token_id="t")
+        assert (claim.outcome, claim.created) == (Outcome.OWN, True)
+        assert (await store.claim(key, "b")).outcome is Outcome.RELAY
+        epochs[key] = claim.epoch
+    assert await store.beat(heartbeat("a"), ttl=30, opened=KEYS) is False
+    assert await store.beat(heartbeat("b"), ttl=30) is False
+    assert await store.beat(heartbeat("a"), ttl=30) is True
+    assert {record.key for record in await store.sessions("a")} == set(KEYS)
+    assert [each.replica for each in await store.replicas()] == ["a", "b"]
+
+    stored, seized, *rest = KEYS
+    assert await store.release(stored, "a", epoch=epochs[stored], retention=60)
+    won = await store.seize(seized, "b", owner="a", epoch=epochs[seized])
+    assert won.outcome is Outcome.OWN
+    assert won.epoch > epochs[seized]
+    await store.beat(heartbeat("b"), ttl=30, opened=[seized])
+
+    await store._link.send("DEL", store._keys.heartbeat("a"))
+    discarded, deadline = 0, time.monotonic() + 5
+    while discarded < len(rest):
+        assert time.monotonic() < deadline
+        discarded += await store.sweep(0.01)
+    kept = {key: record for key in KEYS if (record := await store.read(key)) is not None}
+    assert {key: record.state for key, record in kept.items()} == {
+        stored: SessionState.STORED,
+        seized: SessionState.LIVE,
+    }
+    for key, record in kept.items():
+        assert await store.discard(key, owner=record.owner, epoch=record.epoch)
+    await store.retire("b")
+
+
+# -- Cluster -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[RedisServer]]:
+    with running_cluster() as nodes:
+        yield nodes
+
+
+def cluster_url(nodes: list[RedisServer]) -> str:
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+
+
+async def test_essentials_on_a_cluster(cluster: list[RedisServer], opened: Opened) -> None:
+    await essentials(opened(cluster_url(cluster)))
+    assert all(node.command("INFO", "commandstats")["cmdstat_evalsha"]["calls"] > 5 for node in cluster)
+
+
+async def test_one_known_node_is_enough(cluster: list[RedisServer], opened: Opened) -> None:
+    await essentials(opened(cluster_url(cluster[2:])))
+
+
+async def test_flushing_scripts_of_a_cluster(cluster: list[RedisServer], opened: Opened) -> None:
+    store = opened(cluster_url(cluster))
+    await essentials(store)
+    for node in cluster:
+        node.command("SCRIPT", "FLUSH")
+    await essentials(store)
+
+
+async def test_a_cluster_node_is_no_standalone_server(cluster: list[RedisServer], opened: Opened) -> None:
+    store = opened(cluster[0].url)
+    with pytest.raises(StoreConfigError, match=r"use a redis\+cluster"):
+        await store.ping()
+    with pytest.raises(StoreConfigError, match=r"use a redis\+cluster"):
+        await store.beat(heartbeat("a"), ttl=5, opened=KEYS)
+
+
+async def test_a_standalone_server_is_no_cluster(redis_server: RedisServer, opened: Opened) -> None:
+    with pytest.raises(StoreUnavailable):
+        await opened(cluster_url([redis_server]), patience=0.5).ping()
+
+
+async def test_a_slot_that_moved(cluster: list[RedisServer], opened: Opened) -> None:
+    store = opened(cluster_url(cluster))
+    await store.ping()  # so that it knows the slots as they are now
+    slot = cluster[0].command("CLUSTER KEYSLOT", KEYS[0].tag)
+    place = next(i for i in range(3) if slot < SLOTS * (i + 1) // 3)
+    giver, taker = cluster[place], cluster[place - 1]
+    giver.command("FLUSHALL")
+
+    taker_id = taker.command("CLUSTER MYID")
+    for node in (taker, giver, *cluster):
+        node.command("CLUSTER SETSLOT", slot, "NODE", taker_id)
+
+    await essentials(store)
+
+
+# -- Sentinel ------------------------------------------------------------------------------------
+
+
+async def test_sentinels_and_a_failover(opened: Opened) -> None:
+    with running_sentinels("main") as (master, replica, sentinels):
+        hosts = ",".join(f"127.0.0.1:{each.port}" for each in sentinels)
+        store = opened(f"redis+sentinel://{hosts}/main/0")
+        await essentials(store)
+
+        with pytest.raises(StoreConfigError, match="a Sentinel"):
+            await opened(sentinels[0].url).ping()
+        with pytest.raises(StoreUnavailable):
+            await opened(f"redis+sentinel://{hosts}/other", patience=0.3).ping()
+
+        claim = await store.claim(KEYS[0], "a", request=PageRequest())
+        eventually(lambda: replica.info()["slave_repl_offset"] == master.info()["master_repl_offset"])
+        master.kill()
+        sentinels[0].pause()
+
+        deadline = time.monotonic() + 20
+        while True:
+            begun = time.monotonic()
+            try:
+                again = await store.claim(KEYS[0], "b")
+                break
+            except StoreUnavailable:
+                assert time.monotonic() - begun < 2.5, "a call takes longer than its patience"
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0)
+
+        assert (again.outcome, again.owner, again.epoch) == (Outcome.RELAY, "a", claim.epoch)
+        assert await store.discard(KEYS[0], owner="a", epoch=claim.epoch)
+        await essentials(store)
+        assert replica.info()["role"] == "master"
+        sentinels[0].resume()
