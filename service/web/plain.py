@@ -15,7 +15,14 @@ from service.web.opening import AppHandler
 from service.web.resources import extension_directories
 from service.web.services import Services
 
-__all__ = ("ExtensionHandler", "FaviconHandler", "HealthHandler", "IndexHandler", "MetadataHandler", "ReadyHandler")
+__all__ = (
+    "ExtensionHandler",
+    "FaviconHandler",
+    "HealthHandler",
+    "IndexHandler",
+    "MetadataHandler",
+    "ReadyHandler",
+)
 
 FAVICON_DIRECTORY = Path(bokeh.__file__).parent / "server" / "views"
 APP_INDEX = Path(__file__).parent / "templates" / "index.html"

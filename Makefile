@@ -1,0 +1,60 @@
+# A checkout's commands. Each installs what it needs into .venv first; a second run starts at once.
+#
+#   make run     serve the example apps from one process, without Redis  (PORT=5006, APPS=..., ARGS=...)
+#   make fleet   redis-server, three replicas and nginx on loopback      (APPS=..., ARGS=...)
+#   make test    lint, types, import contract, tests                     (ARGS='-k name' goes to pytest)
+#   make lint    the first three of these
+#   make docs    write the generated parts of docs/ anew
+#   make clean   remove .venv and all caches
+#
+# PYTHON=/path/to/python chooses the interpreter (3.11 or newer) when .venv is made.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5006
+APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/explorer.py
+ARGS ?=
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+
+.PHONY: help run fleet test lint docs clean programs
+
+help:
+	@sed -n 's/^#  /  /p' Makefile
+
+run: $(VENV)/.installed
+	@exec $(BIN)/svc serve $(APPS) --port $(PORT) $(ARGS)
+
+fleet: $(VENV)/.installed
+	@tools/setup/programs redis-server nginx || true
+	@PYTHONPATH=tools exec $(BIN)/python tools/fleet.py $(APPS) $(ARGS)
+
+test: lint programs
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Without them their tests are skipped, or fail where CI=true.
+programs:
+	@tools/setup/programs redis-server nginx chromium || true
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@python=$$(tools/setup/find_python) && echo "setup: $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+	@echo "setup: installing svc into $(VENV)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/.made
+	@echo "setup: installing svc and what its tests need into $(VENV)"
+	@$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.installed
