@@ -1,0 +1,126 @@
+"""Sessions, pages and slider moves per second, by the clock and by the servers' CPU time.
+
+The clock suffers from whatever else runs on the machine, CPU time does not: where both are given
+and differ, the second says what one core can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+
+from loadtests.bench.client import Tab, get
+from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario
+from loadtests.bench.servers import Side
+
+__all__ = ("SCENARIOS",)
+
+OPENERS = 4
+"""Tabs that are opened at the same time."""
+MOVERS = 8
+"""Sessions whose sliders are moved at the same time."""
+LONG = ("--unused-session-lifetime", "3600000")
+"""No session ends while others are counted; what ending costs is another figure."""
+
+
+async def rate(side: Side, seconds: float, workers: list[Callable[[], Awaitable[None]]]) -> tuple[float, float]:
+    """How often the workers, each in a loop of its own, get done: per second, per CPU second."""
+    done = 0
+
+    async def work(once: Callable[[], Awaitable[None]]) -> None:
+        nonlocal done
+        while time.perf_counter() < end:
+            await once()
+            done += 1
+
+    cpu, begin = side.cpu_seconds(), time.perf_counter()
+    end = begin + seconds
+    await asyncio.gather(*map(work, workers))
+    return done / (time.perf_counter() - begin), done / (side.cpu_seconds() - cpu)
+
+
+def mover(tab: Tab, slider: str) -> Callable[[], Awaitable[None]]:
+    """Moves a slider and waits for the answer; never twice to the same place."""
+    places = itertools.cycle([1.5, 2.0, 2.5, 3.0])
+
+    async def move() -> None:
+        tab.set(slider, "value", next(places))
+        await tab.reply()
+
+    return move
+
+
+async def sliders(side: Side, scale: Scale) -> Measures:
+    tabs: list[Tab] = []
+    around = itertools.cycle(range(len(side.ports)))
+
+    async def open_tab() -> None:
+        at = next(around)
+        # The balancer's next pick: page and socket never meet on one replica by affinity.
+        tabs.append(await Tab.open(side.ports[at], "sliders", socket_port=side.ports[at - 1]))
+
+    await open_tab()  # warm
+    opened, opened_cpu = await rate(side, scale.seconds, [open_tab] * OPENERS)
+    measures = {"open": opened, "open_cpu": opened_cpu}
+    if len(side.ports) == 1:
+        measures |= await _moves(side, scale, tabs[:MOVERS], "offset") | await _pages(side, scale)
+    for tab in tabs:
+        tab.close()
+    return measures
+
+
+async def noop(side: Side, scale: Scale) -> Measures:
+    tabs = [await Tab.open(side.port, "noop") for _ in range(MOVERS)]
+    return await _moves(side, scale, tabs, "slider")
+
+
+async def _moves(side: Side, scale: Scale, tabs: list[Tab], slider: str) -> Measures:
+    for tab in tabs:
+        await tab.pull_parsed()
+    workers = [mover(tab, tab.id_of(slider)) for tab in tabs]
+    moves, moves_cpu = await rate(side, scale.seconds, workers)
+    return {"moves": moves, "moves_cpu": moves_cpu, "patch_ms": 1000 / moves_cpu}
+
+
+async def _pages(side: Side, scale: Scale) -> Measures:
+    async def page() -> None:
+        await get(side.port, "/sliders")
+
+    pages, pages_cpu = await rate(side, scale.seconds, [page] * OPENERS)
+    return {"pages": pages, "pages_cpu": pages_cpu}
+
+
+SCENARIOS = [
+    Scenario(
+        "sliders",
+        [
+            Row("open", "sessions opened, one replica", "1/s", Ratio(at_least=3)),
+            Row("open_cpu", "the same per second of CPU", "1/s", Ratio(at_least=3)),
+            Row("moves", "slider moves answered", "1/s", Ratio(at_least=2.5)),
+            Row("moves_cpu", "the same per second of CPU", "1/s", Ratio(at_least=2.5)),
+            Row("pages", "pages where the app need not run", "1/s", Ratio(at_least=30)),
+            Row("pages_cpu", "the same per second of CPU", "1/s", Ratio(at_least=30)),
+        ],
+        sliders,
+        args=LONG,
+    ),
+    Scenario(
+        "fleet",
+        [
+            Row("open", "sessions opened, three replicas on one core, round robin", "1/s", Ratio(at_least=5)),
+            Row("open_cpu", "the same per second of CPU", "1/s", Ratio(at_least=5)),
+        ],
+        sliders,
+        args=LONG,
+        size=3,
+    ),
+    Scenario(
+        "noop",
+        [Row("patch_ms", "framework CPU time per patch (no-op callback)", "ms", Ratio(at_most=0.25))],
+        noop,
+        apps=[APPS / "noop.py"],
+        args=LONG,
+    ),
+]

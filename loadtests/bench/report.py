@@ -1,0 +1,72 @@
+"""The table: printed, and written as Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from loadtests.bench.scenario import Measured
+
+__all__ = ("as_json", "table", "write")
+
+HEAD = ("figure", "unit", "ours", "bokeh serve", "ratio", "target", "verdict", "rounds")
+
+
+def table(measured: Iterable[Measured]) -> str:
+    """All rows as a Markdown table."""
+    rows = [HEAD, *map(_cells, measured)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(HEAD))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+             for row in rows]  # fmt: skip
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(measured: Sequence[Measured], command: str) -> str:
+    """All values of all rounds."""
+    figures = {
+        f"{each.scenario}/{each.row.key}": {
+            "label": each.row.label,
+            "unit": each.row.unit,
+            "ours": each.ours,
+            "bokeh": each.bokeh,
+            "ratio": each.ratio,
+            "target": str(each.row.target or ""),
+            "verdict": each.verdict,
+            "rounds": each.values,
+        }
+        for each in measured
+    }
+    return json.dumps({"command": command, "machine": machine(), "figures": figures}, indent=1) + "\n"
+
+
+def machine() -> str:
+    """What the figures were measured with."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("bokeh", "tornado", "redis"))
+    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {packages}"
+
+
+def write(measured: Sequence[Measured], command: str, folder: Path) -> None:
+    """``bench.json`` and ``bench.md`` in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(as_json(measured, command))
+    (folder / "bench.md").write_text(f"`{command}` on {machine()}:\n\n{table(measured)}")
+
+
+def _cells(measured: Measured) -> tuple[str, ...]:
+    row = measured.row
+    rounds = "/".join(str(len(values)) for values in measured.values.values())
+    return (
+        row.label, row.unit, _number(measured.ours), _number(measured.bokeh),
+        "" if measured.ratio is None else f"{_number(measured.ratio)}x",
+        str(row.target or ""), measured.verdict, rounds,
+    )  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

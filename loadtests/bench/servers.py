@@ -1,0 +1,110 @@
+"""The two sides of a comparison as child processes on one core, and what they cost there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from devfleet.redis_server import RedisServer
+from devfleet.replica import BokehServe, Replica, Server
+
+__all__ = ("BOKEH", "OURS", "Side", "pin_to_load_core", "running")
+
+OURS = "ours"
+BOKEH = "bokeh"
+
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE = {_CORES[0]}
+LOAD_CORES = set(_CORES[1:]) or SERVER_CORE
+
+
+def pin_to_load_core() -> None:
+    """Keep this process (and Redis, which it starts) off the servers' core."""
+    os.sched_setaffinity(0, LOAD_CORES)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One running server, or several that share a core."""
+
+    name: str
+    servers: list[Server]
+    redis: RedisServer | None = None
+
+    @property
+    def port(self) -> int:
+        return self.servers[0].port
+
+    @property
+    def ports(self) -> list[int]:
+        return [server.port for server in self.servers]
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads of the servers so far."""
+        return sum(_cpu_seconds(server.pid) for server in self.servers)
+
+    def rss(self) -> int:
+        """Resident bytes of the servers."""
+        return sum(_status(server.pid, "VmRSS") for server in self.servers)
+
+    def peak_rss(self) -> int:
+        """Most resident bytes since :meth:`forget_peak`."""
+        return sum(_status(server.pid, "VmHWM") for server in self.servers)
+
+    def forget_peak(self) -> None:
+        for server in self.servers:
+            Path(f"/proc/{server.pid}/clear_refs").write_text("5")
+
+    def redis_reads(self) -> int:
+        """How often Redis read from a client: a pipeline counts once."""
+        assert self.redis is not None
+        return int(self.redis.info()["total_reads_processed"])
+
+
+@contextmanager
+def running(
+    name: str, apps: Sequence[Path], *, args: Sequence[str] = (), ours_only: Sequence[str] = (), size: int = 1
+) -> Iterator[Side]:
+    """``size`` fresh servers of one side, ours with a fresh Redis; gone afterwards."""
+    secret = secrets.token_hex(16)
+    env = {"BOKEH_SECRET_KEY": secret, "SVC_SECRET_KEY": secret}
+    with ExitStack() as started:
+        redis = started.enter_context(RedisServer()) if name == OURS else None
+        servers: list[Server] = []
+        for number in range(size):
+            title = f"{name} {number}"
+            flags = [*args]
+            if redis is None:
+                server: Server = BokehServe(apps, name=title, args=flags, env=env)
+            else:
+                server = Replica(apps, name=title, args=[*flags, *ours_only], env=env, redis_url=redis.url)
+            started.callback(server.stop)
+            servers.append(server.start())
+            _pin(server.pid)
+        yield Side(name, servers, redis)
+
+
+def _pin(pid: int) -> None:
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            os.sched_setaffinity(int(thread), SERVER_CORE)
+
+
+def _cpu_seconds(pid: int) -> float:
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def _status(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/{pid}/status has no {field}")
