@@ -4,6 +4,7 @@
 #   make fleet   redis-server, three replicas and nginx on loopback      (APPS=..., ARGS=...)
 #   make test    lint, types, import contract, tests                     (ARGS='-k name' goes to pytest)
 #   make lint    the first three of these
+#   make bench   our server and `bokeh serve` side by side, as a table   (ARGS='--quick', see --help)
 #   make docs    write the generated parts of docs/ anew
 #   make clean   remove .venv and all caches
 #
@@ -17,7 +18,7 @@ APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/expl
 ARGS ?=
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet test lint docs clean programs
+.PHONY: help run fleet bench test lint docs clean programs
 
 help:
 	@sed -n 's/^#  /  /p' Makefile
@@ -28,6 +29,10 @@ run: $(VENV)/.installed
 fleet: $(VENV)/.installed
 	@tools/setup/programs redis-server nginx || true
 	@PYTHONPATH=tools exec $(BIN)/python tools/fleet.py $(APPS) $(ARGS)
+
+bench: $(VENV)/.installed-test
+	@tools/setup/programs redis-server || true
+	@PYTHONPATH=tools exec $(BIN)/python -m loadtests.bench $(ARGS)
 
 test: lint programs
 	$(BIN)/pytest $(ARGS)

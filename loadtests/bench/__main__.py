@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="Our server and bokeh serve, side by side.")
     parser.add_argument("--quick", action="store_true", help="one short round of each")
     parser.add_argument("--rounds", type=int, help="how many (default: 5)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of load per figure (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of load (default: %(default)s)")
     parser.add_argument("--only", nargs="*", metavar="NAME", choices=[each.name for each in SCENARIOS],
                         help="some scenarios: %(choices)s")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for JSON and Markdown")

@@ -25,11 +25,14 @@ LONG = ("--unused-session-lifetime", "3600000")
 """No session ends while others are counted; what ending costs is another figure."""
 
 
-async def rate(side: Side, seconds: float, workers: list[Callable[[], Awaitable[None]]]) -> tuple[float, float]:
+Worker = Callable[[], Awaitable[None]]
+
+
+async def rate(side: Side, seconds: float, workers: list[Worker]) -> tuple[float, float]:
     """How often the workers, each in a loop of its own, get done: per second, per CPU second."""
     done = 0
 
-    async def work(once: Callable[[], Awaitable[None]]) -> None:
+    async def work(once: Worker) -> None:
         nonlocal done
         while time.perf_counter() < end:
             await once()
@@ -41,7 +44,7 @@ async def rate(side: Side, seconds: float, workers: list[Callable[[], Awaitable[
     return done / (time.perf_counter() - begin), done / (side.cpu_seconds() - cpu)
 
 
-def mover(tab: Tab, slider: str) -> Callable[[], Awaitable[None]]:
+def mover(tab: Tab, slider: str) -> Worker:
     """Moves a slider and waits for the answer; never twice to the same place."""
     places = itertools.cycle([1.5, 2.0, 2.5, 3.0])
 
