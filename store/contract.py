@@ -8,7 +8,7 @@ Every method may raise :class:`~store.errors.StoreUnavailable`, and every write
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
@@ -16,13 +16,16 @@ from typing import Any, Protocol
 
 __all__ = (
     "Claim",
+    "Beat",
     "Heartbeat",
+    "JournalWrite",
     "Outcome",
     "PageRequest",
     "SessionKey",
     "SessionRecord",
     "SessionState",
     "Store",
+    "Written",
 )
 
 
@@ -128,6 +131,41 @@ class Heartbeat:
     """Seconds since the beat was written, by the store's clock. Set on reading only."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Answer to :meth:`Store.beat`."""
+
+    known: bool
+    """False at the first beat, or when the store lost its data or the heartbeat ran out: the
+    replica should make sure that what it holds is still its own."""
+    drain: bool = False
+    """Somebody asked the replica to drain."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalWrite:
+    """Changes of one session's journal: a map of field names to bytes."""
+
+    key: SessionKey
+    epoch: int
+    number: int
+    """1 replaces the whole journal; each later write of this owner counts one up."""
+    put: Mapping[str, bytes]
+    remove: Collection[str] = ()
+
+
+class Written(StrEnum):
+    """What became of a write to a session the caller believes to own."""
+
+    OK = "ok"
+    STALE = "stale"
+    """Another replica owns the session. Nothing was written."""
+    GONE = "gone"
+    """There is no such session; :meth:`Store.reassert` puts it back."""
+    BEHIND = "behind"
+    """The store lost earlier writes. Nothing was written; only a whole journal (number 1) helps."""
+
+
 class Store(Protocol):
     """Everything the service keeps outside its processes."""
 
@@ -184,12 +222,32 @@ class Store(Protocol):
         A repeated call after success answers True.
         """
 
-    async def discard(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+    async def discard(self, key: SessionKey, *, owner: str, epoch: int, retention: float = 0.0) -> bool:
         """Forget the session if it is still ``owner``'s at ``epoch``. Atomic.
 
         False, and nothing happens, when somebody else holds it by now. True when it is gone
-        already. Handoffs of the session stay until they expire.
+        already. Handoffs of the session stay until they expire. With a ``retention`` a session
+        that has a journal is released instead, and stays claimable for so many seconds.
         """
+
+    async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
+        """Say again that ``replica`` owns the session at ``epoch``. Atomic.
+
+        OK when the record says so, too. BEHIND when it was missing or older, and was written
+        again: the journal has to follow. STALE when another replica owns the session by now.
+        """
+
+    # -- journals ----------------------------------------------------------------------------
+
+    async def write_journals(self, replica: str, writes: Sequence[JournalWrite]) -> list[Written]:
+        """Write the journals of several sessions, in one round trip; one answer each, in order.
+
+        Each write is atomic, fenced by owner and epoch, and changes nothing when repeated. A
+        journal lives exactly as long as its session's record.
+        """
+
+    async def read_journal(self, key: SessionKey) -> dict[str, bytes]:
+        """All fields of the session's journal; empty when there is none."""
 
     async def read(self, key: SessionKey) -> SessionRecord | None:
         """The session's record, or None."""
@@ -203,14 +261,15 @@ class Store(Protocol):
         ttl: float,
         opened: Collection[SessionKey] = (),
         ended: Collection[SessionKey] = (),
-    ) -> bool:
+    ) -> Beat:
         """Publish the heartbeat for ``ttl`` seconds and bring the replica's session index up to date.
 
         ``opened`` sessions stop expiring (see :meth:`claim`) and enter the index, ``ended`` ones
-        leave it. Idempotent; one round trip, not atomic as a whole. False when the store did not
-        know the replica: at its first beat, or when the store lost its data or the heartbeat ran
-        out, and the replica should make sure that what it holds is still its own.
+        leave it. Idempotent; one round trip, not atomic as a whole.
         """
+
+    async def ask_to_drain(self, replica: str) -> bool:
+        """Let the replica's next beat say that it should drain; False if there is no such replica."""
 
     async def replica(self, replica: str) -> Heartbeat | None:
         """The replica's last heartbeat, or None once it ran out."""
@@ -224,8 +283,10 @@ class Store(Protocol):
     async def sessions(self, replica: str) -> list[SessionRecord]:
         """The sessions in the replica's index that it still owns. A hint: may lag by one beat."""
 
-    async def sweep(self, lifetime: float, *, limit: int = 1000) -> int:
+    async def sweep(self, lifetime: float, *, retention: float = 0.0, limit: int = 1000) -> int:
         """Discard sessions whose owner has been gone for ``lifetime`` seconds; how many it discarded.
+
+        With a ``retention`` those that have a journal are released instead (see :meth:`discard`).
 
         Any replica may call it at any time, several at once: each discard is fenced by owner and
         epoch. Handles at most ``limit`` sessions a call.

@@ -39,9 +39,12 @@ class Family:
 # The order matters to whoever looks a key up: the first family that matches is the key's.
 FAMILIES = (
     Family("<prefix>:{<tag>}:session", "hash", "stored or just claimed: yes; live: none", "tag",
-           "claim, seize, release, discard, keep"),
+           "claim, seize, release, discard, keep, reassert"),
+    Family("<prefix>:{<tag>}:journal", "hash", "as the session's", "tag",
+           "write_journals; claim, seize, release, discard, keep, reassert"),
     Family("<prefix>:{<tag>}:handoff:<token>", "string", "the token's first use", "tag", "put_handoff"),
     Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
+    Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
     Family("<prefix>:replica:<id>", "string", "heartbeat", "key", "beat, retire"),
     Family("<prefix>:secret:<name>", "string", "none", "key", "agree_secret"),
     Family("<prefix>:replicas", "zset", "none; members removed by sweep", "key", "beat, retire, sweep"),
@@ -65,6 +68,16 @@ class Keys:
 
     def session(self, tag: str) -> str:
         return f"{self.prefix}:{{{tag}}}:session"
+
+    def journal(self, tag: str) -> str:
+        return f"{self.prefix}:{{{tag}}}:journal"
+
+    def record(self, tag: str) -> list[str]:
+        """What the scripts on a session work on: its hash and its journal."""
+        return [self.session(tag), self.journal(tag)]
+
+    def drain(self, replica: str) -> str:
+        return f"{self.prefix}:replica:{replica}:drain"
 
     def handoff(self, tag: str, token_id: str) -> str:
         return f"{self.prefix}:{{{tag}}}:handoff:{token_id}"

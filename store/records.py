@@ -17,17 +17,21 @@ from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, Se
 from store.errors import RecordError
 
 __all__ = (
+    "JOURNAL_VERSION",
     "SESSION_VERSION",
     "decode_heartbeat",
     "decode_request",
     "decode_session",
     "encode_heartbeat",
     "encode_request",
+    "pack_entry",
+    "unpack_entry",
 )
 
 REQUEST_VERSION = 1
 SESSION_VERSION = 1
 HEARTBEAT_VERSION = 1
+JOURNAL_VERSION = 1
 
 T = TypeVar("T")
 _Check = Callable[[Any], bool]
@@ -70,6 +74,19 @@ def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
     )
 
 
+def pack_entry(value: Any) -> bytes:
+    """One field of a session's journal: lists, maps, text, numbers and bytes.
+
+    Raises :class:`RecordError` when ``value`` holds anything else.
+    """
+    return _pack("journal entry", JOURNAL_VERSION, {"value": value})
+
+
+def unpack_entry(data: bytes) -> Any:
+    """Raises :class:`RecordError` when the field is damaged or of a version unknown to this release."""
+    return _unpack("journal entry", JOURNAL_VERSION, data).get("value")
+
+
 # -- msgpack ---------------------------------------------------------------------------------
 
 
@@ -84,7 +101,7 @@ def _pack(what: str, version: int, values: Mapping[str, Any]) -> bytes:
 def _unpack(what: str, version: int, data: bytes | None) -> dict[str, Any]:
     try:
         values = msgpack.unpackb(data or b"", unicode_errors="surrogatepass", strict_map_key=False)
-    except (msgpack.UnpackException, ValueError) as error:
+    except (msgpack.UnpackException, ValueError, TypeError) as error:  # TypeError: a list as a key
         raise RecordError(f"a stored {what} is damaged") from error
     if not isinstance(values, dict):
         raise RecordError(f"a stored {what} is damaged")

@@ -8,11 +8,21 @@ in pipelines and are repaired by :mod:`store.sweeper`. How commands travel is
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from store import records
-from store.contract import Claim, Heartbeat, Outcome, PageRequest, SessionKey, SessionRecord
+from store.contract import (
+    Beat,
+    Claim,
+    Heartbeat,
+    JournalWrite,
+    Outcome,
+    PageRequest,
+    SessionKey,
+    SessionRecord,
+    Written,
+)
 from store.keys import Keys
 from store.link import Link
 from store.probe import check
@@ -23,6 +33,8 @@ __all__ = ("RedisStore",)
 
 _GRACE = 60.0
 """Seconds that a record lives which its owner has not listed as opened yet."""
+
+_REASSERTED = {b"kept": Written.OK, b"restored": Written.BEHIND, b"lost": Written.STALE}
 
 
 class RedisStore:
@@ -65,7 +77,7 @@ class RedisStore:
     async def claim(
         self, key: SessionKey, replica: str, *, token_id: str = "", request: PageRequest | None = None
     ) -> Claim:
-        touched = [self._keys.session(key.tag)]
+        touched = self._keys.record(key.tag)
         if token_id:
             touched.append(self._keys.handoff(key.tag, token_id))
         encoded = b"" if request is None else records.encode_request(request)
@@ -78,15 +90,42 @@ class RedisStore:
         return _claim(reply)
 
     async def seize(self, key: SessionKey, replica: str, *, owner: str, epoch: int) -> Claim:
-        session = self._keys.session(key.tag)
-        return _claim(await self._link.run(load("seize")([session], replica, owner, epoch, _ms(_GRACE))))
+        keys = self._keys.record(key.tag)
+        return _claim(await self._link.run(load("seize")(keys, replica, owner, epoch, _ms(_GRACE))))
 
     async def release(self, key: SessionKey, replica: str, *, epoch: int, retention: float) -> bool:
-        session = self._keys.session(key.tag)
-        return bool(await self._link.run(load("release")([session], replica, epoch, _ms(retention))))
+        keys = self._keys.record(key.tag)
+        return bool(await self._link.run(load("release")(keys, replica, epoch, _ms(retention))))
 
-    async def discard(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
-        return bool(await self._link.run(load("discard")([self._keys.session(key.tag)], owner, epoch)))
+    async def discard(self, key: SessionKey, *, owner: str, epoch: int, retention: float = 0.0) -> bool:
+        keys, kept = self._keys.record(key.tag), round(retention * 1000)
+        return bool(await self._link.run(load("discard")(keys, owner, epoch, kept)))
+
+    async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
+        reply = await self._link.run(
+            load("reassert")(
+                self._keys.record(key.tag), replica, epoch, records.SESSION_VERSION,
+                key.app, key.session_id, records.encode_request(request),
+            )
+        )  # fmt: skip
+        return _REASSERTED[reply]
+
+    # -- journals ----------------------------------------------------------------------------
+
+    async def write_journals(self, replica: str, writes: Sequence[JournalWrite]) -> list[Written]:
+        replies = await self._link.pipe([self._journal(replica, write) for write in writes])
+        return [Written(reply.decode()) for reply in replies]
+
+    async def read_journal(self, key: SessionKey) -> dict[str, bytes]:
+        found = await self._link.send("HGETALL", self._keys.journal(key.tag))
+        return {name.decode(): value for name, value in found.items() if name != b"write"}
+
+    def _journal(self, replica: str, write: JournalWrite) -> Command:
+        pairs = [part for pair in write.put.items() for part in pair]
+        return load("journal")(
+            self._keys.record(write.key.tag), replica, write.epoch, write.number,
+            len(write.remove), *write.remove, *pairs,
+        )  # fmt: skip
 
     async def read(self, key: SessionKey) -> SessionRecord | None:
         found = await self._link.send("HGETALL", self._keys.session(key.tag))
@@ -101,21 +140,28 @@ class RedisStore:
         ttl: float,
         opened: Collection[SessionKey] = (),
         ended: Collection[SessionKey] = (),
-    ) -> bool:
+    ) -> Beat:
         replica, encoded = heartbeat.replica, _encode_beat(heartbeat, ttl)
-        before, *_ = await self._link.pipe(
+        before, drain, *_ = await self._link.pipe(
             [
                 Command(
                     ("SET", self._keys.heartbeat(replica), encoded, "PX", _ms(ttl), "GET"), {"get": True}
                 ),
+                Command(("EXISTS", self._keys.drain(replica))),
                 load("enlist")([self._keys.replicas], replica),
                 *self._index("SADD", replica, opened),
                 *self._index("SREM", replica, ended),
-                *(load("keep")([self._keys.session(key.tag)], replica) for key in opened),
+                *(load("keep")(self._keys.record(key.tag), replica) for key in opened),
             ]
         )
         # Our own bytes: an attempt of this call whose reply was lost, which hid what was there before.
-        return before is not None and before != encoded
+        return Beat(known=before is not None and before != encoded, drain=bool(drain))
+
+    async def ask_to_drain(self, replica: str) -> bool:
+        if await self.replica(replica) is None:
+            return False
+        await self._link.send("SET", self._keys.drain(replica), b"1", "PX", _ms(_GRACE))
+        return True
 
     async def replica(self, replica: str) -> Heartbeat | None:
         found = await self._heartbeats([replica])
@@ -140,8 +186,8 @@ class RedisStore:
         owned = [hash_ for hash_ in found if hash_.get(b"owner") == replica.encode()]
         return [records.decode_session(hash_) for hash_ in owned]
 
-    async def sweep(self, lifetime: float, *, limit: int = 1000) -> int:
-        return await self._sweeper.sweep(_ms(lifetime), limit)
+    async def sweep(self, lifetime: float, *, retention: float = 0.0, limit: int = 1000) -> int:
+        return await self._sweeper.sweep(_ms(lifetime), round(retention * 1000), limit)
 
     def _index(self, verb: str, replica: str, sessions: Collection[SessionKey]) -> list[Command]:
         tags = [key.tag for key in sessions]

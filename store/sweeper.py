@@ -23,10 +23,10 @@ class Sweeper:
         self._link = link
         self._keys = keys
 
-    async def sweep(self, lifetime_ms: int, limit: int) -> int:
+    async def sweep(self, lifetime_ms: int, retention_ms: int, limit: int) -> int:
         for replica in await self._gone():
             await self.bury(replica, lifetime_ms, limit=limit)
-        return await self._discard_due(limit)
+        return await self._discard_due(retention_ms, limit)
 
     async def bury(self, replica: str, lifetime_ms: int, *, limit: int) -> bool:
         """Move up to ``limit`` of the replica's sessions to the unused ones; whether that was all."""
@@ -50,7 +50,7 @@ class Sweeper:
         found = await self._link.pipe([Command(("EXISTS", self._keys.heartbeat(each))) for each in replicas])
         return {replica for replica, exists in zip(replicas, found, strict=True) if exists}
 
-    async def _discard_due(self, limit: int) -> int:
+    async def _discard_due(self, retention_ms: int, limit: int) -> int:
         tags = [tag.decode() for tag in await self._link.run(load("due")([self._keys.unused], limit))]
         held = await self._link.pipe(
             [Command(("HMGET", self._keys.session(tag), "owner", "epoch")) for tag in tags]
@@ -58,7 +58,8 @@ class Sweeper:
         owners = {tag: (by.decode(), epoch) for tag, (by, epoch) in zip(tags, held, strict=True) if by}
         alive = await self._alive(sorted({owner for owner, _ in owners.values()}))
         await self._index_again({tag: owner for tag, (owner, _) in owners.items() if owner in alive})
-        discarded = await self._discard({tag: held for tag, held in owners.items() if held[0] not in alive})
+        abandoned = {tag: held for tag, held in owners.items() if held[0] not in alive}
+        discarded = await self._discard(abandoned, retention_ms)
         if tags:
             await self._link.send("ZREM", self._keys.unused, *tags)
         return discarded
@@ -69,8 +70,8 @@ class Sweeper:
             [Command(("SADD", self._keys.sessions(owner), tag)) for tag, owner in owners.items()]
         )
 
-    async def _discard(self, owners: dict[str, tuple[str, Any]]) -> int:
+    async def _discard(self, owners: dict[str, tuple[str, Any]], retention_ms: int) -> int:
         replies = await self._link.pipe(
-            [load("discard")([self._keys.session(tag)], *held) for tag, held in owners.items()]
+            [load("discard")(self._keys.record(tag), *held, retention_ms) for tag, held in owners.items()]
         )
         return replies.count(_GONE_NOW)

@@ -13,13 +13,14 @@ end
 
 -- Makes `replica` the owner and returns the raised epoch. The clock is in it so that the epoch
 -- does not go back when the record was lost; `stored + 1` so that it does not when the clock did.
--- The record expires after `grace` ms until its owner's beat keeps it, unless it had longer.
-local function take(session, replica, grace)
+-- Record and journal expire after `grace` ms until the owner's beat keeps them, unless they had longer.
+local function take(session, journal, replica, grace)
   local stored = tonumber(redis.call('HGET', session, 'epoch') or '0') or 0
   local epoch = integer(math.max(stored + 1, now()))
   redis.call('HSET', session, 'state', 'live', 'owner', replica, 'epoch', epoch)
   if redis.call('PTTL', session) < tonumber(grace) then
     redis.call('PEXPIRE', session, grace)
+    redis.call('PEXPIRE', journal, grace)
   end
   return epoch
 end

@@ -1,7 +1,8 @@
 -- Become the owner of a session if nobody is; else say who is.
 --
 -- KEYS[1]  session hash
--- KEYS[2]  handoff of the token; absent when there is no token
+-- KEYS[2]  journal hash
+-- KEYS[3]  handoff of the token; absent when there is no token
 -- ARGV[1]  replica
 -- ARGV[2]  call: the same when this very call is repeated, different otherwise
 -- ARGV[3]  encoded request, or ''
@@ -18,15 +19,15 @@ local owner, epoch, call, request = held[1], held[2], held[3], held[4]
 
 if not owner then
   request = ARGV[3]
-  if request == '' and KEYS[2] then
-    request = redis.call('GET', KEYS[2]) or ''
+  if request == '' and KEYS[3] then
+    request = redis.call('GET', KEYS[3]) or ''
   end
   if request == '' then
     return {'unknown'}
   end
   redis.call('HSET', KEYS[1], 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],
              'created', integer(now()), 'request', request, 'call', ARGV[2])
-  return {'own', ARGV[1], take(KEYS[1], ARGV[1], ARGV[4]), 1, request}
+  return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 1, request}
 end
 
 if owner == ARGV[1] then
@@ -35,4 +36,4 @@ end
 if owner ~= '' then
   return {'relay', owner, epoch}
 end
-return {'own', ARGV[1], take(KEYS[1], ARGV[1], ARGV[4]), 0, request}
+return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 0, request}

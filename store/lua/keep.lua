@@ -2,6 +2,7 @@
 -- that lost it would make somebody else's stored record stay for ever.)
 --
 -- KEYS[1]  session hash
+-- KEYS[2]  journal hash
 -- ARGV[1]  replica
 --
 -- Returns 1 when the replica owns the session, else 0.
@@ -10,4 +11,5 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then
   return 0
 end
 redis.call('PERSIST', KEYS[1])
+redis.call('PERSIST', KEYS[2])
 return 1

@@ -1,6 +1,7 @@
 -- Give a session up, but keep its record for whoever claims it next.
 --
 -- KEYS[1]  session hash
+-- KEYS[2]  journal hash
 -- ARGV[1]  replica
 -- ARGV[2]  the replica's epoch
 -- ARGV[3]  retention, ms
@@ -16,6 +17,7 @@ end
 if owner == ARGV[1] then
   redis.call('HSET', KEYS[1], 'state', 'stored', 'owner', '', 'released_by', ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  redis.call('PEXPIRE', KEYS[2], ARGV[3])
   return 1
 end
 return owner == '' and released_by == ARGV[1] and 1 or 0

@@ -1,6 +1,7 @@
 -- Take a session from an owner that is gone, if it still holds it at that epoch.
 --
 -- KEYS[1]  session hash
+-- KEYS[2]  journal hash
 -- ARGV[1]  replica
 -- ARGV[2]  the owner it is taken from
 -- ARGV[3]  that owner's epoch
@@ -18,6 +19,6 @@ if owner == ARGV[1] then
   return {'own', owner, epoch, 0, request}
 end
 if owner == '' or (owner == ARGV[2] and epoch == ARGV[3]) then
-  return {'own', ARGV[1], take(KEYS[1], ARGV[1], ARGV[4]), 0, request}
+  return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 0, request}
 end
 return {'relay', owner, epoch}

@@ -314,10 +314,10 @@ async def test_the_age_grows_by_the_stores_clock(
 
 
 async def test_the_first_beat_is_new_to_the_store(store: RedisStore, raw: Any) -> None:
-    assert await store.beat(heartbeat(), ttl=5) is False
-    assert await store.beat(heartbeat(), ttl=5) is True
+    assert (await store.beat(heartbeat(), ttl=5)).known is False
+    assert (await store.beat(heartbeat(), ttl=5)).known is True
     await raw("FLUSHALL")
-    assert await store.beat(heartbeat(), ttl=5) is False
+    assert (await store.beat(heartbeat(), ttl=5)).known is False
 
 
 async def test_a_heartbeat_runs_out(store: RedisStore, until: Callable[..., Awaitable[Any]]) -> None:
@@ -327,7 +327,7 @@ async def test_a_heartbeat_runs_out(store: RedisStore, until: Callable[..., Awai
         return await store.replica("a") is None and not await store.replicas()
 
     await until(gone)
-    assert await store.beat(heartbeat(), ttl=5) is False
+    assert (await store.beat(heartbeat(), ttl=5)).known is False
 
 
 async def test_replicas_come_by_address(store: RedisStore) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from store.connect import open_store
-from store.contract import Claim, Heartbeat, PageRequest, SessionKey
+from store.contract import Beat, Claim, Heartbeat, PageRequest, SessionKey
 
 REPLICAS = ("a", "b", "c")
 KEYS = (SessionKey("/app", "1"), SessionKey("/app", "2"))
@@ -70,12 +70,12 @@ class Model:
         del self.records[key]
         return True
 
-    def beat(self, replica: str, opened: list[SessionKey], ended: list[SessionKey]) -> bool:
+    def beat(self, replica: str, opened: list[SessionKey], ended: list[SessionKey]) -> Beat:
         known = replica in self.beating
         self.beating.add(replica)
         self.index |= {(replica, key) for key in opened}
         self.index -= {(replica, key) for key in ended}
-        return known
+        return Beat(known)
 
     def retire(self, replica: str) -> None:
         self.beating.discard(replica)

@@ -81,6 +81,7 @@ DAMAGED = {
     "not msgpack": b"\xc1",
     "cut short": records.encode_request(PageRequest(uri="/x"))[:-3],
     "no map": msgpack.packb([1]),
+    "a list as a key": b"\x81\x90\x00",
     "no version": msgpack.packb({"uri": "/"}),
     "wrong type": msgpack.packb({"v": 1, "uri": 3}),
     "wrong type within": msgpack.packb({"v": 1, "arguments": {"a": ["text"]}}),
