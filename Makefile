@@ -27,7 +27,7 @@ run: $(VENV)/.installed
 	@exec $(BIN)/svc serve $(APPS) --port $(PORT) $(ARGS)
 
 fleet: $(VENV)/.installed
-	@tools/setup/programs redis-server nginx || true
+	@tools/setup/programs redis-server nginx
 	@PYTHONPATH=tools exec $(BIN)/python tools/fleet.py $(APPS) $(ARGS)
 
 bench: $(VENV)/.installed-test

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn, Protocol
 
-from service.cli import secret, serve
+from service.cli import secret, serve, status
 from service.errors import AppLoadError, ConfigError, ServiceError
 
 __all__ = ("COMMANDS", "Command", "main")
@@ -37,6 +37,7 @@ class Command(Protocol):
 COMMANDS: Mapping[str, Command] = {
     "serve": serve,
     "secret": secret,
+    "status": status,
 }
 
 

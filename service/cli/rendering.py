@@ -1,0 +1,128 @@
+"""A :class:`~service.cli.view.FleetView` as a table for people and as JSON for scripts.
+
+Session ids are what lets somebody join a session, so neither form shows them: sessions go by the
+short form that is in the logs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.cli.view import FleetView
+from store.contract import Heartbeat, SessionRecord
+
+__all__ = ("as_json", "as_text", "duration")
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+
+
+def as_text(view: FleetView) -> str:
+    """Tables, with a line of totals at the end."""
+    parts = [_table(REPLICA_COLUMNS, [_replica_row(each, view.at) for each in view.replicas])]
+    if view.held is not None:
+        parts.append(_table(SESSION_COLUMNS, [_session_row(each, view.at) for each in view.held]))
+    return "\n\n".join([*parts, _totals(view)] if view.replicas else [_totals(view)])
+
+
+def as_json(view: FleetView) -> str:
+    """One object; times are seconds."""
+    found: dict[str, Any] = {"replicas": [_replica_entry(each, view.at) for each in view.replicas]}
+    if view.held is not None:
+        found["sessions"] = [_session_entry(each, view.at) for each in view.held]
+    return json.dumps(found, indent=2)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two units that matter: ``12s``, ``3m05s``, ``2h10m``, ``4d06h``."""
+    left = max(0, round(seconds))
+    for at, (unit, size) in enumerate(_UNITS):
+        if left >= size:
+            smaller, part = (*_UNITS, ("s", 1))[at + 1]
+            return f"{left // size}{unit}{left % size // part:02d}{smaller}"
+    return f"{left}s"
+
+
+# -- replicas ------------------------------------------------------------------------------------
+
+REPLICA_COLUMNS = ("REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LAG", "STATE")
+
+
+def _replica_row(beat: Heartbeat, now: float) -> tuple[str, ...]:
+    return (
+        beat.replica,
+        beat.address,
+        beat.version,
+        duration(now - beat.started),
+        f"{beat.age:.1f}s",
+        _per_app(beat.sessions),
+        str(beat.connections),
+        f"{beat.lag * 1000:.0f}ms",
+        "draining" if beat.draining else "serving",
+    )
+
+
+def _replica_entry(beat: Heartbeat, now: float) -> dict[str, Any]:
+    return {
+        "replica": beat.replica,
+        "address": beat.address,
+        "version": beat.version,
+        "up": round(now - beat.started, 3),
+        "beat_age": round(beat.age, 3),
+        "sessions": dict(beat.sessions),
+        "connections": beat.connections,
+        "lag": round(beat.lag, 6),
+        "draining": beat.draining,
+    }
+
+
+def _per_app(sessions: Mapping[str, int]) -> str:
+    """``3 (/a 2, /b 1)``."""
+    held = [f"{app} {count}" for app, count in sorted(sessions.items()) if count]
+    return f"{sum(sessions.values())} ({', '.join(held)})" if held else "0"
+
+
+def _totals(view: FleetView) -> str:
+    if not view.replicas:
+        return "no replica has a heartbeat in this store"
+    sessions = sum(sum(each.sessions.values()) for each in view.replicas)
+    connections = sum(each.connections for each in view.replicas)
+    counted = (_count(len(view.replicas), "replica"), _count(sessions, "session"))
+    return ", ".join([*counted, _count(connections, "connection")])
+
+
+# -- sessions ------------------------------------------------------------------------------------
+
+SESSION_COLUMNS = ("SESSION", "APP", "OWNER", "EPOCH", "AGE")
+
+
+def _session_row(record: SessionRecord, now: float) -> tuple[str, ...]:
+    entry = _session_entry(record, now)
+    return (entry["session"], entry["app"], entry["owner"], str(entry["epoch"]), duration(entry["age"]))
+
+
+def _session_entry(record: SessionRecord, now: float) -> dict[str, Any]:
+    return {
+        "session": record.key.short,
+        "app": record.key.app,
+        "owner": record.owner,
+        "epoch": record.epoch,
+        "age": round(max(0.0, now - record.created), 3),
+    }
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, *rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
