@@ -15,8 +15,8 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 __all__ = (
-    "Claim",
     "Beat",
+    "Claim",
     "Heartbeat",
     "JournalWrite",
     "Outcome",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 
 from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey, Written
 from store.redis_store import RedisStore
@@ -76,13 +76,17 @@ async def test_reasserting_wins_over_an_older_record(store: RedisStore) -> None:
     assert (await store.claim(KEY, "b")).owner == "a"
 
 
-async def test_a_released_journal_expires_with_its_record(store: RedisStore) -> None:
+async def test_a_released_journal_expires_with_its_record(
+    store: RedisStore, until: Callable[..., Awaitable[object]]
+) -> None:
     epoch = await owned(store)
     await store.write_journals("a", [write(epoch, 1, x=b"1")])
     assert await store.release(KEY, "a", epoch=epoch, retention=0.05)
-    async with asyncio.timeout(5):
-        while await store.read(KEY) is not None or await store.read_journal(KEY):
-            await asyncio.sleep(0.01)
+
+    async def gone() -> bool:
+        return await store.read(KEY) is None and not await store.read_journal(KEY)
+
+    await until(gone)
 
 
 async def test_the_next_owner_keeps_the_journal(store: RedisStore) -> None:

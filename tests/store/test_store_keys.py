@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from harness.redis_server import RedisServer
 
-from store.contract import Heartbeat, PageRequest, SessionKey
+from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey
 from store.errors import StoreConfigError
 from store.keys import FAMILIES, Family, Keys
 from store.redis_store import RedisStore
@@ -27,11 +27,21 @@ async def work_out(store: RedisStore) -> None:
         await store.claim(key, "lost" if key is lost else "r1", token_id="token")
     await store.beat(beat("r1"), ttl=30, opened=[live, stored])
     await store.beat(beat("lost"), ttl=30, opened=[lost])
-    record = await store.read(stored)
-    assert record is not None
-    await store.release(stored, "r1", epoch=record.epoch, retention=100)
+    await store.ask_to_drain("r1")
+    epoch = await epoch_of(store, stored)
+    await store.write_journals("r1", [JournalWrite(stored, epoch, 1, {"x": b"1"})])
+    await store.write_journals("r1", [JournalWrite(live, await epoch_of(store, live), 1, {"x": b"1"})])
+    await store.write_journals("r1", [JournalWrite(stored, epoch, 1, {"x": b"1"})])
+    await store.ask_to_drain("r1")
+    await store.release(stored, "r1", epoch=epoch, retention=100)
     await store.retire("lost")
     await store.agree_secret("sign", "s3cret")
+
+
+async def epoch_of(store: RedisStore, key: SessionKey) -> int:
+    record = await store.read(key)
+    assert record is not None
+    return record.epoch
 
 
 def beat(replica: str) -> Heartbeat:
@@ -57,6 +67,8 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
         expires.setdefault(family_of(key).pattern, set()).add(expiring)
 
     assert expires.pop("<prefix>:{<tag>}:session") == {True, False}
+    assert expires.pop("<prefix>:{<tag>}:journal") == {True, False}
+    assert expires.pop("<prefix>:replica:<id>:drain") == {True}
     assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}
     assert expires.pop("<prefix>:replica:<id>") == {True}
     assert all(seen == {False} for seen in expires.values())

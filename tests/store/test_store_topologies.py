@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster, running_sentinels
 
-from store.contract import Heartbeat, Outcome, PageRequest, SessionKey, SessionState
+from store.contract import Heartbeat, JournalWrite, Outcome, PageRequest, SessionKey, SessionState, Written
 from store.errors import StoreConfigError, StoreUnavailable
 from store.redis_store import RedisStore
 
@@ -34,11 +34,15 @@ async def essentials(store: RedisStore) -> None:
         assert (claim.outcome, claim.created) == (Outcome.OWN, True)
         assert (await store.claim(key, "b")).outcome is Outcome.RELAY
         epochs[key] = claim.epoch
-    assert await store.beat(heartbeat("a"), ttl=30, opened=KEYS) is False
-    assert await store.beat(heartbeat("b"), ttl=30) is False
-    assert await store.beat(heartbeat("a"), ttl=30) is True
+    assert (await store.beat(heartbeat("a"), ttl=30, opened=KEYS)).known is False
+    assert (await store.beat(heartbeat("b"), ttl=30)).known is False
+    assert (await store.beat(heartbeat("a"), ttl=30)).known is True
     assert {record.key for record in await store.sessions("a")} == set(KEYS)
     assert [each.replica for each in await store.replicas()] == ["a", "b"]
+
+    writes = [JournalWrite(key, epochs[key], 1, {"x": key.tag.encode()}) for key in KEYS]
+    assert set(await store.write_journals("a", writes)) == {Written.OK}
+    assert await store.read_journal(KEYS[3]) == {"x": KEYS[3].tag.encode()}
 
     stored, seized, *rest = KEYS
     assert await store.release(stored, "a", epoch=epochs[stored], retention=60)

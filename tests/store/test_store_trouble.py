@@ -210,8 +210,8 @@ async def test_a_claim_whose_reply_is_lost_still_knows_that_it_made_the_record(l
 async def test_a_first_beat_whose_reply_is_lost_still_counts_as_the_first(losing: Any) -> None:
     store, lose = losing
     lose()
-    assert await store.beat(BEAT, ttl=5) is False
-    assert await store.beat(BEAT, ttl=5) is True
+    assert (await store.beat(BEAT, ttl=5)).known is False
+    assert (await store.beat(BEAT, ttl=5)).known is True
 
 
 async def test_transitions_whose_reply_is_lost(losing: Any) -> None:
@@ -373,7 +373,7 @@ async def test_flushing_the_scripts_is_harmless(store: RedisStore, raw: Any) -> 
     for _ in range(3):
         await use(store)
         await raw("SCRIPT", "FLUSH")
-    assert await store.beat(BEAT, ttl=5, opened=[KEY]) is True
+    assert (await store.beat(BEAT, ttl=5, opened=[KEY])).known is True
 
 
 async def test_scripts_travel_as_digests(redis_server: RedisServer, opened: Opened) -> None:
