@@ -1,0 +1,190 @@
+"""Rules about the code itself which the import contract cannot say, and what goes into the wheel.
+
+Bokeh's internals change without notice. What we know about them stays in two packages, so that a
+new Bokeh is read against two directories and not against everything.
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("service", "store")
+MODULES = {
+    path.relative_to(ROOT): ast.parse(path.read_text())
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+MAY_KNOW_INTERNALS = (Path("service/documents"), Path("service/apps"))
+MAY_READ_THE_ENVIRONMENT = (Path("service/cli"),)
+
+
+def outside(*packages: Path) -> dict[Path, ast.Module]:
+    return {
+        path: tree
+        for path, tree in MODULES.items()
+        if not any(path.is_relative_to(package) for package in packages)
+    }
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def private_reaches(tree: ast.Module) -> Iterator[ast.AST]:
+    """Private attributes and names taken from anything but the module's own classes and objects."""
+    own = {"self", "cls"} | {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=value, attr=attr) if is_private(attr):
+                if not (isinstance(value, ast.Name) and value.id in own):
+                    yield node
+            case ast.ImportFrom(module=module, names=names):
+                if any(map(is_private, (module or "").split("."))) or any(is_private(n.name) for n in names):
+                    yield node
+            case ast.Call(
+                func=ast.Name(id="getattr" | "setattr" | "hasattr"),
+                args=[_, ast.Constant(value=str(name)), *_],
+            ):
+                if is_private(name):
+                    yield node
+
+
+def patches(tree: ast.Module) -> Iterator[ast.AST]:
+    """Assignments to attributes of what the module imported."""
+    imported = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(ctx=ast.Store() | ast.Del()) if root_name(node) in imported:
+                yield node
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[target, *_]) if (
+                root_name(target) in imported
+            ):
+                yield node
+
+
+def root_name(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from (f"{module}.{alias.name}" for alias in names)
+
+
+def found_in(modules: dict[Path, ast.Module], rule: Callable[[ast.Module], Iterator[ast.AST]]) -> list[str]:
+    return [
+        f"{path}:{getattr(node, 'lineno', '?')}: {ast.unparse(node)}"
+        for path, tree in modules.items()
+        for node in rule(tree)
+    ]
+
+
+# -- rules ---------------------------------------------------------------------------------------
+
+
+def test_the_rules_find_what_they_forbid() -> None:
+    tree = ast.parse(
+        "import bokeh.model as m\nfrom bokeh.io import doc, _x\n"
+        "m.make_id = 1\ndel doc._stack\nsetattr(m, 'x', 1)\ngetattr(doc, '_y', None)\n"
+        "class A:\n def f(self): self._fine = A._fine\n"
+    )
+
+    assert [getattr(node, "lineno", 0) for node in private_reaches(tree)] == [2, 4, 6]
+    assert sorted(getattr(node, "lineno", 0) for node in patches(tree)) == [3, 4, 5]
+
+
+def test_private_attributes_of_others_are_touched_in_two_packages_only() -> None:
+    assert found_in(outside(*MAY_KNOW_INTERNALS), private_reaches) == []
+
+
+def test_patches_are_in_two_packages_only() -> None:
+    assert found_in(outside(*MAY_KNOW_INTERNALS), patches) == []
+
+
+def test_of_bokehs_server_only_the_callback_types_are_used() -> None:
+    used = {
+        (str(path), name)
+        for path, tree in MODULES.items()
+        for name in imports(tree)
+        if f"{name}.".startswith("bokeh.server.")
+    }
+
+    assert {name for _, name in used if not name.startswith("bokeh.server.callbacks.")} == set()
+
+
+def test_the_environment_is_read_at_the_edge_only() -> None:
+    def reads(tree: ast.Module) -> Iterator[ast.AST]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv"):
+                yield node
+
+    assert found_in(outside(*MAY_READ_THE_ENVIRONMENT), reads) == []
+
+
+@pytest.mark.parametrize("path", [path for path, tree in MODULES.items() if tree.body], ids=str)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(MODULES[path])
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "store" / "lua").glob("[!_]*.lua")), ids=lambda path: path.name
+)
+def test_every_script_names_its_keys(path: Path) -> None:
+    comments = [line for line in path.read_text().splitlines() if line.startswith("--")]
+
+    assert any(line.startswith("-- KEYS[1]") for line in comments)
+
+
+# -- the wheel -----------------------------------------------------------------------------------
+
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+
+
+def test_every_directory_with_code_is_a_package_and_goes_into_the_wheel() -> None:
+    directories = {path.parent for path in MODULES}
+
+    assert [each for each in directories if not (ROOT / each / "__init__.py").exists()] == []
+    assert {each.parts[0] for each in directories} == set(PACKAGES)
+    assert SETUPTOOLS["packages"]["find"]["include"] == ["service*", "store*"]
+
+
+def test_every_other_file_of_the_packages_goes_into_the_wheel() -> None:
+    files = [path.relative_to(ROOT) for package in PACKAGES for path in data_files(ROOT / package)]
+
+    assert {Path("store/lua/claim.lua"), Path("service/web/templates/index.html")} <= set(files)
+    assert [path for path in files if not is_packaged(path)] == []
+
+
+def data_files(package: Path) -> Iterator[Path]:
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            yield path
+
+
+def is_packaged(path: Path) -> bool:
+    """Whether a pattern of package-data names it (patterns are relative to their package)."""
+    for package, patterns in SETUPTOOLS["package-data"].items():
+        directory = Path(*package.split("."))
+        if path.is_relative_to(directory):
+            within = path.relative_to(directory)
+            if any(fnmatch(str(within), each) and within.parent == Path(each).parent for each in patterns):
+                return True
+    return False
