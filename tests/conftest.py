@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 from devfleet import processes
 from devfleet.fleet import Fleet
-from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness import browser as browsers
 from harness.apps import CountedApp
+from harness.redis_server import RedisServer
 from harness.tools import require
 from playwright.async_api import Browser
 
@@ -31,7 +31,6 @@ def examples() -> Path:
 @pytest.fixture(scope="module")
 def redis_server() -> Iterator[RedisServer]:
     """A redis-server, shared by a module's tests."""
-    require("redis-server")
     with RedisServer() as server:
         yield server
 

@@ -31,7 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _stop_on_signals()
     try:
         with Fleet(options.apps or APPS, n=options.replicas, args=options.serve_args) as fleet:
-            _show(fleet, options.every)
+            try:
+                _show(fleet, options.every)
+            finally:
+                _say("\nstopping ...")
     except ProcessFailed as failure:
         return _fail(str(failure))
     return 0
@@ -61,12 +64,14 @@ def _missing_programs() -> list[str]:
 
 
 def _stop_on_signals() -> None:
-    """The first Ctrl-C or SIGTERM unwinds from wherever we are; stopping is not interrupted by a second."""
+    """The first Ctrl-C or SIGTERM unwinds from wherever we are; stopping is not interrupted by a second.
+
+    The handler prints nothing: it may have interrupted a print, and those are not reentrant.
+    """
 
     def leave(number: int, frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
-        _say("\nstopping ...")
         raise SystemExit(0)
 
     for each in (signal.SIGINT, signal.SIGTERM):

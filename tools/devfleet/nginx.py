@@ -66,6 +66,8 @@ def find_nginx() -> str | None:
 class Nginx(Process):
     """A balancer over `upstreams` (each a `host:port`), listening on a free loopback port."""
 
+    orphan_signal = "TERM"  # to the master process, which ends its workers
+
     def __init__(self, upstreams: Sequence[str], *, port: int | None = None, name: str = "nginx") -> None:
         super().__init__(name, [])
         self.upstreams = list(upstreams)

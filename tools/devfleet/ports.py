@@ -8,13 +8,14 @@ import time
 LOOPBACK = "127.0.0.1"
 
 
-def free_port() -> int:
+def free_port(*, below: int = 65536) -> int:
     """A port nobody listens on right now. Between this and its use somebody may take it: retry then."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port: int = probe.getsockname()[1]
+        if port < below:
+            return port
 
 
 def is_open(port: int) -> bool:

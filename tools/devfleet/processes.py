@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 from weakref import WeakSet
 
 _started: WeakSet[Process] = WeakSet()
@@ -31,6 +31,9 @@ class Process:
 
     `env` is added to the parent's environment; an entry of None removes the variable.
     """
+
+    orphan_signal: ClassVar[str] = "KILL"
+    """What the kernel sends it if we are killed ourselves; one that has children needs time to end them."""
 
     def __init__(
         self,
@@ -58,7 +61,7 @@ class Process:
         self._close()
         self._ended = False
         self._popen = subprocess.Popen(
-            [*_die_with_parent(), *self.argv],
+            [*_die_with_parent(self.orphan_signal), *self.argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -223,7 +226,7 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _die_with_parent() -> list[str]:
+def _die_with_parent(number: str) -> list[str]:
     """A prefix for the command line that ends the child with us, even if we are killed ourselves.
 
     The kernel ties this to the thread that starts the child, so it is left out in short-lived threads.
@@ -231,4 +234,4 @@ def _die_with_parent() -> list[str]:
     found = shutil.which("setpriv")
     if found is None or threading.current_thread() is not threading.main_thread():
         return []
-    return [found, "--pdeathsig", "KILL", "--"]
+    return [found, "--pdeathsig", number, "--"]

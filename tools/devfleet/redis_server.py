@@ -1,36 +1,20 @@
-"""Real redis-server processes for tests: started on a free port, gone at the end of the test.
+"""A real redis-server on a free loopback port, with a directory of its own and nothing kept.
 
-Also the two topologies that need several of them, a Cluster and a set of Sentinels. Nothing here
-sleeps for a guessed time: whatever is awaited is polled with a deadline.
+What its configuration says is up to the caller; readiness is polled with a deadline, never slept for.
 """
 
 from __future__ import annotations
 
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import redis
 
+from devfleet.ports import free_port
 from devfleet.processes import Process
-
-__all__ = ("RedisServer", "eventually", "free_port", "running_cluster", "running_sentinels")
-
-SLOTS = 16384
-
-
-def free_port(*, below: int = 65536) -> int:
-    """One that nobody listens on right now. Whoever binds it has to expect to lose a race."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < below:
-            return port
 
 
 def eventually(check: Callable[[], Any], *, within: float = 10.0, what: str = "") -> Any:
@@ -61,7 +45,7 @@ class RedisServer:
         self._process: Process | None = None
         self._directory = TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True)
 
-    def __enter__(self) -> RedisServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -152,48 +136,3 @@ class RedisServer:
     def info(self) -> dict[str, Any]:
         info: dict[str, Any] = self.command("INFO")
         return info
-
-
-# -- topologies ------------------------------------------------------------------------------
-
-
-@contextmanager
-def running_cluster(size: int = 3) -> Iterator[list[RedisServer]]:
-    """A Redis Cluster of masters only, all slots served."""
-    with ExitStack() as stack:
-        options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
-        nodes = [stack.enter_context(RedisServer(options)) for _ in range(size)]
-        for i, node in enumerate(nodes):
-            node.command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
-            node.command("CLUSTER", "ADDSLOTSRANGE", SLOTS * i // size, SLOTS * (i + 1) // size - 1)
-            node.command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-        eventually(lambda: all(_agrees(node, size) for node in nodes), within=20, what="the Cluster is whole")
-        yield nodes
-
-
-def _agrees(node: RedisServer, size: int) -> bool:
-    info = node.command("CLUSTER INFO")
-    return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(size)
-
-
-@contextmanager
-def running_sentinels(name: str = "main") -> Iterator[tuple[RedisServer, RedisServer, list[RedisServer]]]:
-    """A master, its replica and three Sentinels that agree on them; failover takes about two seconds."""
-    with ExitStack() as stack:
-        master = stack.enter_context(RedisServer())
-        of_master = {"replicaof": f"127.0.0.1 {master.port}", "repl-diskless-sync-delay": "0"}
-        replica = stack.enter_context(RedisServer(of_master))
-        eventually(lambda: replica.info()["master_link_status"] == "up", what="the replica is in sync")
-        watch = {
-            f"sentinel monitor {name}": f"127.0.0.1 {master.port} 2",
-            f"sentinel down-after-milliseconds {name}": "500",
-            f"sentinel failover-timeout {name}": "3000",
-        }
-        sentinels = [stack.enter_context(RedisServer(watch, sentinel=True)) for _ in range(3)]
-        eventually(lambda: all(_sees_all(each, name) for each in sentinels), within=20, what="they agree")
-        yield master, replica, sentinels
-
-
-def _sees_all(sentinel: RedisServer, name: str) -> bool:
-    state = sentinel.command("SENTINEL MASTER", name)
-    return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
