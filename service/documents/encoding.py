@@ -15,6 +15,8 @@ from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
 
+from service.errors import ProtocolError
+
 __all__ = ("Buffers", "apply_patch", "encode_document", "encode_patch", "replace_document")
 
 Buffers = Sequence[tuple[str, bytes]]
@@ -52,8 +54,10 @@ def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any)
 
 
 def replace_document(document: Document, content: Any, buffers: Buffers) -> None:
-    """Replace everything in ``document`` by the content of a PUSH-DOC."""
-    document.replace_with_json(_serialized(content, buffers))
+    """Replace everything in ``document`` by the content of a PUSH-DOC. Raises ProtocolError."""
+    if not isinstance(content.get("doc"), dict):
+        raise ProtocolError("a PUSH-DOC has no doc")
+    document.replace_with_json(_serialized(content["doc"], buffers))
 
 
 def _serialized(content: Any, buffers: Buffers) -> Serialized[Any]:

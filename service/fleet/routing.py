@@ -28,6 +28,9 @@ Dial = Callable[[Heartbeat, int], Awaitable[T]]
 PATIENCE = 1.0
 """Seconds without an answer after which an owner is silent."""
 
+LOOK_AGAIN = 0.25
+"""Seconds between looks at the heartbeat of a silent owner, which ages from when it stopped."""
+
 
 class Router:
     """Finds or opens sessions on behalf of pages and sockets that hit this replica."""
@@ -131,10 +134,12 @@ class Router:
             attempt.cancel()
 
     async def _listen(self, ownership: Ownership, attempt: asyncio.Future[T]) -> Step:
+        pause = PATIENCE
         while True:
-            await asyncio.wait([attempt], timeout=PATIENCE)
+            await asyncio.wait([attempt], timeout=pause)
             if attempt.done():
                 return ownership.dialled(result_of(attempt))
+            pause = LOOK_AGAIN
             ownership.dialled(Dialled.SILENT)
             owner = await self._store.replica(ownership.claim.owner)
             if ownership.looked_again(owner) is Step.SEIZE:

@@ -75,6 +75,8 @@ class Connection:
             raise ProtocolError(f"a client may not send {message.msgtype}")
         try:
             await handler(self, message)
+        except ProtocolError:
+            raise
         except Exception as error:
             log.exception("%s: handling %s failed", self.session.key.short, message.msgtype)
             self._transport.send(messages.error(message.msgid, repr(error)))

@@ -223,6 +223,10 @@ class Client:
         """All messages of that type so far, over all connections: "PATCH-DOC", "OK", ..."""
         return [each.message for each in self.received if each.kind == kind]
 
+    def messages_at(self, kind: str) -> list[float]:
+        """When the messages of that type came, in `time.monotonic()` seconds."""
+        return [each.at for each in self.received if each.kind == kind]
+
     async def expect(
         self, predicate: Callable[[Self], object], timeout: float | None = None, what: str = ""
     ) -> Any:

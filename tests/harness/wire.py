@@ -15,6 +15,7 @@ from bokeh.protocol import Protocol
 from bokeh.protocol.message import Message
 from bokeh.protocol.receiver import Receiver
 from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from harness.pages import request_headers
@@ -82,6 +83,11 @@ class Wire:
     @property
     def closed(self) -> bool:
         return self._closed.is_set()
+
+    @property
+    def headers(self) -> HTTPHeaders:
+        """The headers of the answer that opened it."""
+        return HTTPHeaders(self._socket.headers)
 
     @property
     def close_code(self) -> int | None:

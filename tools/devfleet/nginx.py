@@ -34,6 +34,8 @@ http {{
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
     client_max_body_size 64m;
+    # Nothing of ours is long, but what browsers bring along may be: cookies of other apps on the host.
+    large_client_header_buffers 4 32k;
 
     map $http_upgrade $connection_upgrade {{ default upgrade; "" close; }}
 
