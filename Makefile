@@ -42,6 +42,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.installed
+	@$(BIN)/python tools/generate_docs.py
+
 # Without them their tests are skipped, or fail where CI=true.
 programs:
 	@tools/setup/programs redis-server nginx chromium || true

@@ -1,0 +1,74 @@
+"""Writes the generated parts of the Markdown in docs/ anew from what the code says (`make docs`).
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`, where NAME is in `PARTS`. A test
+runs `stale()`, so a new option, key family or script cannot go undocumented.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from service.settings import options_table
+from store.keys import FAMILIES
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+SCRIPTS = ROOT / "store" / "lua"
+
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+
+def main() -> int:
+    for path, text in stale().items():
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+    return 0
+
+
+def stale() -> dict[Path, str]:
+    """The files that do not say what the code says, with what they should say."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
+    return {path: new for path, text in texts.items() if (new := render(text)) != text}
+
+
+def render(text: str) -> str:
+    """`text` with its generated parts made anew. KeyError for a part that nobody makes."""
+    return _PART.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}", text)
+
+
+def key_families() -> str:
+    rows = [
+        (f"`{family.pattern}`", family.type, family.ttl, family.slot, family.writer) for family in FAMILIES
+    ]
+    return _table(("key", "type", "expires", "slot of", "written by"), rows)
+
+
+def scripts() -> str:
+    names = sorted(path for path in SCRIPTS.glob("*.lua") if not path.name.startswith("_"))
+    return _table(("script", "what it does"), [(f"`{path.stem}`", _purpose(path)) for path in names])
+
+
+def _purpose(path: Path) -> str:
+    """The first sentence of the script's header."""
+    header = path.read_text(encoding="utf-8").split("\n--\n", 1)[0]
+    text = " ".join(line.removeprefix("--").strip() for line in header.splitlines())
+    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "options": options_table,
+    "key_families": key_families,
+    "scripts": scripts,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
