@@ -18,7 +18,7 @@ from tornado.netutil import bind_sockets
 
 from service.apps.app import App
 from service.apps.loading import load_apps
-from service.documents import curdoc, ids
+from service.documents import curdoc, ids, shortcuts
 from service.errors import ConfigError
 from service.fleet.heartbeat import Heart
 from service.fleet.relay import Dialer
@@ -52,6 +52,7 @@ class Server:
     def __init__(self, settings: Settings, apps: Mapping[str, App]) -> None:
         ids.install()
         curdoc.install()
+        shortcuts.install()
         self.settings = settings
         self.replica = secrets.token_hex(4)
         self.apps = apps

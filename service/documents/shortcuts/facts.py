@@ -1,0 +1,89 @@
+"""What never changes about a class of Bokeh models, found out once per class.
+
+Bokeh asks for most of this once per property of each new model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.core.has_props import HasProps
+from bokeh.core.property.descriptors import PropertyDescriptor
+from bokeh.core.property.singletons import Undefined
+from bokeh.core.property.wrappers import PropertyValueDict, PropertyValueList, PropertyValueSet
+
+__all__ = ("SIMPLE", "Facts", "facts_of")
+
+SIMPLE = frozenset({int, float, str, bool, type(None)})
+"""Types whose values cannot change and compare without surprises. Subclasses do not count."""
+
+_EMPTY: tuple[Any, ...] = ([], {}, set())
+_CONTAINERS = frozenset({PropertyValueList, PropertyValueDict, PropertyValueSet})
+_NAME = "__svc_facts__"
+
+
+class Facts:
+    """Of one class; kept in the class's own namespace, so it goes when the class goes."""
+
+    __slots__ = (
+        "_overridden",
+        "defaults",
+        "descriptors",
+        "empty",
+        "order",
+        "required",
+        "serialized",
+        "unstable",
+    )
+
+    def __init__(self, example: HasProps) -> None:
+        cls = type(example)
+        self._overridden = cls._overridden_defaults()
+        names = cls.properties(_with_props=True)
+        self.descriptors: dict[str, Any] = {name: cls.lookup(name) for name in names}
+        """All properties, in Bokeh's order."""
+        self.order = {name: place for place, name in enumerate(names)}
+        self.serialized = frozenset(
+            name for name, descriptor in self.descriptors.items() if descriptor.serialized
+        )
+        self.unstable: dict[str, Any] = {
+            name: descriptor
+            for name, descriptor in self.descriptors.items()
+            if descriptor.has_unstable_default(example)
+        }
+        """Those whose default is made anew for each model."""
+        self.defaults: dict[str, Any] = {}
+        """Defaults that are the same for all models, as far as they were asked for."""
+        self.empty: dict[str, type] = {}
+        """Types of containers that are new and empty for each model, as far as they were asked for."""
+        self.required = tuple(name for name in self.serialized if not self._surely_has_default(name))
+        """Serialized properties that may have no value at all."""
+
+    def learn_default(self, name: str, value: Any) -> None:
+        """Remember that ``value`` is what Bokeh gave a model as default, if that says something of others."""
+        if name not in self.unstable:
+            if type(value) in SIMPLE or value is Undefined:
+                self.defaults[name] = value
+        elif type(value) in _CONTAINERS and not value and self._raw_default(name) in _EMPTY:
+            self.empty[name] = type(value)
+
+    def _raw_default(self, name: str) -> Any:
+        if name in self._overridden:
+            return self._overridden[name]
+        return self.descriptors[name].property._default
+
+    def _surely_has_default(self, name: str) -> bool:
+        if type(self.descriptors[name]).__get__ is not PropertyDescriptor.__get__:
+            return False
+        return type(self._raw_default(name)) in SIMPLE
+
+
+def facts_of(model: HasProps) -> Facts:
+    """The facts of the model's class. ``model`` need not be initialized."""
+    cls = type(model)
+    found = cls.__dict__.get(_NAME)
+    if found is None:
+        found = Facts(model)
+        type.__setattr__(cls, _NAME, found)
+    facts: Facts = found
+    return facts

@@ -1,0 +1,227 @@
+"""Shortcuts give what Bokeh gives: on every model class, on the examples, on random changes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bokeh.core.json_encoder import serialize_json
+from bokeh.core.property.bases import Property
+from bokeh.core.property.singletons import Undefined
+from bokeh.core.property.wrappers import PropertyValueContainer
+from bokeh.core.property_mixins import HasProps
+from bokeh.core.serialization import Buffer, Serializer
+from bokeh.model import Model
+from bokeh.models import ColumnDataSource, CustomJS, Label, Legend, Plot, Range1d, Slider
+from bokeh.plotting import figure
+from bokeh.themes import built_in_themes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.apps.contexts import AppSessionContext
+from service.apps.execution import Execution
+from service.apps.loading import load_apps
+from service.documents import curdoc, ids, shortcuts
+from service.documents.ids import IdSpace, new_document
+from store.contract import PageRequest
+
+EXAMPLES = ("sliders.py", "weather", "streaming.py", "explorer.py")
+
+
+@pytest.fixture(autouse=True)
+def _bokeh_as_it_was() -> Iterator[None]:
+    yield
+    shortcuts.remove()
+
+
+def both(make: Callable[[], Any]) -> tuple[Any, Any]:
+    """What ``make`` gives by Bokeh's own ways, and by ours; each with the same model ids."""
+    results = []
+    for prepare in (shortcuts.remove, shortcuts.install):
+        prepare()
+        token = ids.current_ids.set(IdSpace("the same"))
+        try:
+            results.append(make())
+        finally:
+            ids.current_ids.reset(token)
+    return results[0], results[1]
+
+
+def outcome(func: Callable[[], Any]) -> Any:
+    """What ``func`` returns, or how it fails."""
+    try:
+        return func()
+    except Exception as error:  # noqa: BLE001 - its type and text are what is compared
+        return type(error), str(error)
+
+
+def state(model: HasProps) -> dict[str, Any]:
+    """Everything a model holds, comparable between two models of different making."""
+    held = {
+        name: {key: comparable(value) for key, value in vars(model)[name].items()}
+        for name in ("_property_values", "_unstable_default_values", "_unstable_themed_values")
+    }
+    return {**held, "initialized": model._initialized, "themed": vars(model).get("__themed_values__")}
+
+
+def comparable(value: Any) -> Any:
+    if isinstance(value, HasProps):
+        return type(value), getattr(value, "id", None)
+    owners = len(value._owners) if isinstance(value, PropertyValueContainer) else None
+    return type(value), repr(value), owners
+
+
+def json_of(value: Any) -> tuple[str, list[bytes]]:
+    serializer = Serializer()
+    return numbered(serialize_json(serializer.encode(value)), serializer.buffers)
+
+
+def numbered(text: str, buffers: list[Buffer]) -> tuple[str, list[bytes]]:
+    """Buffer ids are counted per process: here they are counted per text."""
+    for number, buffer in enumerate(buffers):
+        text = text.replace(f'"{buffer.id}"', f'"buffer {number}"')
+    return text, [buffer.to_bytes() for buffer in buffers]
+
+
+def model_classes() -> list[type[Model]]:
+    """All that can be made: not the empty mixins."""
+    classes = [cls for cls in Model.model_class_reverse_map.values() if cls.properties()]
+    own = [cls for cls in classes if cls.__module__.startswith("bokeh.")]
+    return sorted(own, key=lambda cls: cls.__qualified_model__)
+
+
+ids.install()
+curdoc.install()
+CLASSES = model_classes()
+
+
+def test_bokeh_is_the_one_the_shortcuts_were_written_for() -> None:
+    assert list(map(str, shortcuts.outdated())) == []
+
+
+def test_with_another_bokeh_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortcuts.remove()
+    monkeypatch.setattr("service.documents.shortcuts.table.digest_of", lambda function: "another")
+    assert not shortcuts.install()
+    assert HasProps.__dict__["__init__"] is shortcuts.SHORTCUTS[0].original
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_each_class_begins_in_the_same_state(cls: type[Model]) -> None:
+    theirs, ours = both(lambda: outcome(lambda: state(cls())))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_each_property_reads_the_same(cls: type[Model]) -> None:
+    def read() -> Any:
+        model = cls()
+        names = model.properties()
+        values = {name: outcome(lambda name=name: comparable(getattr(model, name))) for name in names}
+        return values, state(model)
+
+    theirs, ours = both(lambda: outcome(read))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_each_class_is_encoded_the_same(cls: type[Model]) -> None:
+    theirs, ours = both(lambda: outcome(lambda: json_of(cls())))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("theme", sorted(built_in_themes))
+def test_themes_show_in_the_same_places(theme: str) -> None:
+    def make() -> Any:
+        plot = figure(title="themed")
+        plot.line([1, 2, 3], [3, 2, 1], legend_label="a line")
+        for model in sorted(plot.references(), key=lambda each: each.id):
+            built_in_themes[theme].apply_to_model(model)
+        return json_of(plot)
+
+    theirs, ours = both(make)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_examples_are_the_same_byte_for_byte(example: str, examples: Path) -> None:
+    encoded = []
+    for prepare in (shortcuts.remove, shortcuts.install):
+        prepare()
+        random.seed(1)
+        np.random.seed(1)
+        encoded.append(await _encoded_example(examples / example))
+    assert encoded[1] == encoded[0]
+
+
+async def _encoded_example(path: Path) -> Any:
+    (app,) = load_apps([str(path)]).values()
+    space = IdSpace("the same")
+    document = new_document(space)
+    context = AppSessionContext("the same", app.server_context, document, PageRequest())
+    await app.build(context, Execution(app.imports, space, document))
+    serialized = document.to_json()
+    return numbered(serialize_json(serialized.content), serialized.buffers)
+
+
+# -- random values and changes -----------------------------------------------------------------
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.floats(allow_nan=True), st.text(max_size=3),
+    st.sampled_from(["red", "#aabbcc", "left", "value", "auto", "max", "solid", "x", "10px", Undefined]),
+    st.lists(st.integers(0, 3), max_size=2), st.tuples(st.integers(0, 3), st.floats(0, 1)),
+    st.dictionaries(st.sampled_from(["x", "y", "field", "value"]), st.integers(0, 3), max_size=2),
+    st.builds(np.array, st.lists(st.floats(-1, 1), max_size=3)),
+)  # fmt: skip
+
+HANDLED = (Slider, Plot, Label, Legend, ColumnDataSource, Range1d, CustomJS)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[type[Model], list[tuple[str, Any]]]:
+    cls = draw(st.sampled_from(HANDLED) | st.sampled_from(CLASSES))
+    names = st.sampled_from(sorted(cls.properties()))
+    return cls, draw(st.lists(st.tuples(names, values), min_size=1, max_size=6))
+
+
+@settings(deadline=None, max_examples=300)
+@given(changes())
+def test_random_changes_are_taken_or_refused_alike(change: tuple[type[Model], list[tuple[str, Any]]]) -> None:
+    cls, steps = change
+
+    def carry_out() -> Any:
+        model, seen = cls(), []
+        for name, value in steps:
+            model.on_change(name, lambda attr, old, new: seen.append((attr, repr(old), repr(new))))
+            seen.append(outcome(lambda name=name, value=value: setattr(model, name, value)))
+            seen.append(outcome(lambda name=name: comparable(getattr(model, name))))
+        return seen, state(model), outcome(lambda: json_of(model))
+
+    theirs, ours = both(lambda: outcome(carry_out))
+    assert repr(ours) == repr(theirs)  # repr, because no number equals NaN
+
+
+def test_a_deleted_property_has_its_default_again() -> None:
+    def make() -> Any:
+        plot = figure()
+        plot.title.text = "one"
+        del plot.title.text
+        plot.tags = [1]
+        del plot.tags
+        return state(plot), json_of(plot), state(plot), json_of(plot)
+
+    theirs, ours = both(make)
+    assert ours == theirs
+
+
+def test_secrets_are_not_remembered() -> None:
+    shortcuts.install()
+    slider = Slider(start=0, end=1, value=0)
+    slider.title = "a title that is long enough to be something that a user typed in"
+    prop: Property[Any] = Slider.lookup("title").property
+    remembered = vars(prop).get("_svc_valid") or set()
+    assert not any(isinstance(value, str) and "user typed" in value for _, value in remembered)
