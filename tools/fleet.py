@@ -7,14 +7,16 @@ Everything is on free ports and in temporary directories, and is gone when this 
 from __future__ import annotations
 
 import argparse
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from devfleet.fleet import Fleet
 from devfleet.nginx import find_nginx
@@ -28,15 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if missing := _missing_programs():
         return _fail(f"not installed: apt-get install {' '.join(missing)}")
-    _stop_on_signals()
-    try:
-        with Fleet(options.apps or APPS, n=options.replicas, args=options.serve_args) as fleet:
-            try:
-                _show(fleet, options.every)
-            finally:
+    with _noticed_signals() as signals:
+        _say("starting ...")
+        try:
+            with Fleet(options.apps or APPS, n=options.replicas, args=options.serve_args) as fleet:
+                _show(fleet, signals, options.every)
                 _say("\nstopping ...")
-    except ProcessFailed as failure:
-        return _fail(str(failure))
+        except ProcessFailed as failure:
+            return _fail(str(failure))
     return 0
 
 
@@ -63,41 +64,39 @@ def _missing_programs() -> list[str]:
     return [package for package, path in found.items() if path is None]
 
 
-def _stop_on_signals() -> None:
-    """The first Ctrl-C or SIGTERM unwinds from wherever we are; stopping is not interrupted by a second.
+@contextmanager
+def _noticed_signals() -> Iterator[socket.socket]:
+    """A socket with something to read once there was a Ctrl-C or SIGTERM.
 
-    The handler prints nothing: it may have interrupted a print, and those are not reentrant.
+    Not an exception: raised out of a handler it may land in a `__del__`, where Python drops it.
     """
-
-    def leave(number: int, frame: FrameType | None) -> None:
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno())
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise SystemExit(0)
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, leave)
+            signal.signal(each, lambda number, frame: None)
+        yield reader
+        signal.set_wakeup_fd(before)
 
 
-def _show(fleet: Fleet, every: float) -> None:
-    """Prints what is there, then what the replicas hold, whenever that has changed. Does not return."""
+def _show(fleet: Fleet, signals: socket.socket, every: float) -> None:
+    """Prints what is there, then what the replicas hold, again and again, until a signal."""
     _say(f"{len(fleet.replicas)} replicas behind nginx, Redis at {fleet.redis.url}")
     for replica in fleet.replicas:
         _say(f"  {replica.name}  pid {replica.pid}  {replica.url}")
     for app in fleet.apps:
         _say(f"open {fleet.app_url(app)}")
     _say("Ctrl-C stops everything")
-    shown = ""
-    while True:
-        if (status := _status(fleet)) != shown:
-            _say(f"\n{time.strftime('%H:%M:%S')}\n{status}")
-            shown = status
-        time.sleep(every)
+    while not select.select([signals], [], [], 0)[0]:
+        _say(f"\n{time.strftime('%H:%M:%S')}\n{_status(fleet)}")
+        select.select([signals], [], [], every)
 
 
 def _status(fleet: Fleet) -> str:
     """What `svc status` says, and which replica is no longer there."""
     command = [fleet.replicas[0].command[0], "status", "--redis", fleet.redis.url]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
     ended = [
         f"{each.name} ended with exit code {each.exit_code}" for each in fleet.replicas if not each.running
     ]

@@ -52,21 +52,21 @@ class Fleet:
         try:
             if self._owns_redis:
                 self._started.enter_context(self.redis)
+            self._started.enter_context(self.nginx)  # first: its address is an origin the replicas allow
             self.replicas = [self._new_replica(at) for at in range(self._size)]
             for replica in self.replicas:
                 self._started.callback(replica.stop)
                 replica.start(ready=False)
             for replica in self.replicas:
                 replica.wait_started()
-            self.nginx.upstreams = [replica.host for replica in self.replicas]
-            self._started.enter_context(self.nginx)
+            self.balance_over(self.replicas)
         except BaseException:
             self.stop()
             raise
         return self
 
     def stop(self) -> None:
-        """Stops all in reverse order; the replicas at the same time, so that draining takes once."""
+        """Stops all in reverse order, but the replicas at the same time; nginx serves while they drain."""
         for replica in self.replicas:
             if replica.running:
                 replica.resume()

@@ -134,7 +134,8 @@ class Nginx(Process):
         return Path(self._home.name, "nginx.conf")
 
     def _write_conf(self) -> None:
-        servers = "\n".join(f"        server {upstream};" for upstream in self.upstreams)
+        upstreams = [*self.upstreams] or [f"{LOOPBACK}:1 down"]  # nginx wants one
+        servers = "\n".join(f"        server {upstream};" for upstream in upstreams)
         self._conf.write_text(
             _CONF.format(
                 home=self._conf.parent,
