@@ -15,6 +15,7 @@
     ├── SessionUnknown      404  1008  there is no such session, and nothing to begin it with
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
+        └── Full            503  1013  this replica holds as many sessions as it may
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
 IANA registry). The first argument is one line for people, and never holds a token or a secret.
@@ -28,6 +29,7 @@ __all__ = (
     "AppError",
     "AppLoadError",
     "ConfigError",
+    "Full",
     "MessageTooBig",
     "OriginRefused",
     "ProtocolError",
@@ -124,7 +126,15 @@ class Unavailable(ServiceError):
 
     http_status = 503
     close_code = 1013
+    spread: ClassVar[int] = 2
+    """Up to so many seconds are added by chance, so that not all come back at the same time."""
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Full(Unavailable):
+    """This replica holds as many sessions as it may; another one, or a moment later, may do."""
+
+    spread = 7

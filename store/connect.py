@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from store.embedded import connector
 from store.errors import StoreConfigError
 from store.keys import Keys
-from store.link import Client, Link
+from store.link import Client, Link, Observe
 from store.redis_store import RedisStore
 from store.url import StoreUrl, parse
 
@@ -36,12 +36,18 @@ _HEALTH_CHECK = 30
 
 
 def open_store(
-    url: str | None, *, prefix: str = "svc", patience: float = 2.0, connections: int = 50
+    url: str | None,
+    *,
+    prefix: str = "svc",
+    patience: float = 2.0,
+    connections: int = 50,
+    observe: Observe | None = None,
 ) -> RedisStore:
     """The store at ``url``, or with None one that lives in this process.
 
     Does no I/O. ``patience`` is how many seconds an operation may take, repeated attempts
-    included; ``connections`` how many are open at most (on a Cluster: per node).
+    included; ``connections`` how many are open at most (on a Cluster: per node). ``observe`` is
+    told of every attempt, on whichever thread makes it.
 
     Raises :class:`StoreConfigError` when the URL or an option makes no sense.
     """
@@ -49,10 +55,10 @@ def open_store(
     if patience <= 0 or connections < 1:
         raise StoreConfigError("patience and connections must be greater than zero")
     if url is None:
-        return RedisStore(Link(connector(), where="embedded", patience=patience), keys)
+        return RedisStore(Link(connector(), where="embedded", patience=patience, observe=observe), keys)
     parsed = parse(url)
-    link = Link(_connector(parsed, patience, connections), where=parsed.where, patience=patience)
-    return RedisStore(link, keys)
+    connect = _connector(parsed, patience, connections)
+    return RedisStore(Link(connect, where=parsed.where, patience=patience, observe=observe), keys)
 
 
 def _connector(url: StoreUrl, patience: float, connections: int) -> Callable[[], Client]:

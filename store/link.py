@@ -16,15 +16,18 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
-from store.errors import StoreUnavailable
+from store.errors import StoreError, StoreUnavailable
 from store.faults import FAILURES, translate
 from store.scripts import Command
 
-__all__ = ("Client", "Link")
+__all__ = ("Client", "Link", "Observe")
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Observe = Callable[[float, str | None], None]
+"""Told of every attempt: how many seconds it took, and the kind of its failure ("away" or "other")."""
 
 # Two attempts that hang end within the patience, and leave a little of it.
 _ATTEMPT = 0.45
@@ -57,11 +60,19 @@ class Client:
 class Link:
     """Bound to the event loop that first uses it. Does no I/O before that."""
 
-    def __init__(self, connect: Callable[[], Client], *, where: str, patience: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        *,
+        where: str,
+        patience: float,
+        observe: Observe | None = None,
+    ) -> None:
         self.connect = connect
         self.where = where
         """The store's address for messages: no credentials."""
         self.patience = patience
+        self.observe = observe
         self._client: Client | None = None
         self._closed = False
 
@@ -132,11 +143,15 @@ class Link:
         deadline, longest, number = clock() + self.patience, _ATTEMPT * self.patience, 0
         while True:
             allowed = longest if number < 2 else min(longest, deadline - clock())
+            begun = clock()
             try:
                 async with asyncio.timeout(allowed):
-                    return await attempt()
+                    answer = await attempt()
+                self._tell(clock() - begun, None)
+                return answer
             except FAILURES as failure:
                 error, pause = translate(failure, self.where), _pause(number)
+                self._tell(clock() - begun, error)
                 # A subclass (no memory left) is not cured by waiting.
                 if type(error) is not StoreUnavailable or (number and clock() + pause >= deadline):
                     raise error from failure
@@ -144,6 +159,11 @@ class Link:
             await self._refresh(deadline - clock())
             await asyncio.sleep(pause)
             number += 1
+
+    def _tell(self, seconds: float, error: StoreError | None) -> None:
+        if self.observe is not None:
+            away = type(error) is StoreUnavailable
+            self.observe(seconds, None if error is None else "away" if away else "other")
 
     async def _refresh(self, left: float) -> None:
         try:

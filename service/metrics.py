@@ -1,0 +1,192 @@
+"""Everything a replica measures, in one place, and the only module that knows prometheus-client.
+
+A :class:`Metrics` is made once by the composition root and handed down; parts that work for one app
+get that app's :class:`AppMeter`, whose labels are bound already, so that counting costs about a
+microsecond. No label ever holds a session id or anything else a visitor chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+__all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "Metrics", "Reading")
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+CLAIM_OUTCOMES = ("own", "relay", "seize", "restore_exact", "restore_partial", "restore_fresh")
+"""How a page or socket found its session. A restore counts besides the own or seize it followed."""
+
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A gauge as it is now: a value per tuple of label values."""
+
+    name: str
+    text: str
+    values: Mapping[tuple[str, ...], float]
+    labels: tuple[str, ...] = ()
+
+
+class AppMeter:
+    """What is counted per app, for one app."""
+
+    def __init__(self, metrics: Metrics, app: str) -> None:
+        self.opens = metrics.opens.labels(app)
+        self.failures = metrics.app_failures.labels(app)
+        self.shed = metrics.shed.labels(app)
+        self.run_seconds = metrics.run_seconds.labels(app)
+        self.restore_seconds = metrics.restore_seconds.labels(app)
+        self.callback_seconds = metrics.callback_seconds.labels(app)
+        self.callback_failures = metrics.callback_failures.labels(app)
+        self.patches_in = metrics.patches.labels(app, "in")
+        self.patches_out = metrics.patches.labels(app, "out")
+        self.bytes_in = metrics.message_bytes.labels(app, "in")
+        self.bytes_out = metrics.message_bytes.labels(app, "out")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Around one run of the app's code that builds a Document."""
+        with self.run_seconds.time():
+            try:
+                yield
+            except BaseException:
+                self.failures.inc()
+                raise
+
+
+class Metrics:
+    """The families of one replica, in a registry of its own (so tests can have several)."""
+
+    def __init__(self, *, version: str = "") -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._apps: dict[str, AppMeter] = {}
+        self._sessions()
+        self._work()
+        self._fleet()
+        self._durability()
+        self._gauge("build", "Always 1; the version is in the label", ("version",)).labels(version).set(1)
+
+    def app(self, path: str) -> AppMeter:
+        """The meter of one app: made at its first use, its series are there from then on."""
+        if path not in self._apps:
+            self._apps[path] = AppMeter(self, path)
+        return self._apps[path]
+
+    def watch(self, look: Callable[[], Iterable[Reading]]) -> None:
+        """Register gauges whose values ``look`` gives whenever somebody asks."""
+        self.registry.register(_Watched(look))
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return bytes(generate_latest(self.registry))
+
+    @contextmanager
+    def restoring(self, app: str) -> Iterator[None]:
+        """Around one restore of a session; :attr:`claims` gets its outcome from the caller."""
+        with self.app(app).restore_seconds.time():
+            yield
+
+    def store_attempt(self, seconds: float, error: str | None) -> None:
+        """One attempt at a request to the store; ``error`` is the kind of failure. On any thread."""
+        self.store_seconds.observe(seconds)
+        if error is not None:
+            self.store_errors.labels(error).inc()
+
+    # -- families ------------------------------------------------------------------------------
+
+    def _sessions(self) -> None:
+        self.opens = self._counter("session_opens", "Sessions that began to live here", ("app",))
+        self.ends = self._counter("session_ends", "Sessions that ended here", ("reason",))
+        self.claims = self._counter("claims", "How pages and sockets found their session", ("outcome",))
+        for outcome in CLAIM_OUTCOMES:
+            self.claims.labels(outcome)
+        for reason in ("unused", "moved", "drained", "hibernated"):
+            self.ends.labels(reason)
+        self.hibernated = self._gauge("hibernated_sessions", "Sessions put to sleep here and not woken yet")
+        self.relays = self._gauge("relays", "Sockets this replica passes on to a session's owner")
+        self.shed = self._counter("shed_pages", "Page views refused because this replica is full", ("app",))
+
+    def _work(self) -> None:
+        app = ("app",)
+        self.run_seconds = self._histogram("app_run_seconds", "Running an app to build a Document", app, SLOW)
+        self.restore_seconds = self._histogram("restore_seconds", "Restoring a session", app, SLOW)
+        self.callback_seconds = self._histogram(
+            "callback_seconds", "Work under a session's lock: patches and callbacks", app, FAST
+        )
+        self.app_failures = self._counter("app_failures", "Apps that raised while they were run", app)
+        self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
+        self.patches = self._counter("patches", "Document patches, in from and out to clients",
+                                     ("app", "direction"))  # fmt: skip
+        self.message_bytes = self._counter("message_bytes", "Bytes of Bokeh's protocol",
+                                           ("app", "direction"))  # fmt: skip
+        self.http_seconds = self._histogram("http_request_seconds", "Answering HTTP, sockets not counted",
+                                            ("route", "code"), SLOW)  # fmt: skip
+        self.lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer fires", (), FAST)
+
+    def _fleet(self) -> None:
+        self.store_seconds = self._histogram("store_request_seconds", "One attempt at the store", (), FAST)
+        self.store_errors = self._counter("store_errors", "Attempts at the store that failed", ("kind",))
+        for kind in ("away", "other"):
+            self.store_errors.labels(kind)
+        self.drain_remaining = self._gauge("drain_remaining_sessions", "Sessions a drain still has to move")
+        self.drain_moved = self._counter("drain_moved_sessions", "Sessions a drain has given up cleanly")
+        self.drain_failed = self._counter("drain_failed_sessions", "Sessions a drain could not save in time")
+        self.drain_seconds = self._gauge("drain_seconds", "How long the drain has taken so far")
+
+    def _durability(self) -> None:
+        self.journal_lag_seconds = self._gauge("journal_lag_seconds", "Age of the oldest unwritten change")
+        self.journal_bytes = self._counter("journal_bytes", "Bytes of changes written to the store")
+        self.journal_writes = self._counter("journal_writes", "Batches of changes written to the store")
+        self.journal_errors = self._counter("journal_errors", "Batches of changes the store did not take")
+        self.journal_seconds = self._histogram("journal_write_seconds", "Writing one batch", (), FAST)
+        self.journal_over_budget = self._gauge(
+            "journal_over_budget_sessions", "Sessions too big to be durable (--journal-max-bytes)"
+        )
+        self.fenced = self._counter("fenced_writes", "Writes refused: another replica owns the session")
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"svc_{name}", text + ".", labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(f"svc_{name}", text + ".", labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]
+    ) -> Histogram:
+        return Histogram(f"svc_{name}", text + ".", labels, registry=self.registry, buckets=buckets)
+
+
+class _Watched(Collector):
+    """Gauges whose values are looked up at each scrape."""
+
+    def __init__(self, look: Callable[[], Iterable[Reading]]) -> None:
+        self._look = look
+
+    def collect(self) -> Iterator[Metric]:
+        for reading in self._look():
+            family = GaugeMetricFamily(f"svc_{reading.name}", reading.text + ".", labels=reading.labels)
+            for labels, value in reading.values.items():
+                family.add_metric(labels, value)
+            yield family
+
+    def describe(self) -> list[Metric]:
+        return []  # what is looked at may not be there yet when this is registered
