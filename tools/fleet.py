@@ -7,6 +7,7 @@ Everything is on free ports and in temporary directories, and is gone when this 
 from __future__ import annotations
 
 import argparse
+import json
 import select
 import shutil
 import signal
@@ -81,26 +82,46 @@ def _noticed_signals() -> Iterator[socket.socket]:
 
 
 def _show(fleet: Fleet, signals: socket.socket, every: float) -> None:
-    """Prints what is there, then what the replicas hold, again and again, until a signal."""
+    """Prints what is there, then what the replicas hold, whenever that changed, until a signal."""
     _say(f"{len(fleet.replicas)} replicas behind nginx, Redis at {fleet.redis.url}")
     for replica in fleet.replicas:
         _say(f"  {replica.name}  pid {replica.pid}  {replica.url}")
     for app in fleet.apps:
         _say(f"open {fleet.app_url(app)}")
     _say("Ctrl-C stops everything")
+    shown: object = None
     while not select.select([signals], [], [], 0)[0]:
-        _say(f"\n{time.strftime('%H:%M:%S')}\n{_status(fleet)}")
+        if (held := _held(fleet)) != shown:
+            _say(f"\n{time.strftime('%H:%M:%S')}\n{_status(fleet)}")
+            shown = held
         select.select([signals], [], [], every)
+
+
+def _held(fleet: Fleet) -> object:
+    """Which replicas there are and who holds what: that of the status which does not change by itself."""
+    answer = _svc_status(fleet, "--json")
+    if answer.returncode:
+        return answer.stderr, _ended(fleet)
+    found = json.loads(answer.stdout)
+    replicas = [(each["replica"], each["connections"], each["draining"]) for each in found["replicas"]]
+    return replicas, [(each["session"], each["owner"]) for each in found["sessions"]], _ended(fleet)
 
 
 def _status(fleet: Fleet) -> str:
     """What `svc status` says, and which replica is no longer there."""
-    command = [fleet.replicas[0].command[0], "status", "--redis", fleet.redis.url]
-    answer = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
-    ended = [
+    answer = _svc_status(fleet)
+    return "\n".join([answer.stdout.rstrip() or answer.stderr.rstrip(), *_ended(fleet)])
+
+
+def _ended(fleet: Fleet) -> list[str]:
+    return [
         f"{each.name} ended with exit code {each.exit_code}" for each in fleet.replicas if not each.running
     ]
-    return "\n".join([answer.stdout.rstrip() or answer.stderr.rstrip(), *ended])
+
+
+def _svc_status(fleet: Fleet, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [fleet.replicas[0].command[0], "status", "--redis", fleet.redis.url, "--sessions", *more]
+    return subprocess.run(command, capture_output=True, text=True, start_new_session=True)
 
 
 def _say(text: str) -> None:
