@@ -1,1 +1,19 @@
-"""The session service: ``svc serve``."""
+"""The session service: ``svc serve``, and what app code may import from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from service.apps.state import session_state
+
+__all__ = ("session_state",)
+
+
+def __getattr__(name: str) -> Any:
+    # Late: the command line must not wait for bokeh to be imported.
+    if name == "session_state":
+        from service.apps.state import session_state
+
+        return session_state
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

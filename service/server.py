@@ -9,8 +9,9 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
@@ -18,14 +19,21 @@ from tornado.netutil import bind_sockets
 
 from service.apps.app import App
 from service.apps.loading import load_apps
+from service.background import spawn
 from service.documents import curdoc, ids, shortcuts
 from service.errors import ConfigError
-from service.fleet.heartbeat import Heart
+from service.fleet.doubt import Doubt
+from service.fleet.drain import Drain
+from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.lag import LagMeter
+from service.sessions.building import Builder
 from service.sessions.expiry import Expiry
+from service.sessions.journaling import JournalWriter
+from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
+from service.sessions.session import Session
 from service.settings import Settings
 from service.tokens import TokenAuthority, generate_secret
 from service.version import VERSION
@@ -35,16 +43,12 @@ from service.web.routes import make_application
 from service.web.services import Services
 from store.connect import open_store
 from store.contract import Heartbeat
-from store.errors import StoreConfigError, StoreError, StoreUnavailable
+from store.errors import StoreConfigError, StoreUnavailable
 from store.redis_store import RedisStore
 
 __all__ = ("Server", "run")
 
 log = logging.getLogger(__name__)
-
-CLOSE_RESTART = 1012
-"""WebSocket close code that lets BokehJS reconnect at once."""
-
 
 class Server:
     """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back."""
@@ -60,12 +64,34 @@ class Server:
         self._sockets = self._bind()
         self._started = time.time()
         self._store = _open_store(settings)
-        self._registry = Registry(apps)
+        self._registry = Registry(apps, _builder(settings))
+        self._writer = JournalWriter(
+            self._store,
+            self.replica,
+            interval=settings.journal_interval,
+            max_bytes=settings.journal_max_bytes,
+            sync=settings.durability == "sync",
+            lost=lambda session: self._leaving.lost(session),
+        )
+        self._leaving = Leaving(
+            self._store, self._registry, self._writer, self.replica, retention=settings.session_retention
+        )
+        self._doubt = Doubt(self._store, self._registry, self._writer, self._leaving, self.replica)
+        self._registry.on_built = self._wire
         self._lag = LagMeter()
+        self.asked_to_stop = asyncio.Event()
+        """Set when somebody asked this replica to drain; who runs the server then stops it."""
         self._heart = Heart(
-            self._store.twin, self._describe, self._registry.changes, ttl=settings.heartbeat_ttl
+            self._store.twin,
+            self._describe,
+            self._registry.changes,
+            ttl=settings.heartbeat_ttl,
+            on_doubt=self._in_doubt,
+            on_drain=self.asked_to_stop.set,
         )
         self.services = self._make_services()
+        application = make_application(self.services, lambda: self._heart.beating)
+        self._http = HTTPServer(application, xheaders=settings.use_xheaders)
         self._running = AsyncExitStack()
 
     @property
@@ -83,6 +109,7 @@ class Server:
             self._store_answering,
             self._apps_loaded,
             self._heart_beating,
+            self._journaling,
             self._expiring,
             self._serving,
         ]
@@ -105,14 +132,12 @@ class Server:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
-        application = make_application(self.services, lambda: self._heart.beating)
-        http = HTTPServer(application, xheaders=self.settings.use_xheaders)
-        http.add_sockets(self._sockets)
+        self._http.add_sockets(self._sockets)
         try:
             yield
         finally:
-            http.stop()
-            await http.close_all_connections()
+            self._http.stop()
+            await self._http.close_all_connections()
 
     @asynccontextmanager
     async def _store_answering(self) -> AsyncIterator[None]:
@@ -142,22 +167,24 @@ class Server:
             await self._heart.stop()
 
     @asynccontextmanager
+    async def _journaling(self) -> AsyncIterator[None]:
+        async with _running(self._writer.run()):
+            yield
+
+    @asynccontextmanager
     async def _expiring(self) -> AsyncIterator[None]:
         settings = self.settings
         expiry = Expiry(
             self._store,
             self._registry,
-            self.replica,
+            self._writer,
+            self._leaving,
             lifetime=settings.unused_session_lifetime,
             interval=settings.check_unused_sessions,
+            retention=settings.session_retention,
         )
-        tasks = [asyncio.create_task(expiry.run()), asyncio.create_task(self._lag.run())]
-        try:
+        async with _running(expiry.run(), self._lag.run()):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
@@ -166,7 +193,7 @@ class Server:
             yield
         finally:
             self.services.draining = True
-            await self._give_up_sessions()
+            await self._drain()
 
     # -- details -------------------------------------------------------------------------------
 
@@ -209,20 +236,26 @@ class Server:
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
 
-    async def _give_up_sessions(self) -> None:
-        for session in self._registry:
-            session.close_connections(CLOSE_RESTART, "the server stops")
-        for session in self._registry:
-            await self._registry.end(session)
-            try:
-                await self._store.release(
-                    session.key,
-                    self.replica,
-                    epoch=session.epoch,
-                    retention=self.settings.session_token_expiration,
-                )
-            except StoreError as error:
-                log.warning("%s: cannot release it in the store: %s", session.key.short, error)
+    async def _drain(self) -> None:
+        """Unready at once; serve on until the balancer has noticed; then move the sessions away."""
+        settings = self.settings
+        if settings.redis is not None and len(self._registry):
+            log.info("draining begins in %g s", settings.drain_delay)
+            # At least until the others have heard of it, who else would take us for dead.
+            await asyncio.sleep(max(settings.drain_delay, 2 * BEAT_INTERVAL))
+        self.services.closed = True
+        # From here on balancers find nobody listening, and try another replica.
+        self._http.stop()
+        await Drain(self._registry, self._leaving, timeout=settings.drain_timeout).run()
+
+    def _in_doubt(self) -> None:
+        spawn(self._doubt.resolve())
+
+    def _wire(self, session: Session) -> None:
+        session.on_dirty = self._writer.mark
+        session.settle = self._writer.settle
+        if session.journal is not None and session.journal.dirty:
+            self._writer.mark(session)
 
     def _describe(self) -> Heartbeat:
         return Heartbeat(
@@ -237,6 +270,24 @@ class Server:
         )
 
 
+@asynccontextmanager
+async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """``work`` runs beside what is inside."""
+    tasks = [spawn(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _builder(settings: Settings) -> Builder:
+    # Without a shared store there is no other replica, and what is retained would only take memory.
+    durable = settings.durability != "off" and settings.redis is not None
+    return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay")
+
+
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit status.
 
@@ -247,7 +298,7 @@ def run(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> int:
     server = Server(settings, load_apps(settings.apps, settings.args))
-    stopping = asyncio.Event()
+    stopping = server.asked_to_stop
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

@@ -237,6 +237,63 @@ class Settings:
         env=("SVC_CHECK_UNUSED_SESSIONS",),
     )
     """Seconds."""
+    durability: str = option(
+        "--durability",
+        choice("interval", "sync", "off"),
+        "How sessions are kept in the store: written every interval, before a client's change is "
+        "acknowledged, or not at all",
+        "interval",
+        metavar="MODE",
+        env=("SVC_DURABILITY",),
+    )
+    journal_interval: float = option(
+        "--journal-interval",
+        _some_milliseconds,
+        "Milliseconds between writes of what changed in sessions",
+        "100",
+        metavar="MILLISECONDS",
+        env=("SVC_JOURNAL_INTERVAL",),
+    )
+    journal_max_bytes: int = option(
+        "--journal-max-bytes",
+        integer(1024),
+        "A session that would take more bytes in the store is no longer kept there",
+        str(16 * 1024 * 1024),
+        metavar="BYTES",
+        env=("SVC_JOURNAL_MAX_BYTES",),
+    )
+    session_retention: float = option(
+        "--session-retention",
+        number(0),
+        "Seconds in which a session that was left can be picked up again on any replica; 0 for not at all",
+        "3600",
+        metavar="SECONDS",
+        env=("SVC_SESSION_RETENTION",),
+    )
+    restore_inputs: str = option(
+        "--restore-inputs",
+        choice("replay", "silent"),
+        "Whether restoring a session runs the app's callbacks for what users had set",
+        "replay",
+        metavar="MODE",
+        env=("SVC_RESTORE_INPUTS",),
+    )
+    drain_delay: float = option(
+        "--drain-delay",
+        number(0),
+        "Seconds to go on serving after SIGTERM, until the balancer has noticed",
+        "5",
+        metavar="SECONDS",
+        env=("SVC_DRAIN_DELAY",),
+    )
+    drain_timeout: float = option(
+        "--drain-timeout",
+        number(1),
+        "Seconds in which all sessions are moved to other replicas after that",
+        "25",
+        metavar="SECONDS",
+        env=("SVC_DRAIN_TIMEOUT",),
+    )
     websocket_max_message_size: int = option(
         "--websocket-max-message-size",
         integer(1),

@@ -149,9 +149,11 @@ class JournalWrite:
     key: SessionKey
     epoch: int
     number: int
-    """1 replaces the whole journal; each later write of this owner counts one up."""
+    """1 for an owner's first write; each later one counts one up."""
     put: Mapping[str, bytes]
     remove: Collection[str] = ()
+    whole: bool = False
+    """Replaces all there was, and is never BEHIND."""
 
 
 class Written(StrEnum):
@@ -163,7 +165,7 @@ class Written(StrEnum):
     GONE = "gone"
     """There is no such session; :meth:`Store.reassert` puts it back."""
     BEHIND = "behind"
-    """The store lost earlier writes. Nothing was written; only a whole journal (number 1) helps."""
+    """The store lost earlier writes. Nothing was written; only a whole journal helps."""
 
 
 class Store(Protocol):

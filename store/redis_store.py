@@ -124,7 +124,7 @@ class RedisStore:
         pairs = [part for pair in write.put.items() for part in pair]
         return load("journal")(
             self._keys.record(write.key.tag), replica, write.epoch, write.number,
-            len(write.remove), *write.remove, *pairs,
+            int(write.whole), len(write.remove), *write.remove, *pairs,
         )  # fmt: skip
 
     async def read(self, key: SessionKey) -> SessionRecord | None:

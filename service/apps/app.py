@@ -8,6 +8,8 @@ import logging
 import tokenize
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 from bokeh.application import Application
@@ -47,6 +49,15 @@ class App:
         """
         return self.built and not self.page_needs_document
 
+    @cached_property
+    def version(self) -> str:
+        """A digest of the app's code, as far as it has files of its own."""
+        digest = blake2b(digest_size=8)
+        for handler in self.application.handlers:
+            for source in _sources(handler):
+                digest.update(source.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
     @property
     def static_path(self) -> str | None:
         return self.application.static_path
@@ -67,6 +78,13 @@ class App:
         await self._run_session_hook("on_session_created", context, execution)
         execution.call(self._initialize, execution.document)
         self._learn_page(execution.document)
+
+    async def restored(self, context: AppSessionContext, execution: Execution) -> None:
+        """Run the app's ``on_session_restored(session_context)`` hooks, after a session moved here."""
+        for handler in self.application.handlers:
+            hook = _restored_hook(handler)
+            if hook is not None:
+                await self._run_hook("on_session_restored", execution, hook, context)
 
     async def end(self, context: AppSessionContext, execution: Execution) -> None:
         """Run the ``on_session_destroyed`` hooks of the Document and of the app."""
@@ -124,6 +142,13 @@ class App:
 def _has_own_page(application: Application) -> bool:
     """Whether an app's template or files say that its page may depend on the Document."""
     return any(_mentions_template(handler) for handler in application.handlers)
+
+
+def _restored_hook(handler: Any) -> Callable[..., Any] | None:
+    """``on_session_restored`` of an app's hooks module (bokeh 3.9 attribute names)."""
+    lifecycle = getattr(handler, "_lifecycle_handler", handler)
+    hook = getattr(getattr(lifecycle, "_module", None), "on_session_restored", None)
+    return hook if callable(hook) else None
 
 
 def _mentions_template(handler: Any) -> bool:

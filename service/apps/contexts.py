@@ -15,6 +15,7 @@ from bokeh.application.application import ServerContext, SessionContext
 from bokeh.core.types import ID
 from bokeh.document import Document
 
+from service.apps.state import SessionState
 from store.contract import PageRequest
 
 __all__ = ("AppServerContext", "AppSessionContext", "RequestView", "SessionLike")
@@ -81,6 +82,8 @@ class AppSessionContext(SessionContext):
         document: Document,
         request: PageRequest,
         logout_url: str | None = None,
+        *,
+        state: SessionState | None = None,
     ) -> None:
         super().__init__(server_context, ID(session_id))
         # Bokeh's DocumentLifecycleHandler and Panel read ``_document``.
@@ -89,6 +92,8 @@ class AppSessionContext(SessionContext):
         self._payload = request
         self._logout_url = logout_url
         self._session: SessionLike | None = None
+        self.state = state if state is not None else SessionState({})
+        """See :func:`service.session_state`."""
         # bokeh 3.9: ``Document.session_context`` dereferences this.
         document._session_context = weakref.ref(self)
 

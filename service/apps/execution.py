@@ -42,6 +42,11 @@ class Execution:
         assert self._document is not None
         return self._document
 
+    @property
+    def id_count(self) -> int:
+        """How many model ids the session's code has used."""
+        return 0 if self._ids is None else self._ids.count
+
     def call(self, func: Callable[..., T], *args: Any) -> T:
         """Run ``func(*args)`` to its end, or to the coroutine it returns."""
         with self._context(self._document), self._imports.entered():

@@ -14,14 +14,15 @@ from bokeh.document import Document
 __all__ = ("dispose",)
 
 
-def dispose(document: Document, receiver: Any) -> None:
-    """Detach ``receiver`` and break the cycles between models, callbacks and app modules.
+def dispose(document: Document, receiver: Any = None) -> None:
+    """Detach ``receiver``, if there is one, and break the cycles between models, callbacks and app modules.
 
     What ``Document.destroy`` does (bokeh 3.9), without its two passes over the heap: once the
     cycles are broken reference counting frees nearly all of it, and Python's own collector,
     which runs in small steps, finds the rest.
     """
-    document.remove_on_change(receiver)
+    if receiver is not None:
+        document.remove_on_change(receiver)
     modules = list(document.modules._modules)
     document.callbacks.destroy()
     document.models.destroy()

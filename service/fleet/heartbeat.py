@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from store.contract import Heartbeat, SessionKey, Store
+from store.contract import Beat, Heartbeat, SessionKey, Store
 from store.errors import StoreError
 
 __all__ = ("BEAT_INTERVAL", "Heart")
@@ -23,12 +24,17 @@ log = logging.getLogger(__name__)
 BEAT_INTERVAL = 0.3
 """Seconds between beats: three in the time after which a silent owner counts as gone."""
 
+DOUBTFUL = 0.9
+"""Seconds between two beats after which the others may have taken this replica for gone."""
+
 
 class Heart:
     """Beats from :meth:`start` to :meth:`stop`.
 
     ``describe`` gives the present state and is called on the heart's thread; ``changes`` are the
-    sessions that came and went, taken off as they are published.
+    sessions that came and went, taken off as they are published. On the event loop that started
+    it the heart calls ``on_doubt`` when this replica may have been taken for dead or the store may
+    have lost data, and ``on_drain`` when somebody asked the replica to drain.
     """
 
     def __init__(
@@ -38,11 +44,17 @@ class Heart:
         changes: deque[tuple[SessionKey, bool]],
         *,
         ttl: float,
+        on_doubt: Callable[[], None],
+        on_drain: Callable[[], None],
     ) -> None:
         self._open_store = open_store
         self._describe = describe
         self._changes = changes
         self._ttl = ttl
+        self._on_doubt = on_doubt
+        self._on_drain = on_drain
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._last_beat: float | None = None
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,7 +66,7 @@ class Heart:
     async def start(self, *, own_thread: bool) -> None:
         """Begin to beat; returns after the first try."""
         first = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        loop = self._home = asyncio.get_running_loop()
 
         def tried() -> None:
             loop.call_soon_threadsafe(first.set)
@@ -97,7 +109,7 @@ class Heart:
         changes = _take_all(self._changes)
         last = dict(changes)
         try:
-            await store.beat(
+            beat = await store.beat(
                 self._describe(),
                 ttl=self._ttl,
                 opened=[key for key, lives in last.items() if lives],
@@ -112,6 +124,16 @@ class Heart:
             log.exception("a heartbeat failed")
         else:
             self._note(True, "the store takes heartbeats")
+            self._judge(beat)
+
+    def _judge(self, beat: Beat) -> None:
+        """Whether the others may have thought that this replica is gone."""
+        last, self._last_beat = self._last_beat, time.monotonic()
+        assert self._home is not None
+        if last is not None and (not beat.known or self._last_beat - last > DOUBTFUL):
+            self._home.call_soon_threadsafe(self._on_doubt)
+        if beat.drain:
+            self._home.call_soon_threadsafe(self._on_drain)
 
     def _note(self, beating: bool, text: str) -> None:
         if beating != self.beating:

@@ -18,6 +18,7 @@ class Step(StrEnum):
     """What the caller has to do next."""
 
     CLAIM = "claim"
+    """After a moment, when it comes from :meth:`Ownership.dialled`."""
     FIND_OWNER = "find owner"
     DIAL = "dial"
     KEEP_WAITING = "keep waiting"
@@ -54,6 +55,7 @@ class Ownership:
     step: Step = Step.CLAIM
     claim: Claim = field(default_factory=lambda: Claim(Outcome.UNKNOWN))
     seized: bool = False
+    owner: Heartbeat | None = None
 
     def claimed(self, claim: Claim) -> Step:
         """The store answered a claim, or a seizure."""
@@ -65,11 +67,13 @@ class Ownership:
             case Outcome.UNKNOWN:
                 return self._go(Step.UNKNOWN)
             case Outcome.RELAY:
-                self.attempts -= 1
+                if not self._is_draining():
+                    self.attempts -= 1
                 return self._go(Step.FIND_OWNER if self.attempts >= 0 else Step.GIVE_UP)
 
     def found(self, owner: Heartbeat | None) -> Step:
         """The store answered who the owner is."""
+        self.owner = owner
         return self._go(Step.SEIZE if owner is None else Step.DIAL)
 
     def dialled(self, result: Dialled) -> Step:
@@ -77,6 +81,8 @@ class Ownership:
         match result:
             case Dialled.ACCEPTED:
                 return self._go(Step.RELAY)
+            case Dialled.REFUSED if self._is_draining():
+                return self._go(Step.CLAIM)
             case Dialled.REFUSED | Dialled.NOT_OWNER:
                 return self._go(Step.SEIZE)
             case Dialled.SILENT:
@@ -86,6 +92,14 @@ class Ownership:
         """The silent owner's heartbeat was read again."""
         gone = owner is None or owner.age > self.silence
         return self._go(Step.SEIZE if gone else Step.KEEP_WAITING)
+
+    def _is_draining(self) -> bool:
+        """The owner takes no more connections because it moves its sessions away: soon this one, too.
+
+        Seizing it would lose what the owner has not written yet.
+        """
+        owner = self.owner
+        return owner is not None and owner.draining and owner.age <= self.silence
 
     def _go(self, step: Step) -> Step:
         self.step = step

@@ -14,6 +14,7 @@ from typing import TypeVar
 from service.errors import AppError, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.relay import Dialer, RelayLink, result_of
+from service.sessions.building import Grant
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from store.contract import Claim, Heartbeat, PageRequest, SessionKey, Store
@@ -27,6 +28,9 @@ Dial = Callable[[Heartbeat, int], Awaitable[T]]
 
 PATIENCE = 1.0
 """Seconds without an answer after which an owner is silent."""
+
+MOMENT = 0.05
+"""Seconds until a session that is about to be released is claimed again."""
 
 LOOK_AGAIN = 0.25
 """Seconds between looks at the heartbeat of a silent owner, which ages from when it stopped."""
@@ -85,6 +89,10 @@ class Router:
             reached = await self._reach(ownership, dial)
             if reached is not None:
                 return reached[0]
+            if ownership.step is Step.CLAIM:
+                await asyncio.sleep(MOMENT)
+                answer = await self._open(key, claim, ownership)
+                continue
             owner, epoch = ownership.claim.owner, ownership.claim.epoch
             log.warning("%s: seizing it from %s, which is gone", key.short, owner)
             seize = partial(self._store.seize, key, self._replica, owner=owner, epoch=epoch)
@@ -115,14 +123,15 @@ class Router:
         if claim.outcome != "own":
             return claim
         assert claim.request is not None
+        fields = None if claim.created else await self._store.read_journal(key)
         try:
-            return await self._registry.build(key, claim.epoch, claim.request, fresh=claim.created)
+            return await self._registry.build(Grant(key, claim.epoch, claim.request, fields))
         except AppError:
             await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
             raise
 
     async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:
-        """Dial the owner; None when the session has to be seized from it."""
+        """Dial the owner; None when the session has to be seized from it, or claimed once more."""
         owner = await self._store.replica(ownership.claim.owner)
         if ownership.found(owner) is Step.SEIZE or owner is None:
             return None

@@ -13,7 +13,7 @@ from typing import Protocol
 from bokeh import __version__ as bokeh_version
 
 from service.documents.encoding import apply_patch, encode_document, replace_document
-from service.errors import ProtocolError
+from service.errors import ProtocolError, ServiceError
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frame, Frames, Message
@@ -75,7 +75,7 @@ class Connection:
             raise ProtocolError(f"a client may not send {message.msgtype}")
         try:
             await handler(self, message)
-        except ProtocolError:
+        except ServiceError:
             raise
         except Exception as error:
             log.exception("%s: handling %s failed", self.session.key.short, message.msgtype)
@@ -115,9 +115,12 @@ class Connection:
         content, buffers = encode_document(self.session.document, inline=inline)
         self._transport.send(messages.pull_doc_reply(message.msgid, content, buffers))
         self.subscribed = True
+        if self.session.journal is not None:
+            self.session.journal.pulled(content, buffers)
 
     async def _push(self, message: Message) -> None:
         await self.session.with_document_locked(self._push_locked, message)
+        await self.session.settle(self.session)
         self._transport.send(messages.ok(message.msgid))
 
     def _push_locked(self, message: Message) -> None:
@@ -125,6 +128,8 @@ class Connection:
         self.subscribed = False
         replace_document(self.session.document, message.content, message.buffers)
         self.subscribed = True
+        if self.session.journal is not None:
+            self.session.journal.pushed()
 
     async def _patch(self, message: Message) -> None:
         session = self.session
@@ -132,6 +137,7 @@ class Connection:
         await session.apply(
             lambda: apply_patch(session.document, message.content, message.buffers, session), self
         )
+        await session.settle(session)
         self._transport.send(messages.ok(message.msgid))
 
     async def _server_info(self, message: Message) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from service.sessions.journaling import JournalWriter
+from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
-from service.sessions.session import Session
 from store.contract import Store
 from store.errors import StoreError
 
@@ -16,16 +17,29 @@ log = logging.getLogger(__name__)
 
 
 class Expiry:
-    """Looks every ``interval`` seconds for sessions unused for ``lifetime`` seconds."""
+    """Looks every ``interval`` seconds for sessions unused for ``lifetime`` seconds.
+
+    What clients have seen of them is retained for ``retention`` seconds.
+    """
 
     def __init__(
-        self, store: Store, registry: Registry, replica: str, *, lifetime: float, interval: float
+        self,
+        store: Store,
+        registry: Registry,
+        writer: JournalWriter,
+        leaving: Leaving,
+        *,
+        lifetime: float,
+        interval: float,
+        retention: float,
     ) -> None:
         self._store = store
         self._registry = registry
-        self._replica = replica
+        self._writer = writer
+        self._leaving = leaving
         self._lifetime = lifetime
         self._interval = interval
+        self._retention = retention
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -41,23 +55,18 @@ class Expiry:
         """
         ended = 0
         for session in self._registry:
-            if session.unused_for() >= self._lifetime and await self._registry.end(session, unless_used=True):
+            if self._writer.store_away:
+                break  # what they hold could not be kept
+            if session.unused_for() >= self._lifetime and await self._leaving.unused(session):
                 ended += 1
-                await self._forget(session)
             await asyncio.sleep(0)
         return ended
 
-    async def _forget(self, session: Session) -> None:
-        try:
-            await self._store.discard(session.key, owner=self._replica, epoch=session.epoch)
-        except StoreError as error:
-            log.warning("%s: cannot discard it from the store: %s", session.key.short, error)
-
     async def _sweep(self) -> None:
         try:
-            swept = await self._store.sweep(self._lifetime)
+            swept = await self._store.sweep(self._lifetime, retention=self._retention)
         except StoreError as error:
             log.warning("cannot sweep the store: %s", error)
         else:
             if swept:
-                log.info("discarded %d sessions of replicas that are gone", swept)
+                log.info("swept %d sessions of replicas that are gone", swept)

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
 from service.apps.app import App
-from service.apps.contexts import AppSessionContext
-from service.apps.execution import Execution
-from service.documents.ids import IdSpace, new_document
-from service.errors import AppError, SessionUnknown
+from service.errors import SessionUnknown
+from service.sessions.building import Builder, Grant
 from service.sessions.session import Session
-from store.contract import PageRequest, SessionKey
+from store.contract import SessionKey
 
 __all__ = ("Registry",)
-
-log = logging.getLogger(__name__)
 
 
 class Registry:
     """Live sessions by key. Ownership is decided elsewhere: who calls :meth:`build` owns."""
 
-    def __init__(self, apps: Mapping[str, App]) -> None:
+    def __init__(self, apps: Mapping[str, App], builder: Builder) -> None:
         self._apps = apps
+        self._builder = builder
         self._sessions: dict[SessionKey, Session] = {}
         self._building: dict[SessionKey, asyncio.Task[Session]] = {}
+        self._ending: dict[SessionKey, asyncio.Task[None]] = {}
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         """Sessions that began (True) or ended (False) to live here; the heartbeat takes them off."""
+        self.on_built: Callable[[Session], None] = lambda session: None
         for app in apps.values():
             app.live_sessions = partial(self._sessions_of, app)
 
@@ -43,10 +41,13 @@ class Registry:
         return self._sessions.get(key)
 
     async def find(self, key: SessionKey) -> Session | None:
-        """The session, waiting for it if it is being built; None if it does not live here.
+        """The session, waiting while it is being built or ended; None if it does not live here.
 
         Raises :class:`AppError` when the build fails.
         """
+        ending = self._ending.get(key)
+        if ending is not None:
+            await asyncio.wait([ending])
         building = self._building.get(key)
         return await asyncio.shield(building) if building else self._sessions.get(key)
 
@@ -56,29 +57,35 @@ class Registry:
         except KeyError:
             raise SessionUnknown(f"there is no app at {path}") from None
 
-    async def build(self, key: SessionKey, epoch: int, request: PageRequest, *, fresh: bool) -> Session:
-        """The session ``key``, running the app for it unless it lives here or is being built.
-
-        ``fresh`` says that no page can have seen the session before.
+    async def build(self, grant: Grant) -> Session:
+        """The session of ``grant``, unless it lives here or is being built.
 
         Raises :class:`AppError` when the app's code fails; nothing is left behind then.
         """
-        session = await self.find(key)
+        session = await self.find(grant.key)
         if session is not None:
             return session
-        task = asyncio.create_task(self._build(key, epoch, request, fresh))
-        self._building[key] = task
-        task.add_done_callback(lambda _: self._building.pop(key, None))
+        task = asyncio.create_task(self._build(grant))
+        self._building[grant.key] = task
+        task.add_done_callback(lambda _: self._building.pop(grant.key, None))
         # A client that goes away while the app runs must not take the build from others.
         return await asyncio.shield(task)
 
-    async def end(self, session: Session, *, unless_used: bool = False) -> bool:
-        """Destroy ``session`` and forget it; False if it was spared."""
-        if not await session.destroy(unless_used=unless_used):
+    async def end(
+        self, session: Session, farewell: Callable[[Session], Awaitable[None]], *, unless_used: bool = False
+    ) -> bool:
+        """End ``session`` and forget it; who looks for it meanwhile waits.
+
+        With ``unless_used`` nothing happens, and the answer is False, when it is in use.
+        """
+        if session.destroyed or (unless_used and (session.locked or session.unused_for() == 0)):
             return False
-        if self._sessions.get(session.key) is session:
-            del self._sessions[session.key]
-            self.changes.append((session.key, False))
+        ending = self._ending.get(session.key)
+        if ending is None:
+            ending = asyncio.create_task(self._end(session, farewell))
+            self._ending[session.key] = ending
+            ending.add_done_callback(lambda _: self._ending.pop(session.key, None))
+        await asyncio.shield(ending)
         return True
 
     def counts(self) -> Counter[str]:
@@ -91,18 +98,17 @@ class Registry:
     def _sessions_of(self, app: App) -> list[Session]:
         return [session for session in self._sessions.values() if session.app is app]
 
-    async def _build(self, key: SessionKey, epoch: int, request: PageRequest, fresh: bool) -> Session:
-        app = self.app(key.app)
-        ids = IdSpace(key.session_id)
-        document = new_document(ids)
-        context = AppSessionContext(key.session_id, app.server_context, document, request)
-        execution = Execution(app.imports, ids, document)
-        try:
-            await app.build(context, execution)
-        except AppError as error:
-            log.error("%s: the app %s failed: %s\n%s", key.short, key.app, error.message, error.detail)
-            raise
-        session = Session(key, epoch, app, context, execution, fresh=fresh)
-        self._sessions[key] = session
-        self.changes.append((key, True))
+    async def _build(self, grant: Grant) -> Session:
+        session = await self._builder.build(self.app(grant.key.app), grant)
+        self._sessions[grant.key] = session
+        self.changes.append((grant.key, True))
+        self.on_built(session)
         return session
+
+    async def _end(self, session: Session, farewell: Callable[[Session], Awaitable[None]]) -> None:
+        try:
+            await session.destroy(farewell)
+        finally:
+            if self._sessions.get(session.key) is session:
+                del self._sessions[session.key]
+                self.changes.append((session.key, False))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
@@ -20,9 +20,11 @@ from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch
+from service.documents.journal import Journal
+from service.documents.restore import Fidelity
 from service.protocol.messages import Frames, patch_doc
 from service.sessions.callbacks import SessionCallbacks
-from store.contract import SessionKey
+from store.contract import PageRequest, SessionKey
 
 if TYPE_CHECKING:
     from service.sessions.connection import Connection
@@ -32,6 +34,10 @@ __all__ = ("Session",)
 log = logging.getLogger(__name__)
 
 
+async def _settled(session: Session) -> None:
+    return
+
+
 class Session:
     """Created with its Document built; lives until :meth:`destroy`."""
 
@@ -39,37 +45,58 @@ class Session:
         self,
         key: SessionKey,
         epoch: int,
+        request: PageRequest,
         app: App,
         context: AppSessionContext,
         execution: Execution,
         *,
-        fresh: bool,
+        journal: Journal | None = None,
+        fidelity: Fidelity | None = None,
     ) -> None:
         self.key = key
         self.epoch = epoch
+        self.request = request
         self.app = app
         self.context = context
         self.document = execution.document
         self.connections: set[Connection] = set()
         self.destroyed = False
+        self.lost = False
+        """Another replica owns the session by now."""
         self.unused_since = time.monotonic()
-        self._pages: set[str] | None = set() if fresh else None
+        self.journal = journal
+        """None when the session is not, or no longer, kept in the store."""
+        self.writes = 0
+        """How often the journal was written by this owner."""
+        self.fidelity = fidelity
+        """How the session was restored; None when it began here."""
+        self.on_dirty: Callable[[Session], None] = lambda session: None
+        self.settle: Callable[[Session], Awaitable[None]] = _settled
+        """Waits until the store has what clients changed, where clients shall wait for that."""
+        self._pages: set[str] | None = set() if fidelity is None else None
         self._execution = execution
         self._lock = asyncio.Lock()
         self._waiting = 0
         self._patching: Connection | None = None
+        self._ids_before = 0
         self._outbox: list[tuple[Frames, Connection | None]] | None = None
         self._callbacks = SessionCallbacks(asyncio.get_running_loop(), self.run_callback)
         self.document.callbacks.on_change_dispatch_to(self)
         for callback in self.document.session_callbacks:
             self._callbacks.add(callback)
         context.attach(self)
+        context.state.changed = self._state_changed
 
     # -- what Bokeh and app code look at -------------------------------------------------------
 
     @property
     def id(self) -> str:
         return self.key.session_id
+
+    @property
+    def locked(self) -> bool:
+        """Whether something works on the Document right now."""
+        return self._lock.locked()
 
     @property
     def connection_count(self) -> int:
@@ -115,6 +142,7 @@ class Session:
 
     def _apply(self, change: Callable[[], None], source: Connection) -> None:
         self._patching = source
+        self._ids_before = self._execution.id_count
         try:
             change()
         finally:
@@ -127,6 +155,8 @@ class Session:
         finally:
             outbox, self._outbox = self._outbox, None
             self._deliver(outbox)
+            if self.journal is not None and self.journal.dirty:
+                self.on_dirty(self)
             await self._let_slow_connections_catch_up()
 
     def _deliver(self, outbox: list[tuple[Frames, Connection | None]]) -> None:
@@ -148,10 +178,17 @@ class Session:
                 "the Document was changed without its lock: change it from a callback, or through "
                 "doc.add_next_tick_callback when on a thread or in an unlocked callback"
             )
+        setter: object = event.setter
+        if self.journal is not None:
+            self.journal.note(event, is_input=setter is self, ids_before=self._ids_before)
         if any(connection.subscribed for connection in self.connections):
-            setter: object = event.setter
             source = self._patching if setter is self else None
             self._outbox.append((patch_doc(*encode_patch(event)), source))
+
+    def _state_changed(self, key: str) -> None:
+        if self.journal is not None:
+            self.journal.note_state(key)
+            self.on_dirty(self)
 
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
         self._callbacks.add(event.callback)
@@ -186,22 +223,21 @@ class Session:
 
     # -- end -----------------------------------------------------------------------------------
 
-    async def destroy(self, *, unless_used: bool = False) -> bool:
-        """Run the hooks and take the Document apart.
+    async def destroy(self, farewell: Callable[[Session], Awaitable[None]]) -> None:
+        """Finish what runs, say ``farewell``, run the hooks and take the Document apart.
 
-        With ``unless_used`` nothing happens, and the answer is False, if somebody connected
-        or waits for the lock by the time this has it.
+        ``farewell`` is where the last changes are written and the session is given up.
         """
         async with self._lock:
-            if self.destroyed or (unless_used and (self.connections or self._waiting)):
-                return False
+            if self.destroyed:
+                return
             self.destroyed = True
             self._callbacks.close()
+            await farewell(self)
             self._outbox = []
             await self.app.end(self.context, self._execution)
             dispose(self.document, self)
             self._outbox = None
-        return True
 
     def close_connections(self, code: int, reason: str) -> None:
         """Close all connections; they report back through :meth:`disconnect`."""

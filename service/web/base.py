@@ -29,6 +29,8 @@ class BaseHandler(RequestHandler):
     def prepare(self) -> None:
         if not self.services.ready:
             raise Unavailable("the server is starting or waits for its store")
+        if self.services.closed:
+            raise Unavailable("the server is stopping")
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         """Expected failures are one line; only bugs get a traceback."""

@@ -35,6 +35,9 @@ class Services:
     token_authority: TokenAuthority | None = field(default=None)
     ready: bool = False
     draining: bool = False
+    """Going away, and not ready for new traffic, but still serving."""
+    closed: bool = False
+    """Its sessions are moving away; nothing new may begin here."""
 
     @property
     def tokens(self) -> TokenAuthority:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from service.background import spawn
 from service.errors import AppError, ServiceError, TokenExpired, TokenInvalid
 from service.fleet.relay import RelayLink
 from service.protocol.messages import Frame, Frames
@@ -205,21 +205,3 @@ async def carry(link: RelayLink, socket: SocketTransport) -> None:
         if socket.unsent:
             await socket.drained()
     socket.close(link.close_code or VANISHED, link.close_reason or "the session's replica is gone")
-
-
-_tasks: set[asyncio.Task[None]] = set()
-
-
-def spawn(work: Awaitable[None]) -> None:
-    """Run ``work`` beside everything else, and log what it raises."""
-    task = asyncio.ensure_future(work)
-    _tasks.add(task)
-    task.add_done_callback(_finished)
-
-
-def _finished(task: asyncio.Future[None]) -> None:
-    _tasks.discard(task)
-    if not task.cancelled() and task.exception() is not None:
-        log.error("background work failed", exc_info=task.exception())
-
-

@@ -4,9 +4,10 @@
 -- KEYS[2]  journal hash
 -- ARGV[1]  replica
 -- ARGV[2]  the replica's epoch
--- ARGV[3]  number of this write: 1 for a whole journal, else one more than the write before
--- ARGV[4]  how many fields to remove
--- ARGV[5..] the fields to remove, then pairs of field and value to set
+-- ARGV[3]  number of this write: 1 for an owner's first, else one more than the write before
+-- ARGV[4]  1 to replace all there is, else 0
+-- ARGV[5]  how many fields to remove
+-- ARGV[6..] the fields to remove, then pairs of field and value to set
 --
 -- Returns 'ok'; 'stale' when somebody else owns the session; 'gone' when there is no record of it;
 -- 'behind' when the writes before this one are not all there, so that only a whole journal helps.
@@ -27,14 +28,14 @@ local last = redis.call('HGET', KEYS[2], 'write')
 if last == stamp then
   return 'ok'
 end
-if number == 1 then
+if ARGV[4] == '1' then
   redis.call('DEL', KEYS[2])
-elseif last ~= ARGV[2] .. '/' .. integer(number - 1) then
+elseif number > 1 and last ~= ARGV[2] .. '/' .. integer(number - 1) then
   return 'behind'
 end
 
-local first = 5 + tonumber(ARGV[4])
-for i = 5, first - 1 do
+local first = 6 + tonumber(ARGV[5])
+for i = 6, first - 1 do
   redis.call('HDEL', KEYS[2], ARGV[i])
 end
 for i = first, #ARGV, 2 do
@@ -44,7 +45,7 @@ redis.call('HSET', KEYS[2], 'write', stamp)
 local ttl = redis.call('PTTL', KEYS[1])
 if ttl > 0 then
   redis.call('PEXPIRE', KEYS[2], ttl)
-elseif number == 1 then
+else
   redis.call('PERSIST', KEYS[2])
 end
 return 'ok'

@@ -17,6 +17,7 @@ IN_TIME = 2.0
 
 
 SHORT_LIVES = ["--unused-session-lifetime", "400", "--check-unused-sessions", "200", "--heartbeat-ttl", "1"]
+SHORT_LIVES += ["--session-retention", "0"]
 
 
 @pytest.fixture

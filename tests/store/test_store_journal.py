@@ -11,8 +11,10 @@ KEY = SessionKey("/app", "one")
 REQUEST = PageRequest()
 
 
-def write(epoch: int, number: int, remove: tuple[str, ...] = (), **put: bytes) -> JournalWrite:
-    return JournalWrite(KEY, epoch, number, put, remove)
+def write(
+    epoch: int, number: int, remove: tuple[str, ...] = (), whole: bool = False, **put: bytes
+) -> JournalWrite:
+    return JournalWrite(KEY, epoch, number, put, remove, whole)
 
 
 async def owned(store: RedisStore, replica: str = "a") -> int:
@@ -41,14 +43,16 @@ async def test_who_lost_the_session_cannot_write(store: RedisStore) -> None:
     claim = await store.seize(KEY, "b", owner="a", epoch=epoch)
     assert await store.write_journals("a", [write(epoch, 2, x=b"zombie")]) == [Written.STALE]
     assert await store.read_journal(KEY) == {"x": b"a"}
-    assert await store.write_journals("b", [write(claim.epoch, 1, x=b"b")]) == [Written.OK]
+    assert await store.write_journals("b", [write(claim.epoch, 1, y=b"b")]) == [Written.OK]
+    assert await store.read_journal(KEY) == {"x": b"a", "y": b"b"}
 
 
 async def test_lost_writes_are_noticed(store: RedisStore) -> None:
     epoch = await owned(store)
     await store.write_journals("a", [write(epoch, 1, x=b"1")])
     assert await store.write_journals("a", [write(epoch, 3, x=b"3")]) == [Written.BEHIND]
-    assert await store.write_journals("a", [write(epoch, 1, x=b"whole")]) == [Written.OK]
+    assert await store.write_journals("a", [write(epoch, 3, whole=True, y=b"all")]) == [Written.OK]
+    assert await store.read_journal(KEY) == {"y": b"all"}
 
 
 async def test_a_session_the_store_lost_is_gone_until_reasserted(store: RedisStore) -> None:

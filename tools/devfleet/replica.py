@@ -161,7 +161,8 @@ class Replica(Server):
         super().__init__(
             apps,
             name=name,
-            args=[*store, *args],
+            # Nothing balances by readiness here, so there is nothing to wait for at the end.
+            args=[*store, "--drain-delay", "0", *args],
             env=env,
             prefix=prefix,
             origins=origins,

@@ -1,0 +1,99 @@
+"""Comparing a Document with its base: what is not as the client first saw it.
+
+Both are taken apart into models and attributes, as Bokeh encodes them for BokehJS; only what
+differs is decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from bokeh.core.types import ID
+from bokeh.document import Document
+from bokeh.model import Model
+
+from service.documents.encoding import encode_document
+from service.documents.entries import Base
+from service.documents.values import ValueReader
+
+__all__ = ("differences",)
+
+Attributes = dict[str, Any]
+
+
+def differences(document: Document, base: Base) -> Iterator[tuple[Model, str, Any]]:
+    """Model, attribute and base's value for all attributes that differ from ``base``.
+
+    Only for models that both have.
+    """
+    then = _taken_apart(base)
+    now = _taken_apart(Base(*encode_document(document, inline=False)))
+    reader = ValueReader(document.models)
+    for model_id in then.keys() & now.keys():
+        model = document.models.get_by_id(ID(model_id))
+        if model is not None:
+            yield from _model_differences(model, then[model_id], now[model_id], reader)
+
+
+def _model_differences(
+    model: Model, then: Attributes, now: Attributes, reader: ValueReader
+) -> Iterator[tuple[Model, str, Any]]:
+    for name in now.keys() - then.keys():
+        yield model, name, model.lookup(name).instance_default(model)
+    for name, value in then.items():
+        if name not in now or now[name] != value:
+            yield model, name, _like(getattr(model, name), reader.decode(value))
+
+
+def _taken_apart(base: Base) -> dict[str, Attributes]:
+    """Model id to attributes, with references in the place of nested models."""
+    models: dict[str, Attributes] = {}
+    document = json.loads(base.content)["doc"]
+    _Parts(dict(base.buffers), models).simplify([document.get("roots"), document.get("config")])
+    return models
+
+
+class _Parts:
+    def __init__(self, buffers: Mapping[str, bytes], models: dict[str, Attributes]) -> None:
+        self._buffers = buffers
+        self._models = models
+
+    def simplify(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.simplify(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        match value.get("type"):
+            case "bytes":
+                return {"svc": "bytes", "value": self._bytes(value["data"])}
+            case "object" if "id" in value:
+                attributes = value.get("attributes", {})
+                self._models[value["id"]] = {name: self.simplify(item) for name, item in attributes.items()}
+                return {"id": value["id"]}
+        return {key: self.simplify(item) for key, item in value.items()}
+
+    def _bytes(self, data: Any) -> bytes:
+        if isinstance(data, str):
+            return gzip.decompress(base64.b64decode(data))
+        return self._buffers[data["id"]]
+
+
+def _like(existing: Any, value: Any) -> Any:
+    """``value`` with the array types that Bokeh's encoding lost, where ``existing`` shows them."""
+    if isinstance(existing, dict) and isinstance(value, dict):
+        return {key: _like(existing.get(key), item) for key, item in value.items()}
+    if not isinstance(existing, np.ndarray) or not isinstance(value, np.ndarray):
+        return value
+    match existing.dtype.kind, value.dtype.kind:
+        case "M", "f":
+            return value.astype("int64").astype("datetime64[ms]").astype(existing.dtype)
+        case "m", "f":
+            return value.astype("int64").astype("timedelta64[ms]").astype(existing.dtype)
+        case ("i", "i") | ("u", "u") | ("i", "u") | ("u", "i"):
+            return value.astype(existing.dtype)
+    return value

@@ -1,0 +1,147 @@
+"""The fields of a stored journal: their names and what is in them.
+
+::
+
+    base            the first pull's JSON and buffers: data the app drew at random, say
+    meta            id counter, shape, title, roots, theme
+    v:<id>:<attr>   a changed attribute
+    m:<id>          a model that came into the Document after the build
+    c:<id>:<n>      what was streamed into, or patched in, a data source
+    a:<key>         the app's own state
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from service.documents.encoding import Buffers
+from store.records import pack_entry, unpack_entry
+
+__all__ = ("Base", "Chunk", "Meta", "Stored", "Value", "WholeModel")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A Document as a client first saw it."""
+
+    content: str
+    buffers: Buffers
+
+    def pack(self) -> bytes:
+        buffers = [[id_, bytes(data)] for id_, data in self.buffers]
+        return pack_entry([zlib.compress(self.content.encode("utf-8", "surrogatepass"), 1), buffers])
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Base:
+        compressed, buffers = unpack_entry(data)
+        content = zlib.decompress(compressed).decode("utf-8", "surrogatepass")
+        return cls(content, [(id_, payload) for id_, payload in buffers])
+
+
+@dataclass(slots=True)
+class Value:
+    """A changed attribute of a model."""
+
+    sequence: int
+    """Inputs are replayed in the order of this."""
+    is_input: bool
+    """Last set by a client, so that restoring runs the app's callbacks for it."""
+    ids_before: int
+    """The id counter when an input came: its callbacks then make models with the same ids again."""
+    type: str
+    name: str | None
+    value: Any
+
+    def pack(self) -> bytes:
+        return pack_entry([self.sequence, self.is_input, self.ids_before, self.type, self.name, self.value])
+
+
+@dataclass(frozen=True, slots=True)
+class WholeModel:
+    """A model with all attributes it has set."""
+
+    type: str
+    attributes: Mapping[str, Any]
+
+    def pack(self) -> bytes:
+        return pack_entry([self.type, self.attributes])
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One ``stream`` (with ``rollover``) or ``patch`` of a data source's columns."""
+
+    is_stream: bool
+    columns: Any
+    rollover: int | None = None
+
+
+@dataclass(slots=True)
+class Meta:
+    """What there is to know about a Document besides its models. None: as the app made it."""
+
+    ids: int = 0
+    """The id counter."""
+    initial: int = 0
+    """The id counter after the app's run."""
+    shape: str = ""
+    version: str = ""
+    """Of the app's code."""
+    pushed: bool = False
+    """A client pushed the Document, so there is no app's run to repeat."""
+    title: str | None = None
+    roots: list[str] | None = None
+    theme: Any = None
+
+    def pack(self) -> bytes:
+        return pack_entry(asdict(self))
+
+
+@dataclass(slots=True)
+class Stored:
+    """A whole journal, unpacked."""
+
+    meta: Meta
+    base: Base | None = None
+    values: dict[tuple[str, str], Value] = field(default_factory=dict)
+    """By model id and attribute."""
+    models: dict[str, WholeModel] = field(default_factory=dict)
+    chunks: dict[str, list[Chunk]] = field(default_factory=dict)
+    """By model id, oldest first."""
+    state: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def unpack(cls, fields: Mapping[str, bytes]) -> Stored | None:
+        """None when there is no journal worth restoring. Raises :class:`store.errors.RecordError`."""
+        if "meta" not in fields:
+            return None
+        stored = cls(Meta(**_known(unpack_entry(fields["meta"]))))
+        for name in sorted(fields):
+            stored._add(name, fields[name])
+        return stored
+
+    def _add(self, name: str, data: bytes) -> None:
+        kind, _, rest = name.partition(":")
+        self.sizes[name] = len(data)
+        match kind:
+            case "base":
+                self.base = Base.unpack(data)
+            case "v":
+                model_id, _, attr = rest.partition(":")
+                self.values[model_id, attr] = Value(*unpack_entry(data))
+            case "m":
+                self.models[rest] = WholeModel(*unpack_entry(data))
+            case "c":
+                chunks = [Chunk(*chunk) for chunk in unpack_entry(data)]
+                self.chunks.setdefault(rest.partition(":")[0], []).extend(chunks)
+            case "a":
+                self.state[rest] = unpack_entry(data)
+
+
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a later release added is nothing to us."""
+    return {name: value for name, value in fields.items() if name in Meta.__dataclass_fields__}

@@ -1,0 +1,304 @@
+"""What changed in a Document since its app built it, taken as fields for the store.
+
+Events mark attributes as dirty; values are read when the fields are taken, so many changes of one
+attribute cost one write. What is streamed into columns is noted as it comes. The fields are
+described in :mod:`service.documents.entries`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bokeh.core.types import ID
+from bokeh.document import Document
+from bokeh.document.events import (
+    ColumnDataChangedEvent,
+    ColumnsPatchedEvent,
+    ColumnsStreamedEvent,
+    DocumentPatchedEvent,
+    ModelChangedEvent,
+    RootAddedEvent,
+    RootRemovedEvent,
+    TitleChangedEvent,
+)
+from bokeh.model import Model
+
+from service.documents.encoding import Buffers, encode_document
+from service.documents.entries import Base, Meta, Stored, Value, WholeModel
+from service.documents.ids import IdSpace
+from service.documents.shape import shape_of, type_name
+from service.documents.values import ValueWriter
+from store.records import pack_entry
+
+__all__ = ("Changes", "Journal")
+
+CHUNKS_ALLOWANCE = 64 * 1024
+"""Bytes of streamed chunks kept at least, before whole columns are written in their place."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """Fields to put into the stored journal and to remove from it."""
+
+    put: dict[str, bytes] = field(default_factory=dict)
+    remove: set[str] = field(default_factory=set)
+    whole: bool = False
+    """The fields replace all there were."""
+
+
+class Journal:
+    """The journal of one Document. Made right after the app's run, before anything else happens.
+
+    ``state`` is the app's own state, which is journaled along with the Document.
+    """
+
+    def __init__(
+        self, document: Document, ids: IdSpace, state: Mapping[str, Any] | None = None, *, version: str = ""
+    ) -> None:
+        self._document = document
+        self._ids = ids
+        self._meta = Meta(initial=ids.count, shape=shape_of(document, ids), version=version)
+        self._built = _Outline.of(document)
+        # bokeh 3.9: recompute() makes a new dict each time, so the old one shows what came and went.
+        self._seen = document.models._models
+        self._marks: dict[tuple[str, str], tuple[int, bool, int]] = {}
+        self._dirty: set[tuple[str, str]] = set()
+        self._chunks: dict[str, list[Any]] = {}
+        self._chunk_bytes: dict[str, int] = {}
+        self._chunk_count = 0
+        self._base: Base | None = None
+        self._outline_dirty = False
+        self._whole_due = False
+        self._sequence = 0
+        self._sizes: dict[str, int] = {}
+        self._state = {} if state is None else state
+        self._dirty_state: set[str] = set()
+
+    # -- noting --------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is anything to take."""
+        return (
+            bool(self._dirty or self._chunks or self._dirty_state)
+            or self._base is not None
+            or self._outline_dirty
+            or self._whole_due
+            or self._document.models._models is not self._seen
+        )
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of all fields in the store, as far as known."""
+        return sum(self._sizes.values())
+
+    @property
+    def has_base(self) -> bool:
+        """Whether a client has seen the Document."""
+        return self._base is not None or "base" in self._sizes
+
+    def pulled(self, content: str, buffers: Buffers) -> None:
+        """A client gets to see the Document like this. Only the first time counts."""
+        if not self.has_base:
+            self._base = Base(content, buffers)
+
+    def pushed(self) -> None:
+        """A client replaced the whole Document: from here on there is no app's run to repeat."""
+        self._meta.pushed = True
+        self._whole_due = True
+
+    def lost(self) -> None:
+        """The store may lack any of the fields: write all of them the next time."""
+        self._whole_due = True
+
+    def note(self, event: DocumentPatchedEvent, *, is_input: bool, ids_before: int) -> None:
+        """The Document changed; ``is_input`` when a client did it."""
+        match event:
+            case ColumnsStreamedEvent():
+                self._note_chunk(event.model, event.data, [True, None, event.rollover])
+            case ColumnsPatchedEvent():
+                self._note_chunk(event.model, event.patches, [False, None])
+            case ModelChangedEvent() | ColumnDataChangedEvent():
+                self._mark(event.model.id, event.attr, is_input, ids_before)
+            case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
+                self._outline_dirty = True
+
+    def note_state(self, key: str) -> None:
+        """The app's own state changed at ``key``."""
+        self._dirty_state.add(key)
+
+    def resume(self, stored: Stored) -> None:
+        """Go on with the journal that this Document was just restored from, exactly."""
+        self._sizes = dict(stored.sizes)
+        self._marks = {key: (v.sequence, v.is_input, v.ids_before) for key, v in stored.values.items()}
+        self._sequence = max((value.sequence for value in stored.values.values()), default=0)
+        self._meta.pushed = stored.meta.pushed
+        self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
+        self._seen = self._document.models._models
+        self._dirty.clear()
+        self._chunks.clear()
+        self._outline_dirty = False
+        for name in stored.sizes:
+            kind, model_id, number = [*name.split(":"), "", ""][:3]
+            if kind == "c":
+                self._chunk_count = max(self._chunk_count, int(number))
+                self._chunk_bytes[model_id] = self._chunk_bytes.get(model_id, 0) + stored.sizes[name]
+
+    def _mark(self, model_id: str, attr: str, is_input: bool, ids_before: int) -> None:
+        self._sequence += 1
+        self._marks[model_id, attr] = self._sequence, is_input, ids_before
+        self._dirty.add((model_id, attr))
+        if attr == "data":
+            self._chunks.pop(model_id, None)
+
+    def _note_chunk(self, model: Model, columns: Any, chunk: list[Any]) -> None:
+        if (model.id, "data") not in self._dirty:  # else the whole columns are due anyway
+            chunk[1] = ValueWriter().encode({name: columns[name] for name in columns})
+            self._chunks.setdefault(model.id, []).append(chunk)
+
+    # -- taking --------------------------------------------------------------------------------
+
+    def take(self) -> Changes:
+        """What is to be written now. Values are read here: call it between callbacks."""
+        changes = self._take_whole() if self._whole_due else self._take_changed()
+        self._account(changes)
+        return changes
+
+    def _take_changed(self) -> Changes:
+        changes = Changes()
+        self._take_models(changes)
+        self._take_chunks(changes)
+        self._take_values(changes)
+        self._take_state(changes)
+        if self._base is not None:
+            changes.put["base"] = self._base.pack()
+        self._base = None
+        changes.put["meta"] = self._take_meta()
+        return changes
+
+    def _take_whole(self) -> Changes:
+        """All there is, with the present Document as the base."""
+        changes = Changes(whole=True)
+        late = {name[2:] for name in self._sizes if name.startswith("m:")}
+        self._chunks.clear()
+        self._chunk_bytes.clear()
+        self._sizes.clear()
+        for model in self._document.models:
+            if model.id in late or not self._is_built(model.id):
+                changes.put[f"m:{model.id}"] = _whole(model)
+        self._seen = self._document.models._models
+        self._dirty = set(self._marks)
+        self._take_values(changes)
+        self._dirty_state = set(self._state)
+        self._take_state(changes)
+        changes.put["base"] = Base(*encode_document(self._document, inline=False)).pack()
+        changes.put["meta"] = self._take_meta()
+        self._base, self._whole_due = None, False
+        return changes
+
+    def _is_built(self, model_id: str) -> bool:
+        """Whether the app's own run made the model."""
+        return 0 < self._ids.number(model_id) <= self._meta.initial
+
+    def _take_models(self, changes: Changes) -> None:
+        """Models that came into the Document are written whole; of others that left nothing is kept."""
+        present, seen = self._document.models._models, self._seen
+        if present is seen:
+            return
+        for model_id in present.keys() - seen.keys():
+            changes.put[f"m:{model_id}"] = _whole(present[model_id])
+            # What was noted before it left the Document would be laid over this.
+            self._dirty.update(key for key in self._marks if key[0] == model_id)
+        for model_id in seen.keys() - present.keys():
+            if not self._is_built(model_id):
+                self._forget(changes, model_id)
+        self._seen = present
+
+    def _forget(self, changes: Changes, model_id: str) -> None:
+        prefixes = (f"v:{model_id}:", f"c:{model_id}:")
+        changes.remove.update(name for name in self._sizes if name.startswith(prefixes))
+        changes.remove.add(f"m:{model_id}")
+        for key in [key for key in self._marks if key[0] == model_id]:
+            del self._marks[key]
+            self._dirty.discard(key)
+        self._chunks.pop(model_id, None)
+
+    def _take_values(self, changes: Changes) -> None:
+        for model_id, attr in self._dirty:
+            model = self._document.models.get_by_id(ID(model_id))
+            if model is not None:
+                changes.put[f"v:{model_id}:{attr}"] = self._value(model, attr).pack()
+                if attr == "data":
+                    self._drop_chunks(changes, model_id)
+        self._dirty.clear()
+
+    def _value(self, model: Model, attr: str) -> Value:
+        sequence, is_input, ids_before = self._marks[model.id, attr]
+        value = ValueWriter().encode(getattr(model, attr))
+        return Value(sequence, is_input, ids_before, type_name(model), model.name, value)
+
+    def _take_chunks(self, changes: Changes) -> None:
+        for model_id, chunks in self._chunks.items():
+            packed = pack_entry(chunks)
+            size = self._chunk_bytes.get(model_id, 0) + len(packed)
+            if size > max(CHUNKS_ALLOWANCE, self._sizes.get(f"v:{model_id}:data", 0)):
+                self._mark_columns(model_id)
+                continue
+            self._chunk_count += 1
+            changes.put[f"c:{model_id}:{self._chunk_count:012}"] = packed
+            self._chunk_bytes[model_id] = size
+        self._chunks.clear()
+
+    def _mark_columns(self, model_id: str) -> None:
+        """Write whole columns where chunks have become more than those."""
+        self._marks.setdefault((model_id, "data"), (self._sequence, False, 0))
+        self._dirty.add((model_id, "data"))
+
+    def _drop_chunks(self, changes: Changes, model_id: str) -> None:
+        if self._chunk_bytes.pop(model_id, 0):
+            changes.remove.update(name for name in self._sizes if name.startswith(f"c:{model_id}:"))
+
+    def _take_state(self, changes: Changes) -> None:
+        for key in self._dirty_state:
+            if key in self._state:
+                changes.put[f"a:{key}"] = pack_entry(self._state[key])
+            else:
+                changes.remove.add(f"a:{key}")
+        self._dirty_state.clear()
+
+    def _take_meta(self) -> bytes:
+        meta, built, now = self._meta, self._built, _Outline.of(self._document)
+        meta.ids = self._ids.count
+        meta.title = now.title if now.title != built.title else None
+        meta.roots = now.roots if now.roots != built.roots else None
+        # bokeh 3.9: a theme's own description.
+        meta.theme = now.theme._json if now.theme is not built.theme else None
+        self._outline_dirty = False
+        return meta.pack()
+
+    def _account(self, changes: Changes) -> None:
+        for name in changes.remove:
+            self._sizes.pop(name, None)
+        self._sizes.update((name, len(value)) for name, value in changes.put.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """What a Document is besides its models."""
+
+    title: str
+    roots: list[str]
+    theme: Any
+
+    @classmethod
+    def of(cls, document: Document) -> _Outline:
+        return cls(document.title, [root.id for root in document.roots], document.theme)
+
+
+def _whole(model: Model) -> bytes:
+    writer = ValueWriter()
+    values = model.properties_with_values(include_defaults=False)
+    attributes = {name: writer.encode(value) for name, value in values.items()}
+    return WholeModel(type_name(model), attributes).pack()

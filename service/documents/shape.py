@@ -1,0 +1,49 @@
+"""The shape of a Document: which models the app's own run made, in order, and of which types.
+
+Two runs with the same shape have the same model ids for the same things, so what was noted of
+one run can be laid over another.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+from bokeh.core.serialization import Deserializer
+from bokeh.document import Document
+from bokeh.model import Model
+
+from service.documents.ids import IdSpace
+
+__all__ = ("model_class", "shape_of", "type_name")
+
+_RUN = re.compile(r"^bokeh_app_[0-9a-f]+\.")
+"""bokeh 3.9: each run of a script has a module name of its own (``CodeRunner.new_module``)."""
+
+
+def type_name(model: Model) -> str:
+    """The model's qualified type; the same for each run when the app's script defines it."""
+    return _RUN.sub("bokeh_app.", str(model.__qualified_model__))
+
+
+def model_class(name: str, document: Document) -> type[Model]:
+    """The class behind :func:`type_name`, as this run of the app defines it.
+
+    Raises ``bokeh.core.serialization.DeserializationError`` when there is none.
+    """
+    prefix, _, rest = name.partition(".")
+    if prefix == "bokeh_app":
+        for module in document.modules._modules:
+            found = getattr(module, rest, None)
+            if isinstance(found, type) and issubclass(found, Model):
+                return found
+    return Deserializer()._resolve_type(name)
+
+
+def shape_of(document: Document, ids: IdSpace) -> str:
+    """A digest over ids and types of the models in ``document`` that have ids of ``ids``."""
+    digest = blake2b(digest_size=12)
+    own = ((ids.number(model.id), model) for model in document.models)
+    for number, model in sorted((pair for pair in own if pair[0]), key=lambda pair: pair[0]):
+        digest.update(f"{number}:{type_name(model)};".encode())
+    return digest.hexdigest()

@@ -1,0 +1,110 @@
+"""Property values as plain data and back, exactly as Python had them.
+
+Bokeh's own encoding is made for BokehJS: dates become numbers and 64-bit integers floats. What
+comes back from the store must be what callbacks had before, so those keep their types here.
+Models are written as references only; the serializer lists the ones it met.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from bokeh.core.serialization import DeserializationError, Deserializer, Serializer
+from bokeh.model import Model
+
+__all__ = ("ValueReader", "ValueWriter")
+
+_TAG = "svc"
+
+
+class ValueWriter(Serializer):
+    """Encodes values to lists, maps, text, numbers and bytes (bokeh 3.9: ``Serializer._encode_*``)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: dict[str, Model] = {}
+        """Models that were referred to, by id."""
+
+    def encode(self, obj: Any) -> Any:
+        if isinstance(obj, Model):
+            self.models[obj.id] = obj
+            return {"id": obj.id}
+        return super().encode(obj)
+
+    def _encode_int(self, obj: int) -> Any:
+        return int(obj) if -(2**63) <= obj < 2**63 else _tagged("int", str(int(obj)))
+
+    def _encode_tuple(self, obj: tuple[Any, ...]) -> Any:
+        return _tagged("tuple", [self.encode(item) for item in obj])
+
+    def _encode_bytes(self, obj: bytes | memoryview) -> Any:
+        return _tagged("bytes", bytes(obj))
+
+    def _encode_ndarray(self, obj: np.ndarray[Any, Any]) -> Any:
+        if obj.dtype.hasobject:
+            items = [self.encode(item) for item in obj.ravel().tolist()]
+            return _tagged("objects", items, shape=list(obj.shape))
+        data = np.ascontiguousarray(obj).tobytes()
+        return _tagged("array", data, dtype=obj.dtype.str, shape=list(obj.shape))
+
+    def _encode_other(self, obj: Any) -> Any:
+        match obj:
+            case np.datetime64() | np.timedelta64():
+                return _tagged("array", obj.tobytes(), dtype=obj.dtype.str, shape=[])
+            case _ if type(obj) in _TEXT:
+                return _tagged(type(obj).__name__, obj.isoformat())
+            case dt.timedelta() if type(obj) is dt.timedelta:
+                return _tagged("timedelta", [obj.days, obj.seconds, obj.microseconds])
+        return super()._encode_other(obj)
+
+
+_TEXT = (dt.datetime, dt.date, dt.time)
+"""Exactly these types: pandas' timestamps are subclasses and go Bokeh's way."""
+
+
+class ValueReader(Deserializer):
+    """Decodes what :class:`ValueWriter` or Bokeh's serializer made.
+
+    Raises ``bokeh.core.serialization.DeserializationError``, also for references to models that
+    are not among ``models``.
+    """
+
+    def __init__(self, models: Iterable[Model], setter: Any = None) -> None:
+        super().__init__(list(models), setter=setter)
+
+    def _decode(self, obj: Any) -> Any:
+        if isinstance(obj, dict) and _TAG in obj:
+            return self._decode_tagged(obj[_TAG], obj["value"], obj)
+        return super()._decode(obj)
+
+    def _decode_tagged(self, kind: str, value: Any, obj: dict[str, Any]) -> Any:
+        match kind:
+            case "int":
+                return int(value)
+            case "tuple":
+                return tuple(self._decode(item) for item in value)
+            case "bytes":
+                return value
+            case "array":
+                array = np.frombuffer(value, dtype=np.dtype(obj["dtype"])).reshape(obj["shape"]).copy()
+                return array if obj["shape"] else array[()]
+            case "objects":
+                return self._decode_objects(value, obj["shape"])
+            case "timedelta":
+                return dt.timedelta(*value)
+            case "datetime" | "date" | "time":
+                return getattr(dt, kind).fromisoformat(value)
+        raise DeserializationError(f"unable to decode a value of kind {kind!r}")
+
+    def _decode_objects(self, items: list[Any], shape: list[int]) -> np.ndarray[Any, Any]:
+        array = np.empty(len(items), dtype=object)
+        for i, item in enumerate(items):
+            array[i] = self._decode(item)
+        return array.reshape(shape)
+
+
+def _tagged(kind: str, value: Any, **more: Any) -> dict[str, Any]:
+    return {_TAG: kind, "value": value, **more}

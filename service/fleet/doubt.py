@@ -1,0 +1,71 @@
+"""Making sure that what this replica holds is still its own.
+
+Needed whenever it may have been taken for dead, or the store lost data: after a pause of the
+process, an outage or a loss of the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from service.sessions.journaling import JournalWriter
+from service.sessions.leaving import Leaving
+from service.sessions.registry import Registry
+from service.sessions.session import Session
+from store.contract import Store, Written
+from store.errors import StoreError
+
+__all__ = ("Doubt",)
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 50
+"""Sessions asked about side by side."""
+
+
+class Doubt:
+    """Says again in the store what this replica owns, and drops what it lost."""
+
+    def __init__(
+        self, store: Store, registry: Registry, writer: JournalWriter, leaving: Leaving, replica: str
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._writer = writer
+        self._leaving = leaving
+        self._replica = replica
+        self._running = asyncio.Lock()
+
+    async def resolve(self) -> None:
+        """Go through all sessions, once at a time. Until the store answers."""
+        async with self._running:
+            left = list(self._registry)
+            if left:
+                log.info("making sure that %d sessions are still ours", len(left))
+            while left:
+                batch, left = left[:AT_ONCE], left[AT_ONCE:]
+                failed = await asyncio.gather(*map(self._resolve, batch))
+                left += [session for session, done in zip(batch, failed, strict=True) if not done]
+                if not all(failed):
+                    await asyncio.sleep(0.5)
+
+    async def _resolve(self, session: Session) -> bool:
+        """Whether it is known now whose the session is."""
+        if session.destroyed:
+            return True
+        try:
+            answer = await self._store.reassert(
+                session.key, self._replica, epoch=session.epoch, request=session.request
+            )
+        except StoreError as error:
+            log.debug("%s: %s", session.key.short, error)
+            return False
+        if answer is Written.STALE:
+            self._leaving.lost(session)
+        elif answer is Written.BEHIND and session.journal is not None:
+            session.journal.lost()
+            self._writer.mark(session)
+            # It has left the index with the record.
+            self._registry.changes.append((session.key, True))
+        return True

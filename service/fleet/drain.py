@@ -1,0 +1,52 @@
+"""Emptying this replica: sessions move to others in batches, before a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from service.sessions.leaving import Leaving
+from service.sessions.registry import Registry
+
+__all__ = ("Drain",)
+
+log = logging.getLogger(__name__)
+
+BATCH = 25
+"""Sessions that move side by side; their clients come back to the others at about the same time."""
+
+SHARE = 0.5
+"""Of the timeout: over how much of it the batches are spread at most."""
+
+PACE = 0.1
+"""Seconds between batches, before jitter, unless that would take too long."""
+
+
+class Drain:
+    """Moves all sessions away. ``timeout`` is in seconds and holds whatever clients do."""
+
+    def __init__(self, registry: Registry, leaving: Leaving, *, timeout: float) -> None:
+        self._registry = registry
+        self._leaving = leaving
+        self._timeout = timeout
+
+    async def run(self) -> int:
+        """Drain; how many sessions are left when the time is up."""
+        total = len(self._registry)
+        if total:
+            log.info("draining %d sessions", total)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._batches(total)
+        except TimeoutError:
+            log.error("%d of %d sessions could not be moved in time", len(self._registry), total)
+        else:
+            log.info("drained %d sessions", total)
+        return len(self._registry)
+
+    async def _batches(self, total: int) -> None:
+        pause = min(PACE, self._timeout * SHARE * BATCH / max(total, 1))
+        while batch := list(self._registry)[:BATCH]:
+            await asyncio.gather(*map(self._leaving.move, batch))
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5) if len(self._registry) else 0)

@@ -1,0 +1,138 @@
+"""Making a live session: running the app, and laying the stored journal over what it built."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bokeh.document import Document
+
+from service.apps.app import App
+from service.apps.contexts import AppSessionContext
+from service.apps.execution import Execution
+from service.apps.state import SessionState
+from service.documents.disposal import dispose
+from service.documents.entries import Stored
+from service.documents.ids import IdSpace, new_document
+from service.documents.journal import Journal
+from service.documents.restore import Fidelity, Restorer
+from service.errors import AppError
+from service.sessions.session import Session
+from store.contract import PageRequest, SessionKey
+from store.errors import RecordError
+
+__all__ = ("Builder", "Grant")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to let a session live here: what a successful claim gave."""
+
+    key: SessionKey
+    epoch: int
+    request: PageRequest
+    fields: Mapping[str, bytes] | None = None
+    """The stored journal; None when this claim made the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A Document that its app has just built."""
+
+    app: App
+    context: AppSessionContext
+    execution: Execution
+    ids: IdSpace
+    journal: Journal
+
+    @property
+    def document(self) -> Document:
+        return self.execution.document
+
+
+class Builder:
+    """Builds sessions; ``durable`` ones get a journal."""
+
+    def __init__(self, *, durable: bool, replay_inputs: bool) -> None:
+        self._durable = durable
+        self._replay_inputs = replay_inputs
+
+    async def build(self, app: App, grant: Grant) -> Session:
+        """The session, restored as far as its journal allows.
+
+        Raises :class:`AppError` when the app's code fails; nothing is left behind then.
+        """
+        stored = _unpack(grant)
+        if stored is not None:
+            session = await self._restored(app, grant, stored)
+            if session is not None:
+                return session
+        draft = await self._draft(app, grant, stored)
+        fidelity = None if grant.fields is None else Fidelity.FRESH
+        if fidelity is not None:
+            draft.journal.lost()
+            log.info("%s: begins afresh", grant.key.short)
+        return self._session(grant, draft, fidelity)
+
+    async def _restored(self, app: App, grant: Grant, stored: Stored) -> Session | None:
+        """None when the journal cannot be laid over what the app builds now."""
+        draft = await self._draft(app, grant, stored, track=True)
+        try:
+            fidelity = self._lay_over(draft, stored)
+        except Exception:
+            # Whatever it was, a Document half restored must not be shown.
+            log.exception("%s: restoring failed", grant.key.short)
+            fidelity = Fidelity.FRESH
+        draft.ids.tracked = None
+        if fidelity is Fidelity.FRESH:
+            await app.end(draft.context, draft.execution)
+            dispose(draft.document)
+            return None
+        session = self._session(grant, draft, fidelity)
+        await app.restored(draft.context, draft.execution)
+        return session
+
+    def _lay_over(self, draft: _Draft, stored: Stored) -> Fidelity:
+        restorer = Restorer(
+            draft.document, draft.ids, stored, run=draft.execution.call, replay=self._replay_inputs
+        )
+        fidelity = restorer.restore(draft.app.version)
+        if fidelity is Fidelity.EXACT and not restorer.failed_inputs:
+            draft.journal.resume(stored)
+        else:
+            draft.journal.lost()
+        return fidelity
+
+    async def _draft(self, app: App, grant: Grant, stored: Stored | None, *, track: bool = False) -> _Draft:
+        ids = IdSpace(grant.key.session_id)
+        ids.tracked = {} if track else None
+        document = new_document(ids)
+        state = SessionState(dict(stored.state) if stored else {})
+        context = AppSessionContext(
+            grant.key.session_id, app.server_context, document, grant.request, state=state
+        )
+        execution = Execution(app.imports, ids, document)
+        try:
+            await app.build(context, execution)
+        except AppError as error:
+            log.error("%s: the app %s failed: %s\n%s", grant.key.short, app.path, error.message, error.detail)
+            raise
+        return _Draft(app, context, execution, ids, Journal(document, ids, state, version=app.version))
+
+    def _session(self, grant: Grant, draft: _Draft, fidelity: Fidelity | None) -> Session:
+        journal = draft.journal if self._durable else None
+        return Session(
+            grant.key, grant.epoch, grant.request, draft.app, draft.context, draft.execution,
+            journal=journal, fidelity=fidelity,
+        )  # fmt: skip
+
+
+def _unpack(grant: Grant) -> Stored | None:
+    try:
+        return Stored.unpack(grant.fields or {})
+    except RecordError as error:
+        log.error("%s: its journal cannot be read: %s", grant.key.short, error)
+        return None

@@ -1,0 +1,161 @@
+"""Carrying journals to the store: all dirty sessions of this replica in one write per interval."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from service.errors import SessionMoved
+from service.sessions.session import Session
+from store.contract import JournalWrite, Store, Written
+from store.errors import StoreError
+
+__all__ = ("JournalWriter",)
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+"""Sessions per write, so that encoding them does not hold up the event loop for long."""
+
+
+class JournalWriter:
+    """Writes what sessions noted. ``lost`` is told of sessions that turn out to be another replica's.
+
+    With ``sync`` clients are answered when their changes are in the store (see :meth:`settle`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        replica: str,
+        *,
+        interval: float,
+        max_bytes: int,
+        sync: bool,
+        lost: Callable[[Session], None],
+    ) -> None:
+        self._store = store
+        self._replica = replica
+        self._interval = interval
+        self._max_bytes = max_bytes
+        self._sync = sync
+        self._lost = lost
+        self._due: set[Session] = set()
+        self._waiters: list[tuple[Session, asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._store_away = False
+
+    @property
+    def store_away(self) -> bool:
+        """Whether the last write did not reach the store."""
+        return self._store_away
+
+    def mark(self, session: Session) -> None:
+        """The session has something to write."""
+        self._due.add(session)
+
+    async def settle(self, session: Session) -> None:
+        """With ``sync``: return when everything noted so far is in the store.
+
+        Raises SessionMoved when it turns out that another replica owns the session.
+        """
+        if self._sync and session.journal is not None and not session.destroyed:
+            waiter = asyncio.get_running_loop().create_future()
+            self._due.add(session)
+            self._waiters.append((session, waiter))
+            self._wake.set()
+            await waiter
+            if session.lost:
+                raise SessionMoved("another replica owns the session now")
+
+    async def run(self) -> None:
+        """Write every interval, and at once when somebody waits; until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self.flush()
+            if self._store_away:
+                await asyncio.sleep(self._interval)
+
+    async def flush(self) -> None:
+        """Write all that is due, but for sessions in the middle of a callback: they stay due."""
+        waiters, self._waiters = self._waiters, []
+        ready = [session for session in self._due if not session.locked]
+        for start in range(0, len(ready), BATCH):
+            await self.write(ready[start : start + BATCH])
+            await asyncio.sleep(0)
+        for session, waiter in waiters:
+            if session in self._due and not session.destroyed:
+                self._waiters.append((session, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+
+    async def write(self, sessions: Iterable[Session]) -> bool:
+        """Write what these sessions have noted by now; False when the store does not answer."""
+        async with self._writing:
+            batch = [(session, write) for session in sessions if (write := self._take(session))]
+            if not batch:
+                return True
+            try:
+                answers = await self._store.write_journals(self._replica, [write for _, write in batch])
+            except StoreError as error:
+                self._failed([session for session, _ in batch], error)
+                return False
+            self._note(False, "the store takes journals again")
+            for (session, _), answer in zip(batch, answers, strict=True):
+                await self._answered(session, answer)
+            return True
+
+    def _take(self, session: Session) -> JournalWrite | None:
+        self._due.discard(session)
+        journal = session.journal
+        if journal is None or not journal.dirty:
+            return None
+        changes = journal.take()
+        session.writes += 1
+        if journal.stored_bytes > self._max_bytes:
+            log.warning(
+                "%s: %d bytes are more than --journal-max-bytes: it will not outlive this replica",
+                session.key.short, journal.stored_bytes,
+            )  # fmt: skip
+            session.journal = None
+            return JournalWrite(session.key, session.epoch, session.writes, {}, whole=True)
+        return JournalWrite(
+            session.key, session.epoch, session.writes, changes.put, changes.remove, changes.whole
+        )
+
+    def _failed(self, sessions: list[Session], error: StoreError) -> None:
+        """Whether it was written is not known, so write everything when the store is back."""
+        self._note(True, f"the store does not take journals, which are kept until it does: {error}")
+        for session in sessions:
+            self._again(session)
+
+    def _again(self, session: Session) -> None:
+        if session.journal is not None:
+            session.journal.lost()
+            self._due.add(session)
+
+    async def _answered(self, session: Session, answer: Written) -> None:
+        match answer:
+            case Written.STALE:
+                self._lost(session)
+            case Written.BEHIND:
+                self._again(session)
+            case Written.GONE:
+                again = await self._store.reassert(
+                    session.key, self._replica, epoch=session.epoch, request=session.request
+                )
+                if again is Written.STALE:
+                    self._lost(session)
+                else:
+                    self._again(session)
+
+    def _note(self, away: bool, text: str) -> None:
+        if away != self._store_away:
+            log.log(logging.WARNING if away else logging.INFO, text)
+        self._store_away = away

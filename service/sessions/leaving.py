@@ -1,0 +1,83 @@
+"""The ways in which a session leaves this replica, and what the store and its clients hear of it."""
+
+from __future__ import annotations
+
+import logging
+
+from service.background import spawn
+from service.sessions.journaling import JournalWriter
+from service.sessions.registry import Registry
+from service.sessions.session import Session
+from store.contract import Store
+from store.errors import StoreError
+
+__all__ = ("Leaving",)
+
+log = logging.getLogger(__name__)
+
+COME_BACK = 1012
+"""WebSocket close code "service restart", on which BokehJS reconnects at once."""
+
+
+class Leaving:
+    """Ends sessions. ``retention`` is for how many seconds they stay claimable."""
+
+    def __init__(
+        self, store: Store, registry: Registry, writer: JournalWriter, replica: str, *, retention: float
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._writer = writer
+        self._replica = replica
+        self._retention = retention
+
+    async def unused(self, session: Session) -> bool:
+        """Nobody uses it; False if somebody does after all. What a client has seen is retained."""
+        return await self._registry.end(session, self._retire, unless_used=True)
+
+    async def move(self, session: Session) -> None:
+        """Another replica shall take it, now: its clients are told to come back."""
+        await self._registry.end(session, self._release)
+
+    async def end(self, session: Session) -> None:
+        """End it for good, whoever uses it."""
+        await self._registry.end(session, self._discard)
+
+    def lost(self, session: Session) -> None:
+        """Another replica has it already: drop this copy, which must not be written any more."""
+        if not session.lost:
+            session.lost = True
+            log.warning("%s: another replica owns it now; dropping this copy", session.key.short)
+            spawn(self._registry.end(session, self._drop))
+
+    async def _retire(self, session: Session) -> None:
+        kept = self._retention > 0 and session.journal is not None and session.journal.has_base
+        await self._writer.write([session])
+        await (self._put_down if kept else self._forget)(session)
+
+    async def _release(self, session: Session) -> None:
+        await self._writer.write([session])
+        await self._put_down(session)
+        session.close_connections(COME_BACK, "the session moves to another replica")
+
+    async def _discard(self, session: Session) -> None:
+        session.journal = None
+        await self._forget(session)
+        session.close_connections(1000, "the session was ended")
+
+    async def _drop(self, session: Session) -> None:
+        session.journal = None
+        session.close_connections(COME_BACK, "another replica has the session")
+
+    async def _put_down(self, session: Session) -> None:
+        retention = max(self._retention, 60.0)  # a session that moves needs the time to arrive
+        try:
+            await self._store.release(session.key, self._replica, epoch=session.epoch, retention=retention)
+        except StoreError as error:
+            log.warning("%s: cannot release it: %s", session.key.short, error)
+
+    async def _forget(self, session: Session) -> None:
+        try:
+            await self._store.discard(session.key, owner=self._replica, epoch=session.epoch)
+        except StoreError as error:
+            log.warning("%s: cannot discard it: %s", session.key.short, error)

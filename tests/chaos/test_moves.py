@@ -1,0 +1,81 @@
+"""A session goes on, on another replica, as its user left it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from devfleet.fleet import Fleet
+from harness.client import Client
+
+APP = Path(__file__).with_name("moving_app.py")
+
+
+@pytest.fixture
+def fleet(start_fleet: Callable[..., Fleet]) -> Iterator[Fleet]:
+    """A fleet for each test: replicas go here."""
+    started = start_fleet([APP])
+    yield started
+    started.stop()
+
+
+async def used(client: Client, value: int) -> None:
+    """Do what a user does, and wait until it shows."""
+    await client.patch("slider", value=value)
+    await client.patch("kind", value="cos")
+    for clicks in (1, 2):
+        await client.click("add")
+        await client.expect_value("count", "text", str(clicks))
+
+
+def seen(client: Client) -> dict[str, object]:
+    """What the user looks at, but for the ticking."""
+    return {
+        "noise": list(client.value("noise", "data")["y"]),
+        "curve": np.asarray(client.value("curve", "data")["y"]).tolist(),
+        "t": np.asarray(client.value("curve", "data")["t"]).tolist(),
+        "slider": client.value("slider", "value"),
+        "kind": client.value("kind", "value"),
+        "count": client.value("count", "text"),
+        "hidden": client.value("hidden", "value"),
+        "children": [child.name for child in client.value("layout", "children")],
+        "title": client.document.title,
+    }
+
+
+async def still_works(client: Client) -> None:
+    """Callbacks live: of inputs, buttons, the clock; and app state went along."""
+    await client.patch("slider", value=3)
+    expected = np.cos(np.linspace(0, 1, 20) * 3)
+    await client.expect(lambda client: np.allclose(client.value("curve", "data")["y"], expected))
+    await client.click("add")
+    await client.expect_value("count", "text", "3")
+    last = client.value("ticks", "data")["n"][-1]
+    await client.expect(lambda client: client.value("ticks", "data")["n"][-1] > last)
+
+
+@pytest.mark.parametrize("way", ["kill", "terminate"])
+async def test_a_session_survives_its_replica(fleet: Fleet, way: str) -> None:
+    owner = fleet.replicas[0]
+    client = await Client.open(owner.app_url())
+    await used(client, 42)
+    await asyncio.sleep(0.3)  # journal interval: what a kill may take
+    before = seen(client)
+
+    getattr(owner, way)()
+    await client.wait_closed()
+    client.url = fleet.app_url()
+    began = time.monotonic()
+    await client.reconnect()
+    took = time.monotonic() - began
+
+    assert seen(client) == before
+    assert took < 2
+    await still_works(client)
+    await client.close()
+    if way == "terminate":
+        assert owner.wait() == 0
