@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from bokeh.document import Document
+from bokeh.model import Model
 
 __all__ = ("dispose",)
 
@@ -18,14 +19,17 @@ def dispose(document: Document, receiver: Any = None) -> None:
     """Detach ``receiver``, if there is one, and break the cycles between models, callbacks and app modules.
 
     What ``Document.destroy`` does (bokeh 3.9), without its two passes over the heap: once the
-    cycles are broken reference counting frees nearly all of it, and Python's own collector,
-    which runs in small steps, finds the rest.
+    cycles are broken reference counting frees nearly all of it, and Python's own collector finds
+    the rest.
     """
     if receiver is not None:
         document.remove_on_change(receiver)
     modules = list(document.modules._modules)
+    models = list(document.models)
     document.callbacks.destroy()
     document.models.destroy()
+    for model in models:
+        _untie(model)
     document.modules._modules.clear()
     del document._roots
     del document._theme
@@ -34,3 +38,15 @@ def dispose(document: Document, receiver: Any = None) -> None:
     for module in modules:
         sys.modules.pop(module.__name__, None)
         module.__dict__.clear()
+
+
+def _untie(model: Model) -> None:
+    """Let go of what ``Model.destroy`` leaves: containers that know their owner, and callbacks.
+
+    A default that is a list or dict is kept apart from the other values (bokeh 3.9), and refers back to
+    the model it belongs to.
+    """
+    model._unstable_default_values.clear()
+    model._unstable_themed_values.clear()
+    model._callbacks.clear()
+    model._event_callbacks.clear()

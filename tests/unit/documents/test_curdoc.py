@@ -1,0 +1,68 @@
+"""`curdoc()` per context. Fails when Bokeh keeps its stack elsewhere than we replace it."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+
+import pytest
+from bokeh.document import Document
+from bokeh.io import curdoc
+from bokeh.io.doc import patch_curdoc
+
+from service.documents import curdoc as ours
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    ours.install()
+
+
+def test_curdoc_is_the_document_of_the_context() -> None:
+    document = Document()
+    token = ours.current_documents.set((weakref.ref(document),))
+
+    assert curdoc() is document
+
+    ours.current_documents.reset(token)
+    assert curdoc() is not document
+
+
+def test_bokehs_own_patch_nests_within() -> None:
+    outer, inner = Document(), Document()
+    with patch_curdoc(outer):
+        with patch_curdoc(inner):
+            assert curdoc() is inner
+        assert curdoc() is outer
+
+
+async def test_a_task_that_awaits_does_not_show_its_document_to_others() -> None:
+    first, second = Document(), Document()
+    both_inside = asyncio.Barrier(2)
+
+    async def callback(document: Document) -> Document:
+        with patch_curdoc(document):
+            await both_inside.wait()
+            return curdoc()
+
+    assert await asyncio.gather(callback(first), callback(second)) == [first, second]
+
+
+def test_a_callback_that_fails_leaves_nothing_behind_in_the_context_around_it() -> None:
+    document = Document()
+
+    async def fail() -> None:
+        with patch_curdoc(document):
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        asyncio.run(fail())
+
+    assert curdoc() is not document
+
+
+def test_installing_twice_keeps_what_is_there() -> None:
+    document = Document()
+    with patch_curdoc(document):
+        ours.install()
+        assert curdoc() is document

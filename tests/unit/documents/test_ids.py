@@ -1,0 +1,69 @@
+"""Model ids that depend on the session only. Fails when Bokeh makes ids elsewhere than we replace it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from bokeh.core.types import ID
+from bokeh.models import Slider
+from bokeh.plotting import figure
+
+from service.documents import ids
+from service.documents.ids import IdSpace, current_ids, new_document
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    ids.install()
+
+
+@contextmanager
+def within(space: IdSpace | None) -> Iterator[None]:
+    token = current_ids.set(space)
+    try:
+        yield
+    finally:
+        current_ids.reset(token)
+
+
+def ids_of_an_app(session: str) -> list[str]:
+    space = IdSpace(session)
+    document = new_document(space)
+    with within(space):
+        plot = figure()
+        plot.line([1, 2], [3, 4])
+        document.add_root(plot)
+    return sorted(model.id for model in document.models)
+
+
+def test_the_same_code_gives_the_same_ids() -> None:
+    assert ids_of_an_app("session") == ids_of_an_app("session")
+
+
+def test_all_models_of_a_session_have_its_prefix() -> None:
+    prefix = IdSpace("session").prefix
+
+    assert [each for each in ids_of_an_app("session") if not each.startswith(prefix)] == []
+
+
+def test_sessions_share_no_ids() -> None:
+    assert set(ids_of_an_app("one")).isdisjoint(ids_of_an_app("other"))
+
+
+def test_counting_goes_on_where_it_was() -> None:
+    with within(IdSpace("session", count=41)):
+        assert Slider(start=0, end=1, value=0).id == f"{IdSpace('session').prefix}42"
+
+
+def test_an_id_that_is_given_is_kept_and_not_counted() -> None:
+    space = IdSpace("session")
+    with within(space):
+        assert Slider.__new__(Slider, id=ID("mine")).id == "mine"
+    assert space.count == 0
+
+
+def test_without_a_session_ids_are_bokehs() -> None:
+    with within(None):
+        assert not Slider(start=0, end=1, value=0).id.startswith(IdSpace("session").prefix)
