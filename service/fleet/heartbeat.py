@@ -130,6 +130,8 @@ class Heart:
         """Whether the others may have thought that this replica is gone."""
         last, self._last_beat = self._last_beat, time.monotonic()
         assert self._home is not None
+        if self._thread is None:
+            return  # the store is in this process, and nobody else uses it
         if last is not None and (not beat.known or self._last_beat - last > DOUBTFUL):
             self._home.call_soon_threadsafe(self._on_doubt)
         if beat.drain:

@@ -10,7 +10,7 @@ from tornado.web import HTTPError
 from service.errors import AppError
 from service.fleet.relay import GONE, TOKEN_ID_HEADER
 from service.sessions.connection import Connection
-from service.sessions.failed import FailedConnection
+from service.sessions.notice import Notice, app_failed
 from service.sessions.session import Session
 from service.web.base import BaseHandler
 from service.web.page import render_page
@@ -46,7 +46,7 @@ class RelayHandler(SocketTransport, OwnerHandler):
             session = await self.owned_session()
         except AppError as error:
             detail = error.detail if self.services.settings.dev is not None else ""
-            self._opened: FailedConnection | Connection = FailedConnection(self, detail)
+            self._opened: Notice | Connection = app_failed(self, detail)
         else:
             token_id = self.request.headers.get(TOKEN_ID_HEADER, "")
             limit = self.services.settings.websocket_max_message_size

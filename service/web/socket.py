@@ -10,11 +10,11 @@ from typing import Any, Protocol
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from service.background import spawn
-from service.errors import AppError, ServiceError, TokenExpired, TokenInvalid
+from service.errors import AppError, ServiceError, SessionUnknown, TokenExpired, TokenInvalid
 from service.fleet.relay import RelayLink
 from service.protocol.messages import Frame, Frames
 from service.sessions.connection import Connection
-from service.sessions.failed import FailedConnection
+from service.sessions.notice import Notice, app_failed, session_ended
 from service.sessions.session import Session
 from service.tokens import VerifiedToken
 from service.web.base import failure_of
@@ -149,15 +149,23 @@ class SocketHandler(SocketTransport, AppHandler):
             await self._join(key)
         except AppError as error:
             detail = error.detail if self.services.settings.dev is not None else ""
-            failed = FailedConnection(self, detail)
-            self.begin(failed)
-            failed.open()
+            self._tell(app_failed(self, detail))
+        except SessionUnknown as error:
+            log.warning("%s: refusing a socket: %s", key.short, error)
+            if self.token.minted_by_us:
+                self._tell(session_ended(self))
+            else:
+                self.close(error.close_code, str(error)[:120])
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
                 raise
             log.warning("%s: refusing a socket: %s", key.short, failure)
             self.close(failure.close_code, str(failure)[:120])
+
+    def _tell(self, notice: Notice) -> None:
+        self.begin(notice)
+        notice.open()
 
     async def _join(self, key: SessionKey) -> None:
         found = await self.services.router.session(key, self.token.token_id, self._own_request())

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import jwt
 import pytest
+from bokeh.models import Button
 from bokeh.util.token import generate_jwt_token, generate_session_id
 from devfleet.redis_server import eventually
 from devfleet.replica import Replica
-from harness.client import Client
+from harness.client import Client, ServerError
 from harness.pages import get_page, token_head
 from harness.wire import Wire, WireClosed
 
@@ -124,7 +125,11 @@ async def test_an_expired_token_begins_no_session_but_finds_the_one_it_began(
         assert client.value("freq", "value") == 1.0
 
     seen = len(server.lines)
-    assert await close_code(Client(url, unused.token)) == 1008
+    async with Client(url, unused.token) as late:
+        await late.pull()
+        assert late.document.title == "This session has ended."
+        with pytest.raises(ServerError):
+            await late.patch(Button, label="Go on")
     server.wait_line("refusing a socket.*too old", after=seen)
     assert len(server.lines[seen:]) == 1
 
