@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import re
 import sys
 import time
 from collections.abc import Mapping
-from typing import TextIO
+from contextvars import ContextVar, Token
+from typing import Any, TextIO
 
 from service.errors import ConfigError
 
-__all__ = ("CONTEXT", "FORMATS", "redact", "set_up")
+__all__ = ("CONTEXT", "FORMATS", "redact", "set_up", "speaking_of", "this_replica")
 
 CONTEXT = ("replica", "app", "session")
 """``extra`` fields shown with a line; ``session`` is the shortened form (``SessionKey.short``)."""
+
+_facts: ContextVar[Mapping[str, str]] = ContextVar("log_facts", default={})  # noqa: B039 - never changed
+_replica = ""
 
 LEVELS: Mapping[str, int] = {
     "trace": 9,  # bokeh.util.logconfig
@@ -93,28 +98,77 @@ class JsonFormatter(_Redacting):
         return json.dumps(fields)
 
 
+class CustomFormatter(logging.Formatter):
+    """A format string of Python's logging, which may also name what is in :data:`CONTEXT`."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__(form, defaults=dict.fromkeys(CONTEXT, "-"))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 FORMATS: Mapping[str, type[TextFormatter] | type[JsonFormatter]] = {
     "text": TextFormatter,
     "json": JsonFormatter,
 }
 
 
-def set_up(level: str = "info", *, form: str = "text", stream: TextIO | None = None) -> logging.Handler:
-    """Send all logging to ``stream`` (stderr); colours only if it is a terminal.
+def set_up(
+    level: str = "info", *, form: str = "text", stream: TextIO | None = None, path: str | None = None
+) -> logging.Handler:
+    """Send all logging to the file ``path``, else ``stream`` (stderr); colours only if it is a terminal.
 
-    Replaces what was set up before; returns the handler. Raises ConfigError for unknown names.
+    Replaces what was set up before; returns the handler. Raises ConfigError for unknown names, and
+    for a file that cannot be written.
     """
-    if level not in LEVELS or form not in FORMATS:
-        raise ConfigError(f"unknown log level {level!r} or format {form!r}")
-    stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(FORMATS[form](colours=stream.isatty()))
+    if level not in LEVELS:
+        raise ConfigError(f"unknown log level {level!r}")
+    handler: logging.StreamHandler[Any] = (
+        logging.StreamHandler(stream or sys.stderr) if path is None else _to_file(path)
+    )
+    handler.setFormatter(_formatter(form, colours=handler.stream.isatty()))
+    handler.addFilter(_add_context)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
     logging.addLevelName(LEVELS["trace"], "TRACE")
     for name in _OURS:
         logging.getLogger(name).setLevel(LEVELS[level])
     return handler
+
+
+def speaking_of(**facts: str) -> Token[Mapping[str, str]]:
+    """From here on, lines of this task that say nothing else carry these of :data:`CONTEXT`."""
+    return _facts.set({**_facts.get(), **facts})
+
+
+def this_replica(replica: str) -> None:
+    """From here on, all lines of this process name the replica."""
+    global _replica
+    _replica = replica
+
+
+def _add_context(record: logging.LogRecord) -> bool:
+    for name, value in {"replica": _replica, **_facts.get()}.items():
+        if value and not hasattr(record, name):
+            setattr(record, name, value)
+    return True
+
+
+def _to_file(path: str) -> logging.StreamHandler[Any]:
+    """Opened anew when the file is moved away, as log rotation does."""
+    try:
+        return logging.handlers.WatchedFileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--log-file {path}: {error.strerror}") from error
+
+
+def _formatter(form: str, *, colours: bool) -> logging.Formatter:
+    if form in FORMATS:
+        return FORMATS[form](colours=colours)
+    if "%(" not in form:
+        raise ConfigError(f"unknown log format {form!r}")
+    return CustomFormatter(form)
 
 
 def _context(record: logging.LogRecord) -> dict[str, str]:

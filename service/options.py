@@ -15,18 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from service.errors import ConfigError
 
 __all__ = (
+    "Checked",
     "Option",
     "add_options",
     "boolean",
     "choice",
+    "from_yaml",
     "integer",
     "lookup",
     "number",
     "option",
     "read_toml",
+    "read_yaml",
     "text",
 )
 
@@ -63,6 +68,10 @@ class Option:
     """Environment variables, the first one set wins. An empty one counts as not set."""
     env_aliases: Mapping[str, Parse] = field(default_factory=dict)
     """Further variables, after those in ``env``, whose values mean something else than the flag's."""
+    yaml: str | None = None
+    """Its name in Bokeh's own settings file (``--use-config``), if it is there."""
+    yaml_parse: Parse | None = None
+    """How its value there is read, if not like the flag's."""
     in_file: bool = True
     secret: bool = False
     """The value is shown nowhere."""
@@ -117,6 +126,8 @@ def lookup(opt: Option, given: Any, environ: Mapping[str, str], file: Mapping[st
 
     ``given`` is the flag's text or texts, or None. Raises ConfigError.
     """
+    if isinstance(given, Checked):
+        return given.value
     if given is not None:
         return opt.value(given, opt.flag)
     for variable in opt.env:
@@ -129,6 +140,32 @@ def lookup(opt: Option, given: Any, environ: Mapping[str, str], file: Mapping[st
         source = f"{opt.flag} (from {path})"
         return opt.value(_from_toml(opt, file[opt.key], source), source)
     return opt.initial()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A value that was read already, in the place of a flag's text."""
+
+    value: Any
+
+
+def from_yaml(opt: Option, raw: Any, path: str) -> Any:
+    """The option's value in Bokeh's settings file. Raises ConfigError."""
+    source = f"{opt.flag} (from {path})"
+    return opt.value(_from_toml(opt, raw, source), source, opt.yaml_parse)
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """Bokeh's settings file. Raises ConfigError."""
+    try:
+        found = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--use-config {path}: {' '.join(str(error).split())}") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"--use-config {path}: it holds no names and values")
+    return {str(name): value for name, value in found.items()}
 
 
 def read_toml(path: str, options: Iterable[Option]) -> dict[str, Any]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
+import os
 import secrets
 import signal
-import socket
 import time
+import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
+from service import logs
 from service.apps.app import App
 from service.apps.loading import load_apps
 from service.background import spawn
@@ -28,6 +28,7 @@ from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.lag import LagMeter
+from service.listening import Inherited, Listener, peer_tls
 from service.sessions.building import Builder
 from service.sessions.expiry import Expiry
 from service.sessions.journaling import JournalWriter
@@ -35,11 +36,13 @@ from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from service.settings import Settings
+from service.stats import log_memory, log_stats, repeat
 from service.tokens import TokenAuthority, generate_secret
 from service.version import VERSION
+from service.web.auth import load_auth
 from service.web.origins import OriginPolicy
 from service.web.resources import PageResources
-from service.web.routes import make_application
+from service.web.routes import make_application, make_internal_application
 from service.web.services import Services
 from store.connect import open_store
 from store.contract import Heartbeat
@@ -53,15 +56,19 @@ log = logging.getLogger(__name__)
 class Server:
     """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back."""
 
-    def __init__(self, settings: Settings, apps: Mapping[str, App]) -> None:
+    def __init__(
+        self, settings: Settings, apps: Mapping[str, App], inherited: Inherited | None = None
+    ) -> None:
         ids.install()
         curdoc.install()
         shortcuts.install()
         self.settings = settings
         self.replica = secrets.token_hex(4)
+        logs.this_replica(self.replica)
         self.apps = apps
-        self.port = settings.port
-        self._sockets = self._bind()
+        self._auth = load_auth(settings.auth_module)
+        self._listener = Listener(settings, inherited)
+        self.port = self._listener.port
         self._started = time.time()
         self._store = _open_store(settings)
         self._registry = Registry(apps, _builder(settings))
@@ -90,15 +97,16 @@ class Server:
             on_drain=self.asked_to_stop.set,
         )
         self.services = self._make_services()
-        application = make_application(self.services, lambda: self._heart.beating)
-        self._http = HTTPServer(application, xheaders=settings.use_xheaders)
+        self._application = make_application(self.services, lambda: self._heart.beating)
+        tls = self._listener.tls
+        self._http = HTTPServer(self._application, xheaders=settings.use_xheaders, ssl_options=tls)
+        self._internal = HTTPServer(make_internal_application(self.services), ssl_options=tls)
         self._running = AsyncExitStack()
 
     @property
     def urls(self) -> list[str]:
         """Where a browser on this machine finds the apps."""
-        host = self.settings.address or "localhost"
-        base = f"http://{host}:{self.port}{self.settings.prefix}"
+        base = self._listener.base_url + self.settings.prefix
         return [base + path for path in self.apps]
 
     async def start(self) -> None:
@@ -111,6 +119,7 @@ class Server:
             self._heart_beating,
             self._journaling,
             self._expiring,
+            self._logging_stats,
             self._serving,
         ]
         for part in parts:
@@ -132,12 +141,15 @@ class Server:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
-        self._http.add_sockets(self._sockets)
+        self._http.add_sockets(self._listener.public)
+        self._internal.add_sockets(self._listener.internal)
         try:
             yield
         finally:
-            self._http.stop()
-            await self._http.close_all_connections()
+            for server in (self._http, self._internal):
+                server.stop()
+                await server.close_all_connections()
+            self._listener.close()
 
     @asynccontextmanager
     async def _store_answering(self) -> AsyncIterator[None]:
@@ -146,6 +158,8 @@ class Server:
         self.services.token_authority = TokenAuthority(
             secret, self.settings.previous_secret_key, session_ids=self.settings.session_ids
         )
+        cookies = self.settings.cookie_secret or await self._store.agree_secret("cookies", generate_secret())
+        self._application.settings["cookie_secret"] = cookies
         yield
 
     @asynccontextmanager
@@ -187,6 +201,16 @@ class Server:
             yield
 
     @asynccontextmanager
+    async def _logging_stats(self) -> AsyncIterator[None]:
+        settings = self.settings
+        jobs = (
+            repeat(partial(log_stats, self._registry), settings.stats_log_frequency),
+            repeat(log_memory, settings.mem_log_frequency),
+        )
+        async with _running(*jobs):
+            yield
+
+    @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         self.services.ready = True
         try:
@@ -199,7 +223,14 @@ class Server:
 
     def _make_services(self) -> Services:
         settings = self.settings
-        dialer = Dialer(lambda: self.services.tokens, settings.prefix, settings.websocket_max_message_size)
+        dialer = Dialer(
+            lambda: self.services.tokens,
+            settings.prefix,
+            settings.websocket_max_message_size,
+            peer_tls(settings),
+        )
+        for app in self.apps.values():
+            app.logout_url = self._auth.logout_path(settings.prefix)
         return Services(
             settings=settings,
             replica=self.replica,
@@ -208,20 +239,10 @@ class Server:
             registry=self._registry,
             router=Router(self._store, self._registry, self.replica, dialer),
             dialer=dialer,
-            origins=OriginPolicy(settings.allow_websocket_origin, self.port),
+            origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
+            auth=self._auth,
             resources=PageResources(settings.prefix),
         )
-
-    def _bind(self) -> list[socket.socket]:
-        settings = self.settings
-        try:
-            sockets = bind_sockets(settings.port, settings.address)
-        except OSError as error:
-            where = f"{settings.address or ''}:{settings.port}"
-            reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
-            raise ConfigError(f"cannot listen on {where}: {reason}; choose another with --port") from error
-        self.port = sockets[0].getsockname()[1]
-        return sockets
 
     async def _wait_for_store(self) -> None:
         """Retry until the store answers; says so once."""
@@ -260,7 +281,7 @@ class Server:
     def _describe(self) -> Heartbeat:
         return Heartbeat(
             replica=self.replica,
-            address=self.settings.advertise or f"http://{_guess_host(self.settings)}:{self.port}",
+            address=self._listener.advertised,
             version=VERSION,
             started=self._started,
             sessions=self._registry.counts(),
@@ -288,20 +309,23 @@ def _builder(settings: Settings) -> Builder:
     return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay")
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status.
+def run(settings: Settings, inherited: Inherited | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, or until the parent of ``inherited`` is gone; the exit status.
 
     Raises ConfigError and AppLoadError when it cannot begin.
     """
-    return asyncio.run(_run(settings))
+    return asyncio.run(_run(settings, inherited))
 
 
-async def _run(settings: Settings) -> int:
-    server = Server(settings, load_apps(settings.apps, settings.args))
+async def _run(settings: Settings, inherited: Inherited | None) -> int:
+    server = Server(settings, load_apps(settings.apps, settings.args, patterns=settings.glob), inherited)
     stopping = server.asked_to_stop
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    if inherited is not None:
+        loop.add_reader(inherited.lifeline, stopping.set)
+        os.close(inherited.ready)
     starting = asyncio.create_task(_start(server))
     waiting = asyncio.create_task(stopping.wait())
     try:
@@ -326,6 +350,8 @@ async def _start(server: Server) -> None:
         raise ConfigError(f"--redis: {error}") from error
     for url in server.urls:
         log.info("Bokeh app running at: %s", url)
+        if server.settings.show:
+            webbrowser.open_new_tab(url)
 
 
 def _open_store(settings: Settings) -> RedisStore:
@@ -333,20 +359,3 @@ def _open_store(settings: Settings) -> RedisStore:
         return open_store(settings.redis, prefix=settings.redis_prefix)
     except StoreConfigError as error:
         raise ConfigError(f"--redis: {error}") from error
-
-
-def _guess_host(settings: Settings) -> str:
-    """The address under which others most likely reach this replica: the one that faces the store."""
-    if settings.address and settings.address not in ("0.0.0.0", "::"):
-        return settings.address
-    host = urlsplit(settings.redis or "").hostname
-    if host is None:
-        return "127.0.0.1"
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, 6379, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, proto) as probe:
-            probe.connect(address)  # a UDP socket: nothing is sent
-            name: str = probe.getsockname()[0]
-            return f"[{name}]" if ":" in name else name
-    except OSError:
-        return socket.gethostname()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +19,18 @@ from typing import Any
 
 from service.errors import ConfigError
 from service.options import (
+    Checked,
     Option,
     add_options,
     boolean,
     choice,
+    from_yaml,
     integer,
     lookup,
     number,
     option,
     read_toml,
+    read_yaml,
     text,
 )
 from service.tokens import SessionIds
@@ -86,6 +91,31 @@ def _existing_file(raw: str) -> str:
     return raw
 
 
+def _icon(raw: str) -> str:
+    """``none``, ``default`` (Bokeh's, also by its development name), or a file."""
+    if raw.lower() in ("none", "default", "default-dev"):
+        return raw.lower().removesuffix("-dev")
+    return _existing_file(raw)
+
+
+def _log_format(raw: str) -> str:
+    """``text``, ``json`` or a format string of Python's logging."""
+    if raw in ("text", "json"):
+        return raw
+    if "%(" not in raw:
+        raise ValueError("is neither text nor json nor a format string such as '%(asctime)s %(message)s'")
+    try:
+        logging.Formatter(raw).format(logging.makeLogRecord({"msg": ""}))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"is not a format string of Python's logging: {error}") from None
+    return raw
+
+
+def _processes(raw: str) -> int:
+    """0 means one per core, as in Bokeh."""
+    return integer(0, 1024)(raw) or os.cpu_count() or 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the server was told, checked. Times are in seconds, whatever unit the flag has."""
@@ -106,6 +136,13 @@ class Settings:
         env=("SVC_CONFIG",),
         in_file=False,
     )
+    use_config: str | None = option(
+        "--use-config",
+        _existing_file,
+        "A YAML file with Bokeh's own settings; those that are options here count before the environment",
+        metavar="FILE",
+        env=("SVC_USE_CONFIG",),
+    )
     port: int = option(
         "--port",
         integer(0, 65535),
@@ -113,9 +150,25 @@ class Settings:
         "5006",
         metavar="PORT",
         env=("SVC_PORT", "BOKEH_DEFAULT_SERVER_PORT"),
+        yaml="default_server_port",
     )
     address: str | None = option(
         "--address", text, "Address to listen on, instead of all", metavar="ADDRESS", env=("SVC_ADDRESS",)
+    )
+    unix_socket: str | None = option(
+        "--unix-socket",
+        text,
+        "Unix socket to listen on instead of a port",
+        metavar="PATH",
+        env=("SVC_UNIX_SOCKET",),
+    )
+    num_procs: int = option(
+        "--num-procs",
+        _processes,
+        "Processes on the one port, each a replica; 0 for as many as there are cores",
+        "1",
+        metavar="N",
+        env=("SVC_NUM_PROCS",),
     )
     redis: str | None = option(
         "--redis",
@@ -156,6 +209,7 @@ class Settings:
         "Better given in the environment: everyone on a machine can read command lines",
         metavar="KEY",
         env=("SVC_SECRET_KEY", "BOKEH_SECRET_KEY"),
+        yaml="secret_key",
         secret=True,
     )
     previous_secret_key: str | None = option(
@@ -174,6 +228,8 @@ class Settings:
         metavar="MODE",
         env=("SVC_SESSION_IDS",),
         env_aliases={"BOKEH_SIGN_SESSIONS": _sign_sessions},
+        yaml="sign_sessions",
+        yaml_parse=_sign_sessions,
     )
     session_token_expiration: float = option(
         "--session-token-expiration",
@@ -192,6 +248,7 @@ class Settings:
         metavar="HOST[:PORT]",
         arity="repeat",
         env=("SVC_ALLOW_WS_ORIGIN", "BOKEH_ALLOW_WS_ORIGIN"),
+        yaml="allowed_ws_origin",
     )
     prefix: str = option(
         "--prefix",
@@ -202,6 +259,57 @@ class Settings:
         env=("SVC_PREFIX",),
     )
     """Empty, or ``/path`` without a slash at the end."""
+    ssl_certfile: str | None = option(
+        "--ssl-certfile",
+        _existing_file,
+        "Serve https with this certificate (PEM, with its chain)",
+        metavar="FILE",
+        env=("SVC_SSL_CERTFILE", "BOKEH_SSL_CERTFILE"),
+        yaml="ssl_certfile",
+    )
+    ssl_keyfile: str | None = option(
+        "--ssl-keyfile",
+        _existing_file,
+        "The certificate's private key, if it is in a file of its own",
+        metavar="FILE",
+        env=("SVC_SSL_KEYFILE", "BOKEH_SSL_KEYFILE"),
+        yaml="ssl_keyfile",
+    )
+    ssl_password: str | None = option(
+        "--ssl-password",
+        text,
+        "What the private key is encrypted with. Better given in the environment",
+        metavar="PASSWORD",
+        env=("SVC_SSL_PASSWORD", "BOKEH_SSL_PASSWORD"),
+        yaml="ssl_password",
+        secret=True,
+    )
+    auth_module: str | None = option(
+        "--auth-module",
+        _existing_file,
+        "A Python module that knows who the user is (get_user, login_url, ...)",
+        metavar="FILE",
+        env=("SVC_AUTH_MODULE", "BOKEH_AUTH_MODULE"),
+        yaml="auth_module",
+    )
+    cookie_secret: str | None = option(
+        "--cookie-secret",
+        text,
+        "Signs the cookies of the auth module; replicas agree on a random one if not given",
+        metavar="SECRET",
+        env=("SVC_COOKIE_SECRET", "BOKEH_COOKIE_SECRET"),
+        yaml="cookie_secret",
+        secret=True,
+    )
+    enable_xsrf_cookies: bool = option(
+        "--enable-xsrf-cookies",
+        boolean,
+        "Refuse forms without the XSRF cookie's value (their pages have to include xsrf_form_html)",
+        "false",
+        arity="switch",
+        env=("SVC_XSRF_COOKIES", "BOKEH_XSRF_COOKIES"),
+        yaml="xsrf_cookies",
+    )
     use_xheaders: bool = option(
         "--use-xheaders",
         boolean,
@@ -302,6 +410,20 @@ class Settings:
         metavar="BYTES",
         env=("SVC_WEBSOCKET_MAX_MESSAGE_SIZE",),
     )
+    websocket_compression_level: int | None = option(
+        "--websocket-compression-level",
+        integer(0, 9),
+        "Compress WebSocket messages (not at all if not given); 9 is the smallest and slowest",
+        metavar="LEVEL",
+        env=("SVC_WEBSOCKET_COMPRESSION_LEVEL",),
+    )
+    websocket_compression_mem_level: int | None = option(
+        "--websocket-compression-mem-level",
+        integer(1, 9),
+        "Memory for compressing WebSocket messages; 9 is the most",
+        metavar="LEVEL",
+        env=("SVC_WEBSOCKET_COMPRESSION_MEM_LEVEL",),
+    )
     include_headers: tuple[str, ...] = option(
         "--include-headers",
         text,
@@ -357,6 +479,15 @@ class Settings:
         arity="switch",
         env=("SVC_DISABLE_INDEX_REDIRECT",),
     )
+    ico_path: str = option(
+        "--ico-path",
+        _icon,
+        "The favicon: an .ico file, 'default' for Bokeh's, or 'none'",
+        "default",
+        metavar="FILE",
+        env=("SVC_ICO_PATH", "BOKEH_ICO_PATH"),
+        yaml="ico_path",
+    )
     log_level: str = option(
         "--log-level",
         _log_level,
@@ -364,7 +495,41 @@ class Settings:
         "info",
         metavar="LEVEL",
         env=("SVC_LOG_LEVEL", "BOKEH_PY_LOG_LEVEL"),
+        yaml="py_log_level",
     )
+    log_format: str = option(
+        "--log-format",
+        _log_format,
+        "text for people, json for machines, or a format string of Python's logging",
+        "text",
+        metavar="FORMAT",
+        env=("SVC_LOG_FORMAT",),
+    )
+    log_file: str | None = option(
+        "--log-file",
+        text,
+        "Write the log to this file instead of stderr",
+        metavar="FILE",
+        env=("SVC_LOG_FILE",),
+    )
+    stats_log_frequency: float = option(
+        "--stats-log-frequency",
+        _some_milliseconds,
+        "How often to log how many sessions and connections there are",
+        "15000",
+        metavar="MILLISECONDS",
+        env=("SVC_STATS_LOG_FREQUENCY",),
+    )
+    """Seconds."""
+    mem_log_frequency: float = option(
+        "--mem-log-frequency",
+        _milliseconds,
+        "How often to log how much memory is used, 0 for never",
+        "0",
+        metavar="MILLISECONDS",
+        env=("SVC_MEM_LOG_FREQUENCY",),
+    )
+    """Seconds; 0 for never."""
     show: bool = option(
         "--show", boolean, "Open the apps in a browser", "false", arity="switch", env=("SVC_SHOW",)
     )
@@ -407,8 +572,20 @@ class Settings:
             )
         if self.previous_secret_key and not self.secret_key:
             raise ConfigError("--previous-secret-key is of no use without --secret-key")
+        self._check_needs()
         if self.dev is not None and len(self.apps) != 1:
             raise ConfigError(f"--dev takes exactly one app, not {len(self.apps)}")
+
+    def _check_needs(self) -> None:
+        for one, other in _NEEDS:
+            if getattr(self, one) is not None and getattr(self, other) is None:
+                raise ConfigError(f"{_flag(one)} is of no use without {_flag(other)}")
+        if self.unix_socket and self.port != Settings.port:
+            raise ConfigError("--unix-socket and --port contradict each other: give one of them")
+        if self.num_procs > 1 and self.advertise:
+            raise ConfigError("--num-procs and --advertise contradict each other: each process has its own")
+        if self.num_procs > 1 and self.dev is not None:
+            raise ConfigError("--dev and --num-procs contradict each other: reloading takes one process")
 
 
 OPTIONS: Mapping[str, Option] = {f.name: f.metadata["option"] for f in dataclasses.fields(Settings)}
@@ -418,6 +595,15 @@ _EXCLUSIVE = (
     ("include_headers", "exclude_headers"),
     ("include_cookies", "exclude_cookies"),
     ("index", "disable_index"),
+    ("unix_socket", "address"),
+    ("unix_socket", "ssl_certfile"),
+    ("unix_socket", "advertise"),
+)
+
+_NEEDS = (
+    ("ssl_keyfile", "ssl_certfile"),
+    ("ssl_password", "ssl_certfile"),
+    ("websocket_compression_mem_level", "websocket_compression_level"),
 )
 
 
@@ -438,9 +624,21 @@ def from_arguments(given: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
     """
     path = lookup(OPTIONS["config"], given.get("config"), environ, {}, "") or ""
     file = read_toml(path, OPTIONS.values()) if path else {}
+    bokehs = lookup(OPTIONS["use_config"], given.get("use_config"), environ, file, path) or ""
+    yaml = read_yaml(bokehs) if bokehs else {}
+    given = {**_from_yaml(yaml, bokehs), **given}
     return Settings(
         **{name: lookup(opt, given.get(name), environ, file, path) for name, opt in OPTIONS.items()}
     )
+
+
+def _from_yaml(yaml: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The options that Bokeh's settings file has, as if they were given as flags."""
+    return {
+        name: Checked(from_yaml(opt, yaml[opt.yaml], path))
+        for name, opt in OPTIONS.items()
+        if opt.yaml is not None and yaml.get(opt.yaml) is not None
+    }
 
 
 def options_table() -> str:

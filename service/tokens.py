@@ -71,6 +71,8 @@ class VerifiedToken:
     expiry: float
     """Wall-clock seconds. Limits the *first* use only; see :meth:`expired`."""
     minted_by_us: bool
+    user: str = ""
+    """A digest of the user it was made for; empty when there was none, or it is Bokeh's token."""
     payload: dict[str, Any] | None = None
     """A Bokeh token's extra payload (``headers``, ``cookies``, ``arguments``, ...); None for ours,
     whose payload is the handoff in the store."""
@@ -128,16 +130,25 @@ class TokenAuthority:
     # -- session tokens ------------------------------------------------------------------------
 
     def mint(
-        self, app_path: str, session_id: str, *, lifetime: float, now: float, token_id: str | None = None
+        self,
+        app_path: str,
+        session_id: str,
+        *,
+        lifetime: float,
+        now: float,
+        token_id: str | None = None,
+        user: str | None = None,
     ) -> str:
         """A token for the WebSocket that will follow a page of ``app_path``.
 
         ``lifetime`` is in seconds, ``now`` in wall-clock seconds, ``token_id`` what the token's
-        handoff is stored under (random if not given). BokehJS reads ``session_id``
-        from the base64 JSON before the first dot, which is a JWT's header.
+        handoff is stored under (random if not given), ``user`` who alone may use it.
+        BokehJS reads ``session_id`` from the base64 JSON before the first dot, a JWT's header.
         """
         expiry = math.ceil(now + lifetime)
         claims = {"aud": _audience(app_path), "exp": expiry, "jti": token_id or new_token_id()}
+        if user is not None:
+            claims["usr"] = self._user_digest(user)
         header = {"session_id": session_id, "session_expiry": expiry}
         return jwt.encode(claims, self._session_keys[0], _ALGORITHM, headers=header)
 
@@ -158,7 +169,17 @@ class TokenAuthority:
         session_id = decoded["header"].get("session_id")
         _check_id_text(session_id)
         claims = decoded["payload"]
-        return VerifiedToken(session_id, claims["jti"], float(claims["exp"]), minted_by_us=True)
+        user = claims.get("usr", "")
+        return VerifiedToken(session_id, claims["jti"], float(claims["exp"]), minted_by_us=True, user=user)
+
+    def check_user(self, token: VerifiedToken, user: str | None) -> None:
+        """Raise TokenInvalid when a token of ours was made for somebody else than ``user``."""
+        rights = {""} if user is None else {_user_digest(secret, user) for secret in self._secrets}
+        if token.minted_by_us and token.user not in rights:
+            raise TokenInvalid("the token was made for another user")
+
+    def _user_digest(self, user: str) -> str:
+        return _user_digest(self._secrets[0], user)
 
     def _verify_bokeh(self, token: str) -> VerifiedToken:
         """``base64(json)`` or ``base64(json).signature``: the signature comes before any parsing."""
@@ -247,6 +268,12 @@ class TokenAuthority:
 
 def _audience(app_path: str) -> str:
     return f"svc:{app_path}"
+
+
+def _user_digest(secret: bytes, user: str) -> str:
+    """Keyed, so that a token does not tell who its user is."""
+    name, key = user.encode("utf-8", "surrogatepass"), _derive(secret, b"user")
+    return to_base64(hashlib.blake2b(name, key=key, digest_size=12).digest())
 
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:

@@ -35,6 +35,7 @@ class App:
         self.path = path
         self.application = application
         self.imports = imports
+        self.logout_url: str | None = None
         self.live_sessions: Callable[[], Iterable[Any]] = tuple
         self.server_context = AppServerContext(lambda: self.live_sessions())
         self.page_needs_document = _has_own_page(application)

@@ -59,6 +59,7 @@ class RequestView:
         self.host = request.host
         self.protocol = request.protocol
         self.remote_ip = request.remote_ip
+        self.user = request.user
 
     @property
     def path(self) -> str:

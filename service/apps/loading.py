@@ -5,8 +5,9 @@ Everything that is wrong with an app before it ever runs is said here, in one li
 
 from __future__ import annotations
 
+import glob
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bokeh.application import Application
@@ -22,19 +23,30 @@ __all__ = ("apps_from_applications", "load_apps")
 log = logging.getLogger(__name__)
 
 
-def load_apps(paths: Iterable[str], argv: Sequence[str] = ()) -> dict[str, App]:
+def load_apps(paths: Iterable[str], argv: Sequence[str] = (), *, patterns: bool = False) -> dict[str, App]:
     """The apps at ``paths`` by URL path; with no paths, an empty app at ``/`` for pushed sessions.
+
+    With ``patterns`` the paths are globs.
 
     Raises :class:`AppLoadError`: no such path, syntax error, nothing to run, two apps on one URL.
     """
     spaces: dict[Path, ImportSpace] = {}
     apps: dict[str, App] = {}
-    for path in paths:
+    for path in _expanded(paths) if patterns else paths:
         app = _load(Path(path).expanduser(), argv, spaces)
         if app.path in apps:
             raise AppLoadError(f"two apps want the URL path {app.path}: rename {path}")
         apps[app.path] = app
     return apps or {"/": App("/", Application(), ImportSpace(None))}
+
+
+def _expanded(patterns: Iterable[str]) -> Iterator[str]:
+    """The paths that each pattern stands for; one that fits nothing is an error, not an empty server."""
+    for pattern in patterns:
+        found = sorted(glob.glob(str(Path(pattern).expanduser())))
+        if not found:
+            raise AppLoadError(f"nothing matches {pattern} (--glob)")
+        yield from found
 
 
 def apps_from_applications(applications: Mapping[str, Application]) -> dict[str, App]:

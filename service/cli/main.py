@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 from service.cli import secret, serve, status
 from service.errors import AppLoadError, ConfigError, ServiceError
 
-__all__ = ("COMMANDS", "Command", "main")
+__all__ = ("COMMANDS", "Command", "fail", "main")
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -54,14 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         return COMMANDS[arguments.command].run(arguments)
     except (ConfigError, AppLoadError) as error:
-        return _fail(error, EXIT_USAGE)
+        return fail(error, EXIT_USAGE)
     except ServiceError as error:
-        return _fail(error, EXIT_FAILURE)
+        return fail(error, EXIT_FAILURE)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def _fail(error: ServiceError, code: int) -> int:
+def fail(error: ServiceError, code: int) -> int:
+    """Say what went wrong in one line; returns ``code``."""
     print("svc: error:", " ".join(str(error).split()), file=sys.stderr)
     return code
 

@@ -1,4 +1,4 @@
-"""``svc serve``: run one replica until it is told to stop."""
+"""``svc serve``: run one replica, or several on one port, until told to stop."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import os
 
 from service import logs, settings
+from service.listening import Inherited
 
-__all__ = ("HELP", "add_arguments", "run")
+__all__ = ("HELP", "add_arguments", "run", "serve")
 
 HELP = "Serve Bokeh apps."
 
@@ -17,7 +18,20 @@ add_arguments = settings.add_arguments
 def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigError and AppLoadError before anything was started."""
     options = settings.from_arguments(vars(arguments), os.environ)
-    logs.set_up(options.log_level)
-    from service.server import run as serve  # late: a typo need not wait until bokeh is imported
+    logs.set_up(options.log_level, form=options.log_format, path=options.log_file)
+    if options.num_procs > 1:
+        from service.cli import processes
 
+        return processes.run(options)
     return serve(options)
+
+
+def serve(options: settings.Settings, inherited: Inherited | None = None) -> int:
+    """Serve in this process; the exit status."""
+    from service.server import run as run_server  # late: a typo need not wait until bokeh is imported
+
+    if options.use_config is not None:
+        from bokeh.settings import settings as bokehs
+
+        bokehs.load_config(options.use_config)
+    return run_server(options, inherited)

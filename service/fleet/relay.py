@@ -7,6 +7,7 @@ names the session, its epoch and the replica it is meant for.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -63,10 +64,17 @@ class RelayLink:
 class Dialer:
     """Makes authenticated requests to other replicas."""
 
-    def __init__(self, tokens: Callable[[], TokenAuthority], prefix: str, max_message_size: int) -> None:
+    def __init__(
+        self,
+        tokens: Callable[[], TokenAuthority],
+        prefix: str,
+        max_message_size: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._tokens = tokens
         self._prefix = prefix
         self._max_message_size = max_message_size
+        self._tls = tls
         self._client: AsyncHTTPClient | None = None
 
     async def relay(self, owner: Heartbeat, key: SessionKey, epoch: int, token_id: str) -> RelayLink:
@@ -94,6 +102,7 @@ class Dialer:
             headers={"Authorization": f"Bearer {token}"},
             connect_timeout=LONGEST_ANSWER,
             request_timeout=LONGEST_ANSWER,
+            ssl_options=self._tls,
         )
 
     def _http(self) -> AsyncHTTPClient:

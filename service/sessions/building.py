@@ -112,7 +112,7 @@ class Builder:
         document = new_document(ids)
         state = SessionState(dict(stored.state) if stored else {})
         context = AppSessionContext(
-            grant.key.session_id, app.server_context, document, grant.request, state=state
+            grant.key.session_id, app.server_context, document, grant.request, app.logout_url, state=state
         )
         execution = Execution(app.imports, ids, document)
         try:

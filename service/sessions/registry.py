@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
+from service import logs
 from service.apps.app import App
 from service.errors import SessionUnknown
 from service.sessions.building import Builder, Grant
@@ -88,9 +89,10 @@ class Registry:
         await asyncio.shield(ending)
         return True
 
-    def counts(self) -> Counter[str]:
-        """Live sessions by app path."""
-        return Counter(session.key.app for session in list(self._sessions.values()))
+    def counts(self, *, used: bool = False) -> Counter[str]:
+        """Live sessions by app path; with ``used`` only those that somebody is connected to."""
+        sessions = list(self._sessions.values())
+        return Counter(session.key.app for session in sessions if session.connections or not used)
 
     def connections(self) -> int:
         return sum(len(session.connections) for session in list(self._sessions.values()))
@@ -99,6 +101,7 @@ class Registry:
         return [session for session in self._sessions.values() if session.app is app]
 
     async def _build(self, grant: Grant) -> Session:
+        logs.speaking_of(app=grant.key.app, session=grant.key.short)
         session = await self._builder.build(self.app(grant.key.app), grant)
         self._sessions[grant.key] = session
         self.changes.append((grant.key, True))

@@ -27,6 +27,10 @@ class AutoloadHandler(AppHandler):
         self.set_header("Access-Control-Allow-Credentials", "true")
         self.add_header("Vary", "Origin")
 
+    def turn_away(self) -> None:
+        """A script cannot be a login page."""
+        raise HTTPError(403, "log in first: the embedding page has to send the user's cookies along")
+
     async def get(self) -> None:
         element_id = self.get_argument("bokeh-autoload-element", "")
         if not element_id:
@@ -36,6 +40,10 @@ class AutoloadHandler(AppHandler):
         self.set_header("Content-Type", "application/javascript; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.finish(self._script(element_id, view.token))
+
+    async def prepare(self) -> None:
+        if self.request.method != "OPTIONS":  # browsers send no cookies with a preflight
+            await super().prepare()
 
     async def options(self) -> None:
         """Preflight of browsers that send headers along (``server_session``)."""

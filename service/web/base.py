@@ -7,26 +7,29 @@ import logging
 import random
 from typing import Any
 
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
 from service.errors import ServiceError, Unavailable
+from service.web.auth import SecureCookies, user_name
 from service.web.services import Services
 from store.errors import StoreError, StoreUnavailable
 
-__all__ = ("BaseHandler", "failure_of", "plain_page")
+__all__ = ("BaseHandler", "UserHandler", "failure_of", "plain_page")
 
 log = logging.getLogger(__name__)
 
 
-class BaseHandler(RequestHandler):
+class BaseHandler(SecureCookies):
     """A handler with the server's parts at ``self.services``."""
 
     services: Services
+    user: str | None = None
+    """Who makes the request, where :class:`UserHandler` has found out."""
 
     def initialize(self, services: Services) -> None:
         self.services = services
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         if not self.services.ready:
             raise Unavailable("the server is starting or waits for its store")
         if self.services.closed:
@@ -55,6 +58,25 @@ class BaseHandler(RequestHandler):
         if isinstance(error, HTTPError) and error.log_message:
             return error.log_message
         return str(failure) if failure is not None else ""
+
+
+class UserHandler(BaseHandler):
+    """A handler for users who are known, if there is an auth module that knows them."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        auth = self.services.auth
+        if auth.asks:
+            self.current_user = await auth.user(self)
+            self.user = user_name(self.current_user)
+            if self.user is None:
+                self.turn_away()
+
+    def turn_away(self) -> None:
+        """Answer somebody who is not logged in."""
+        if self.request.method not in ("GET", "HEAD"):
+            raise HTTPError(403, "log in first")
+        self.redirect(self.services.auth.login_location(self, self.services.settings.prefix))
 
 
 def failure_of(error: BaseException | None) -> ServiceError | None:

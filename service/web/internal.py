@@ -7,6 +7,7 @@ from typing import Any
 
 from tornado.web import HTTPError
 
+from service import logs
 from service.errors import AppError
 from service.fleet.relay import GONE, TOKEN_ID_HEADER
 from service.sessions.connection import Connection
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 class OwnerHandler(BaseHandler):
     """Admits replicas that show a relay token for a session that this one owns."""
 
+    def check_xsrf_cookie(self) -> None:
+        """Replicas have no cookies; their tokens cannot be sent by a browser without knowing it."""
+
     async def owned_session(self) -> Session:
         """Raises TokenInvalid, AppError, and 410 when the session is not ours at that epoch."""
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
@@ -32,6 +36,7 @@ class OwnerHandler(BaseHandler):
             raise HTTPError(403, "a relay token is missing")
         grant = self.services.tokens.verify_relay(token, self.services.replica)
         key = SessionKey(grant.app, grant.session_id)
+        logs.speaking_of(app=key.app, session=key.short)
         session = await self.services.router.local(key, grant.epoch)
         if session is None or session.destroyed:
             raise HTTPError(GONE, "the session is not here")

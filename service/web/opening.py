@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from tornado.web import HTTPError
 
+from service import logs
 from service.apps.app import App
 from service.tokens import new_token_id
-from service.web.base import BaseHandler
+from service.web.base import UserHandler
 from service.web.requests import page_request
 from service.web.services import Services
 from store.contract import PageRequest, SessionKey
@@ -27,7 +28,7 @@ class PageView:
     request: PageRequest
 
 
-class AppHandler(BaseHandler):
+class AppHandler(UserHandler):
     """A handler under an app's URL path."""
 
     app: App
@@ -40,11 +41,14 @@ class AppHandler(BaseHandler):
         """Name the session and mint its token. Raises TokenInvalid, HTTPError."""
         tokens = self.services.tokens
         key = SessionKey(self.app.path, self._requested_session_id() or tokens.new_session_id())
+        logs.speaking_of(app=key.app, session=key.short)
         token_id = new_token_id()
         lifetime = self.services.settings.session_token_expiration
-        token = tokens.mint(key.app, key.session_id, lifetime=lifetime, now=time.time(), token_id=token_id)
+        token = tokens.mint(
+            key.app, key.session_id, lifetime=lifetime, now=time.time(), token_id=token_id, user=self.user
+        )
         payload = self.app.process_request(self.request)
-        request = page_request(self.request, self.services.settings, payload)
+        request = page_request(self.request, self.services.settings, payload, self.user)
         return PageView(key, token, token_id, request)
 
     async def hand_off(self, view: PageView) -> None:

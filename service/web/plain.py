@@ -10,12 +10,13 @@ from typing import Any
 import bokeh
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
-from service.web.base import BaseHandler
+from service.web.base import UserHandler
 from service.web.opening import AppHandler
 from service.web.resources import extension_directories
 from service.web.services import Services
 
 __all__ = (
+    "FAVICON",
     "ExtensionHandler",
     "FaviconHandler",
     "HealthHandler",
@@ -24,20 +25,20 @@ __all__ = (
     "ReadyHandler",
 )
 
-FAVICON_DIRECTORY = Path(bokeh.__file__).parent / "server" / "views"
+FAVICON = Path(bokeh.__file__).parent / "server" / "views" / "bokeh.ico"
 APP_INDEX = Path(__file__).parent / "templates" / "index.html"
 
 
-class IndexHandler(BaseHandler):
+class IndexHandler(UserHandler):
     """``GET /``: the list of apps, or a redirect if there is just one."""
 
     def get(self) -> None:
         settings = self.services.settings
         paths = sorted(self.services.apps)
+        if settings.disable_index:
+            raise HTTPError(404)
         if len(paths) == 1 and not settings.disable_index_redirect:
             self.redirect(settings.prefix + paths[0])
-        elif settings.disable_index:
-            raise HTTPError(404)
         else:
             index = Path(settings.index).resolve() if settings.index else APP_INDEX
             self.render(str(index), prefix=settings.prefix, items=paths)
@@ -80,8 +81,12 @@ class ReadyHandler(RequestHandler):
 class FaviconHandler(StaticFileHandler):
     """``/favicon.ico``."""
 
-    async def get(self, path: str = "bokeh.ico", include_body: bool = True) -> None:
-        await super().get(path, include_body)
+    def initialize(self, icon: Path) -> None:  # type: ignore[override]
+        super().initialize(path=str(icon.parent))
+        self._name = icon.name
+
+    async def get(self, path: str = "", include_body: bool = True) -> None:
+        await super().get(self._name, include_body)
 
 
 class ExtensionHandler(StaticFileHandler):

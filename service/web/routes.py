@@ -4,6 +4,7 @@
 
     /                         index or redirect          /healthz /readyz       probes
     /static/…                 BokehJS                    /static/extensions/…   extensions
+    /favicon.ico              the icon                   login, logout          the auth module's
     /_svc/relay /_svc/page    other replicas
 
     APP                       page                       APP/ws                 WebSocket
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tornado.web import Application, RequestHandler, StaticFileHandler
@@ -28,7 +30,7 @@ from service.web.base import plain_page
 from service.web.internal import OwnerPageHandler, RelayHandler
 from service.web.page import PageHandler
 from service.web.plain import (
-    FAVICON_DIRECTORY,
+    FAVICON,
     ExtensionHandler,
     FaviconHandler,
     HealthHandler,
@@ -40,7 +42,7 @@ from service.web.resources import bokehjs_directory
 from service.web.services import Services
 from service.web.socket import SocketHandler
 
-__all__ = ("make_application",)
+__all__ = ("make_application", "make_internal_application")
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
@@ -54,9 +56,13 @@ def make_application(services: Services, beating: Callable[[], bool]) -> Applica
         (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
         (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
         (prefix + r"/static/extensions/(.*)", ExtensionHandler, {}),
-        (prefix + r"/favicon\.ico", FaviconHandler, {"path": str(FAVICON_DIRECTORY)}),
         (prefix + r"/static/(.*)", StaticFileHandler, {"path": str(bokehjs_directory())}),
     ]
+    icon_path = services.settings.ico_path
+    if icon_path != "none":
+        icon = FAVICON if icon_path == "default" else Path(icon_path).resolve()
+        routes.append((prefix + r"/favicon\.ico", FaviconHandler, {"icon": icon}))
+    routes += [(prefix + re.escape(path) + "/?", page, {}) for path, page in services.auth.endpoints()]
     for app in services.apps.values():
         routes += _app_routes(prefix, services, app)
     if "/" not in services.apps:
@@ -64,9 +70,27 @@ def make_application(services: Services, beating: Callable[[], bool]) -> Applica
     return Application(
         routes,
         default_handler_class=NotFoundHandler,
-        websocket_max_message_size=services.settings.websocket_max_message_size,
-        log_function=lambda handler: None,
+        **_application_settings(services),
     )
+
+
+def make_internal_application(services: Services) -> Application:
+    """What a port for other replicas alone answers."""
+    prefix = re.escape(services.settings.prefix)
+    routes: list[Route] = [
+        (r"/healthz", HealthHandler, {}),
+        (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
+        (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
+    ]
+    return Application(routes, default_handler_class=NotFoundHandler, **_application_settings(services))
+
+
+def _application_settings(services: Services) -> dict[str, Any]:
+    return {
+        "websocket_max_message_size": services.settings.websocket_max_message_size,
+        "xsrf_cookies": services.settings.enable_xsrf_cookies,
+        "log_function": lambda handler: None,
+    }
 
 
 def _app_routes(prefix: str, services: Services, app: App) -> list[Route]:

@@ -12,6 +12,7 @@ from service.fleet.routing import Router
 from service.sessions.registry import Registry
 from service.settings import Settings
 from service.tokens import TokenAuthority
+from service.web.auth import Auth
 from service.web.origins import OriginPolicy
 from service.web.resources import PageResources
 from store.contract import Store
@@ -32,6 +33,7 @@ class Services:
     dialer: Dialer
     origins: OriginPolicy
     resources: PageResources
+    auth: Auth
     token_authority: TokenAuthority | None = field(default=None)
     ready: bool = False
     draining: bool = False

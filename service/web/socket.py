@@ -7,8 +7,10 @@ import logging
 import time
 from typing import Any, Protocol
 
+from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from service import logs
 from service.background import spawn
 from service.errors import AppError, ServiceError, SessionUnknown, TokenExpired, TokenInvalid
 from service.fleet.relay import RelayLink
@@ -128,8 +130,19 @@ class SocketHandler(SocketTransport, AppHandler):
         # Ours first: Tornado 6.6 does not ask check_origin when Origin equals Host.
         self.services.origins.check(self.request.headers.get("Origin"), self.request.host)
         self.token = self.services.tokens.verify(self._offered_token(), self.app.path)
+        self.services.tokens.check_user(self.token, self.user)
         self.keep_alive = self.services.settings.keep_alive
         await super().get(*args, **kwargs)
+
+    def turn_away(self) -> None:
+        raise HTTPError(403, "log in first")
+
+    def get_compression_options(self) -> dict[str, Any] | None:
+        settings = self.services.settings
+        level, memory = settings.websocket_compression_level, settings.websocket_compression_mem_level
+        if level is None:
+            return None
+        return {"compression_level": level, **({} if memory is None else {"mem_level": memory})}
 
     def _offered_token(self) -> str:
         offered = [part.strip() for part in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
@@ -145,6 +158,7 @@ class SocketHandler(SocketTransport, AppHandler):
 
     async def open(self, *args: str, **kwargs: str) -> None:
         key = SessionKey(self.app.path, self.token.session_id)
+        logs.speaking_of(app=key.app, session=key.short)
         try:
             await self._join(key)
         except AppError as error:
@@ -187,7 +201,7 @@ class SocketHandler(SocketTransport, AppHandler):
             return None
         if self.token.expired(time.time()):
             raise TokenExpired("the token has expired; see --session-token-expiration")
-        return request_from_payload(self.request, self.token.payload or {})
+        return request_from_payload(self.request, self.token.payload or {}, self.user)
 
 
 class RelayPeer:

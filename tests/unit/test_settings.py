@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "svc.toml"
 
 
+YAML = str(Path(__file__).with_name("bokeh.yaml"))
+
 # A row per option: how it is written, what it becomes, and what ends up in the settings by default.
 ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("apps", ["a.py", "b"], ("a.py", "b"), ()),
@@ -46,6 +49,19 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("advertise", ["h:1"], "http://h:1", None),
     ("heartbeat_ttl", ["2.5"], 2.5, 5.0),
     ("secret_key", ["k"], "k", None),
+    ("use_config", [YAML], YAML, None),
+    ("unix_socket", ["/run/svc.sock"], "/run/svc.sock", None),
+    ("num_procs", ["3"], 3, 1),
+    ("ssl_certfile", [__file__], __file__, None),
+    ("auth_module", [__file__], __file__, None),
+    ("cookie_secret", ["c"], "c", None),
+    ("enable_xsrf_cookies", [], True, False),
+    ("websocket_compression_level", ["9"], 9, None),
+    ("ico_path", ["none"], "none", "default"),
+    ("log_format", ["%(message)s"], "%(message)s", "text"),
+    ("log_file", ["svc.log"], "svc.log", None),
+    ("stats_log_frequency", ["500"], 0.5, 15.0),
+    ("mem_log_frequency", ["500"], 0.5, 0.0),
     ("session_ids", ["unsigned"], SessionIds.UNSIGNED, SessionIds.UNSIGNED),
     ("session_token_expiration", ["60"], 60.0, 300.0),
     ("allow_websocket_origin", ["a:1"], ("a:1",), ()),
@@ -79,7 +95,15 @@ BY_FILE = [row for row in ROWS if OPTIONS[row[0]].in_file]
 
 
 def test_every_option_is_tested() -> None:
-    assert {row[0] for row in ROWS} | {"config", "dev", "previous_secret_key"} == set(OPTIONS)
+    assert {row[0] for row in ROWS} | {
+        "config",
+        "dev",
+        # Of no use alone; see the tests of contradictions.
+        "previous_secret_key",
+        "ssl_keyfile",
+        "ssl_password",
+        "websocket_compression_mem_level",
+    } == set(OPTIONS)
 
 
 @pytest.mark.parametrize(("name", "texts", "value", "default"), ROWS, ids=[row[0] for row in ROWS])
@@ -350,3 +374,97 @@ def test_no_environment_variable_means_two_things() -> None:
     variables = [name for opt in OPTIONS.values() for name in (*opt.env, *opt.env_aliases)]
 
     assert len(variables) == len(set(variables))
+
+
+# -- what belongs together, and Bokeh's own settings file -----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--ssl-keyfile", __file__],
+        ["--ssl-password", "p"],
+        ["--websocket-compression-mem-level", "3"],
+        ["--unix-socket", "s", "--port", "1"],
+        ["--unix-socket", "s", "--address", "localhost"],
+        ["--unix-socket", "s", "--ssl-certfile", __file__],
+        ["--unix-socket", "s", "--advertise", "h:1"],
+        ["--num-procs", "2", "--advertise", "h:1"],
+        ["--num-procs", "2", "--dev", "--show", "app.py"],
+    ],
+)
+def test_what_makes_no_sense_together_is_refused_by_name(argv: list[str]) -> None:
+    message = refusal(*argv)
+
+    assert argv[0] in message
+
+
+@pytest.mark.parametrize(
+    ("yaml", "name", "value"),
+    [
+        ("py_log_level: debug", "log_level", "debug"),
+        ("allowed_ws_origin: [a.corp, 'b.corp:80']", "allow_websocket_origin", ("a.corp", "b.corp:80")),
+        ("default_server_port: 7", "port", 7),
+        ("xsrf_cookies: yes", "enable_xsrf_cookies", True),
+        ("cookie_secret: c", "cookie_secret", "c"),
+        ("ico_path: none", "ico_path", "none"),
+        ("secret_key: k\nsign_sessions: true", "session_ids", SessionIds.SIGNED),
+        ("resources: cdn", "port", 5006),
+    ],
+)
+def test_use_config_reads_bokehs_settings_file(yaml: str, name: str, value: Any, tmp_path: Path) -> None:
+    file = tmp_path / "bokeh.yaml"
+    file.write_text(yaml)
+
+    assert getattr(load("--use-config", str(file)), name) == value
+
+
+def test_use_config_wins_over_the_environment_and_loses_to_a_flag(tmp_path: Path) -> None:
+    file = tmp_path / "bokeh.yaml"
+    file.write_text("py_log_level: debug")
+    env = {"BOKEH_PY_LOG_LEVEL": "error"}
+
+    assert load("--use-config", str(file), env=env).log_level == "debug"
+    assert load("--use-config", str(file), "--log-level", "warning", env=env).log_level == "warning"
+
+
+@pytest.mark.parametrize("yaml", ["[1", "- a", "ico_path: /no/such.ico", "py_log_level: {a: b}"])
+def test_a_bad_settings_file_is_refused_by_name(yaml: str, tmp_path: Path) -> None:
+    file = tmp_path / "bokeh.yaml"
+    file.write_text(yaml)
+
+    assert "bokeh.yaml" in refusal("--use-config", str(file))
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "value"),
+    [
+        ("BOKEH_SSL_CERTFILE", "ssl_certfile", __file__),
+        ("BOKEH_AUTH_MODULE", "auth_module", __file__),
+        ("BOKEH_COOKIE_SECRET", "cookie_secret", "on"),
+        ("BOKEH_XSRF_COOKIES", "enable_xsrf_cookies", True),
+        ("BOKEH_ICO_PATH", "ico_path", "none"),
+    ],
+)
+def test_bokehs_variables_of_deployment_are_honoured(variable: str, name: str, value: Any) -> None:
+    text = {"enable_xsrf_cookies": "on", "ico_path": "None"}.get(name, str(value))
+
+    assert getattr(load(env={variable: text}), name) == value
+
+
+def test_key_and_password_belong_to_a_certificate() -> None:
+    env = {"BOKEH_SSL_CERTFILE": __file__, "BOKEH_SSL_KEYFILE": __file__, "BOKEH_SSL_PASSWORD": "p"}
+
+    settings = load(env=env)
+
+    assert (settings.ssl_keyfile, settings.ssl_password) == (__file__, "p")
+    assert "ssl_password" not in repr(settings)
+
+
+@pytest.mark.parametrize("form", ["plain", "%(nosuch"])
+def test_a_log_format_that_cannot_work_is_refused(form: str) -> None:
+    assert "--log-format" in refusal("--log-format", form)
+
+
+def test_zero_processes_means_one_per_core() -> None:
+    assert load("--num-procs", "0").num_procs == (os.cpu_count() or 1)

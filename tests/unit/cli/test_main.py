@@ -27,7 +27,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
     module.settings = None
     module.result = 0
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, inherited: object = None) -> int:
         module.settings = settings
         if isinstance(module.result, BaseException):
             raise module.result

@@ -1,0 +1,200 @@
+"""``--num-procs``: several replicas on one port, started and replaced by a small parent process.
+
+The parent opens the port, so that it stays open whoever crashes, and without ``--redis`` starts a
+redis-server of its own for them. It serves nothing and imports no app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import dataclasses
+import logging
+import os
+import pickle
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from service.errors import ConfigError
+from service.listening import Inherited, open_public_sockets
+from service.settings import Settings
+
+__all__ = ("run",)
+
+log = logging.getLogger(__name__)
+
+USAGE = 2
+"""Exit code of a child that would fail again in the same way."""
+
+SOON = 5.0
+"""Seconds; a child that dies younger than this is replaced after a pause."""
+
+PATIENCE = 20.0
+"""Seconds that a private redis-server has to begin to answer."""
+
+
+def run(settings: Settings) -> int:
+    """Serve from ``settings.num_procs`` processes until SIGTERM or SIGINT; the exit status."""
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    sockets = open_public_sockets(settings)
+    try:
+        async with _store(settings) as settings:
+            family = Family(settings, tuple(each.fileno() for each in sockets))
+            return await family.live()
+    finally:
+        for each in sockets:
+            each.close()
+        if settings.unix_socket:
+            with suppress(OSError):
+                os.unlink(settings.unix_socket)
+
+
+class Family:
+    """The children: one supervisor task each."""
+
+    def __init__(self, settings: Settings, sockets: tuple[int, ...]) -> None:
+        self._settings = settings
+        self._sockets = sockets
+        self._lifeline, self._held = os.pipe()
+        self._stopping = asyncio.Event()
+        self._children: set[asyncio.subprocess.Process] = set()
+        self._failed: int | None = None
+
+    async def live(self) -> int:
+        """Until a signal comes, or the first child cannot be started at all."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        first = asyncio.Event()
+        tasks = [asyncio.create_task(self._keep_one(0, first))]
+        # What is wrong with the options or an app is then said once, not by every child.
+        await first.wait()
+        if not self._stopping.is_set():
+            more = range(1, self._settings.num_procs)
+            tasks += [asyncio.create_task(self._keep_one(number, asyncio.Event())) for number in more]
+        await asyncio.gather(*tasks)
+        os.close(self._held)
+        os.close(self._lifeline)
+        return self._failed or 0
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        for child in self._children:
+            with suppress(ProcessLookupError):
+                child.terminate()
+
+    async def _keep_one(self, number: int, ready: asyncio.Event) -> None:
+        """One child after the other, until all stop."""
+        pause = 0.1
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            started = loop.time()
+            code = await self._one(number, ready)
+            was_ready = ready.is_set()
+            ready.set()
+            if self._stopping.is_set():
+                return
+            if code == USAGE and not was_ready:
+                self._failed = code
+                self._stop()
+                return
+            log.warning("process %d ended with code %d: starting another", number, code)
+            pause = 0.1 if loop.time() - started > SOON else min(pause * 2, SOON)
+            await _first_of(self._stopping.wait(), asyncio.sleep(pause))
+
+    async def _one(self, number: int, ready: asyncio.Event) -> int:
+        """Start a child and wait for its end; its exit code."""
+        loaded, loading = os.pipe()
+        settings = dataclasses.replace(self._settings, num_procs=1, show=self._settings.show and number == 0)
+        inherited = Inherited(self._sockets, self._lifeline, loading)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "service.cli.worker",
+            stdin=asyncio.subprocess.PIPE,
+            pass_fds=(*self._sockets, self._lifeline, loading),
+            start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hand on
+        )
+        os.close(loading)
+        self._children.add(child)
+        if self._stopping.is_set():
+            child.terminate()
+        asyncio.get_running_loop().add_reader(loaded, _seen, loaded, ready)
+        try:
+            await child.communicate(pickle.dumps((settings, inherited)))
+        finally:
+            asyncio.get_running_loop().remove_reader(loaded)
+            os.close(loaded)
+            self._children.discard(child)
+        assert child.returncode is not None
+        return child.returncode
+
+
+def _seen(pipe: int, ready: asyncio.Event) -> None:
+    """The child closed its end: it has loaded the apps, or died (which its supervisor looks at first)."""
+    asyncio.get_running_loop().remove_reader(pipe)
+    asyncio.get_running_loop().call_later(0.1, ready.set)
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[Settings]:
+    """``settings`` with a store that processes can share. Raises ConfigError."""
+    if settings.redis is not None:
+        yield settings
+        return
+    program = shutil.which("redis-server")
+    if program is None:
+        raise ConfigError(
+            "--num-procs needs a Redis that the processes share: install redis-server "
+            "(apt-get install redis-server), or give --redis"
+        )
+    with tempfile.TemporaryDirectory(prefix="svc-redis-") as home:
+        path = Path(home, "redis.sock")
+        server = await _start_redis(program, home, path)
+        try:
+            yield dataclasses.replace(settings, redis=f"unix://{path}")
+        finally:
+            with suppress(ProcessLookupError):
+                server.terminate()
+            await server.wait()
+
+
+async def _start_redis(program: str, home: str, path: Path) -> asyncio.subprocess.Process:
+    """A redis-server without port and without files, which ends with this process."""
+    flags = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "save": "", "appendonly": "no"}
+    flags |= {"dir": home, "daemonize": "no", "loglevel": "warning"}
+    server = await asyncio.create_subprocess_exec(
+        program,
+        *(part for name, value in flags.items() for part in (f"--{name}", value)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_die_with_parent,
+    )
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while not os.path.exists(path):  # noqa: ASYNC240 - one stat
+        if server.returncode is not None or asyncio.get_running_loop().time() > deadline:
+            raise ConfigError(f"{program} does not start; give --redis")
+        await asyncio.sleep(0.02)
+    return server
+
+
+def _die_with_parent() -> None:
+    """Linux: SIGKILL when the parent is gone, so that a killed parent leaves nothing behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+async def _first_of(*waits: object) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[call-overload]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -1,0 +1,191 @@
+"""Users: the auth module's hooks, on whichever replica a request lands, and tokens that are somebody's."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from devfleet.fleet import Fleet
+from devfleet.replica import Replica
+from harness.apps import CountedApp
+from harness.client import Client
+from harness.pages import Page, get_page
+from harness.wire import Wire, WireClosed
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+
+Start = Callable[..., Replica]
+
+SHOWS_USER = """
+from bokeh.io import curdoc
+from bokeh.models import Div
+context = curdoc().session_context
+curdoc().add_root(Div(name="got", text=repr({"user": context.request.user, "logout": context.logout_url})))
+"""
+
+AUTH = """
+from tornado.web import RequestHandler
+
+login_url = "/login"
+logout_url = "/logout"
+
+
+async def get_user_async(handler):
+    return handler.get_signed_cookie("user")
+
+
+class LoginHandler(RequestHandler):
+    def get(self):
+        self.write(f"<form method=post>{self.xsrf_form_html()}</form>")
+
+    def post(self):
+        self.set_signed_cookie("user", self.get_argument("name"))
+        self.redirect(self.get_argument("next", "/"))
+
+
+class LogoutHandler(RequestHandler):
+    def get(self):
+        self.clear_cookie("user")
+        self.redirect("/login")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("auth")
+    (folder / "auth.py").write_text(AUTH)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guarded(start_fleet: Callable[..., Fleet], folder: Path) -> Fleet:
+    """Three replicas with an auth module and XSRF cookies, and no secret but what they agree upon."""
+    app = CountedApp(folder, "app", body=SHOWS_USER)
+    args = ["--auth-module", str(folder / "auth.py"), "--enable-xsrf-cookies", "--use-xheaders"]
+    return start_fleet([app.path], n=3, args=args)
+
+
+async def log_in(fleet: Fleet, name: str) -> dict[str, str]:
+    """The cookies of a user who logged in, over whichever replicas the requests took."""
+    form = await get_page(f"{fleet.url}/login")
+    cookies = dict(form.cookies)
+    answer = await post(f"{fleet.url}/login", {"name": name, "_xsrf": cookies["_xsrf"]}, cookies)
+    assert answer.code == 302, answer.body
+    for line in answer.headers.get_list("Set-Cookie"):
+        key, _, value = line.partition(";")[0].partition("=")
+        cookies[key] = value
+    return cookies
+
+
+async def post(url: str, fields: dict[str, str], cookies: dict[str, str], **headers: str) -> HTTPResponse:
+    headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    request = HTTPRequest(url, method="POST", body=urlencode(fields), headers=headers, follow_redirects=False)
+    client = AsyncHTTPClient(force_instance=True)
+    try:
+        return await client.fetch(request, raise_error=False)
+    finally:
+        client.close()
+
+
+async def test_a_stranger_is_sent_to_the_login_page_and_back(guarded: Fleet) -> None:
+    page = await get_page(f"{guarded.app_url()}?a=b", follow=False)
+
+    assert page.status == 302
+    assert page.headers["Location"] == "/login?next=%2Fapp%3Fa%3Db"
+
+
+async def test_login_counts_on_every_replica_and_the_app_sees_the_user(guarded: Fleet) -> None:
+    cookies = await log_in(guarded, "ada")
+
+    for replica in guarded.replicas:
+        async with await Client.open(replica.app_url(), cookies=cookies) as client:
+            assert ast.literal_eval(client.value("got", "text")) == {"user": "ada", "logout": "/logout"}
+
+
+async def test_index_metadata_and_scripts_need_a_user_too(guarded: Fleet) -> None:
+    element = {"bokeh-autoload-element": "1"}
+
+    assert (await get_page(f"{guarded.url}/", follow=False)).status == 302
+    assert (await get_page(f"{guarded.app_url()}/metadata", follow=False)).status == 302
+    assert (await get_page(f"{guarded.app_url()}/autoload.js", arguments=element, follow=False)).status == 403
+
+
+async def refused(fleet: Fleet, token: str, cookies: dict[str, str]) -> int | None:
+    url = f"ws{fleet.app_url().removeprefix('http')}/ws"
+    with pytest.raises(WireClosed) as caught:
+        await Wire.open(url, token, cookies=cookies)
+    return caught.value.http_status
+
+
+async def test_a_socket_without_user_is_refused_before_the_upgrade(guarded: Fleet) -> None:
+    page = await get_page(guarded.app_url(), cookies=await log_in(guarded, "ada"))
+
+    assert await refused(guarded, page.token, {}) == 403
+    assert await refused(guarded, page.token, {"user": "ada"}) == 403
+
+
+async def test_a_token_used_by_another_user_is_refused(guarded: Fleet) -> None:
+    page = await get_page(guarded.app_url(), cookies=await log_in(guarded, "ada"))
+
+    assert await refused(guarded, page.token, await log_in(guarded, "eve")) == 403
+
+
+async def test_a_form_without_the_xsrf_value_is_refused(guarded: Fleet) -> None:
+    form = await get_page(f"{guarded.url}/login")
+
+    answer = await post(f"{guarded.url}/login", {"name": "eve"}, dict(form.cookies))
+
+    assert answer.code == 403
+
+
+async def test_cookies_have_their_flags(guarded: Fleet) -> None:
+    form = await get_page(f"{guarded.replicas[0].url}/login")
+    cookies = dict(form.cookies)
+    fields = {"name": "ada", "_xsrf": cookies["_xsrf"]}
+    url = f"{guarded.replicas[0].url}/login"
+
+    plain = await post(url, fields, cookies)
+    behind_tls = await post(url, fields, cookies, **{"X-Forwarded-Proto": "https"})
+
+    assert {"HttpOnly", "SameSite=Lax"} <= flags(plain)
+    assert "Secure" not in flags(plain)
+    assert {"HttpOnly", "SameSite=Lax", "Secure"} <= flags(behind_tls)
+    assert "HttpOnly" not in form.headers["Set-Cookie"]  # pages' own scripts have to read _xsrf
+
+
+def flags(answer: HTTPResponse) -> set[str]:
+    return {part.strip() for part in answer.headers["Set-Cookie"].split(";")}
+
+
+async def test_logging_out_ends_it(guarded: Fleet) -> None:
+    cookies = await log_in(guarded, "ada")
+    page = await get_page(f"{guarded.url}/logout", cookies=cookies, follow=False)
+
+    assert page.headers["Location"] == "/login"
+    assert 'user=""' in page.headers["Set-Cookie"]
+
+
+# -- other modules ---------------------------------------------------------------------------------
+
+ELSEWHERE = """
+def get_user(handler):
+    return handler.get_query_argument("who", None)
+
+def get_login_url(handler):
+    return "https://login.corp/"
+"""
+
+
+async def test_get_user_and_get_login_url(folder: Path, replica: Start) -> None:
+    (folder / "elsewhere.py").write_text(ELSEWHERE)
+    app = CountedApp(folder, "own", body=SHOWS_USER)
+    args = ["--auth-module", str(folder / "elsewhere.py"), "--cookie-secret", "c"]
+    server = replica([app.path], args=args)
+
+    known: Page = await get_page(server.app_url(), arguments={"who": "ada"})
+    stranger = await get_page(server.app_url(), follow=False)
+
+    assert known.status == 200
+    assert stranger.headers["Location"].startswith("https://login.corp/?next=http%3A%2F%2F127.0.0.1")
