@@ -6,15 +6,18 @@ buffers as ``(id, payload)`` pairs, ready for :mod:`service.protocol.messages`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
-from bokeh.core.json_encoder import serialize_json
-from bokeh.core.serialization import Buffer, Serialized, Serializer
+from bokeh.core.json_encoder import PayloadEncoder, serialize_json
+from bokeh.core.serialization import Buffer, Serialized
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
+from bokeh.settings import settings
 
+from service.documents import shortcuts
 from service.errors import ProtocolError
 
 __all__ = ("Buffers", "apply_patch", "encode_document", "encode_patch", "replace_document")
@@ -30,10 +33,9 @@ def encode_document(document: Document, *, inline: bool) -> tuple[str, Buffers]:
     "buffer for id=… not found".
     """
     if inline:
-        return serialize_json({"doc": document.to_json(deferred=False)}), ()
+        return _to_json({"doc": document.to_json(deferred=False)}), ()
     serialized = document.to_json()
-    content = serialize_json(Serialized({"doc": serialized.content}, serialized.buffers))
-    return content, _buffers(serialized.buffers)
+    return _to_json({"doc": serialized.content}), _buffers(serialized.buffers)
 
 
 def encode_patch(event: DocumentPatchedEvent) -> tuple[str, Buffers]:
@@ -42,10 +44,20 @@ def encode_patch(event: DocumentPatchedEvent) -> tuple[str, Buffers]:
     Must be called while the event is dispatched: later changes must not show in it.
     """
     models = event.document.models
-    serializer = Serializer(references=models.synced_references)
+    serializer = shortcuts.patch_serializer(models)
     content = {"events": serializer.encode([event])}
-    models.flush_synced(lambda model: not serializer.has_ref(model))
-    return serialize_json(Serialized(content, serializer.buffers)), _buffers(serializer.buffers)
+    if models._new_models:
+        models.flush_synced(lambda model: not serializer.has_ref(model))
+    return _to_json(content), _buffers(serializer.buffers)
+
+
+def note_patch(event: DocumentPatchedEvent) -> None:
+    """What :func:`encode_patch` changes, for an event that nobody is waiting for.
+
+    Models that it brings along count as known to the clients from then on.
+    """
+    if event.document.models._new_models:
+        encode_patch(event)
 
 
 def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any) -> None:
@@ -58,6 +70,16 @@ def replace_document(document: Document, content: Any, buffers: Buffers) -> None
     if not isinstance(content.get("doc"), dict):
         raise ProtocolError("a PUSH-DOC has no doc")
     document.replace_with_json(_serialized(content["doc"], buffers))
+
+
+@cache
+def _json_encoder() -> Callable[[Any], str]:
+    """As ``serialize_json`` of bokeh 3.9, which looks through settings, environment and files each time."""
+    return serialize_json if settings.pretty() else PayloadEncoder(separators=(",", ":")).encode
+
+
+def _to_json(content: Any) -> str:
+    return _json_encoder()(content)
 
 
 def _serialized(content: Any, buffers: Buffers) -> Serialized[Any]:

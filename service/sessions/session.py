@@ -19,7 +19,7 @@ from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.documents.disposal import dispose
-from service.documents.encoding import encode_patch
+from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity
 from service.protocol.messages import Frames, patch_doc
@@ -181,9 +181,11 @@ class Session:
         setter: object = event.setter
         if self.journal is not None:
             self.journal.note(event, is_input=setter is self, ids_before=self._ids_before)
-        if any(connection.subscribed for connection in self.connections):
-            source = self._patching if setter is self else None
+        source = self._patching if setter is self else None
+        if any(each.subscribed and each is not source for each in self.connections):
             self._outbox.append((patch_doc(*encode_patch(event)), source))
+        elif source is not None:
+            note_patch(event)
 
     def _state_changed(self, key: str) -> None:
         if self.journal is not None:

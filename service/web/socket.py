@@ -8,7 +8,7 @@ import time
 from typing import Any, Protocol
 
 from tornado.web import HTTPError
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
 from service import logs
 from service.background import spawn
@@ -20,6 +20,7 @@ from service.sessions.notice import Notice, app_failed, session_ended
 from service.sessions.session import Session
 from service.tokens import VerifiedToken
 from service.web.base import failure_of
+from service.web.frames import FrameProtocol
 from service.web.opening import AppHandler
 from service.web.requests import request_from_payload
 from store.contract import SessionKey
@@ -48,35 +49,34 @@ class SocketTransport(WebSocketHandler):
 
     peer: Peer | None = None
     keep_alive: float = 0.0
-    _queued = 0
-    _last_write: asyncio.Future[None] | None = None
     _last_sign: float = 0.0
     _alive: asyncio.TimerHandle | None = None
 
+    def get_websocket_protocol(self) -> FrameProtocol | None:
+        protocol = super().get_websocket_protocol()
+        return FrameProtocol(self, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
+
+    @property
+    def _protocol(self) -> FrameProtocol | None:
+        protocol = self.ws_connection
+        return protocol if isinstance(protocol, FrameProtocol) and not protocol.is_closing() else None
+
     @property
     def unsent(self) -> int:
-        self._note_flush()
-        return self._queued
+        protocol = self._protocol
+        return 0 if protocol is None else protocol.unsent
 
     def send(self, frames: Frames) -> None:
-        self._note_flush()
-        try:
-            for frame in frames:
-                self._last_write = self.write_message(frame, binary=isinstance(frame, bytes))
-                self._queued += len(frame)
-        except WebSocketClosedError:
+        protocol = self._protocol
+        if protocol is None:
             log.debug("a message came too late for a closed socket")
+        else:
+            protocol.send(frames)
 
     async def drained(self) -> None:
-        if self._last_write is not None:
-            try:
-                await self._last_write
-            except WebSocketClosedError:
-                return
-
-    def _note_flush(self) -> None:
-        if self._last_write is None or self._last_write.done():
-            self._queued = 0
+        protocol = self._protocol
+        if protocol is not None:
+            await protocol.drained()
 
     async def on_message(self, message: str | bytes) -> None:
         """Hand a frame on; what the client did wrong closes this socket and nothing else."""

@@ -5,6 +5,6 @@ only while that function's source is the one it was written for: another Bokeh r
 speed, but never wrong. The tests compare each with Bokeh's own, and fail when Bokeh has changed.
 """
 
-from service.documents.shortcuts.table import SHORTCUTS, Shortcut, install, outdated, remove
+from service.documents.shortcuts.table import SHORTCUTS, Shortcut, install, outdated, patch_serializer, remove
 
-__all__ = ("SHORTCUTS", "Shortcut", "install", "outdated", "remove")
+__all__ = ("SHORTCUTS", "Shortcut", "install", "outdated", "patch_serializer", "remove")

@@ -11,10 +11,16 @@ from typing import Any
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
 from bokeh.core.property.descriptors import PropertyDescriptor
+from bokeh.core.serialization import Deserializer, Serializer
+from bokeh.document import Document
+from bokeh.document.models import DocumentModelManager
+from bokeh.model import Model
+from bokeh.protocol.messages.patch_doc import patch_doc
 
-from service.documents.shortcuts import properties
+from service.documents.shortcuts import exchange, properties
+from service.documents.shortcuts.exchange import PatchSerializer
 
-__all__ = ("SHORTCUTS", "Shortcut", "install", "outdated", "remove")
+__all__ = ("SHORTCUTS", "Shortcut", "install", "outdated", "patch_serializer", "remove")
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +53,14 @@ def digest_of(function: Any) -> str:
 
 
 def _shortcut(owner: type, name: str, known: str) -> Shortcut:
-    return Shortcut(owner, name, known, vars(properties)[name], owner.__dict__[name])
+    replacement = vars(properties).get(name) or vars(exchange)[name]
+    return Shortcut(owner, name, known, replacement, owner.__dict__[name])
+
+
+def _relied_on(owner: type, name: str, known: str) -> Shortcut:
+    """Nothing is replaced, but shortcuts rely on how this works."""
+    original = owner.__dict__[name]
+    return Shortcut(owner, name, known, original, original)
 
 
 SHORTCUTS = (
@@ -61,6 +74,18 @@ SHORTCUTS = (
     _shortcut(PropertyDescriptor, "instance_default", "25b04bb55f486913"),
     _shortcut(Property, "matches", "c8307ec9d49d8b12"),
     _shortcut(Property, "prepare_value", "8cafcfe88f929018"),
+    _shortcut(Document, "apply_json_patch", "c5dc2d783d337643"),
+    _shortcut(Document, "to_json", "6c14801bfde49329"),
+    _shortcut(HasProps, "to_serializable", "253a7ed63b12906e"),
+    _relied_on(Model, "to_serializable", "22b00b286cc42244"),
+    _relied_on(Deserializer, "__init__", "af51c24c577285fd"),
+    _relied_on(Deserializer, "has_ref", "a335126f78b7cfc4"),
+    _relied_on(Serializer, "__init__", "d676c85b3021e564"),
+    _relied_on(Serializer, "add_ref", "cc5547a187c24498"),
+    _relied_on(Serializer, "get_ref", "82afd21da3fb869e"),
+    _relied_on(Serializer, "has_ref", "6b31df528992f912"),
+    _relied_on(DocumentModelManager, "flush_synced", "8e872ec04aea2718"),
+    _relied_on(patch_doc, "create", "935344e7cc170e99"),
 )
 """Taken as a whole: they rely on each other's view of a class."""
 
@@ -70,18 +95,30 @@ def outdated() -> list[Shortcut]:
     return [each for each in SHORTCUTS if each.digest != each.known]
 
 
+_installed = False
+
+
 def install() -> bool:
     """Put all shortcuts in, or none if Bokeh has changed. Idempotent; whether they are in."""
+    global _installed
     if changed := outdated():
         names = ", ".join(map(str, changed))
         log.warning("this version of bokeh runs without our shortcuts: it has changed %s", names)
         return False
     for each in SHORTCUTS:
         setattr(each.owner, each.name, each.replacement)
+    _installed = True
     return True
 
 
 def remove() -> None:
     """Put Bokeh's own functions back, to compare with."""
+    global _installed
     for each in SHORTCUTS:
         setattr(each.owner, each.name, each.original)
+    _installed = False
+
+
+def patch_serializer(models: DocumentModelManager) -> Serializer:
+    """A serializer for changes: the models that clients have already are written as references."""
+    return PatchSerializer(models) if _installed else Serializer(references=models.synced_references)

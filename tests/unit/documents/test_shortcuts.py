@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,19 @@ import pytest
 from bokeh.core.json_encoder import serialize_json
 from bokeh.core.property.bases import Property
 from bokeh.core.property.singletons import Undefined
-from bokeh.core.property.wrappers import PropertyValueContainer
 from bokeh.core.property_mixins import HasProps
-from bokeh.core.serialization import Buffer, Serializer
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource, CustomJS, Label, Legend, Plot, Range1d, Slider
 from bokeh.plotting import figure
 from bokeh.themes import built_in_themes
+from harness.comparing import both, comparable, json_of, numbered, outcome, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.loading import load_apps
-from service.documents import curdoc, ids, shortcuts
+from service.documents import shortcuts
 from service.documents.ids import IdSpace, new_document
 from store.contract import PageRequest
 
@@ -38,55 +37,6 @@ def _bokeh_as_it_was() -> Iterator[None]:
     shortcuts.remove()
 
 
-def both(make: Callable[[], Any]) -> tuple[Any, Any]:
-    """What ``make`` gives by Bokeh's own ways, and by ours; each with the same model ids."""
-    results = []
-    for prepare in (shortcuts.remove, shortcuts.install):
-        prepare()
-        token = ids.current_ids.set(IdSpace("the same"))
-        try:
-            results.append(make())
-        finally:
-            ids.current_ids.reset(token)
-    return results[0], results[1]
-
-
-def outcome(func: Callable[[], Any]) -> Any:
-    """What ``func`` returns, or how it fails."""
-    try:
-        return func()
-    except Exception as error:  # noqa: BLE001 - its type and text are what is compared
-        return type(error), str(error)
-
-
-def state(model: HasProps) -> dict[str, Any]:
-    """Everything a model holds, comparable between two models of different making."""
-    held = {
-        name: {key: comparable(value) for key, value in vars(model)[name].items()}
-        for name in ("_property_values", "_unstable_default_values", "_unstable_themed_values")
-    }
-    return {**held, "initialized": model._initialized, "themed": vars(model).get("__themed_values__")}
-
-
-def comparable(value: Any) -> Any:
-    if isinstance(value, HasProps):
-        return type(value), getattr(value, "id", None)
-    owners = len(value._owners) if isinstance(value, PropertyValueContainer) else None
-    return type(value), repr(value), owners
-
-
-def json_of(value: Any) -> tuple[str, list[bytes]]:
-    serializer = Serializer()
-    return numbered(serialize_json(serializer.encode(value)), serializer.buffers)
-
-
-def numbered(text: str, buffers: list[Buffer]) -> tuple[str, list[bytes]]:
-    """Buffer ids are counted per process: here they are counted per text."""
-    for number, buffer in enumerate(buffers):
-        text = text.replace(f'"{buffer.id}"', f'"buffer {number}"')
-    return text, [buffer.to_bytes() for buffer in buffers]
-
-
 def model_classes() -> list[type[Model]]:
     """All that can be made: not the empty mixins."""
     classes = [cls for cls in Model.model_class_reverse_map.values() if cls.properties()]
@@ -94,8 +44,6 @@ def model_classes() -> list[type[Model]]:
     return sorted(own, key=lambda cls: cls.__qualified_model__)
 
 
-ids.install()
-curdoc.install()
 CLASSES = model_classes()
 
 
@@ -188,7 +136,7 @@ def changes(draw: st.DrawFn) -> tuple[type[Model], list[tuple[str, Any]]]:
     return cls, draw(st.lists(st.tuples(names, values), min_size=1, max_size=6))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(changes())
 def test_random_changes_are_taken_or_refused_alike(change: tuple[type[Model], list[tuple[str, Any]]]) -> None:
     cls, steps = change

@@ -1,0 +1,127 @@
+"""WebSocket frames (RFC 6455) without I/O, server side: many out of one read, many into one write.
+
+Tornado reads each frame in up to four steps and writes each by itself; BokehJS sends and gets
+three frames or more per message, so that costs more than the work the message asks for.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from service.protocol.messages import Frame
+
+__all__ = ("BINARY", "TEXT", "FrameError", "FrameReader", "FrameTooBig", "Received", "encode_frames")
+
+CONTINUATION, TEXT, BINARY = 0, 1, 2
+_FIN, _RESERVED, _OPCODE, _CONTROL, _MASKED, _SIZE = 0x80, 0x70, 0x0F, 0x08, 0x80, 0x7F
+_LARGE = 16 * 1024
+"""Bytes from which a payload is handed on as it is instead of being copied next to others."""
+
+Received: TypeAlias = tuple[int, bytes]
+"""Opcode and payload of one whole message (fragments put together) or one control frame."""
+
+
+class FrameError(ValueError):
+    """The client breaks RFC 6455."""
+
+
+class FrameTooBig(FrameError):
+    """A message is longer than allowed; said before it is read."""
+
+
+class FrameReader:
+    """Frames out of bytes as they come in, in pieces of any size."""
+
+    __slots__ = ("_buffer", "_fragments", "_kind", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._fragments: bytearray | None = None
+        self._kind = TEXT
+
+    def feed(self, data: bytes) -> Iterator[Received]:
+        """Yield what is complete now; to be exhausted before the next call. Raises FrameError."""
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while (found := self._frame(buffer, at)) is not None:
+            at, message = found
+            if message is not None:
+                yield message
+        del buffer[:at]
+
+    def _frame(self, buffer: bytearray, at: int) -> tuple[int, Received | None] | None:
+        """The frame that begins at ``at``: where it ends, and what it completes. None: not all there."""
+        have = len(buffer) - at
+        if have < 2:
+            return None
+        first, second = buffer[at], buffer[at + 1]
+        size, begin = second & _SIZE, at + 2
+        if first & _RESERVED or (first & _CONTROL and (size > 125 or not first & _FIN)):
+            raise FrameError("a frame with reserved bits, or a control frame that is long or in pieces")
+        if size > 125:
+            width, form = (2, "!H") if size == 126 else (8, "!Q")
+            if have < 2 + width:
+                return None
+            (size,), begin = struct.unpack_from(form, buffer, begin), begin + width
+        if size + len(self._fragments or b"") > self._limit:
+            raise FrameTooBig("message too big")
+        body = begin + 4 if second & _MASKED else begin
+        end = body + size
+        if len(buffer) < end:
+            return None
+        payload = bytes(buffer[body:end])
+        if second & _MASKED:
+            payload = _unmasked(payload, bytes(buffer[begin:body]))
+        return end, self._message(first, payload)
+
+    def _message(self, first: int, payload: bytes) -> Received | None:
+        opcode, final = first & _OPCODE, first & _FIN
+        if opcode & _CONTROL:
+            return opcode, payload
+        if (opcode == CONTINUATION) != (self._fragments is not None):
+            raise FrameError("a continuation of nothing, or a message inside another")
+        if self._fragments is None:
+            if final:
+                return opcode, payload
+            self._kind, self._fragments = opcode, bytearray()
+        self._fragments += payload
+        if not final:
+            return None
+        whole, self._fragments = bytes(self._fragments), None
+        return self._kind, whole
+
+
+def _unmasked(data: bytes, mask: bytes) -> bytes:
+    """``data`` XOR ``mask`` over and over, as one operation on two long integers."""
+    size = len(data)
+    over = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
+    return (int.from_bytes(data, "little") ^ over).to_bytes(size, "little")
+
+
+def encode_frames(frames: Sequence[Frame]) -> list[bytes]:
+    """Each of ``frames`` as one unfragmented, unmasked WebSocket message: bytes to write, in order."""
+    pieces: list[bytes] = []
+    small = bytearray()
+    for frame in frames:
+        opcode, payload = (TEXT, frame.encode()) if isinstance(frame, str) else (BINARY, frame)
+        small += _head(opcode, len(payload))
+        if len(payload) < _LARGE:
+            small += payload
+        else:
+            pieces += bytes(small), payload
+            small.clear()
+    if small:
+        pieces.append(bytes(small))
+    return pieces
+
+
+def _head(opcode: int, size: int) -> bytes:
+    if size < 126:
+        return struct.pack("!BB", _FIN | opcode, size)
+    if size < 1 << 16:
+        return struct.pack("!BBH", _FIN | opcode, 126, size)
+    return struct.pack("!BBQ", _FIN | opcode, 127, size)
