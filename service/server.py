@@ -31,6 +31,7 @@ from service.lag import LagMeter
 from service.listening import Inherited, Listener, peer_tls
 from service.sessions.building import Builder
 from service.sessions.expiry import Expiry
+from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
 from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
@@ -193,6 +194,7 @@ class Server:
             self._registry,
             self._writer,
             self._leaving,
+            Hibernation(self._store, self._registry, self._writer, after=settings.hibernate_after),
             lifetime=settings.unused_session_lifetime,
             interval=settings.check_unused_sessions,
             retention=settings.session_retention,

@@ -378,6 +378,15 @@ class Settings:
         metavar="SECONDS",
         env=("SVC_SESSION_RETENTION",),
     )
+    hibernate_after: float = option(
+        "--hibernate-after",
+        number(0),
+        "Seconds after which the Document of an idle session with an open page leaves the memory until "
+        "its next message; 0 for never. Needs --redis",
+        "0",
+        metavar="SECONDS",
+        env=("SVC_HIBERNATE_AFTER",),
+    )
     restore_inputs: str = option(
         "--restore-inputs",
         choice("replay", "silent"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from service.sessions.hibernation import Sleeper
 from service.sessions.journaling import JournalWriter
 from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
@@ -40,7 +41,7 @@ class Doubt:
     async def resolve(self) -> None:
         """Go through all sessions, once at a time. Until the store answers."""
         async with self._running:
-            left = list(self._registry)
+            left: list[Session | Sleeper] = [*self._registry, *self._registry.sleepers]
             if left:
                 log.info("making sure that %d sessions are still ours", len(left))
             while left:
@@ -50,10 +51,8 @@ class Doubt:
                 if not all(failed):
                     await asyncio.sleep(0.5)
 
-    async def _resolve(self, session: Session) -> bool:
+    async def _resolve(self, session: Session | Sleeper) -> bool:
         """Whether it is known now whose the session is."""
-        if session.destroyed:
-            return True
         try:
             answer = await self._store.reassert(
                 session.key, self._replica, epoch=session.epoch, request=session.request
@@ -61,7 +60,10 @@ class Doubt:
         except StoreError as error:
             log.debug("%s: %s", session.key.short, error)
             return False
-        if answer is Written.STALE:
+        if isinstance(session, Sleeper):
+            if answer is not Written.OK:
+                self._leaving.lost_sleeper(session)  # also when the store lost all there was of it
+        elif answer is Written.STALE:
             self._leaving.lost(session)
         elif answer is Written.BEHIND and session.journal is not None:
             session.journal.lost()

@@ -47,6 +47,8 @@ class Drain:
 
     async def _batches(self, total: int) -> None:
         pause = min(PACE, self._timeout * SHARE * BATCH / max(total, 1))
-        while batch := list(self._registry)[:BATCH]:
-            await asyncio.gather(*map(self._leaving.move, batch))
+        while len(self._registry):
+            live = list(self._registry)[:BATCH]
+            asleep = self._registry.sleepers[: BATCH - len(live)]
+            await asyncio.gather(*map(self._leaving.move, live), *map(self._leaving.move_sleeper, asleep))
             await asyncio.sleep(pause * random.uniform(0.5, 1.5) if len(self._registry) else 0)

@@ -13,10 +13,11 @@ from typing import Protocol
 from bokeh import __version__ as bokeh_version
 
 from service.documents.encoding import apply_patch, encode_document, replace_document
-from service.errors import ProtocolError, ServiceError
+from service.errors import ProtocolError, ServiceError, SessionMoved
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frame, Frames, Message
+from service.sessions.hibernation import Sleeper
 from service.sessions.session import Session
 
 __all__ = ("Connection", "Transport")
@@ -51,11 +52,22 @@ class Connection:
     """One client, from its ACK to its close. Made and used on the event loop only."""
 
     def __init__(self, session: Session, transport: Transport, token_id: str, *, max_bytes: int) -> None:
-        self.session = session
+        self._place: Session | Sleeper = session
         self.subscribed = False
         self._transport = transport
         self._token_id = token_id
         self._assembler = Assembler(max_bytes=max_bytes)
+
+    @property
+    def session(self) -> Session:
+        """The session while it is live here, as it is while a message is handled."""
+        if isinstance(self._place, Sleeper):
+            raise SessionMoved("the session hibernates")
+        return self._place
+
+    def move_to(self, place: Session | Sleeper) -> None:
+        """The session hibernates, or is live again."""
+        self._place = place
 
     def open(self) -> None:
         """Join the session and say so."""
@@ -73,17 +85,19 @@ class Connection:
         handler = _HANDLERS.get(message.msgtype)
         if handler is None:
             raise ProtocolError(f"a client may not send {message.msgtype}")
+        if isinstance(self._place, Sleeper):
+            await self._place.wake(self._place)
         try:
             await handler(self, message)
         except ServiceError:
             raise
         except Exception as error:
-            log.exception("%s: handling %s failed", self.session.key.short, message.msgtype)
+            log.exception("%s: handling %s failed", self._place.key.short, message.msgtype)
             self._transport.send(messages.error(message.msgid, repr(error)))
 
     async def closed(self) -> None:
         """The client is gone."""
-        await self.session.disconnect(self)
+        await self._place.disconnect(self)
 
     # -- towards the client --------------------------------------------------------------------
 
@@ -96,7 +110,7 @@ class Connection:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 await self._transport.drained()
         except TimeoutError:
-            log.warning("%s: closing a connection that reads too slowly", self.session.key.short)
+            log.warning("%s: closing a connection that reads too slowly", self._place.key.short)
             self.close(1008, "reads too slowly")
 
     def send(self, frames: Frames) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
 from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
@@ -28,6 +29,7 @@ class Expiry:
         registry: Registry,
         writer: JournalWriter,
         leaving: Leaving,
+        hibernation: Hibernation,
         *,
         lifetime: float,
         interval: float,
@@ -37,6 +39,7 @@ class Expiry:
         self._registry = registry
         self._writer = writer
         self._leaving = leaving
+        self._hibernation = hibernation
         self._lifetime = lifetime
         self._interval = interval
         self._retention = retention
@@ -46,6 +49,7 @@ class Expiry:
         while True:
             await asyncio.sleep(self._interval)
             await self.end_unused()
+            await self._hibernation.put_to_sleep()
             await self._sweep()
 
     async def end_unused(self) -> int:
@@ -60,6 +64,9 @@ class Expiry:
             if session.unused_for() >= self._lifetime and await self._leaving.unused(session):
                 ended += 1
             await asyncio.sleep(0)
+        for sleeper in self._registry.sleepers:
+            if sleeper.unused_for() >= self._lifetime:
+                await self._leaving.unused_sleeper(sleeper)
         return ended
 
     async def _sweep(self) -> None:

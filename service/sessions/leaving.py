@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from service.background import spawn
+from service.sessions.hibernation import Sleeper
 from service.sessions.journaling import JournalWriter
 from service.sessions.registry import Registry
 from service.sessions.session import Session
@@ -43,6 +44,22 @@ class Leaving:
         """End it for good, whoever uses it."""
         await self._registry.end(session, self._discard)
 
+    async def unused_sleeper(self, sleeper: Sleeper) -> None:
+        """A hibernated session that nobody is connected to any more: its journal is retained."""
+        if self._registry.forget_sleeper(sleeper):
+            await self._put_down(sleeper)
+
+    async def move_sleeper(self, sleeper: Sleeper) -> None:
+        """As :meth:`move`, for a hibernated session."""
+        if self._registry.forget_sleeper(sleeper):
+            await self._put_down(sleeper)
+            sleeper.close_connections(COME_BACK, "the session moves to another replica")
+
+    def lost_sleeper(self, sleeper: Sleeper) -> None:
+        """As :meth:`lost`, for a hibernated session."""
+        if self._registry.forget_sleeper(sleeper):
+            sleeper.close_connections(COME_BACK, "another replica has the session")
+
     def lost(self, session: Session) -> None:
         """Another replica has it already: drop this copy, which must not be written any more."""
         if not session.lost:
@@ -69,7 +86,7 @@ class Leaving:
         session.journal = None
         session.close_connections(COME_BACK, "another replica has the session")
 
-    async def _put_down(self, session: Session) -> None:
+    async def _put_down(self, session: Session | Sleeper) -> None:
         retention = max(self._retention, 60.0)  # a session that moves needs the time to arrive
         try:
             await self._store.release(session.key, self._replica, epoch=session.epoch, retention=retention)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from service import logs
 from service.apps.app import App
-from service.errors import SessionUnknown
+from service.errors import SessionMoved, SessionUnknown
 from service.sessions.building import Builder, Grant
+from service.sessions.hibernation import Sleeper
 from service.sessions.session import Session
 from store.contract import SessionKey
 
@@ -26,6 +28,7 @@ class Registry:
         self._sessions: dict[SessionKey, Session] = {}
         self._building: dict[SessionKey, asyncio.Task[Session]] = {}
         self._ending: dict[SessionKey, asyncio.Task[None]] = {}
+        self._sleepers: dict[SessionKey, Sleeper] = {}
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         """Sessions that began (True) or ended (False) to live here; the heartbeat takes them off."""
         self.on_built: Callable[[Session], None] = lambda session: None
@@ -33,10 +36,16 @@ class Registry:
             app.live_sessions = partial(self._sessions_of, app)
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        """Sessions that are owned here, hibernated ones included."""
+        return len(self._sessions) + len(self._sleepers)
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
+
+    @property
+    def sleepers(self) -> list[Sleeper]:
+        """The hibernated sessions."""
+        return list(self._sleepers.values())
 
     def get(self, key: SessionKey) -> Session | None:
         return self._sessions.get(key)
@@ -50,7 +59,10 @@ class Registry:
         if ending is not None:
             await asyncio.wait([ending])
         building = self._building.get(key)
-        return await asyncio.shield(building) if building else self._sessions.get(key)
+        if building is not None:
+            return await asyncio.shield(building)
+        sleeper = self._sleepers.get(key)
+        return await sleeper.wake(sleeper) if sleeper is not None else self._sessions.get(key)
 
     def app(self, path: str) -> App:
         try:
@@ -66,11 +78,32 @@ class Registry:
         session = await self.find(grant.key)
         if session is not None:
             return session
-        task = asyncio.create_task(self._build(grant))
-        self._building[grant.key] = task
-        task.add_done_callback(lambda _: self._building.pop(grant.key, None))
-        # A client that goes away while the app runs must not take the build from others.
-        return await asyncio.shield(task)
+        return await self._once(grant.key, self._build(grant))
+
+    async def put_to_sleep(self, session: Session, sleeper: Sleeper) -> None:
+        """Take the session's Document apart, but keep its place and its connections."""
+        self._sleepers[session.key] = sleeper
+        for connection in sleeper.connections:
+            connection.move_to(sleeper)
+        await self.end(session, _say_nothing)
+
+    async def wake(self, sleeper: Sleeper, grant: Grant) -> Session:
+        """The hibernated session, live again and with its connections."""
+        building = self._building.get(sleeper.key)
+        if building is not None or self._sleepers.get(sleeper.key) is not sleeper:
+            found = await self.find(sleeper.key)
+            if found is None:
+                raise SessionMoved("the session has left while it hibernated")
+            return found
+        return await self._once(sleeper.key, self._wake(sleeper, grant))
+
+    def forget_sleeper(self, sleeper: Sleeper) -> bool:
+        """The hibernated session leaves; False if it is not asleep any more."""
+        if self._sleepers.get(sleeper.key) is not sleeper or sleeper.key in self._building:
+            return False
+        del self._sleepers[sleeper.key]
+        self.changes.append((sleeper.key, False))
+        return True
 
     async def end(
         self, session: Session, farewell: Callable[[Session], Awaitable[None]], *, unless_used: bool = False
@@ -90,12 +123,21 @@ class Registry:
         return True
 
     def counts(self, *, used: bool = False) -> Counter[str]:
-        """Live sessions by app path; with ``used`` only those that somebody is connected to."""
-        sessions = list(self._sessions.values())
-        return Counter(session.key.app for session in sessions if session.connections or not used)
+        """Sessions by app path; with ``used`` only those that somebody is connected to."""
+        return Counter(each.key.app for each in self._held() if each.connections or not used)
 
     def connections(self) -> int:
-        return sum(len(session.connections) for session in list(self._sessions.values()))
+        return sum(len(each.connections) for each in self._held())
+
+    def _held(self) -> list[Session | Sleeper]:
+        return [*self._sessions.values(), *self._sleepers.values()]
+
+    async def _once(self, key: SessionKey, work: Coroutine[Any, Any, Session]) -> Session:
+        task = asyncio.create_task(work)
+        self._building[key] = task
+        task.add_done_callback(lambda _: self._building.pop(key, None))
+        # A client that goes away while the app runs must not take the build from others.
+        return await asyncio.shield(task)
 
     def _sessions_of(self, app: App) -> list[Session]:
         return [session for session in self._sessions.values() if session.app is app]
@@ -108,10 +150,24 @@ class Registry:
         self.on_built(session)
         return session
 
+    async def _wake(self, sleeper: Sleeper, grant: Grant) -> Session:
+        session = await self._build(grant)
+        session.writes = sleeper.writes
+        for connection in sleeper.connections:
+            connection.move_to(session)
+            session.connect(connection)
+        del self._sleepers[sleeper.key]
+        return session
+
     async def _end(self, session: Session, farewell: Callable[[Session], Awaitable[None]]) -> None:
         try:
             await session.destroy(farewell)
         finally:
             if self._sessions.get(session.key) is session:
                 del self._sessions[session.key]
-                self.changes.append((session.key, False))
+                if session.key not in self._sleepers:
+                    self.changes.append((session.key, False))
+
+
+async def _say_nothing(session: Session) -> None:
+    return

@@ -63,7 +63,7 @@ class Session:
         self.destroyed = False
         self.lost = False
         """Another replica owns the session by now."""
-        self.unused_since = time.monotonic()
+        self.unused_since = self._last_work = time.monotonic()
         self.journal = journal
         """None when the session is not, or no longer, kept in the store."""
         self.writes = 0
@@ -155,6 +155,7 @@ class Session:
         finally:
             outbox, self._outbox = self._outbox, None
             self._deliver(outbox)
+            self._last_work = time.monotonic()
             if self.journal is not None and self.journal.dirty:
                 self.on_dirty(self)
             await self._let_slow_connections_catch_up()
@@ -216,6 +217,15 @@ class Session:
 
     def _connection_lost(self) -> None:
         self.document.callbacks.trigger_event(ConnectionLost())
+
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether periodic, timeout or next-tick callbacks are pending."""
+        return len(self._callbacks) > 0
+
+    def idle_for(self) -> float:
+        """Seconds since anything last worked on the Document; 0 while something does."""
+        return 0.0 if self._waiting else time.monotonic() - self._last_work
 
     def unused_for(self) -> float:
         """Seconds without any connection or work; 0 while there is either."""

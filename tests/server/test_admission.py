@@ -129,7 +129,7 @@ async def test_an_expired_token_begins_no_session_but_finds_the_one_it_began(
         await late.pull()
         assert late.document.title == "This session has ended."
         with pytest.raises(ServerError):
-            await late.patch(Button, label="Go on")
+            await late.patch({"type": Button}, label="Go on")
     server.wait_line("refusing a socket.*too old", after=seen)
     assert len(server.lines[seen:]) == 1
 

@@ -75,6 +75,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("journal_interval", ["50"], 0.05, 0.1),
     ("journal_max_bytes", ["2048"], 2048, 16 * 1024 * 1024),
     ("session_retention", ["0"], 0.0, 3600.0),
+    ("hibernate_after", ["1.5"], 1.5, 0.0),
     ("restore_inputs", ["silent"], "silent", "replay"),
     ("drain_delay", ["1"], 1.0, 5.0),
     ("drain_timeout", ["2.5"], 2.5, 25.0),
