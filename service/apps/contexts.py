@@ -93,6 +93,7 @@ class AppSessionContext(SessionContext):
         self._payload = request
         self._logout_url = logout_url
         self._session: SessionLike | None = None
+        self._ended = False
         self.state = state if state is not None else SessionState({})
         """See :func:`service.session_state`."""
         # bokeh 3.9: ``Document.session_context`` dereferences this.
@@ -100,6 +101,11 @@ class AppSessionContext(SessionContext):
 
     def attach(self, session: SessionLike) -> None:
         self._session = session
+
+    def detach(self) -> None:
+        """The session is destroyed."""
+        self._session, self._ended = None, True
+        self.state.changed = lambda key: None
 
     @property
     def session(self) -> Any:
@@ -126,11 +132,11 @@ class AppSessionContext(SessionContext):
 
     @property
     def destroyed(self) -> bool:
-        return self._session is not None and self._session.destroyed
+        return self._ended or (self._session is not None and self._session.destroyed)
 
     async def with_locked_document(self, func: Callable[[Document], Awaitable[None]]) -> None:
         """Run ``func(document)`` under the session's lock (which is ours anyway during creation)."""
-        if self._session is None:
-            await func(self._document)
-        else:
+        if self._session is not None:
             await self._session.with_document_locked(func, self._document)
+        elif not self._ended:
+            await func(self._document)

@@ -26,6 +26,7 @@ def dispose(document: Document, receiver: Any = None) -> None:
         document.remove_on_change(receiver)
     modules = list(document.modules._modules)
     models = list(document.models)
+    document.callbacks._session_callbacks.clear()  # which refer to the Document
     document.callbacks.destroy()
     document.models.destroy()
     for model in models:

@@ -44,6 +44,7 @@ class SessionCallbacks:
     def close(self) -> None:
         """Stop all callbacks for good."""
         self._closed = True
+        self._run = _ended
         for task in self._tasks.values():
             task.cancel()
 
@@ -96,3 +97,7 @@ class SessionCallbacks:
             await self._run(callback.callback)
         except Exception:
             log.exception("session callback %r failed", callback.callback)
+
+
+async def _ended(callback: Callable[..., Any]) -> None:
+    """What is left of ``run`` when all has ended: no way back to the session."""

@@ -250,6 +250,12 @@ class Session:
             await self.app.end(self.context, self._execution)
             dispose(self.document, self)
             self._outbox = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Break the cycles through this session: its memory is then free at once, not at some collection."""
+        self.journal = None
+        self.context.detach()
 
     def close_connections(self, code: int, reason: str) -> None:
         """Close all connections; they report back through :meth:`disconnect`."""

@@ -43,6 +43,7 @@ def made(receiver: Receiver) -> Document:
     slider.on_change("value", lambda attr, old, new: plot.update(title=str(source)))
     document.add_root(plot)
     document.add_root(slider)
+    document.add_periodic_callback(lambda: plot.update(title="later"), 1000)
     document.callbacks.on_change_dispatch_to(receiver)
     return document
 

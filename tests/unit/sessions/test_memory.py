@@ -1,0 +1,55 @@
+"""A session that ended leaves no memory behind for the garbage collector to find."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.apps.loading import load_apps
+from service.documents import curdoc, ids
+from service.sessions.building import Builder, Grant
+from service.sessions.registry import Registry
+from service.sessions.session import Session
+from store.contract import PageRequest, SessionKey
+
+
+@pytest.fixture
+def collector_off() -> Iterator[None]:
+    """What is freed then is freed by reference counting alone."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def no_farewell(session: Session) -> None:
+    """The store has nothing to do with this."""
+
+
+async def others_ended() -> None:
+    """Lets the tasks of the session's callbacks notice that they were cancelled."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+
+
+@pytest.mark.parametrize("example", ["sliders.py", "weather", "streaming.py", "explorer.py"])
+@pytest.mark.usefixtures("collector_off")
+async def test_all_models_of_an_ended_session_are_freed_at_once(examples: Path, example: str) -> None:
+    ids.install()
+    curdoc.install()
+    apps = load_apps((str(examples / example),), ())
+    registry = Registry(apps, Builder(durable=True, replay_inputs=True))
+    key = SessionKey(next(iter(apps)), "session")
+
+    session = await registry.build(Grant(key, 1, PageRequest()))
+    seen = [(type(each).__name__, weakref.ref(each)) for each in [session.document, *session.document.models]]
+    await registry.end(session, no_farewell)
+    del session
+    await others_ended()
+
+    assert [name for name, reference in seen if reference() is not None] == []
