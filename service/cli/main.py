@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn, Protocol
 
-from service.cli import secret, serve, status
+from service.cli import drain, secret, serve, status
 from service.errors import AppLoadError, ConfigError, ServiceError
 
 __all__ = ("COMMANDS", "Command", "fail", "main")
@@ -35,6 +35,7 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, Command] = {
+    "drain": drain,
     "serve": serve,
     "secret": secret,
     "status": status,

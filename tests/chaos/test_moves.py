@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,3 +81,29 @@ async def test_a_session_survives_its_replica(fleet: Fleet, way: str) -> None:
     await client.close()
     if way == "terminate":
         assert owner.wait() == 0
+
+
+async def test_svc_drain_moves_the_sessions_and_shows_it(fleet: Fleet) -> None:
+    owner = fleet.replicas[0]
+    svc = str(Path(sys.executable).with_name("svc"))
+    async with await Client.open(owner.app_url()) as client:
+        await used(client, 5)
+        before = seen(client)
+        command = [svc, "drain", "--redis", fleet.redis.url, owner.host]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "draining, 1 sessions left" in done.stdout
+        assert "is gone" in done.stdout
+        assert owner.wait() == 0
+        await client.wait_closed()
+        client.url = fleet.app_url()
+        await client.reconnect()
+        assert seen(client) == before
+
+
+def test_draining_nobody_names_who_there_is(fleet: Fleet) -> None:
+    svc = str(Path(sys.executable).with_name("svc"))
+    command = [svc, "drain", "--redis", fleet.redis.url, "nobody"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "no replica is called nobody; there are: " in done.stderr
