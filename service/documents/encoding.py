@@ -6,7 +6,7 @@ buffers as ``(id, payload)`` pairs, ready for :mod:`service.protocol.messages`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -62,7 +62,17 @@ def note_patch(event: DocumentPatchedEvent) -> None:
 
 def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any) -> None:
     """Apply the content of a PATCH-DOC; ``setter`` marks its changes as coming from outside."""
+    known = {root.id for root in document.roots}
+    content["events"] = [event for event in content["events"] if not _adds_one_of(event, known)]
     document.apply_json_patch(_serialized(content, buffers), setter=setter)
+
+
+def _adds_one_of(event: Any, known: Collection[str]) -> bool:
+    """Whether this adds a root that is there already, as BokehJS (3.9) does with all after a reconnect."""
+    match event:
+        case {"kind": "RootAdded", "model": {"id": str(model)}}:
+            return model in known
+    return False
 
 
 def replace_document(document: Document, content: Any, buffers: Buffers) -> None:

@@ -22,7 +22,7 @@ __all__ = ("Notice", "app_failed", "session_ended")
 
 
 class Notice:
-    """Answers pulls with a notice and refuses everything else. Belongs to no session.
+    """Answers pulls with a notice, drops patches, refuses the rest. Belongs to no session.
 
     It leaves closing to the client: a page whose socket is closed shows banners over the notice.
     """
@@ -45,6 +45,8 @@ class Notice:
         if message.msgtype == "PULL-DOC-REQ":
             content, buffers = encode_document(self._document(), inline=True)
             self._transport.send(messages.pull_doc_reply(message.msgid, content, buffers))
+        elif message.msgtype == "PATCH-DOC":  # a page tells its size, whatever it shows
+            self._transport.send(messages.ok(message.msgid))
         else:
             self._transport.send(messages.error(message.msgid, self._title))
 

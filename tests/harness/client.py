@@ -208,6 +208,7 @@ class Client:
     def model(self, which: str | type[Model] | dict[str, Any]) -> Any:
         """The one model of that name, of that type, or matching that selector."""
         selector: Any = {"name": which} if isinstance(which, str) else which
+        selector = {"type": which} if isinstance(which, type) else selector
         found = self.document.select_one(selector)
         assert found is not None, f"no model {which!r} among {sorted(map(str, self.document.models))}"
         return found

@@ -33,6 +33,25 @@ class Peer:
         """Anything else that talks through one of the sessions."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: func(*args, **options))
 
+    async def until(
+        self, session: ClientSession, condition: Callable[[], object], timeout: float = 10
+    ) -> None:
+        """What `session.loop_until_closed()` does, but only until `condition()` is true.
+
+        Nothing else applies patches: `force_roundtrip()` drops those that come before its answer.
+        """
+
+        def enough() -> bool:
+            return bool(condition()) or not session.connected
+
+        def loop() -> None:
+            giving_up = self._loop.call_later(timeout, session.close)
+            session._connection._loop_until(enough)
+            self._loop.remove_timeout(giving_up)
+
+        await self.do(loop)
+        assert condition(), f"not within {timeout} s"
+
     async def _open(self, func: Callable[..., ClientSession], *args: Any, **options: Any) -> ClientSession:
         session = await self.do(func, *args, io_loop=self._loop, **options)
         self._sessions.append(session)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import jwt
 import pytest
+from bokeh.document import Document
 from bokeh.models import Button
 from bokeh.util.token import generate_jwt_token, generate_session_id
 from devfleet.redis_server import eventually
@@ -128,8 +129,9 @@ async def test_an_expired_token_begins_no_session_but_finds_the_one_it_began(
     async with Client(url, unused.token) as late:
         await late.pull()
         assert late.document.title == "This session has ended."
-        with pytest.raises(ServerError):
-            await late.patch({"type": Button}, label="Go on")
+        await late.patch(Button, label="Go on")  # as a page tells its size: no error, and no use
+        with pytest.raises(ServerError, match="has ended"):
+            await late.push(Document())
     server.wait_line("refusing a socket.*too old", after=seen)
     assert len(server.lines[seen:]) == 1
 
