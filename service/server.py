@@ -239,7 +239,9 @@ class Server:
             apps=self.apps,
             store=self._store,
             registry=self._registry,
-            router=Router(self._store, self._registry, self.replica, dialer),
+            router=Router(
+                self._store, self._registry, self.replica, dialer, retention=settings.session_retention
+            ),
             dialer=dialer,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,

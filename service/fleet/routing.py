@@ -39,11 +39,14 @@ LOOK_AGAIN = 0.25
 class Router:
     """Finds or opens sessions on behalf of pages and sockets that hit this replica."""
 
-    def __init__(self, store: Store, registry: Registry, replica: str, dialer: Dialer) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, replica: str, dialer: Dialer, *, retention: float
+    ) -> None:
         self._store = store
         self._registry = registry
         self._replica = replica
         self._dialer = dialer
+        self._retention = retention
         self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
 
     async def session(
@@ -127,7 +130,9 @@ class Router:
         try:
             return await self._registry.build(Grant(key, claim.epoch, claim.request, fields))
         except AppError:
-            await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
+            # What a client has seen is kept: the next try may find the cause gone.
+            kept = self._retention
+            await self._store.discard(key, owner=self._replica, epoch=claim.epoch, retention=kept)
             raise
 
     async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:

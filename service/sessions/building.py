@@ -107,7 +107,7 @@ class Builder:
         return fidelity
 
     async def _draft(self, app: App, grant: Grant, stored: Stored | None, *, track: bool = False) -> _Draft:
-        ids = IdSpace(grant.key.session_id)
+        ids = IdSpace(grant.key.tag)
         ids.tracked = {} if track else None
         document = new_document(ids)
         state = SessionState(dict(stored.state) if stored else {})
