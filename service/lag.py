@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 __all__ = ("LagMeter",)
 
@@ -11,9 +12,10 @@ INTERVAL = 0.1
 
 
 class LagMeter:
-    """Measures how late a timer fires."""
+    """Measures how late a timer fires, and tells ``observe`` each time (seconds)."""
 
-    def __init__(self) -> None:
+    def __init__(self, observe: Callable[[float], None]) -> None:
+        self._observe = observe
         self._worst = 0.0
 
     async def run(self) -> None:
@@ -22,7 +24,9 @@ class LagMeter:
         while True:
             due = loop.time() + INTERVAL
             await asyncio.sleep(INTERVAL)
-            self._worst = max(self._worst, loop.time() - due)
+            late = max(0.0, loop.time() - due)
+            self._observe(late)
+            self._worst = max(self._worst, late)
 
     def worst(self) -> float:
         """The worst delay in seconds since the last call. Callable from any thread."""

@@ -7,6 +7,7 @@ there, so they listen for other replicas on a port of their own as well.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -20,7 +21,9 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from service.errors import ConfigError
 from service.settings import Settings
 
-__all__ = ("Inherited", "Listener", "open_public_sockets", "server_tls")
+__all__ = ("Inherited", "Listener", "open_metrics_sockets", "open_public_sockets", "server_tls")
+
+log = logging.getLogger(__name__)
 
 MAX_UNIX_PATH = 107
 """Bytes, by Linux' ``sockaddr_un``."""
@@ -93,6 +96,20 @@ def open_public_sockets(settings: Settings) -> list[socket.socket]:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         reason = "it is in use" if taken else getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot listen on {where}: {reason}; choose another with {flag}") from error
+
+
+def open_metrics_sockets(settings: Settings) -> list[socket.socket]:
+    """Listen on ``--metrics-port``, if there is one. Raises ConfigError."""
+    if settings.metrics_port is None:
+        return []
+    try:
+        sockets = bind_sockets(settings.metrics_port, settings.address)
+    except OSError as error:
+        where = f"{settings.address or ''}:{settings.metrics_port}"
+        reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        raise ConfigError(f"cannot listen on {where}: {reason}; choose another --metrics-port") from error
+    log.info("metrics at port %d", _port_of(sockets))
+    return sockets
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

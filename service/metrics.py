@@ -119,9 +119,8 @@ class Metrics:
         self.claims = self._counter("claims", "How pages and sockets found their session", ("outcome",))
         for outcome in CLAIM_OUTCOMES:
             self.claims.labels(outcome)
-        for reason in ("unused", "moved", "drained", "hibernated"):
+        for reason in ("unused", "moved", "lost", "ended"):
             self.ends.labels(reason)
-        self.hibernated = self._gauge("hibernated_sessions", "Sessions put to sleep here and not woken yet")
         self.relays = self._gauge("relays", "Sockets this replica passes on to a session's owner")
         self.shed = self._counter("shed_pages", "Page views refused because this replica is full", ("app",))
 
@@ -153,13 +152,12 @@ class Metrics:
         self.drain_seconds = self._gauge("drain_seconds", "How long the drain has taken so far")
 
     def _durability(self) -> None:
-        self.journal_lag_seconds = self._gauge("journal_lag_seconds", "Age of the oldest unwritten change")
         self.journal_bytes = self._counter("journal_bytes", "Bytes of changes written to the store")
         self.journal_writes = self._counter("journal_writes", "Batches of changes written to the store")
         self.journal_errors = self._counter("journal_errors", "Batches of changes the store did not take")
         self.journal_seconds = self._histogram("journal_write_seconds", "Writing one batch", (), FAST)
-        self.journal_over_budget = self._gauge(
-            "journal_over_budget_sessions", "Sessions too big to be durable (--journal-max-bytes)"
+        self.journal_over_budget = self._counter(
+            "journal_over_budget_sessions", "Sessions that grew too big to be durable (--journal-max-bytes)"
         )
         self.fenced = self._counter("fenced_writes", "Writes refused: another replica owns the session")
 

@@ -28,7 +28,8 @@ from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.lag import LagMeter
-from service.listening import Inherited, Listener, peer_tls
+from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
+from service.metrics import Metrics
 from service.sessions.building import Builder
 from service.sessions.expiry import Expiry
 from service.sessions.hibernation import Hibernation
@@ -41,6 +42,7 @@ from service.stats import log_memory, log_stats, repeat
 from service.tokens import TokenAuthority, generate_secret
 from service.version import VERSION
 from service.web.auth import load_auth
+from service.web.health import Health, make_metrics_application
 from service.web.origins import OriginPolicy
 from service.web.resources import PageResources
 from service.web.routes import make_application, make_internal_application
@@ -53,6 +55,7 @@ from store.redis_store import RedisStore
 __all__ = ("Server", "run")
 
 log = logging.getLogger(__name__)
+
 
 class Server:
     """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back."""
@@ -70,9 +73,11 @@ class Server:
         self._auth = load_auth(settings.auth_module)
         self._listener = Listener(settings, inherited)
         self.port = self._listener.port
+        self._metrics_sockets = open_metrics_sockets(settings)
+        self.metrics = Metrics(version=VERSION)
         self._started = time.time()
-        self._store = _open_store(settings)
-        self._registry = Registry(apps, _builder(settings))
+        self._store = _open_store(settings, self.metrics)
+        self._registry = Registry(apps, _builder(settings, self.metrics))
         self._writer = JournalWriter(
             self._store,
             self.replica,
@@ -80,13 +85,19 @@ class Server:
             max_bytes=settings.journal_max_bytes,
             sync=settings.durability == "sync",
             lost=lambda session: self._leaving.lost(session),
+            metrics=self.metrics,
         )
         self._leaving = Leaving(
-            self._store, self._registry, self._writer, self.replica, retention=settings.session_retention
+            self._store,
+            self._registry,
+            self._writer,
+            self.replica,
+            retention=settings.session_retention,
+            metrics=self.metrics,
         )
         self._doubt = Doubt(self._store, self._registry, self._writer, self._leaving, self.replica)
         self._registry.on_built = self._wire
-        self._lag = LagMeter()
+        self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self.asked_to_stop = asyncio.Event()
         """Set when somebody asked this replica to drain; who runs the server then stops it."""
         self._heart = Heart(
@@ -98,7 +109,9 @@ class Server:
             on_drain=self.asked_to_stop.set,
         )
         self.services = self._make_services()
-        self._application = make_application(self.services, lambda: self._heart.beating)
+        self.health = Health(self.services, self._heart.silent_for, self._writer.lag)
+        self.metrics.watch(self.health.readings)
+        self._application = make_application(self.services, self.health)
         tls = self._listener.tls
         self._http = HTTPServer(self._application, xheaders=settings.use_xheaders, ssl_options=tls)
         self._internal = HTTPServer(make_internal_application(self.services), ssl_options=tls)
@@ -115,6 +128,7 @@ class Server:
         parts: list[Callable[[], AbstractAsyncContextManager[None]]] = [
             self._store_open,
             self._listening,
+            self._measuring,
             self._store_answering,
             self._apps_loaded,
             self._heart_beating,
@@ -151,6 +165,18 @@ class Server:
                 server.stop()
                 await server.close_all_connections()
             self._listener.close()
+
+    @asynccontextmanager
+    async def _measuring(self) -> AsyncIterator[None]:
+        http = HTTPServer(make_metrics_application(self.services))
+        http.add_sockets(self._metrics_sockets)
+        for app in self.apps:
+            self.metrics.app(app)
+        try:
+            yield
+        finally:
+            http.stop()
+            await http.close_all_connections()
 
     @asynccontextmanager
     async def _store_answering(self) -> AsyncIterator[None]:
@@ -240,12 +266,18 @@ class Server:
             store=self._store,
             registry=self._registry,
             router=Router(
-                self._store, self._registry, self.replica, dialer, retention=settings.session_retention
+                self._store,
+                self._registry,
+                self.replica,
+                dialer,
+                self.metrics,
+                retention=settings.session_retention,
             ),
             dialer=dialer,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,
             resources=PageResources(settings.prefix),
+            metrics=self.metrics,
         )
 
     async def _wait_for_store(self) -> None:
@@ -271,7 +303,7 @@ class Server:
         self.services.closed = True
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
-        await Drain(self._registry, self._leaving, timeout=settings.drain_timeout).run()
+        await Drain(self._registry, self._leaving, self.metrics, timeout=settings.drain_timeout).run()
 
     def _in_doubt(self) -> None:
         spawn(self._doubt.resolve())
@@ -307,10 +339,10 @@ async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _builder(settings: Settings) -> Builder:
+def _builder(settings: Settings, metrics: Metrics) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
     durable = settings.durability != "off" and settings.redis is not None
-    return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay")
+    return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay", metrics=metrics)
 
 
 def run(settings: Settings, inherited: Inherited | None = None) -> int:
@@ -358,8 +390,8 @@ async def _start(server: Server) -> None:
             webbrowser.open_new_tab(url)
 
 
-def _open_store(settings: Settings) -> RedisStore:
+def _open_store(settings: Settings, metrics: Metrics) -> RedisStore:
     try:
-        return open_store(settings.redis, prefix=settings.redis_prefix)
+        return open_store(settings.redis, prefix=settings.redis_prefix, observe=metrics.store_attempt)
     except StoreConfigError as error:
         raise ConfigError(f"--redis: {error}") from error

@@ -194,6 +194,29 @@ class Settings:
         env=("SVC_ADVERTISE",),
     )
     """A base URL without a slash at the end."""
+    max_sessions: int = option(
+        "--max-sessions",
+        integer(0),
+        "Live sessions from which on this replica turns new page views away (503); 0 for no limit",
+        "0",
+        metavar="COUNT",
+        env=("SVC_MAX_SESSIONS",),
+    )
+    metrics_port: int | None = option(
+        "--metrics-port",
+        integer(0, 65535),
+        "Serve /metrics on a port of its own, and nowhere else; 0 picks a free one",
+        metavar="PORT",
+        env=("SVC_METRICS_PORT",),
+    )
+    readiness_grace: float = option(
+        "--readiness-grace",
+        number(0),
+        "Seconds the store may be away before this replica says that it is not ready",
+        "10",
+        metavar="SECONDS",
+        env=("SVC_READINESS_GRACE",),
+    )
     heartbeat_ttl: float = option(
         "--heartbeat-ttl",
         number(1),
@@ -593,6 +616,8 @@ class Settings:
             raise ConfigError("--unix-socket and --port contradict each other: give one of them")
         if self.num_procs > 1 and self.advertise:
             raise ConfigError("--num-procs and --advertise contradict each other: each process has its own")
+        if self.num_procs > 1 and self.metrics_port:
+            raise ConfigError("--num-procs and --metrics-port contradict each other: each process has its own")
         if self.num_procs > 1 and self.dev is not None:
             raise ConfigError("--dev and --num-procs contradict each other: reloading takes one process")
 

@@ -55,8 +55,9 @@ class RedisStore:
 
     def twin(self) -> RedisStore:
         """A second store on the same data, for use in another event loop. To be closed by itself."""
-        link = Link(self._link.connect, where=self._link.where, patience=self._link.patience)
-        return RedisStore(link, self._keys)
+        link = self._link
+        twin = Link(link.connect, where=link.where, patience=link.patience, observe=link.observe)
+        return RedisStore(twin, self._keys)
 
     # -- lifecycle ---------------------------------------------------------------------------
 

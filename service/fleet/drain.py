@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 
+from service.metrics import Metrics
 from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
 
@@ -26,20 +28,25 @@ PACE = 0.1
 class Drain:
     """Moves all sessions away. ``timeout`` is in seconds and holds whatever clients do."""
 
-    def __init__(self, registry: Registry, leaving: Leaving, *, timeout: float) -> None:
+    def __init__(self, registry: Registry, leaving: Leaving, metrics: Metrics, *, timeout: float) -> None:
         self._registry = registry
+        self._metrics = metrics
         self._leaving = leaving
         self._timeout = timeout
 
     async def run(self) -> int:
         """Drain; how many sessions are left when the time is up."""
         total = len(self._registry)
+        begun = time.monotonic()
+        self._metrics.drain_remaining.set_function(lambda: len(self._registry))
+        self._metrics.drain_seconds.set_function(lambda: time.monotonic() - begun)
         if total:
             log.info("draining %d sessions", total)
         try:
             async with asyncio.timeout(self._timeout):
                 await self._batches(total)
         except TimeoutError:
+            self._metrics.drain_failed.inc(len(self._registry))
             log.error("%d of %d sessions could not be moved in time", len(self._registry), total)
         else:
             log.info("drained %d sessions", total)
@@ -51,4 +58,5 @@ class Drain:
             live = list(self._registry)[:BATCH]
             asleep = self._registry.sleepers[: BATCH - len(live)]
             await asyncio.gather(*map(self._leaving.move, live), *map(self._leaving.move_sleeper, asleep))
+            self._metrics.drain_moved.inc(len(live) + len(asleep))
             await asyncio.sleep(pause * random.uniform(0.5, 1.5) if len(self._registry) else 0)

@@ -63,6 +63,10 @@ class Heart:
         self.beating = False
         """Whether the last beat reached the store."""
 
+    def silent_for(self) -> float:
+        """Seconds since a beat last reached the store; infinite before the first one did."""
+        return float("inf") if self._last_beat is None else time.monotonic() - self._last_beat
+
     async def start(self, *, own_thread: bool) -> None:
         """Begin to beat; returns after the first try."""
         first = asyncio.Event()

@@ -14,6 +14,7 @@ from typing import TypeVar
 from service.errors import AppError, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.relay import Dialer, RelayLink, result_of
+from service.metrics import Metrics
 from service.sessions.building import Grant
 from service.sessions.registry import Registry
 from service.sessions.session import Session
@@ -40,13 +41,21 @@ class Router:
     """Finds or opens sessions on behalf of pages and sockets that hit this replica."""
 
     def __init__(
-        self, store: Store, registry: Registry, replica: str, dialer: Dialer, *, retention: float
+        self,
+        store: Store,
+        registry: Registry,
+        replica: str,
+        dialer: Dialer,
+        metrics: Metrics,
+        *,
+        retention: float,
     ) -> None:
         self._store = store
         self._registry = registry
         self._replica = replica
         self._dialer = dialer
         self._retention = retention
+        self._claims = metrics.claims
         self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
 
     async def session(
@@ -87,28 +96,29 @@ class Router:
             return session
         ownership = Ownership(silence=PATIENCE)
         claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)
-        answer = await self._open(key, claim, ownership)
+        answer = await self._open(key, claim, "own", ownership)
         while not isinstance(answer, Session):
             reached = await self._reach(ownership, dial)
             if reached is not None:
+                self._claims.labels("relay").inc()
                 return reached[0]
             if ownership.step is Step.CLAIM:
                 await asyncio.sleep(MOMENT)
-                answer = await self._open(key, claim, ownership)
+                answer = await self._open(key, claim, "own", ownership)
                 continue
             owner, epoch = ownership.claim.owner, ownership.claim.epoch
             log.warning("%s: seizing it from %s, which is gone", key.short, owner)
             seize = partial(self._store.seize, key, self._replica, owner=owner, epoch=epoch)
-            answer = await self._open(key, seize, ownership)
+            answer = await self._open(key, seize, "seize", ownership)
         return answer
 
     async def _open(
-        self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], ownership: Ownership
+        self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str, ownership: Ownership
     ) -> Session | Claim:
-        """Claim or seize, and build what became ours; one at a time per session."""
+        """Claim or seize (``kind``), and build what became ours; one at a time per session."""
         opening = self._opening.get(key)
         if opening is None:
-            opening = asyncio.create_task(self._open_now(key, ask))
+            opening = asyncio.create_task(self._open_now(key, ask, kind))
             self._opening[key] = opening
             opening.add_done_callback(lambda _: self._opening.pop(key, None))
         answer = await asyncio.shield(opening)
@@ -120,11 +130,14 @@ class Router:
                     raise Unavailable("the session keeps moving between replicas")
         return answer
 
-    async def _open_now(self, key: SessionKey, ask: Callable[[], Awaitable[Claim]]) -> Session | Claim:
+    async def _open_now(
+        self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str
+    ) -> Session | Claim:
         self._registry.app(key.app)
         claim = await ask()
         if claim.outcome != "own":
             return claim
+        self._claims.labels(kind).inc()
         assert claim.request is not None
         fields = None if claim.created else await self._store.read_journal(key)
         try:

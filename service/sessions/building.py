@@ -18,6 +18,7 @@ from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
 from service.errors import AppError
+from service.metrics import Metrics
 from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
 from store.errors import RecordError
@@ -56,9 +57,10 @@ class _Draft:
 class Builder:
     """Builds sessions; ``durable`` ones get a journal."""
 
-    def __init__(self, *, durable: bool, replay_inputs: bool) -> None:
+    def __init__(self, *, durable: bool, replay_inputs: bool, metrics: Metrics) -> None:
         self._durable = durable
         self._replay_inputs = replay_inputs
+        self._metrics = metrics
 
     async def build(self, app: App, grant: Grant) -> Session:
         """The session, restored as far as its journal allows.
@@ -67,7 +69,8 @@ class Builder:
         """
         stored = _unpack(grant)
         if stored is not None:
-            session = await self._restored(app, grant, stored)
+            with self._metrics.app(app.path).restore_seconds.time():
+                session = await self._restored(app, grant, stored)
             if session is not None:
                 return session
         draft = await self._draft(app, grant, stored)
@@ -116,7 +119,8 @@ class Builder:
         )
         execution = Execution(app.imports, ids, document)
         try:
-            await app.build(context, execution)
+            with self._metrics.app(app.path).running():
+                await app.build(context, execution)
         except AppError as error:
             log.error("%s: the app %s failed: %s\n%s", grant.key.short, app.path, error.message, error.detail)
             raise
@@ -124,9 +128,13 @@ class Builder:
 
     def _session(self, grant: Grant, draft: _Draft, fidelity: Fidelity | None) -> Session:
         journal = draft.journal if self._durable else None
+        meter = self._metrics.app(draft.app.path)
+        meter.opens.inc()
+        if fidelity is not None:
+            self._metrics.claims.labels(f"restore_{fidelity}").inc()
         return Session(
             grant.key, grant.epoch, grant.request, draft.app, draft.context, draft.execution,
-            journal=journal, fidelity=fidelity,
+            journal=journal, fidelity=fidelity, meter=meter,
         )  # fmt: skip
 
 

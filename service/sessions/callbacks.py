@@ -21,9 +21,15 @@ Run = Callable[[Callable[..., Any]], Awaitable[Any]]
 
 
 class SessionCallbacks:
-    """Runs session callbacks through ``run``, which takes the lock and sets the context."""
+    """Runs session callbacks through ``run``, which takes the lock and sets the context.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, run: Run) -> None:
+    ``failed`` is called for each run that raised.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, run: Run, failed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._failed = failed
         self._loop = loop
         self._run = run
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -96,6 +102,7 @@ class SessionCallbacks:
         try:
             await self._run(callback.callback)
         except Exception:
+            self._failed()
             log.exception("session callback %r failed", callback.callback)
 
 

@@ -53,6 +53,7 @@ class Connection:
 
     def __init__(self, session: Session, transport: Transport, token_id: str, *, max_bytes: int) -> None:
         self._place: Session | Sleeper = session
+        self._meter = session.meter
         self.subscribed = False
         self._transport = transport
         self._token_id = token_id
@@ -79,6 +80,7 @@ class Connection:
 
         Raises :class:`ProtocolError` on frames no client may send; the caller closes the connection.
         """
+        self._meter.bytes_in.inc(len(frame))
         message = self._assembler.feed(frame)
         if message is None:
             return
@@ -93,7 +95,7 @@ class Connection:
             raise
         except Exception as error:
             log.exception("%s: handling %s failed", self._place.key.short, message.msgtype)
-            self._transport.send(messages.error(message.msgid, repr(error)))
+            self.send(messages.error(message.msgid, repr(error)))
 
     async def closed(self) -> None:
         """The client is gone."""
@@ -114,6 +116,7 @@ class Connection:
             self.close(1008, "reads too slowly")
 
     def send(self, frames: Frames) -> None:
+        self._meter.bytes_out.inc(sum(map(len, frames)))
         self._transport.send(frames)
 
     def close(self, code: int, reason: str) -> None:
@@ -127,7 +130,7 @@ class Connection:
     def _pull_locked(self, message: Message) -> None:
         inline = not self.session.first_pull(self._token_id)
         content, buffers = encode_document(self.session.document, inline=inline)
-        self._transport.send(messages.pull_doc_reply(message.msgid, content, buffers))
+        self.send(messages.pull_doc_reply(message.msgid, content, buffers))
         self.subscribed = True
         if self.session.journal is not None:
             self.session.journal.pulled(content, buffers)
@@ -135,7 +138,7 @@ class Connection:
     async def _push(self, message: Message) -> None:
         await self.session.with_document_locked(self._push_locked, message)
         await self.session.settle(self.session)
-        self._transport.send(messages.ok(message.msgid))
+        self.send(messages.ok(message.msgid))
 
     def _push_locked(self, message: Message) -> None:
         # Its sender has this Document already; what changes from here on reaches it.
@@ -147,15 +150,16 @@ class Connection:
 
     async def _patch(self, message: Message) -> None:
         session = self.session
+        self._meter.patches_in.inc()
         self.subscribed = True
         await session.apply(
             lambda: apply_patch(session.document, message.content, message.buffers, session), self
         )
         await session.settle(session)
-        self._transport.send(messages.ok(message.msgid))
+        self.send(messages.ok(message.msgid))
 
     async def _server_info(self, message: Message) -> None:
-        self._transport.send(messages.server_info_reply(message.msgid, bokeh_version))
+        self.send(messages.server_info_reply(message.msgid, bokeh_version))
 
 
 _HANDLERS = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from service.errors import SessionMoved
+from service.metrics import Metrics
 from service.sessions.session import Session
 from store.contract import JournalWrite, Store, Written
 from store.errors import StoreError
@@ -35,6 +37,7 @@ class JournalWriter:
         max_bytes: int,
         sync: bool,
         lost: Callable[[Session], None],
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._replica = replica
@@ -42,6 +45,8 @@ class JournalWriter:
         self._max_bytes = max_bytes
         self._sync = sync
         self._lost = lost
+        self._metrics = metrics
+        self._since: dict[Session, float] = {}
         self._due: set[Session] = set()
         self._waiters: list[tuple[Session, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
@@ -53,9 +58,14 @@ class JournalWriter:
         """Whether the last write did not reach the store."""
         return self._store_away
 
+    def lag(self) -> float:
+        """Age in seconds of the oldest change that the store does not have yet."""
+        return time.monotonic() - min(self._since.values()) if self._since else 0.0
+
     def mark(self, session: Session) -> None:
         """The session has something to write."""
         self._due.add(session)
+        self._since.setdefault(session, time.monotonic())
 
     async def settle(self, session: Session) -> None:
         """With ``sync``: return when everything noted so far is in the store.
@@ -64,7 +74,7 @@ class JournalWriter:
         """
         if self._sync and session.journal is not None and not session.destroyed:
             waiter = asyncio.get_running_loop().create_future()
-            self._due.add(session)
+            self.mark(session)
             self._waiters.append((session, waiter))
             self._wake.set()
             await waiter
@@ -102,19 +112,30 @@ class JournalWriter:
             if not batch:
                 return True
             try:
-                answers = await self._store.write_journals(self._replica, [write for _, write in batch])
+                with self._metrics.journal_seconds.time():
+                    answers = await self._store.write_journals(self._replica, [write for _, write in batch])
             except StoreError as error:
                 self._failed([session for session, _ in batch], error)
                 return False
             self._note(False, "the store takes journals again")
+            self._count(batch)
             for (session, _), answer in zip(batch, answers, strict=True):
                 await self._answered(session, answer)
             return True
+
+    def _count(self, batch: list[tuple[Session, JournalWrite]]) -> None:
+        self._metrics.journal_writes.inc()
+        self._metrics.journal_bytes.inc(sum(len(value) for _, write in batch for value in write.put.values()))
+        for session, _ in batch:
+            self._since.pop(session, None)
+            if session in self._due:  # it changed again while it was written
+                self._since[session] = time.monotonic()
 
     def _take(self, session: Session) -> JournalWrite | None:
         self._due.discard(session)
         journal = session.journal
         if journal is None or not journal.dirty:
+            self._since.pop(session, None)
             return None
         changes = journal.take()
         session.writes += 1
@@ -123,6 +144,7 @@ class JournalWriter:
                 "%s: %d bytes are more than --journal-max-bytes: it will not outlive this replica",
                 session.key.short, journal.stored_bytes,
             )  # fmt: skip
+            self._metrics.journal_over_budget.inc()
             session.journal = None
             return JournalWrite(session.key, session.epoch, session.writes, {}, whole=True)
         return JournalWrite(
@@ -131,6 +153,7 @@ class JournalWriter:
 
     def _failed(self, sessions: list[Session], error: StoreError) -> None:
         """Whether it was written is not known, so write everything when the store is back."""
+        self._metrics.journal_errors.inc()
         self._note(True, f"the store does not take journals, which are kept until it does: {error}")
         for session in sessions:
             self._again(session)
@@ -138,7 +161,7 @@ class JournalWriter:
     def _again(self, session: Session) -> None:
         if session.journal is not None:
             session.journal.lost()
-            self._due.add(session)
+            self.mark(session)
 
     async def _answered(self, session: Session, answer: Written) -> None:
         match answer:

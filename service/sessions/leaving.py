@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from service.background import spawn
+from service.metrics import Metrics
 from service.sessions.hibernation import Sleeper
 from service.sessions.journaling import JournalWriter
 from service.sessions.registry import Registry
@@ -24,25 +25,37 @@ class Leaving:
     """Ends sessions. ``retention`` is for how many seconds they stay claimable."""
 
     def __init__(
-        self, store: Store, registry: Registry, writer: JournalWriter, replica: str, *, retention: float
+        self,
+        store: Store,
+        registry: Registry,
+        writer: JournalWriter,
+        replica: str,
+        *,
+        retention: float,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._registry = registry
         self._writer = writer
         self._replica = replica
         self._retention = retention
+        self._metrics = metrics
 
     async def unused(self, session: Session) -> bool:
         """Nobody uses it; False if somebody does after all. What a client has seen is retained."""
-        return await self._registry.end(session, self._retire, unless_used=True)
+        ended = await self._registry.end(session, self._retire, unless_used=True)
+        self._metrics.ends.labels("unused").inc(ended)
+        return ended
 
     async def move(self, session: Session) -> None:
         """Another replica shall take it, now: its clients are told to come back."""
-        await self._registry.end(session, self._release)
+        moved = await self._registry.end(session, self._release)
+        self._metrics.ends.labels("moved").inc(moved)
 
     async def end(self, session: Session) -> None:
         """End it for good, whoever uses it."""
-        await self._registry.end(session, self._discard)
+        ended = await self._registry.end(session, self._discard)
+        self._metrics.ends.labels("ended").inc(ended)
 
     async def unused_sleeper(self, sleeper: Sleeper) -> None:
         """A hibernated session that nobody is connected to any more: its journal is retained."""
@@ -64,6 +77,8 @@ class Leaving:
         """Another replica has it already: drop this copy, which must not be written any more."""
         if not session.lost:
             session.lost = True
+            self._metrics.fenced.inc()
+            self._metrics.ends.labels("lost").inc()
             log.warning("%s: another replica owns it now; dropping this copy", session.key.short)
             spawn(self._registry.end(session, self._drop))
 

@@ -22,6 +22,7 @@ from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity
+from service.metrics import AppMeter
 from service.protocol.messages import Frames, patch_doc
 from service.sessions.callbacks import SessionCallbacks
 from store.contract import PageRequest, SessionKey
@@ -50,10 +51,12 @@ class Session:
         context: AppSessionContext,
         execution: Execution,
         *,
+        meter: AppMeter,
         journal: Journal | None = None,
         fidelity: Fidelity | None = None,
     ) -> None:
         self.key = key
+        self.meter = meter
         self.epoch = epoch
         self.request = request
         self.app = app
@@ -80,7 +83,9 @@ class Session:
         self._patching: Connection | None = None
         self._ids_before = 0
         self._outbox: list[tuple[Frames, Connection | None]] | None = None
-        self._callbacks = SessionCallbacks(asyncio.get_running_loop(), self.run_callback)
+        self._callbacks = SessionCallbacks(
+            asyncio.get_running_loop(), self.run_callback, meter.callback_failures.inc
+        )
         self.document.callbacks.on_change_dispatch_to(self)
         for callback in self.document.session_callbacks:
             self._callbacks.add(callback)
@@ -151,7 +156,8 @@ class Session:
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
         self._outbox = []
         try:
-            return await self._execution.run(func, *args)
+            with self.meter.callback_seconds.time():
+                return await self._execution.run(func, *args)
         finally:
             outbox, self._outbox = self._outbox, None
             self._deliver(outbox)
@@ -165,6 +171,7 @@ class Session:
             for connection in self.connections:
                 if connection is not source and connection.subscribed:
                     connection.send(frames)
+                    self.meter.patches_out.inc()
 
     async def _let_slow_connections_catch_up(self) -> None:
         """Wait while a connection has much unsent, so that a streaming app cannot outrun it."""

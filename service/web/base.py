@@ -45,13 +45,15 @@ class BaseHandler(SecureCookies):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         failure = failure_of(error)
+        retry = None
         if failure is not None:
             self.set_status(failure.http_status)
             if isinstance(failure, Unavailable):
                 # Spread the return of those who were turned away together.
-                self.set_header("Retry-After", failure.retry_after + random.randint(0, 2))
+                retry = failure.retry_after + random.randint(0, failure.spread)
+                self.set_header("Retry-After", retry)
         self.set_header("Cache-Control", "no-store")
-        self.finish(plain_page(self._reason, self.explain(error, failure)))
+        self.finish(plain_page(self._reason, self.explain(error, failure), retry=retry))
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
         """The text of an error page."""
@@ -88,12 +90,15 @@ def failure_of(error: BaseException | None) -> ServiceError | None:
     return None
 
 
-def plain_page(title: str, text: str) -> str:
-    """A page without scripts or styles from elsewhere."""
+def plain_page(title: str, text: str, *, retry: int | None = None) -> str:
+    """A page without scripts or styles from elsewhere; it loads again after ``retry`` seconds."""
+    again = "" if retry is None else f"<meta http-equiv='refresh' content='{retry}'>"
+    if retry is not None:
+        text += f"\n\nThis page tries again by itself in {retry} seconds."
     title, text = html.escape(title), html.escape(text)
     return (
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
-        f"<title>{title}</title></head>"
+        f"{again}<title>{title}</title></head>"
         "<body style='font-family: sans-serif; max-width: 50em; margin: 3em auto; padding: 0 1em'>"
         f"<h1>{title}</h1><pre style='white-space: pre-wrap'>{text}</pre></body></html>\n"
     )

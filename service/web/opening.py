@@ -9,6 +9,7 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.apps.app import App
+from service.errors import Full
 from service.tokens import new_token_id
 from service.web.base import UserHandler
 from service.web.requests import page_request
@@ -38,9 +39,12 @@ class AppHandler(UserHandler):
         self.app = app
 
     def view(self) -> PageView:
-        """Name the session and mint its token. Raises TokenInvalid, HTTPError."""
+        """Name the session and mint its token. Raises TokenInvalid, HTTPError, Full."""
         tokens = self.services.tokens
-        key = SessionKey(self.app.path, self._requested_session_id() or tokens.new_session_id())
+        requested = self._requested_session_id()
+        if requested is None:
+            self._check_room()
+        key = SessionKey(self.app.path, requested or tokens.new_session_id())
         logs.speaking_of(app=key.app, session=key.short)
         token_id = new_token_id()
         lifetime = self.services.settings.session_token_expiration
@@ -50,6 +54,18 @@ class AppHandler(UserHandler):
         payload = self.app.process_request(self.request)
         request = page_request(self.request, self.services.settings, payload, self.user)
         return PageView(key, token, token_id, request)
+
+    def _check_room(self) -> None:
+        """Turn a new visitor away while this replica is full.
+
+        Only here: who has a page already is let in, because BokehJS does not try again when its
+        first connection is refused.
+        """
+        limit = self.services.settings.max_sessions
+        live = len(self.services.registry) - len(self.services.registry.sleepers)
+        if limit and live >= limit:
+            self.services.metrics.app(self.app.path).shed.inc()
+            raise Full("There are more visitors than seats here right now.", retry_after=3)
 
     async def hand_off(self, view: PageView) -> None:
         """Leave the request in the store for the socket, wherever it will land."""

@@ -1,29 +1,19 @@
-"""The small pages: index, metadata, health, static files."""
+"""The small pages: index, metadata, static files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bokeh
-from tornado.web import HTTPError, RequestHandler, StaticFileHandler
+from tornado.web import HTTPError, StaticFileHandler
 
 from service.web.base import UserHandler
 from service.web.opening import AppHandler
 from service.web.resources import extension_directories
-from service.web.services import Services
 
-__all__ = (
-    "FAVICON",
-    "ExtensionHandler",
-    "FaviconHandler",
-    "HealthHandler",
-    "IndexHandler",
-    "MetadataHandler",
-    "ReadyHandler",
-)
+__all__ = ("FAVICON", "ExtensionHandler", "FaviconHandler", "IndexHandler", "MetadataHandler")
 
 FAVICON = Path(bokeh.__file__).parent / "server" / "views" / "bokeh.ico"
 APP_INDEX = Path(__file__).parent / "templates" / "index.html"
@@ -50,32 +40,6 @@ class MetadataHandler(AppHandler):
     def get(self) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"url": self.app.path, "data": self.app.metadata()}))
-
-
-class HealthHandler(RequestHandler):
-    """``GET /healthz``: the process lives. Touches neither store nor apps."""
-
-    def get(self) -> None:
-        self.finish("ok\n")
-
-
-class ReadyHandler(RequestHandler):
-    """``GET /readyz``: this replica may get traffic."""
-
-    def initialize(self, services: Services, beating: Callable[[], bool]) -> None:
-        self._services = services
-        self._beating = beating
-
-    def get(self) -> None:
-        reasons = {
-            "starting": not self._services.ready,
-            "draining": self._services.draining,
-            "the store is away": not self._beating(),
-        }
-        wrong = [reason for reason, applies in reasons.items() if applies]
-        if wrong:
-            self.set_status(503)
-        self.finish((", ".join(wrong) or "ready") + "\n")
 
 
 class FaviconHandler(StaticFileHandler):

@@ -2,7 +2,8 @@
 
 ::
 
-    /                         index or redirect          /healthz /readyz       probes
+    /                         index or redirect          /healthz /readyz /startupz  probes
+    /metrics                  for Prometheus, unless it has a port of its own
     /static/…                 BokehJS                    /static/extensions/…   extensions
     /favicon.ico              the icon                   login, logout          the auth module's
     /_svc/relay /_svc/page    other replicas
@@ -11,13 +12,13 @@
     APP/autoload.js           embedding                  APP/metadata           metadata
     APP/static/…              the app's own files
 
-All but the probes come after the prefix, if there is one.
+All but the probes and /metrics come after the prefix, if there is one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,18 @@ from tornado.web import Application, RequestHandler, StaticFileHandler
 
 from service.apps.app import App
 from service.fleet.relay import PAGE_PATH, RELAY_PATH
+from service.metrics import Metrics
 from service.web.autoload import AutoloadHandler
 from service.web.base import plain_page
+from service.web.health import Health, HealthHandler, MetricsHandler, ReadyHandler, StartupHandler
 from service.web.internal import OwnerPageHandler, RelayHandler
 from service.web.page import PageHandler
 from service.web.plain import (
     FAVICON,
     ExtensionHandler,
     FaviconHandler,
-    HealthHandler,
     IndexHandler,
     MetadataHandler,
-    ReadyHandler,
 )
 from service.web.resources import bokehjs_directory
 from service.web.services import Services
@@ -47,12 +48,13 @@ __all__ = ("make_application", "make_internal_application")
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
-def make_application(services: Services, beating: Callable[[], bool]) -> Application:
+def make_application(services: Services, health: Health) -> Application:
     """The Tornado application with all routes."""
     prefix = re.escape(services.settings.prefix)
     routes: list[Route] = [
         (r"/healthz", HealthHandler, {}),
-        (r"/readyz", ReadyHandler, {"services": services, "beating": beating}),
+        (r"/readyz", ReadyHandler, {"health": health}),
+        (r"/startupz", StartupHandler, {"services": services}),
         (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
         (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
         (prefix + r"/static/extensions/(.*)", ExtensionHandler, {}),
@@ -63,6 +65,8 @@ def make_application(services: Services, beating: Callable[[], bool]) -> Applica
         icon = FAVICON if icon_path == "default" else Path(icon_path).resolve()
         routes.append((prefix + r"/favicon\.ico", FaviconHandler, {"icon": icon}))
     routes += [(prefix + re.escape(path) + "/?", page, {}) for path, page in services.auth.endpoints()]
+    if services.settings.metrics_port is None:
+        routes.append((r"/metrics", MetricsHandler, {"services": services}))
     for app in services.apps.values():
         routes += _app_routes(prefix, services, app)
     if "/" not in services.apps:
@@ -89,7 +93,7 @@ def _application_settings(services: Services) -> dict[str, Any]:
     return {
         "websocket_max_message_size": services.settings.websocket_max_message_size,
         "xsrf_cookies": services.settings.enable_xsrf_cookies,
-        "log_function": lambda handler: None,
+        "log_function": partial(_observe, services.metrics),
     }
 
 
@@ -105,6 +109,14 @@ def _app_routes(prefix: str, services: Services, app: App) -> list[Route]:
     if app.static_path:
         routes.append((base + r"/static/(.*)", StaticFileHandler, {"path": app.static_path}))
     return routes
+
+
+def _observe(metrics: Metrics, handler: RequestHandler) -> None:
+    """Count an answered request. The route is the handler's name, so that strangers cannot add any."""
+    if handler.get_status() != 101:
+        route = type(handler).__name__.removesuffix("Handler").lower()
+        seconds = handler.request.request_time()
+        metrics.http_seconds.labels(route, str(handler.get_status())).observe(seconds)
 
 
 class NotFoundHandler(RequestHandler):

@@ -9,6 +9,7 @@ from service.apps.app import App
 from service.errors import Unavailable
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
+from service.metrics import Metrics
 from service.sessions.registry import Registry
 from service.settings import Settings
 from service.tokens import TokenAuthority
@@ -34,6 +35,7 @@ class Services:
     origins: OriginPolicy
     resources: PageResources
     auth: Auth
+    metrics: Metrics
     token_authority: TokenAuthority | None = field(default=None)
     ready: bool = False
     draining: bool = False

@@ -193,7 +193,11 @@ class SocketHandler(SocketTransport, AppHandler):
             connection.open()
         else:
             self.begin(RelayPeer(found))
-            spawn(carry(found, self))
+            spawn(self._relay(found))
+
+    async def _relay(self, link: RelayLink) -> None:
+        with self.services.metrics.relays.track_inprogress():
+            await carry(link, self)
 
     def _own_request(self) -> Any:
         """What a session may be begun with when there is no handoff: a Bokeh token brings it along."""

@@ -1,0 +1,151 @@
+"""Probes of a real replica: what they say, and that nothing can make them slow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from devfleet.redis_server import RedisServer
+from devfleet.replica import Replica
+from harness.client import Client
+from harness.pages import get_page
+from harness.tools import require
+
+from operations.scrape import get, scrape, until
+
+Start = Callable[..., Replica]
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    require("redis-server")
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sliders(examples: Path) -> Path:
+    return examples / "sliders.py"
+
+
+def test_a_replica_that_serves_is_healthy_started_and_ready(replica: Start, sliders: Path) -> None:
+    server = replica([sliders])
+
+    until(lambda: server.status("/readyz") == 200)
+
+    assert [server.status(f"/{probe}z") for probe in ("health", "startup", "ready")] == [200, 200, 200]
+
+
+def test_without_its_store_a_replica_lives_but_has_not_started(replica: Start, sliders: Path) -> None:
+    server = Replica([sliders], redis_url="redis://127.0.0.1:1")
+    server.start(ready=False)
+    try:
+        server.wait_line("waiting for the store")
+
+        assert [server.status(f"/{probe}z") for probe in ("health", "startup", "ready")] == [200, 503, 503]
+        assert get(f"{server.url}/readyz")[1] == "starting, the store is away\n"
+    finally:
+        server.stop()
+
+
+@pytest.mark.redis
+def test_a_flap_of_redis_does_not_take_a_replica_out(
+    replica: Start, sliders: Path, redis: RedisServer
+) -> None:
+    server = replica([sliders], redis_url=redis.url)
+    until(lambda: server.status("/readyz") == 200)
+
+    redis.pause()
+    try:
+        until_ = time.monotonic() + 2
+        seen = set()
+        while time.monotonic() < until_:
+            seen.add(server.status("/readyz"))
+    finally:
+        redis.resume()
+    until(lambda: scrape(server.url)("svc_store_silence_seconds") < 1)
+
+    assert seen == {200}
+
+
+@pytest.mark.redis
+def test_a_store_that_stays_away_makes_a_replica_unready_until_it_is_back(
+    replica: Start, sliders: Path, redis: RedisServer
+) -> None:
+    server = replica([sliders], redis_url=redis.url, args=["--readiness-grace", "1"])
+    until(lambda: server.status("/readyz") == 200)
+
+    redis.pause()
+    try:
+        until(lambda: get(f"{server.url}/readyz")[:2] == (503, "the store is away\n"))
+        assert server.status("/healthz") == 200
+    finally:
+        redis.resume()
+
+    until(lambda: server.status("/readyz") == 200)
+
+
+@pytest.mark.redis
+async def test_liveness_is_quick_while_redis_stalls_and_pages_wait_for_it(
+    replica: Start, sliders: Path, redis: RedisServer
+) -> None:
+    server = replica([sliders], redis_url=redis.url)
+    until(lambda: server.status("/readyz") == 200)
+    waits = []
+
+    redis.pause()
+    try:
+        pages = [get_page(server.app_url(), timeout=30) for _ in range(5)]
+        waiting = [asyncio.ensure_future(page) for page in pages]
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            probe = await get_page(f"{server.url}/healthz")
+            waits.append(time.monotonic() - begun)
+            assert probe.status == 200
+    finally:
+        redis.resume()
+    for page in waiting:
+        await page
+
+    # The machine that runs this may be busy: a stall that reached the probe would be in all of them.
+    assert sorted(waits)[len(waits) // 2] < 0.1
+
+
+async def test_a_full_replica_stays_ready_and_turns_new_visitors_away_kindly(
+    replica: Start, sliders: Path
+) -> None:
+    server = replica([sliders], args=["--max-sessions", "1"])
+    until(lambda: server.status("/readyz") == 200)
+    async with await Client.open(server.app_url()) as client:
+        status, page, headers = get(server.app_url())
+
+        assert status == 503
+        assert 3 <= int(headers["Retry-After"]) <= 10
+        assert f"content='{headers['Retry-After']}'" in page
+        assert "more visitors than seats" in page
+        assert get(f"{server.app_url()}/autoload.js?bokeh-autoload-element=x")[0] == 503
+        assert server.status("/readyz") == 200
+        await client.patch("offset", value=1.0)
+        await client.reconnect()
+
+    assert scrape(server.url)("svc_shed_pages_total", app="/sliders") == 2
+
+
+async def test_who_is_turned_away_does_not_come_back_at_one_moment(replica: Start, sliders: Path) -> None:
+    server = replica([sliders], args=["--max-sessions", "1"])
+    until(lambda: server.status("/readyz") == 200)
+    async with await Client.open(server.app_url()):
+        asked = {get(server.app_url())[2]["Retry-After"] for _ in range(30)}
+
+    assert len(asked) > 3
+
+
+def test_a_stopping_replica_says_so_before_it_is_gone(replica: Start, sliders: Path) -> None:
+    server = replica([sliders])
+    server.terminate()
+
+    assert server.wait() == 0
