@@ -394,6 +394,7 @@ def test_no_environment_variable_means_two_things() -> None:
         ["--unix-socket", "s", "--ssl-certfile", __file__],
         ["--unix-socket", "s", "--advertise", "h:1"],
         ["--num-procs", "2", "--advertise", "h:1"],
+        ["--num-procs", "2", "--metrics-port", "9464"],
         ["--num-procs", "2", "--dev", "--show", "app.py"],
     ],
 )
