@@ -617,7 +617,7 @@ class Settings:
         if self.num_procs > 1 and self.advertise:
             raise ConfigError("--num-procs and --advertise contradict each other: each process has its own")
         if self.num_procs > 1 and self.metrics_port:
-            raise ConfigError("--num-procs and --metrics-port contradict each other: each process has its own")
+            raise ConfigError("--num-procs and --metrics-port contradict each other: each needs its own")
         if self.num_procs > 1 and self.dev is not None:
             raise ConfigError("--dev and --num-procs contradict each other: reloading takes one process")
 
