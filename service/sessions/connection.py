@@ -71,7 +71,9 @@ class Connection:
         self._place = place
 
     def open(self) -> None:
-        """Join the session and say so."""
+        """Join the session and say so. Raises SessionMoved when it has ended here meanwhile."""
+        if self.session.destroyed:
+            raise SessionMoved("the session has just left this replica")
         self.session.connect(self)
         self._transport.send(messages.ack())
 

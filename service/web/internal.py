@@ -8,7 +8,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from service import logs
-from service.errors import AppError
+from service.errors import AppError, SessionMoved
 from service.fleet.relay import GONE, TOKEN_ID_HEADER
 from service.sessions.connection import Connection
 from service.sessions.notice import Notice, app_failed
@@ -60,8 +60,12 @@ class RelayHandler(SocketTransport, OwnerHandler):
         await super().get(*args, **kwargs)
 
     async def open(self, *args: str, **kwargs: str) -> None:
-        self.begin(self._opened)
-        self._opened.open()
+        try:
+            self._opened.open()
+        except SessionMoved as error:
+            self.close(error.close_code, str(error))
+        else:
+            self.begin(self._opened)
 
 
 class OwnerPageHandler(OwnerHandler):

@@ -189,8 +189,8 @@ class SocketHandler(SocketTransport, AppHandler):
         elif isinstance(found, Session):
             limit = self.services.settings.websocket_max_message_size
             connection = Connection(found, self, self.token.token_id, max_bytes=limit)
-            self.begin(connection)
             connection.open()
+            self.begin(connection)
         else:
             self.begin(RelayPeer(found))
             spawn(self._relay(found))
