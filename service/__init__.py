@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from service.apps.state import session_state
+    from service.embedding import Server
 
-__all__ = ("session_state",)
+__all__ = ("Server", "session_state")
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from service.apps.state import session_state
 
         return session_state
+    if name == "Server":
+        from service.embedding import Server
+
+        return Server
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import secrets
 import signal
 import time
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from service import logs
 from service.apps.app import App
 from service.apps.loading import load_apps
 from service.background import spawn
-from service.documents import curdoc, ids, shortcuts
+from service.documents import classes, curdoc, ids, shortcuts
 from service.errors import ConfigError
 from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
@@ -30,6 +31,7 @@ from service.fleet.routing import Router
 from service.lag import LagMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.metrics import Metrics
+from service.reloading import Reloader
 from service.sessions.building import Builder
 from service.sessions.expiry import Expiry
 from service.sessions.hibernation import Hibernation
@@ -41,7 +43,7 @@ from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
 from service.tokens import TokenAuthority, generate_secret
 from service.version import VERSION
-from service.web.auth import load_auth
+from service.web.auth import Auth, load_auth
 from service.web.health import Health, make_metrics_application
 from service.web.origins import OriginPolicy
 from service.web.resources import PageResources
@@ -56,21 +58,34 @@ __all__ = ("Server", "run")
 
 log = logging.getLogger(__name__)
 
+DEV_TOKEN_EXPIRATION = 30 * 24 * 3600.0
+"""Seconds, with ``--dev``."""
+
 
 class Server:
     """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back."""
 
     def __init__(
-        self, settings: Settings, apps: Mapping[str, App], inherited: Inherited | None = None
+        self,
+        settings: Settings,
+        apps: Mapping[str, App],
+        inherited: Inherited | None = None,
+        *,
+        auth: Auth | None = None,
+        extra_routes: Sequence[Any] = (),
     ) -> None:
         ids.install()
         curdoc.install()
+        classes.install()
         shortcuts.install()
+        if settings.dev is not None:
+            # The page stays open over reloads, however long its author thinks.
+            settings = dataclasses.replace(settings, session_token_expiration=DEV_TOKEN_EXPIRATION)
         self.settings = settings
         self.replica = secrets.token_hex(4)
         logs.this_replica(self.replica)
         self.apps = apps
-        self._auth = load_auth(settings.auth_module)
+        self._auth = auth or load_auth(settings.auth_module)
         self._listener = Listener(settings, inherited)
         self.port = self._listener.port
         self._metrics_sockets = open_metrics_sockets(settings)
@@ -111,7 +126,7 @@ class Server:
         self.services = self._make_services()
         self.health = Health(self.services, self._heart.silent_for, self._writer.lag)
         self.metrics.watch(self.health.readings)
-        self._application = make_application(self.services, self.health)
+        self._application = make_application(self.services, self.health, extra_routes)
         tls = self._listener.tls
         self._http = HTTPServer(self._application, xheaders=settings.use_xheaders, ssl_options=tls)
         self._internal = HTTPServer(make_internal_application(self.services), ssl_options=tls)
@@ -120,8 +135,12 @@ class Server:
     @property
     def urls(self) -> list[str]:
         """Where a browser on this machine finds the apps."""
-        base = self._listener.base_url + self.settings.prefix
-        return [base + path for path in self.apps]
+        return [self.base_url + path for path in self.apps]
+
+    @property
+    def base_url(self) -> str:
+        """What all the apps' URLs on this machine begin with."""
+        return self._listener.base_url + self.settings.prefix
 
     async def start(self) -> None:
         """Start the parts in order. The health check answers at once, the apps when all is done."""
@@ -135,6 +154,7 @@ class Server:
             self._journaling,
             self._expiring,
             self._logging_stats,
+            self._reloading,
             self._serving,
         ]
         for part in parts:
@@ -236,6 +256,25 @@ class Server:
             repeat(log_memory, settings.mem_log_frequency),
         )
         async with _running(*jobs):
+            yield
+
+    @asynccontextmanager
+    async def _reloading(self) -> AsyncIterator[None]:
+        settings = self.settings
+        if settings.dev is None:
+            yield
+            return
+        (app,) = self.apps.values()
+        reloader = Reloader(
+            settings.apps[0],
+            app,
+            settings.args,
+            settings.dev,
+            self._registry,
+            self._leaving,
+            self.services.resources,
+        )
+        async with _running(reloader.run()):
             yield
 
     @asynccontextmanager

@@ -40,6 +40,16 @@ class App:
         self.server_context = AppServerContext(lambda: self.live_sessions())
         self.page_needs_document = _has_own_page(application)
         self.built = False
+        self.broken: str | None = None
+        """Why there is no code to run at present (``--dev``)."""
+
+    def replace(self, application: Application) -> None:
+        """Go on with other code."""
+        self.application = application
+        self.page_needs_document = _has_own_page(application)
+        self.built = False
+        self.broken = None
+        self.__dict__.pop("version", None)
 
     @property
     def page_is_shell(self) -> bool:
@@ -104,6 +114,8 @@ class App:
         await self._run_server_hook("on_server_unloaded")
 
     def _initialize(self, document: Document) -> None:
+        if self.broken is not None:
+            raise AppError(self.broken, self.broken)
         for handler in self.application.handlers:
             try:
                 handler.modify_document(document)

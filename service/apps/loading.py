@@ -18,7 +18,7 @@ from service.apps.app import App
 from service.apps.imports import ImportSpace
 from service.errors import AppLoadError
 
-__all__ = ("apps_from_applications", "load_apps")
+__all__ = ("apps_from_applications", "load_apps", "reload_app")
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,16 @@ def _expanded(patterns: Iterable[str]) -> Iterator[str]:
 def apps_from_applications(applications: Mapping[str, Application]) -> dict[str, App]:
     """Apps around ready-made ``Application`` objects, by URL path."""
     return {path: App(path, application, ImportSpace(None)) for path, application in applications.items()}
+
+
+def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:
+    """Read the files of ``app`` again. Raises AppLoadError, and leaves the app as it was."""
+    app.imports.forget()
+    with app.imports.entered():
+        handler = _handler(path, list(argv))
+    if handler.failed:
+        raise AppLoadError(f"cannot load {path}: {_one_line(handler.error)}")
+    app.replace(Application(handler))
 
 
 def _load(path: Path, argv: Sequence[str], spaces: dict[Path, ImportSpace]) -> App:

@@ -12,6 +12,8 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.model import Model
 
+from service.documents.classes import forget_classes, keep_files
+
 __all__ = ("dispose",)
 
 
@@ -36,9 +38,11 @@ def dispose(document: Document, receiver: Any = None) -> None:
     del document._theme
     del document._template
     document._session_context = None
+    forget_classes(modules)
     for module in modules:
         sys.modules.pop(module.__name__, None)
         module.__dict__.clear()
+    keep_files()
 
 
 def _untie(model: Model) -> None:

@@ -123,6 +123,7 @@ class Builder:
                 await app.build(context, execution)
         except AppError as error:
             log.error("%s: the app %s failed: %s\n%s", grant.key.short, app.path, error.message, error.detail)
+            dispose(document)
             raise
         return _Draft(app, context, execution, ids, Journal(document, ids, state, version=app.version))
 

@@ -73,6 +73,10 @@ class Leaving:
         if self._registry.forget_sleeper(sleeper):
             sleeper.close_connections(COME_BACK, "another replica has the session")
 
+    async def renew(self, session: Session) -> None:
+        """End it, and let its clients begin it anew from their tokens."""
+        await self._registry.end(session, self._renew)
+
     def lost(self, session: Session) -> None:
         """Another replica has it already: drop this copy, which must not be written any more."""
         if not session.lost:
@@ -96,6 +100,11 @@ class Leaving:
         session.journal = None
         await self._forget(session)
         session.close_connections(1000, "the session was ended")
+
+    async def _renew(self, session: Session) -> None:
+        session.journal = None
+        await self._forget(session)
+        session.close_connections(COME_BACK, "the app has changed")
 
     async def _drop(self, session: Session) -> None:
         session.journal = None

@@ -6,7 +6,7 @@ Bundles depend only on the model classes that are loaded, so each is made once f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from bokeh.embed.bundle import Bundle, bundle_for_objs_and_resources, extension_
 from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings as bokeh_settings
+
+from service.documents.classes import signature
 
 __all__ = ("PageResources", "bokehjs_directory", "extension_directories")
 
@@ -51,18 +53,34 @@ class PageResources:
         self._prefix = prefix
         self._made: dict[str, Any] = {}
         self._classes = 0
+        self._signature: Hashable = None
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What ``make`` gives, made again only when model classes were added since."""
-        classes = len(Model.model_class_reverse_map)
-        # Names contain absolute URLs from requests: bound what strangers can make us keep.
-        if classes != self._classes or len(self._made) > 100:
+        if self._classes_changed():
             self._made.clear()
-            self._classes = classes
+        # Names contain absolute URLs from requests: bound what strangers can make us keep.
+        if len(self._made) > 100:
+            self._made.clear()
         if name not in self._made:
             self._made[name] = make()
         made: T = self._made[name]
         return made
+
+    def forget(self) -> None:
+        """Make everything anew."""
+        self._made.clear()
+
+    def _classes_changed(self) -> bool:
+        """Whether a page would need other scripts than before."""
+        # Newest last, and a class that is defined anew takes the place of the old one.
+        classes = Model.model_class_reverse_map.values()
+        classes_now = hash((len(classes), *map(id, classes)))
+        if classes_now == self._classes:
+            return False
+        self._classes = classes_now
+        before, self._signature = self._signature, signature()
+        return before != self._signature
 
     def bundle(self, absolute_url: str | None = None) -> Bundle:
         """For a page of ours, or with ``absolute_url`` (scheme and host) for one elsewhere."""

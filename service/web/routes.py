@@ -18,6 +18,7 @@ All but the probes and /metrics come after the prefix, if there is one.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ __all__ = ("make_application", "make_internal_application")
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
-def make_application(services: Services, health: Health) -> Application:
-    """The Tornado application with all routes."""
+def make_application(services: Services, health: Health, extra: Sequence[Any] = ()) -> Application:
+    """The Tornado application with all routes; ``extra`` ones come below the prefix, too."""
     prefix = re.escape(services.settings.prefix)
     routes: list[Route] = [
         (r"/healthz", HealthHandler, {}),
@@ -67,6 +68,7 @@ def make_application(services: Services, health: Health) -> Application:
     routes += [(prefix + re.escape(path) + "/?", page, {}) for path, page in services.auth.endpoints()]
     if services.settings.metrics_port is None:
         routes.append((r"/metrics", MetricsHandler, {"services": services}))
+    routes += [(prefix + path, *rest) for path, *rest in extra]
     for app in services.apps.values():
         routes += _app_routes(prefix, services, app)
     if "/" not in services.apps:

@@ -1,0 +1,50 @@
+"""A login form. Anybody gets in who knows the one password: put your own check into `is_right`.
+
+    svc serve --auth-module examples/auth/auth.py --enable-xsrf-cookies examples/auth/app.py
+"""
+
+import hmac
+import os
+
+from tornado.escape import xhtml_escape
+from tornado.web import RequestHandler
+
+login_url = "/login"
+logout_url = "/logout"
+
+
+def is_right(name, password):
+    return bool(name) and hmac.compare_digest(password, os.environ.get("DEMO_PASSWORD", "bokeh"))
+
+
+def get_user(request_handler):
+    return request_handler.get_signed_cookie("user", max_age_days=1)
+
+
+def within(url):
+    """Only paths of this server: a `next` that leads elsewhere would help phishing."""
+    return url if url.startswith("/") and not url.startswith(("//", "/\\")) else "/"
+
+
+class LoginHandler(RequestHandler):
+    def get(self, error=""):
+        self.finish(f"""<!DOCTYPE html><html lang="en"><title>Log in</title><form method="post">
+            {self.xsrf_form_html()}<p>{xhtml_escape(error)}</p>
+            <label>Name <input name="name" autofocus></label>
+            <label>Password <input name="password" type="password"></label>
+            <button>Log in</button></form></html>""")
+
+    def post(self):
+        name, password = self.get_argument("name", ""), self.get_argument("password", "")
+        if not is_right(name, password):
+            self.set_status(403)
+            self.get("That is not right.")
+            return
+        self.set_signed_cookie("user", name)
+        self.redirect(within(self.get_argument("next", "/")))
+
+
+class LogoutHandler(RequestHandler):
+    def get(self):
+        self.clear_cookie("user")
+        self.redirect(login_url)

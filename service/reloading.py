@@ -1,0 +1,94 @@
+"""``--dev``: when a file of the app changes, the app is read anew and its pages show it.
+
+Sessions end and their clients are told to come back at once, which begins the session again with
+the new code: the page stays open. An app that cannot be read shows why, until it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from service.apps.app import App
+from service.apps.loading import reload_app
+from service.errors import AppLoadError, ConfigError
+from service.sessions.leaving import Leaving
+from service.sessions.registry import Registry
+from service.web.resources import PageResources
+
+__all__ = ("Reloader", "watched_files")
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 0.3
+"""Seconds between looks at the files."""
+
+SUFFIXES = {".py", ".ipynb", ".html", ".css", ".js", ".ts", ".yaml", ".yml"}
+
+
+class Reloader:
+    """Watches one app, and ``extra`` files beside it. Raises ConfigError when one does not exist."""
+
+    def __init__(
+        self,
+        path: str,
+        app: App,
+        argv: Sequence[str],
+        extra: Iterable[str],
+        registry: Registry,
+        leaving: Leaving,
+        resources: PageResources,
+    ) -> None:
+        self._path = Path(path).expanduser()
+        self._app = app
+        self._argv = argv
+        self._extra = [Path(name) for name in extra]
+        self._registry = registry
+        self._leaving = leaving
+        self._resources = resources
+        for missing in (name for name in self._extra if not name.is_file()):
+            raise ConfigError(f"--dev: {missing} is no file that could be watched")
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        before = self._look()
+        log.info("watching %d files for changes", len(before))
+        while True:
+            await asyncio.sleep(INTERVAL)
+            now = self._look()
+            if now != before:
+                before = now
+                await self.reload()
+
+    async def reload(self) -> None:
+        """Read the app anew, and begin its sessions again."""
+        log.info("reloading %s", self._path)
+        await self._app.unload()
+        try:
+            reload_app(self._app, self._path, self._argv)
+        except AppLoadError as error:
+            self._app.broken = str(error)
+            log.error("%s", error)
+        self._resources.forget()
+        await self._app.load()
+        for session in self._registry:
+            await self._leaving.renew(session)
+
+    def _look(self) -> dict[Path, tuple[int, int]]:
+        found = {}
+        for path in (*watched_files(self._path), *self._extra):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue  # gone since the directory was read
+            found[path] = (stat.st_mtime_ns, stat.st_size)
+        return found
+
+
+def watched_files(path: Path) -> list[Path]:
+    """The app's files: all of its directory, or a script and the modules beside it."""
+    if path.is_dir():
+        return [each for each in path.rglob("*") if each.suffix in SUFFIXES]
+    return [path, *path.parent.glob("*.py")]

@@ -1,0 +1,81 @@
+"""Programs as Bokeh's guide has them (a button, threads, unlocked callbacks, a notebook, a client that
+animates), on one server and on three replicas behind nginx."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bokeh.models import Slider
+from devfleet.fleet import Fleet
+from devfleet.processes import Process
+from devfleet.replica import Replica
+from harness.client import Client
+
+APPS = ("text_button.py", "threads.py", "unlocked.py", "notebook.ipynb", "sliders.py")
+
+
+@pytest.fixture(scope="module", params=["one server", "three replicas"])
+def server(
+    request: pytest.FixtureRequest, examples: Path, start_fleet: Callable[..., Fleet]
+) -> Iterator[Replica | Fleet]:
+    apps = [examples / name for name in APPS]
+    if request.param == "three replicas":
+        yield start_fleet(apps)
+        return
+    with Replica(apps, name="one server") as one:
+        yield one
+
+
+async def test_a_button_adds_text(server: Replica | Fleet) -> None:
+    async with await Client.open(server.app_url("text_button")) as client:
+        for count in range(1, 4):
+            await client.click("button")
+            await client.expect(lambda c, n=count: len(c.value("words", "data")["text"]) == n)
+
+        assert list(client.value("words", "data")["text"]) == ["0", "1", "2"]
+
+
+async def test_a_thread_streams_through_next_tick_callbacks(server: Replica | Fleet) -> None:
+    async with await Client.open(server.app_url("threads")) as client:
+        await client.expect(lambda c: len(c.value("steps", "data")["x"]) >= 4)
+
+
+async def test_an_unlocked_callback_leaves_the_document_to_others(server: Replica | Fleet) -> None:
+    async with await Client.open(server.app_url("unlocked")) as client:
+        await client.patch("tenths", value=10)
+        await client.click("compute")
+
+        await client.patch("tenths", value=2)  # answered at once, while the executor works
+        assert client.value("result", "text") == "Nothing yet"
+        await client.expect_value("result", "text", "Computed for 10 tenths of a second")
+
+
+async def test_a_notebook_is_an_app(server: Replica | Fleet) -> None:
+    async with await Client.open(server.app_url("notebook")) as client:
+        await client.patch("factor", value=2)
+        await client.expect(lambda c: list(c.value("points", "data")["y"]) == [0, 2, 8, 18])
+
+
+async def test_sliders_move_the_curve(server: Replica | Fleet) -> None:
+    async with await Client.open(server.app_url("sliders")) as client:
+        slider = client.document.select({"type": Slider})
+        assert slider
+        patches = len(client.messages("PATCH-DOC"))
+        each = next(iter(slider))
+        await client.change(lambda _: each.update(value=each.start))
+        await client.expect(lambda c: len(c.messages("PATCH-DOC")) > patches)
+
+
+async def test_a_client_pushes_a_document_and_moves_it(examples: Path) -> None:
+    with Replica([], name="no app") as server:
+        url = f"{server.url}/"
+        argv = [sys.executable, str(examples / "client_animation.py"), "--url", url, "--steps", "100000"]
+        with Process("animation", argv) as animation:
+            session_id = (await asyncio.to_thread(animation.wait_line, r"bokeh-session-id=(\S+)"))[1]
+            async with await Client.open(server.url, session_id=session_id) as client:
+                first = list(client.value("spiral", "data")["x"])
+                await client.expect(lambda c: list(c.value("spiral", "data")["x"]) != first)
