@@ -30,6 +30,7 @@ from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.lag import LagMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
+from service.memory import Collector
 from service.metrics import Metrics
 from service.reloading import Reloader
 from service.sessions.building import Builder
@@ -155,6 +156,7 @@ class Server:
             self._expiring,
             self._logging_stats,
             self._reloading,
+            self._collecting,
             self._serving,
         ]
         for part in parts:
@@ -276,6 +278,16 @@ class Server:
         )
         async with _running(reloader.run()):
             yield
+
+    @asynccontextmanager
+    async def _collecting(self) -> AsyncIterator[None]:
+        collector = Collector()
+        collector.settle()
+        try:
+            async with _running(collector.run()):
+                yield
+        finally:
+            collector.stop()
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:

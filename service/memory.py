@@ -1,0 +1,85 @@
+"""When Python's garbage collector runs: often over what is new, seldom over everything.
+
+Left alone it stops the process for longer the more sessions live. Here whatever survives a full
+collection is frozen, which means that no later one looks at it again, so that each is about what
+came since. Sessions that end are taken apart by hand (``service.documents.disposal``) and need no
+collector. Frozen garbage, such as plots an app replaced, waits for a thorough collection, which
+comes when memory has grown a lot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ("Collector",)
+
+log = logging.getLogger(__name__)
+
+THRESHOLDS = (20_000, 2, 1)
+"""New objects before a young, a middle and a full collection: a full one sees some 100,000 objects."""
+
+LOOK_INTERVAL = 10.0
+"""Seconds between looks at the memory in use."""
+
+GROWTH = 1.5
+SLACK = 64 * 1024 * 1024
+"""A thorough collection is due when memory exceeds GROWTH times what the last one left, plus SLACK bytes."""
+
+
+class Collector:
+    """Begins with :meth:`settle`, once all that stays for good was loaded; ends with :meth:`stop`."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._thresholds = gc.get_threshold()
+        self._settled = False
+
+    def settle(self) -> None:
+        """Freeze what is there, and from now on what survives."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*THRESHOLDS)
+        gc.callbacks.append(self._freeze)
+        self._settled = True
+        self._left = resident()
+
+    def stop(self) -> None:
+        """Leave Python's collector as it was before. Idempotent."""
+        if self._settled:
+            self._settled = False
+            gc.callbacks.remove(self._freeze)
+            gc.set_threshold(*self._thresholds)
+            gc.unfreeze()
+
+    async def run(self) -> None:
+        """Look for growth until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            if resident() > GROWTH * self._left + SLACK:
+                self.collect_thoroughly()
+
+    def collect_thoroughly(self) -> None:
+        """Look at everything; takes longer the more there is."""
+        began = time.perf_counter()
+        gc.unfreeze()
+        found = gc.collect()
+        self._left = resident()
+        log.info("collected %d objects in %.0f ms", found, (time.perf_counter() - began) * 1000)
+
+    def _freeze(self, phase: str, info: dict[str, Any]) -> None:
+        if phase == "stop" and info["generation"] == 2:
+            gc.freeze()
+
+
+def resident() -> int:
+    """Bytes of memory this process has in use; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * 4096

@@ -1,0 +1,62 @@
+"""The collector sees what is new, and everything only when asked to."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from service.memory import THRESHOLDS, Collector, resident
+
+
+class Node:
+    """Something that refers to itself, so that only the collector can find it."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    collector.settle()
+    yield collector
+    collector.stop()
+
+
+def test_new_garbage_is_found_without_a_look_at_what_is_old(collector: Collector) -> None:
+    before = gc.get_freeze_count()
+    assert before > 0
+    new = weakref.ref(Node())
+    gc.collect()
+    assert new() is None
+    assert gc.get_freeze_count() >= before * 0.9
+
+
+def test_what_survives_is_not_looked_at_again(collector: Collector) -> None:
+    node = Node()
+    gone = weakref.ref(node)
+    gc.collect()
+    del node
+    gc.collect()
+    assert gone() is not None
+
+    collector.collect_thoroughly()
+    assert gone() is None
+
+
+def test_afterwards_python_s_collector_is_as_before() -> None:
+    before = gc.get_threshold(), list(gc.callbacks)
+    collector = Collector()
+    collector.settle()
+    assert gc.get_threshold() == THRESHOLDS
+    collector.stop()
+    collector.stop()
+    assert (gc.get_threshold(), list(gc.callbacks)) == before
+    assert gc.get_freeze_count() == 0
+
+
+def test_memory_in_use_is_known() -> None:
+    assert resident() > 1024 * 1024
