@@ -64,7 +64,8 @@ async def sliders(side: Side, scale: Scale) -> Measures:
         # The balancer's next pick: page and socket never meet on one replica by affinity.
         tabs.append(await Tab.open(side.ports[at], "sliders", socket_port=side.ports[at - 1]))
 
-    await open_tab()  # warm
+    for _ in range(2 * len(side.ports)):
+        await open_tab()  # warm
     opened, opened_cpu = await rate(side, scale.seconds, [open_tab] * OPENERS)
     measures = {"open": opened, "open_cpu": opened_cpu}
     if len(side.ports) == 1:
