@@ -1,0 +1,113 @@
+"""The Dockerfile without an engine: its build commands in a clean virtual environment, its last stage by eye.
+
+What this cannot see: whether the base image still exists, and what an engine makes of the layers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from devfleet.ports import free_port
+from devfleet.processes import Process
+
+from operations.scrape import get, until
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def stages() -> list[list[tuple[str, str]]]:
+    """The instructions of each stage, as (name, rest)."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line.partition(" ") for line in text.splitlines() if line and not line.startswith("#")]
+    found: list[list[tuple[str, str]]] = []
+    for name, _, rest in lines:
+        if name == "FROM":
+            found.append([])
+        found[-1].append((name, rest.strip()))
+    return found
+
+
+def values(stage: list[tuple[str, str]], name: str) -> list[str]:
+    return [rest for each, rest in stage if each == name]
+
+
+def test_bases_are_pinned_and_the_same() -> None:
+    bases = [values(stage, "FROM")[0].split()[0] for stage in stages()]
+
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-bookworm(@sha256:[0-9a-f]{64})?", bases[0])
+
+
+def test_packages_are_pinned_with_hashes() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = {line.split("==")[0] for line in lock.splitlines() if re.match(r"\w[\w.-]*==", line)}
+    project = (ROOT / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("\n]")[0]
+    wanted = {name.lower() for name in re.findall(r'^\s+"([\w-]+)', project, re.MULTILINE)}
+
+    assert wanted <= pinned
+    assert all(line.endswith("\\") for line in lock.splitlines() if re.match(r"\w[\w.-]*==", line))
+
+
+def test_the_image_runs_as_nobody_and_is_probed() -> None:
+    last = stages()[-1]
+
+    assert values(last, "USER") == ["10001:10001"]
+    assert "/healthz" in values(last, "HEALTHCHECK")[0]
+    assert json.loads(values(last, "ENTRYPOINT")[0]) == ["svc"]
+    assert [name for name, _ in last].index("USER") > max(
+        at for at, (name, _) in enumerate(last) if name in ("RUN", "COPY")
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the first stage makes, in a directory instead of an image."""
+    root = tmp_path_factory.mktemp("image")
+    source = root / "src"
+    source.mkdir()
+    for name, rest in stages()[0]:
+        if name == "COPY":
+            *parts, target = rest.split()
+            copy(parts, source / target)
+        elif name == "RUN":
+            command = shlex.split(rest.replace("/opt/svc", str(root / "opt")))
+            command[0] = sys.executable if command[0] == "python" else command[0]
+            done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=240)
+            assert done.returncode == 0, f"{rest}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def copy(parts: list[str], target: Path) -> None:
+    for part in parts:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, target)
+
+
+@pytest.mark.timeout(400)
+def test_what_the_build_installs_serves_the_apps_of_the_image(built: Path) -> None:
+    last = stages()[-1]
+    command = [str(built / "opt/bin/svc"), *json.loads(values(last, "CMD")[0])]
+    port = str(free_port())
+    probe = json.loads(values(last, "HEALTHCHECK")[0].partition("CMD ")[2])
+
+    environment = {"SVC_PORT": port, "SVC_ADDRESS": "127.0.0.1", "PYTHONPATH": None}
+    with Process("image", command, env=environment, cwd=ROOT / "examples") as server:
+        server.wait_line("running at", 60)
+        until(lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+        healthy = subprocess.run([sys.executable, *probe[1:]], env={"SVC_PORT": port}, timeout=20)
+
+        assert healthy.returncode == 0
+        assert get(f"http://127.0.0.1:{port}/sliders")[0] == 200
+        server.terminate()
+        assert server.wait() == 0
