@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -188,3 +189,16 @@ def is_packaged(path: Path) -> bool:
             if any(fnmatch(str(within), each) and within.parent == Path(each).parent for each in patterns):
                 return True
     return False
+
+
+# -- the tests -----------------------------------------------------------------------------------
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Outside packages pytest knows modules by their name alone, and collects neither of two."""
+    modules = [
+        path for path in (ROOT / "tests").rglob("test_*.py") if not (path.parent / "__init__.py").exists()
+    ]
+    counts = Counter(path.name for path in modules)
+
+    assert [name for name, count in counts.items() if count > 1] == []
