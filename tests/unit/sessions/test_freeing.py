@@ -12,6 +12,7 @@ import pytest
 
 from service.apps.loading import load_apps
 from service.documents import curdoc, ids
+from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
 from service.sessions.registry import Registry
 from service.sessions.session import Session
@@ -43,7 +44,7 @@ async def test_all_models_of_an_ended_session_are_freed_at_once(examples: Path, 
     ids.install()
     curdoc.install()
     apps = load_apps((str(examples / example),), ())
-    registry = Registry(apps, Builder(durable=True, replay_inputs=True))
+    registry = Registry(apps, Builder(durable=True, replay_inputs=True, metrics=Metrics()))
     key = SessionKey(next(iter(apps)), "session")
 
     session = await registry.build(Grant(key, 1, PageRequest()))
