@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import urlsplit
 
 from bokeh.core.templates import AUTOLOAD_JS
@@ -11,13 +12,16 @@ from bokeh.embed.elements import script_for_render_items
 from bokeh.embed.util import RenderItem
 from tornado.web import HTTPError
 
-from service.web.opening import AppHandler
+from service.errors import AppError
+from service.web.opening import AppHandler, PageView
 
 __all__ = ("AutoloadHandler",)
 
+log = logging.getLogger(__name__)
+
 
 class AutoloadHandler(AppHandler):
-    """``GET /app/autoload.js``. Never needs the Document, so it never runs the app."""
+    """``GET /app/autoload.js``. Does not need the Document, but once the model classes of the app."""
 
     def set_default_headers(self) -> None:
         # With credentials browsers do not accept the wildcard.
@@ -37,9 +41,19 @@ class AutoloadHandler(AppHandler):
             raise HTTPError(400, "the bokeh-autoload-element argument is missing")
         view = self.view()
         await self.hand_off(view)
+        if not self.app.built:
+            await self._load_classes(view)
         self.set_header("Content-Type", "application/javascript; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.finish(self._script(element_id, view.token))
+
+    async def _load_classes(self, view: PageView) -> None:
+        """Begin the session here: where the app has run, it is known which extensions it draws with."""
+        try:
+            await self.services.router.page(view.key, view.request, view.token)
+        except AppError as error:
+            # Logged by who ran it. The socket that follows tells the user, which a script cannot.
+            log.debug("no classes of %s: %s", self.app.path, error)
 
     async def prepare(self) -> None:
         if self.request.method != "OPTIONS":  # browsers send no cookies with a preflight

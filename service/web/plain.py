@@ -11,7 +11,7 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from service.web.base import UserHandler
 from service.web.opening import AppHandler
-from service.web.resources import extension_directories
+from service.web.resources import extension_directory
 
 __all__ = ("FAVICON", "ExtensionHandler", "FaviconHandler", "IndexHandler", "MetadataHandler")
 
@@ -54,7 +54,7 @@ class FaviconHandler(StaticFileHandler):
 
 
 class ExtensionHandler(StaticFileHandler):
-    """``/static/extensions/NAME/…``: files of Bokeh extensions, which may be imported later."""
+    """``/static/extensions/NAME/…``: files of installed Bokeh extensions."""
 
     def initialize(self) -> None:  # type: ignore[override]
         self.root = "/"
@@ -62,7 +62,7 @@ class ExtensionHandler(StaticFileHandler):
 
     async def get(self, path: str, include_body: bool = True) -> None:
         name, _, rest = path.partition("/")
-        directory = extension_directories().get(name)
+        directory = extension_directory(name)
         if directory is None or not rest:
             raise HTTPError(404)
         self.root = str(directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
@@ -47,22 +48,28 @@ def page_request(
 
 
 def request_from_payload(
-    request: HTTPServerRequest, payload: Mapping[str, Any], user: str | None = None
+    request: HTTPServerRequest, settings: Settings, payload: Mapping[str, Any], user: str | None = None
 ) -> PageRequest:
-    """The request a Bokeh token carries inside, for sockets without a page of ours (``bokeh.client``)."""
+    """The request a Bokeh token carries inside, for sockets without a page of ours (``bokeh.client``).
+
+    What the token does not carry is taken from the socket's own request, as Bokeh does.
+    """
     known = {"headers", "cookies", "arguments"}
-    return PageRequest(
-        method=request.method or "GET",
-        uri=(request.uri or "/").removesuffix("/ws"),
-        host=request.host,
-        protocol={"ws": "http", "wss": "https"}.get(request.protocol, request.protocol),
-        remote_ip=request.remote_ip or "",
-        arguments={name: _byte_strings(values) for name, values in _dict(payload.get("arguments")).items()},
-        cookies=_dict(payload.get("cookies")),
-        headers=_dict(payload.get("headers")),
-        user=user,
-        payload={name: value for name, value in payload.items() if name not in known},
+    others = {name: value for name, value in payload.items() if name not in known}
+    own = page_request(request, settings, others, user)
+    path, mark, query = own.uri.partition("?")
+    return replace(
+        own,
+        uri=path.removesuffix("/ws") + mark + query,
+        protocol={"ws": "http", "wss": "https"}.get(own.protocol, own.protocol),
+        arguments=_byte_strings(payload["arguments"]) if "arguments" in payload else own.arguments,
+        cookies=_dict(payload["cookies"]) if "cookies" in payload else own.cookies,
+        headers=_dict(payload["headers"]) if "headers" in payload else _without_token(own.headers),
     )
+
+
+def _without_token(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() != "sec-websocket-protocol"}
 
 
 def _wanted(name: str, include: Collection[str], exclude: Collection[str], *, fold: bool = True) -> bool:
@@ -79,6 +86,9 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _byte_strings(values: Any) -> list[bytes]:
-    values = values if isinstance(values, list) else []
-    return [value if isinstance(value, bytes) else str(value).encode() for value in values]
+def _byte_strings(arguments: Any) -> dict[str, list[bytes]]:
+    return {
+        name: [value if isinstance(value, bytes) else str(value).encode() for value in values]
+        for name, values in _dict(arguments).items()
+        if isinstance(values, list)
+    }

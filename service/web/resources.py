@@ -6,8 +6,11 @@ Bundles depend only on the model classes that are loaded, so each is made once f
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 from collections.abc import Callable, Hashable
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin
@@ -19,7 +22,7 @@ from bokeh.settings import settings as bokeh_settings
 
 from service.documents.classes import signature
 
-__all__ = ("PageResources", "bokehjs_directory", "extension_directories")
+__all__ = ("PageResources", "bokehjs_directory", "extension_directory")
 
 T = TypeVar("T")
 
@@ -29,9 +32,30 @@ def bokehjs_directory() -> Path:
     return bokeh_settings.bokehjs_path()
 
 
-def extension_directories() -> dict[str, Path]:
-    """Static directories of installed extensions by name; grows as extensions are imported."""
-    return extension_dirs
+def extension_directory(name: str) -> Path | None:
+    """Where the static files of an installed Bokeh extension are.
+
+    Also of one that nobody has imported here: the page that asks may be another replica's.
+    """
+    return extension_dirs.get(name) or _installed_extension(name)
+
+
+@lru_cache(maxsize=256)
+def _installed_extension(name: str) -> Path | None:
+    """As bokeh 3.9 finds it when it makes a bundle. Top-level packages are found without an import."""
+    if not name.isidentifier() or name in sys.builtin_module_names or name == "__main__":
+        return None
+    spec = find_spec(name)
+    for place in (spec and spec.submodule_search_locations) or ():
+        base = Path(place)
+        if (base / "bokeh.ext.json").is_file():
+            return (base / _main_file(base / "package.json")).parent
+    return None
+
+
+def _main_file(package: Path) -> str:
+    described = json.loads(package.read_text(encoding="utf-8")) if package.is_file() else {}
+    return str(described.get("module") or described.get("main") or "dist/index.js")
 
 
 @lru_cache(maxsize=256)

@@ -205,7 +205,8 @@ class SocketHandler(SocketTransport, AppHandler):
             return None
         if self.token.expired(time.time()):
             raise TokenExpired("the token has expired; see --session-token-expiration")
-        return request_from_payload(self.request, self.token.payload or {}, self.user)
+        payload = self.token.payload or {}
+        return request_from_payload(self.request, self.services.settings, payload, self.user)
 
 
 class RelayPeer:

@@ -189,9 +189,7 @@ async def test_keep_alive_pings(many: Replica) -> None:
     pinged = asyncio.Event()
     page = await get_page(many.app_url())
     request = HTTPRequest(_socket_url(many), headers={"Origin": f"http://{many.host}"})
-    socket = await websocket_connect(
-        request, subprotocols=["bokeh", page.token]
-    )
+    socket = await websocket_connect(request, subprotocols=["bokeh", page.token])
     socket.on_ping = lambda data: pinged.set()  # type: ignore[method-assign]
     await asyncio.wait_for(pinged.wait(), 10)
     await shut(socket)
