@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.bench import report
-from loadtests.bench.figures import costs, crowds, throughput
+from loadtests.bench.figures import browser, costs, crowds, throughput
 from loadtests.bench.scenario import Measured, Scale, Scenario
 from loadtests.bench.servers import pin_to_load_core, running
 
-SCENARIOS = [*throughput.SCENARIOS, *crowds.SCENARIOS, *costs.SCENARIOS]
+SCENARIOS = [*throughput.SCENARIOS, *browser.SCENARIOS, *costs.SCENARIOS, *crowds.SCENARIOS]
 LONGEST_ROUND = 600.0
 """Seconds after which a measurement is given up."""
 

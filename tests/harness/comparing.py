@@ -40,9 +40,14 @@ def outcome(func: Callable[[], Any]) -> Any:
 
 
 def state(model: HasProps) -> dict[str, Any]:
-    """Everything a model holds, comparable between two models of different making."""
+    """Everything a model holds, comparable between two models of different making.
+
+    Each property is read once, because a shortcut makes empty containers only then.
+    """
+    for name in model.properties():
+        outcome(lambda name=name: getattr(model, name))
     held = {
-        name: {key: comparable(value) for key, value in vars(model)[name].items()}
+        name: {key: comparable(value) for key, value in sorted(vars(model)[name].items())}
         for name in ("_property_values", "_unstable_default_values", "_unstable_themed_values")
     }
     return {**held, "initialized": model._initialized, "themed": vars(model).get("__themed_values__")}

@@ -111,7 +111,7 @@ SCENARIOS = [
         [Row("session_kb", "memory per live session", "KiB", Ratio(at_most=0.9))],
         memory,
         args=LONG,
-        rounds=3,
+        rounds=2,
     ),
     Scenario(
         "churn",
@@ -137,6 +137,6 @@ SCENARIOS = [
         ],
         scaling,
         args=LONG,
-        rounds=3,
+        rounds=2,
     ),
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.descriptors import PropertyDescriptor
-from bokeh.core.property.singletons import Undefined
+from bokeh.core.property.singletons import Intrinsic, Undefined
 from bokeh.core.property.wrappers import PropertyValueDict, PropertyValueList, PropertyValueSet
 
 __all__ = ("SIMPLE", "Facts", "facts_of")
@@ -29,6 +29,7 @@ class Facts:
         "_overridden",
         "defaults",
         "descriptors",
+        "eager",
         "empty",
         "order",
         "required",
@@ -52,6 +53,8 @@ class Facts:
             if descriptor.has_unstable_default(example)
         }
         """Those whose default is made anew for each model."""
+        self.eager = tuple(self.unstable.items())
+        """Those of them that a new model gets at once; the others, empty containers, when asked for."""
         self.defaults: dict[str, Any] = {}
         """Defaults that are the same for all models, as far as they were asked for."""
         self.empty: dict[str, type] = {}
@@ -66,6 +69,7 @@ class Facts:
                 self.defaults[name] = value
         elif type(value) in _CONTAINERS and not value and self._raw_default(name) in _EMPTY:
             self.empty[name] = type(value)
+            self.eager = tuple(each for each in self.eager if each[0] != name)
 
     def _raw_default(self, name: str) -> Any:
         if name in self._overridden:
@@ -75,7 +79,8 @@ class Facts:
     def _surely_has_default(self, name: str) -> bool:
         if type(self.descriptors[name]).__get__ is not PropertyDescriptor.__get__:
             return False
-        return type(self._raw_default(name)) in SIMPLE
+        default = self._raw_default(name)
+        return default is not Undefined and default is not Intrinsic and not callable(default)
 
 
 def facts_of(model: HasProps) -> Facts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import bokeh.model.util as bokeh_util
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
 from bokeh.core.property.descriptors import PropertyDescriptor
@@ -26,6 +27,7 @@ bokeh = SimpleNamespace(
     matches=Property.matches,
     prepare_value=Property.prepare_value,
     query_properties_with_values=HasProps.query_properties_with_values,
+    visit_immediate_value_references=bokeh_util.visit_immediate_value_references,
 )
 
 _MISSING = object()
@@ -39,7 +41,10 @@ _LONGEST_VALID = 40
 
 
 def __init__(self: HasProps, **properties: Any) -> None:  # noqa: N807
-    """Bokeh's own asks each property of the class whether its default is made anew."""
+    """Bokeh's own asks each property of the class whether its default is made anew, and makes it.
+
+    Here empty containers are made when somebody asks for them: hardly anybody does.
+    """
     super(HasProps, self).__init__()
     self._property_values = {}
     self._unstable_default_values = {}
@@ -47,7 +52,7 @@ def __init__(self: HasProps, **properties: Any) -> None:  # noqa: N807
     for name, value in properties.items():
         if value is not Undefined and value is not Intrinsic:
             setattr(self, name, value)
-    for name, descriptor in facts_of(self).unstable.items():
+    for name, descriptor in facts_of(self).eager:
         if name not in properties:
             descriptor._get(self)
     self._initialized = True
@@ -91,7 +96,7 @@ def query_properties_with_values(
     facts, themed = facts_of(self), self.themed_values() or {}
     selected = {*self._property_values, *self._unstable_default_values, *themed}
     # Read in the same order as by Bokeh: whatever has no value must raise, whatever is made must be made.
-    asked = selected.union(facts.required, facts.unstable)
+    asked = selected.union(facts.required, (name for name, _ in facts.eager))
     result = {}
     for name in sorted(asked & facts.order.keys(), key=facts.order.__getitem__):
         descriptor = facts.descriptors[name]
@@ -106,6 +111,20 @@ def query_properties_with_values(
             continue
         result[name] = value
     return result
+
+
+def visit_immediate_value_references(value: Any, visitor: Any) -> None:
+    """Bokeh's own makes each container that is still missing, to find nothing in it."""
+    if not isinstance(value, HasProps):
+        bokeh.visit_immediate_value_references(value, visitor)
+        return
+    empty, themed = facts_of(value).empty, value.themed_values() or {}
+    for name in value.properties_with_refs():
+        if name in empty and not (
+            name in value._property_values or name in value._unstable_default_values or name in themed
+        ):
+            continue
+        bokeh_util.visit_value_and_its_immediate_references(getattr(value, name), visitor)
 
 
 # -- reading -----------------------------------------------------------------------------------

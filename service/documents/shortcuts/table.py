@@ -6,8 +6,10 @@ import inspect
 import logging
 from dataclasses import dataclass
 from hashlib import sha256
+from types import ModuleType
 from typing import Any
 
+import bokeh.model.util as bokeh_util
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
 from bokeh.core.property.descriptors import PropertyDescriptor
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 class Shortcut:
     """``replacement`` for a function of Bokeh whose source has the digest ``known`` (bokeh 3.9.2)."""
 
-    owner: type
+    owner: type | ModuleType
     name: str
     known: str
     replacement: Any
@@ -52,12 +54,12 @@ def digest_of(function: Any) -> str:
     return sha256(source.encode()).hexdigest()[:16]
 
 
-def _shortcut(owner: type, name: str, known: str) -> Shortcut:
+def _shortcut(owner: type | ModuleType, name: str, known: str) -> Shortcut:
     replacement = vars(properties).get(name) or vars(exchange)[name]
     return Shortcut(owner, name, known, replacement, owner.__dict__[name])
 
 
-def _relied_on(owner: type, name: str, known: str) -> Shortcut:
+def _relied_on(owner: type | ModuleType, name: str, known: str) -> Shortcut:
     """Nothing is replaced, but shortcuts rely on how this works."""
     original = owner.__dict__[name]
     return Shortcut(owner, name, known, original, original)
@@ -77,6 +79,9 @@ SHORTCUTS = (
     _shortcut(Document, "apply_json_patch", "c5dc2d783d337643"),
     _shortcut(Document, "to_json", "6c14801bfde49329"),
     _shortcut(HasProps, "to_serializable", "253a7ed63b12906e"),
+    _shortcut(bokeh_util, "visit_immediate_value_references", "94591d886aacef72"),
+    _relied_on(bokeh_util, "collect_filtered_models", "076dfeb157680429"),
+    _relied_on(bokeh_util, "visit_value_and_its_immediate_references", "e018cc9482917eac"),
     _relied_on(Model, "to_serializable", "22b00b286cc42244"),
     _relied_on(Deserializer, "__init__", "af51c24c577285fd"),
     _relied_on(Deserializer, "has_ref", "a335126f78b7cfc4"),
