@@ -8,12 +8,13 @@ Models are written as references only; the serializer lists the ones it met.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from bokeh.core.serialization import DeserializationError, Deserializer, Serializer
 from bokeh.model import Model
+from bokeh.util.dependencies import uses_pandas
 
 __all__ = ("ValueReader", "ValueWriter")
 
@@ -58,11 +59,44 @@ class ValueWriter(Serializer):
                 return _tagged(type(obj).__name__, obj.isoformat())
             case dt.timedelta() if type(obj) is dt.timedelta:
                 return _tagged("timedelta", [obj.days, obj.seconds, obj.microseconds])
-        return super()._encode_other(obj)
+        encode = _PANDAS.get(type(obj).__name__) if uses_pandas(obj) else None
+        return super()._encode_other(obj) if encode is None else _tagged(type(obj).__name__, encode(obj))
+
+
+    def _encode_float(self, obj: float) -> Any:
+        return float(obj)  # msgpack has NaN and the infinities
+
+    def _encode_list(self, obj: list[Any]) -> Any:
+        return list(obj) if set(map(type, obj)) <= _PLAIN else [self.encode(item) for item in obj]
 
 
 _TEXT = (dt.datetime, dt.date, dt.time)
-"""Exactly these types: pandas' timestamps are subclasses and go Bokeh's way."""
+"""Exactly these types: pandas' timestamps are subclasses."""
+
+_PLAIN = {str, float, bool, type(None)}
+"""Written as they are."""
+
+_PANDAS: Mapping[str, Callable[[Any], Any]] = {
+    "Timestamp": lambda stamp: [stamp.value, stamp.unit, None if stamp.tz is None else str(stamp.tz)],
+    "Timedelta": lambda delta: [delta.value, delta.unit],
+    "NaTType": lambda _: None,
+    "NAType": lambda _: None,
+}
+"""pandas' single values, by the names of their types; its columns become arrays."""
+
+
+def _from_pandas(kind: str, value: Any) -> Any:
+    import pandas as pd  # type: ignore[import-untyped]  # only where the app uses it
+
+    match kind:
+        case "Timestamp":
+            nanoseconds, unit, zone = value
+            return pd.Timestamp(nanoseconds, tz=zone).as_unit(unit)
+        case "Timedelta":
+            return pd.Timedelta(value[0]).as_unit(value[1])
+        case "NaTType":
+            return pd.NaT
+    return pd.NA
 
 
 class ValueReader(Deserializer):
@@ -97,6 +131,8 @@ class ValueReader(Deserializer):
                 return dt.timedelta(*value)
             case "datetime" | "date" | "time":
                 return getattr(dt, kind).fromisoformat(value)
+            case _ if kind in _PANDAS:
+                return _from_pandas(kind, value)
         raise DeserializationError(f"unable to decode a value of kind {kind!r}")
 
     def _decode_objects(self, items: list[Any], shape: list[int]) -> np.ndarray[Any, Any]:
