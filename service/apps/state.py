@@ -7,6 +7,7 @@ another replica; what is in here is not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
+from copy import deepcopy
 from typing import Any
 
 from bokeh.document import Document
@@ -25,6 +26,11 @@ class SessionState(MutableMapping[str, Any]):
     def __init__(self, values: dict[str, Any]) -> None:
         self.values_by_key = values
         self.changed: Callable[[str], None] = lambda key: None
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Hold exactly ``values``; nobody is told."""
+        self.values_by_key.clear()
+        self.values_by_key.update(deepcopy(values))
 
     def __getitem__(self, key: str) -> Any:
         return self.values_by_key[key]

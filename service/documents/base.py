@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from bokeh.core.serialization import UnknownReferenceError
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.model import Model
@@ -21,41 +22,55 @@ from service.documents.encoding import encode_document
 from service.documents.entries import Base
 from service.documents.values import ValueReader
 
-__all__ = ("differences",)
+__all__ = ("differences", "taken_apart", "themed")
 
 Attributes = dict[str, Any]
 
 
-def differences(document: Document, base: Base) -> Iterator[tuple[Model, str, Any]]:
+def differences(
+    document: Document, base: Base, noted: Collection[tuple[str, str]] = ()
+) -> Iterator[tuple[Model, str, Any]]:
     """Model, attribute and base's value for all attributes that differ from ``base``.
 
-    Only for models that both have.
+    Only for models that both have. Attributes that are ``noted`` may refer to models that came later.
     """
-    then = _taken_apart(base)
-    now = _taken_apart(Base(*encode_document(document, inline=False)))
+    then = taken_apart(base)
+    now = taken_apart(Base(*encode_document(document, inline=False)))
     reader = ValueReader(document.models)
     for model_id in then.keys() & now.keys():
         model = document.models.get_by_id(ID(model_id))
         if model is not None:
-            yield from _model_differences(model, then[model_id], now[model_id], reader)
+            for name, value in _model_differences(model, then[model_id], now[model_id], reader, noted):
+                yield model, name, value
 
 
 def _model_differences(
-    model: Model, then: Attributes, now: Attributes, reader: ValueReader
-) -> Iterator[tuple[Model, str, Any]]:
+    model: Model, then: Attributes, now: Attributes, reader: ValueReader, noted: Collection[tuple[str, str]]
+) -> Iterator[tuple[str, Any]]:
     for name in now.keys() - then.keys():
-        yield model, name, model.lookup(name).instance_default(model)
-    for name, value in then.items():
-        if name not in now or now[name] != value:
-            yield model, name, _like(getattr(model, name), reader.decode(value))
+        yield name, model.lookup(name).instance_default(model)
+    changed = {name for name, value in then.items() if name not in now or now[name] != value}
+    for name in changed - themed(model):
+        try:
+            value = reader.decode(then[name])
+        except UnknownReferenceError:
+            if (model.id, name) not in noted:
+                raise
+        else:
+            yield name, _like(getattr(model, name), value)
 
 
-def _taken_apart(base: Base) -> dict[str, Attributes]:
+def taken_apart(base: Base) -> dict[str, Attributes]:
     """Model id to attributes, with references in the place of nested models."""
     models: dict[str, Attributes] = {}
     document = json.loads(base.content)["doc"]
     _Parts(dict(base.buffers), models).simplify([document.get("roots"), document.get("config")])
     return models
+
+
+def themed(model: Model) -> Collection[str]:
+    """Attributes that are as the Document's theme has them (bokeh 3.9)."""
+    return (model.themed_values() or {}).keys() - model._property_values.keys()
 
 
 class _Parts:

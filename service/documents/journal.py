@@ -25,6 +25,7 @@ from bokeh.document.events import (
 )
 from bokeh.model import Model
 
+from service.documents.base import themed
 from service.documents.encoding import Buffers, encode_document
 from service.documents.entries import Base, Meta, Stored, Value, WholeModel
 from service.documents.ids import IdSpace
@@ -61,6 +62,7 @@ class Journal:
         self._ids = ids
         self._meta = Meta(initial=ids.count, shape=shape_of(document, ids), version=version)
         self._built = _Outline.of(document)
+        self._there = sum(1 << number for model in document.models if (number := ids.number(model.id)))
         # bokeh 3.9: recompute() makes a new dict each time, so the old one shows what came and went.
         self._seen = document.models._models
         self._marks: dict[tuple[str, str], tuple[int, bool, int]] = {}
@@ -74,7 +76,7 @@ class Journal:
         self._sequence = 0
         self._sizes: dict[str, int] = {}
         self._state = {} if state is None else state
-        self._dirty_state: set[str] = set()
+        self._dirty_state = set(self._state)
 
     # -- noting --------------------------------------------------------------------------------
 
@@ -103,6 +105,10 @@ class Journal:
         """A client gets to see the Document like this. Only the first time counts."""
         if not self.has_base:
             self._base = Base(content, buffers)
+            # The base has what was streamed by now: to replay that over it would double it.
+            for model_id in self._chunks.keys() | self._chunk_bytes.keys():
+                self._mark_columns(model_id)
+            self._chunks.clear()
 
     def pushed(self) -> None:
         """A client replaced the whole Document: from here on there is no app's run to repeat."""
@@ -138,6 +144,7 @@ class Journal:
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
         self._seen = self._document.models._models
         self._dirty.clear()
+        self._dirty_state.clear()
         self._chunks.clear()
         self._outline_dirty = False
         for name in stored.sizes:
@@ -181,19 +188,18 @@ class Journal:
     def _take_whole(self) -> Changes:
         """All there is, with the present Document as the base."""
         changes = Changes(whole=True)
-        late = {name[2:] for name in self._sizes if name.startswith("m:")}
         self._chunks.clear()
         self._chunk_bytes.clear()
         self._sizes.clear()
         for model in self._document.models:
-            if model.id in late or not self._is_built(model.id):
+            if not self._was_there(model.id):
                 changes.put[f"m:{model.id}"] = _whole(model)
         self._seen = self._document.models._models
         self._dirty = set(self._marks)
         self._take_values(changes)
         self._dirty_state = set(self._state)
         self._take_state(changes)
-        changes.put["base"] = Base(*encode_document(self._document, inline=False)).pack()
+        changes.put["base"] = self._present().pack()
         changes.put["meta"] = self._take_meta()
         self._base, self._whole_due = None, False
         return changes
@@ -201,6 +207,18 @@ class Journal:
     def _is_built(self, model_id: str) -> bool:
         """Whether the app's own run made the model."""
         return 0 < self._ids.number(model_id) <= self._meta.initial
+
+    def _was_there(self, model_id: str) -> bool:
+        """Whether the app's own run put the model into the Document."""
+        return bool(self._there >> self._ids.number(model_id) & 1)
+
+    def _present(self) -> Base:
+        """The Document as it is now, though no client gets to see this."""
+        models = self._document.models
+        unknown = set(models._new_models)  # bokeh 3.9: encoding makes them known to the clients
+        base = Base(*encode_document(self._document, inline=False))
+        models._new_models.update(unknown)
+        return base
 
     def _take_models(self, changes: Changes) -> None:
         """Models that came into the Document are written whole; of others that left nothing is kept."""
@@ -228,7 +246,11 @@ class Journal:
     def _take_values(self, changes: Changes) -> None:
         for model_id, attr in self._dirty:
             model = self._document.models.get_by_id(ID(model_id))
-            if model is not None:
+            if model is None:
+                continue
+            if attr in themed(model):  # the theme is kept, so that another one can take its place
+                changes.remove.add(f"v:{model_id}:{attr}")
+            else:
                 changes.put[f"v:{model_id}:{attr}"] = self._value(model, attr).pack()
                 if attr == "data":
                     self._drop_chunks(changes, model_id)

@@ -23,7 +23,7 @@ from bokeh.themes import Theme
 
 from service.documents.base import differences
 from service.documents.encoding import replace_document
-from service.documents.entries import Chunk, Stored, Value
+from service.documents.entries import Base, Chunk, Stored, Value
 from service.documents.ids import IdSpace
 from service.documents.shape import model_class, shape_of, type_name
 from service.documents.values import ValueReader
@@ -82,18 +82,17 @@ class Restorer:
             base = self._stored.base
             with self._silently():
                 replace_document(self._document, json.loads(base.content), base.buffers)
-        self._overlay()
+        self._run(self._overlay)
+        self._ids.count = max(self._ids.count, self._stored.meta.ids)
 
     def _restore_exactly(self) -> None:
-        self._models = dict(self._ids.tracked or {})
+        self._models = self._ids.tracked if self._ids.tracked is not None else {}
         if self._stored.base is not None:
-            with self._silently():
-                for model, attr, value in differences(self._document, self._stored.base):
-                    self._set(model, attr, value)
+            self._run(self._lay_base, self._stored.base)
         if self._replay_inputs:
             self._replay(self._stored.values)
-        self._overlay()
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
+        self._run(self._overlay)
 
     def _restore_named(self) -> Fidelity:
         """Inputs of models that have a name and still the same type."""
@@ -107,6 +106,12 @@ class Restorer:
             return Fidelity.FRESH
         self._replay(known, with_ids=False)
         return Fidelity.PARTIAL
+
+    def _lay_base(self, base: Base) -> None:
+        with self._silently():
+            self._restore_theme()
+            for model, attr, value in differences(self._document, base, self._stored.values):
+                self._set(model, attr, value)
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -150,8 +155,11 @@ class Restorer:
 
     def _reset(self, model: Model, attributes: Any) -> None:
         """Give the model exactly these attributes."""
-        for name in model.properties_with_values(include_defaults=False).keys() - attributes.keys():
-            self._set(model, name, model.lookup(name).instance_default(model))
+        # bokeh 3.9: what is set is in the first, what differs for each instance by default in the second.
+        present = model._property_values.keys() | model._unstable_default_values.keys()
+        for name in present - attributes.keys():
+            model._property_values.pop(name, None)
+            model._unstable_default_values.pop(name, None)
         for name, value in attributes.items():
             self._set(model, name, self._read(value))
 
@@ -166,8 +174,12 @@ class Restorer:
                     document.remove_root(root)
                 for root in wanted:
                     document.add_root(root)
-        if meta.theme is not None:
-            document.theme = Theme(json=meta.theme)
+        self._restore_theme()
+
+    def _restore_theme(self) -> None:
+        theme = self._stored.meta.theme
+        if theme is not None and theme != self._document.theme._json:
+            self._document.theme = Theme(json=theme)
 
     def _replay_chunks(self, model_id: str, chunks: list[Chunk]) -> None:
         source: Any = self._find(model_id)

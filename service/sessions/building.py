@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 
 from bokeh.document import Document
@@ -47,6 +48,7 @@ class _Draft:
     context: AppSessionContext
     execution: Execution
     ids: IdSpace
+    state: SessionState
     journal: Journal
 
     @property
@@ -95,14 +97,18 @@ class Builder:
             dispose(draft.document)
             return None
         session = self._session(grant, draft, fidelity)
-        await app.restored(draft.context, draft.execution)
+        await session.with_document_locked(app.restored, draft.context, draft.execution)
         return session
 
     def _lay_over(self, draft: _Draft, stored: Stored) -> Fidelity:
         restorer = Restorer(
             draft.document, draft.ids, stored, run=draft.execution.call, replay=self._replay_inputs
         )
+        built = dict(draft.state)
+        draft.state.restore({**built, **stored.state})
         fidelity = restorer.restore(draft.app.version)
+        # What replayed callbacks made of it was in there already.
+        draft.state.restore(stored.state if fidelity is Fidelity.EXACT else {**built, **stored.state})
         if fidelity is Fidelity.EXACT and not restorer.failed_inputs:
             draft.journal.resume(stored)
         else:
@@ -113,7 +119,7 @@ class Builder:
         ids = IdSpace(grant.key.tag)
         ids.tracked = {} if track else None
         document = new_document(ids)
-        state = SessionState(dict(stored.state) if stored else {})
+        state = SessionState(deepcopy(stored.state) if stored else {})
         context = AppSessionContext(
             grant.key.session_id, app.server_context, document, grant.request, app.logout_url, state=state
         )
@@ -125,7 +131,7 @@ class Builder:
             log.error("%s: the app %s failed: %s\n%s", grant.key.short, app.path, error.message, error.detail)
             dispose(document)
             raise
-        return _Draft(app, context, execution, ids, Journal(document, ids, state, version=app.version))
+        return _Draft(app, context, execution, ids, state, Journal(document, ids, state, version=app.version))
 
     def _session(self, grant: Grant, draft: _Draft, fidelity: Fidelity | None) -> Session:
         journal = draft.journal if self._durable else None

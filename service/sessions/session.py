@@ -189,6 +189,8 @@ class Session:
         setter: object = event.setter
         if self.journal is not None:
             self.journal.note(event, is_input=setter is self, ids_before=self._ids_before)
+            if setter is self:  # its callbacks have run: what follows in the same patch begins here
+                self._ids_before = self._execution.id_count
         source = self._patching if setter is self else None
         if any(each.subscribed and each is not source for each in self.connections):
             self._outbox.append((patch_doc(*encode_patch(event)), source))

@@ -1,0 +1,158 @@
+"""Sessions built, journaled and restored by the real parts, without sockets and without a store.
+
+A :class:`Run` is one life of a session; :meth:`Run.restored` begins its next life from the fields
+that were taken until then, as another replica would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.model import Model
+
+from service.apps.app import App
+from service.apps.loading import apps_from_applications, load_apps
+from service.documents import curdoc, ids, shortcuts
+from service.documents.base import taken_apart
+from service.documents.encoding import apply_patch, encode_document, replace_document
+from service.documents.entries import Base
+from service.documents.journal import Changes
+from service.documents.shape import type_name
+from service.documents.values import ValueWriter
+from service.sessions.building import Builder, Grant
+from service.sessions.session import Session
+from store.contract import PageRequest, SessionKey
+
+SESSION = "a session"
+
+
+def app_of(what: Callable[..., None] | str) -> App:
+    """The app of a function or of a path."""
+    ids.install()
+    curdoc.install()
+    shortcuts.install()
+    if isinstance(what, str):
+        (app,) = load_apps([what]).values()
+        return app
+    return apps_from_applications({"/app": Application(FunctionHandler(what))})["/app"]
+
+
+class Run:
+    """One life of a session; ``stored`` are the fields of its journal in the store."""
+
+    def __init__(self, app: App, session: Session, stored: dict[str, bytes], replay_inputs: bool) -> None:
+        self.app = app
+        self.session = session
+        self.stored = stored
+        self.written = 0
+        """Bytes put into the store in this life."""
+        self._replay_inputs = replay_inputs
+
+    @classmethod
+    async def begin(
+        cls, app: App, stored: Mapping[str, bytes] | None = None, *, replay_inputs: bool = True
+    ) -> Run:
+        """Build the session; with ``stored`` as the next owner does."""
+        builder = Builder(durable=True, replay_inputs=replay_inputs)
+        grant = Grant(SessionKey(app.path, SESSION), 1, PageRequest(), stored)
+        return cls(app, await builder.build(app, grant), dict(stored or {}), replay_inputs)
+
+    async def restored(self, app: App | None = None) -> Run:
+        return await self.begin(app or self.app, self.stored, replay_inputs=self._replay_inputs)
+
+    async def end(self) -> None:
+        async def farewell(session: Session) -> None:
+            return
+
+        await self.session.destroy(farewell)
+
+    # -- what happens to it --------------------------------------------------------------------
+
+    async def pull(self) -> None:
+        """A client gets to see the Document."""
+        await self.session.with_document_locked(self._pull)
+
+    def _pull(self) -> None:
+        assert self.session.journal is not None
+        self.session.journal.pulled(*encode_document(self.session.document, inline=False))
+
+    async def push(self, content: Any) -> None:
+        """A client pushes a Document."""
+        await self.session.with_document_locked(self._push, content)
+
+    def _push(self, content: Any) -> None:
+        assert self.session.journal is not None
+        replace_document(self.session.document, content, ())
+        self.session.journal.pushed()
+
+    async def sent(self, *changes: tuple[str, str, Any]) -> None:
+        """One patch of a client with these changes: model's name, attribute, value."""
+        events = [
+            {"kind": "ModelChanged", "model": {"id": self[name].id}, "attr": attr, "new": value}
+            for name, attr, value in changes
+        ]
+        await self.patched({"events": events})
+
+    async def patched(self, content: Any) -> None:
+        def apply() -> None:
+            apply_patch(self.session.document, content, (), self.session)
+
+        a_client: Any = object()
+        await self.session.apply(apply, a_client)
+
+    async def do(self, change: Callable[..., Any], *args: Any) -> Any:
+        """Run ``change`` as a callback of the app."""
+        return await self.session.with_document_locked(change, *args)
+
+    def take(self) -> Changes:
+        """Write what was noted."""
+        assert self.session.journal is not None
+        changes = self.session.journal.take()
+        if changes.whole:
+            self.stored.clear()
+        for name in changes.remove:
+            self.stored.pop(name, None)
+        self.stored.update(changes.put)
+        self.written += sum(len(name) + len(data) for name, data in changes.put.items())
+        return changes
+
+    # -- what it looks like --------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Any:
+        model = self.session.document.get_model_by_name(name)
+        assert model is not None, f"no model {name}"
+        return model
+
+    def __contains__(self, name: str) -> bool:
+        return self.session.document.get_model_by_name(name) is not None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return dict(self.session.context.state)
+
+    def as_seen(self) -> dict[str, Any]:
+        """What a client that connects now gets: models by id with what BokehJS is told of them."""
+        return taken_apart(Base(*encode_document(self.session.document, inline=False)))
+
+    def as_is(self) -> dict[str, Any]:
+        """All there is, as Python has it."""
+        document = self.session.document
+        return {
+            "title": document.title,
+            "roots": [root.id for root in document.roots],
+            "theme": document.theme._json,
+            "state": self.state,
+            "models": {model.id: _attributes(model) for model in document.models},
+        }
+
+
+def _attributes(model: Model) -> dict[str, Any]:
+    values = model.properties_with_values(include_defaults=True)
+    return {"type": type_name(model), **{name: _plain(value) for name, value in values.items()}}
+
+
+def _plain(value: Any) -> Any:
+    return repr(ValueWriter().encode(value))  # as text, so that NaN equals NaN
