@@ -68,7 +68,7 @@ def taken_apart(base: Base) -> dict[str, Attributes]:
     return models
 
 
-def themed(model: Model) -> Collection[str]:
+def themed(model: Model) -> set[str]:
     """Attributes that are as the Document's theme has them (bokeh 3.9)."""
     return (model.themed_values() or {}).keys() - model._property_values.keys()
 

@@ -65,6 +65,8 @@ class Journal:
         self._there = sum(1 << number for model in document.models if (number := ids.number(model.id)))
         # bokeh 3.9: recompute() makes a new dict each time, so the old one shows what came and went.
         self._seen = document.models._models
+        self._came: set[str] = set()
+        self._left: set[str] = set()
         self._marks: dict[tuple[str, str], tuple[int, bool, int]] = {}
         self._dirty: set[tuple[str, str]] = set()
         self._chunks: dict[str, list[Any]] = {}
@@ -84,7 +86,7 @@ class Journal:
     def dirty(self) -> bool:
         """Whether there is anything to take."""
         return (
-            bool(self._dirty or self._chunks or self._dirty_state)
+            bool(self._dirty or self._chunks or self._dirty_state or self._came or self._left)
             or self._base is not None
             or self._outline_dirty
             or self._whole_due
@@ -121,6 +123,7 @@ class Journal:
 
     def note(self, event: DocumentPatchedEvent, *, is_input: bool, ids_before: int) -> None:
         """The Document changed; ``is_input`` when a client did it."""
+        self._look()
         match event:
             case ColumnsStreamedEvent():
                 self._note_chunk(event.model, event.data, [True, None, event.rollover])
@@ -142,7 +145,9 @@ class Journal:
         self._sequence = max((value.sequence for value in stored.values.values()), default=0)
         self._meta.pushed = stored.meta.pushed
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
-        self._seen = self._document.models._models
+        self._look()
+        self._came.clear()
+        self._left.clear()
         self._dirty.clear()
         self._dirty_state.clear()
         self._chunks.clear()
@@ -194,7 +199,9 @@ class Journal:
         for model in self._document.models:
             if not self._was_there(model.id):
                 changes.put[f"m:{model.id}"] = _whole(model)
-        self._seen = self._document.models._models
+        self._look()
+        self._came.clear()
+        self._left.clear()
         self._dirty = set(self._marks)
         self._take_values(changes)
         self._dirty_state = set(self._state)
@@ -222,16 +229,25 @@ class Journal:
 
     def _take_models(self, changes: Changes) -> None:
         """Models that came into the Document are written whole; of others that left nothing is kept."""
+        self._look()
+        for model_id in self._came:
+            changes.put[f"m:{model_id}"] = _whole(self._seen[ID(model_id)])
+        # What was noted before they left the Document would be laid over this.
+        self._dirty.update(key for key in self._marks if key[0] in self._came)
+        for model_id in self._left:
+            if not self._is_built(model_id):
+                self._forget(changes, model_id)
+        self._came.clear()
+        self._left.clear()
+
+    def _look(self) -> None:
+        """See which models came and left; also those that left for a moment only, and may have changed."""
         present, seen = self._document.models._models, self._seen
         if present is seen:
             return
-        for model_id in present.keys() - seen.keys():
-            changes.put[f"m:{model_id}"] = _whole(present[model_id])
-            # What was noted before it left the Document would be laid over this.
-            self._dirty.update(key for key in self._marks if key[0] == model_id)
-        for model_id in seen.keys() - present.keys():
-            if not self._is_built(model_id):
-                self._forget(changes, model_id)
+        came, left = present.keys() - seen.keys(), seen.keys() - present.keys()
+        self._came = (self._came | came) - left
+        self._left = (self._left | left) - came
         self._seen = present
 
     def _forget(self, changes: Changes, model_id: str) -> None:

@@ -22,6 +22,7 @@ from service.documents.entries import Base
 from service.documents.journal import Changes
 from service.documents.shape import type_name
 from service.documents.values import ValueWriter
+from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
 from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
@@ -56,7 +57,7 @@ class Run:
         cls, app: App, stored: Mapping[str, bytes] | None = None, *, replay_inputs: bool = True
     ) -> Run:
         """Build the session; with ``stored`` as the next owner does."""
-        builder = Builder(durable=True, replay_inputs=replay_inputs)
+        builder = Builder(durable=True, replay_inputs=replay_inputs, metrics=Metrics())
         grant = Grant(SessionKey(app.path, SESSION), 1, PageRequest(), stored)
         return cls(app, await builder.build(app, grant), dict(stored or {}), replay_inputs)
 

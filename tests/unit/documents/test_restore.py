@@ -94,7 +94,7 @@ async def op_choose(run: Run, n: int) -> None:
 
 
 async def op_pan(run: Run, n: int) -> None:
-    await run.sent(("range", "start", n / 3), ("range", "end", n / 3 + 10.5))
+    await run.sent(("range", "start", n / 3 + 0.25), ("range", "end", n / 3 + 10.5))
 
 
 async def op_tap(run: Run, n: int) -> None:
