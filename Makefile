@@ -2,6 +2,7 @@
 #
 #   make run     serve the example apps from one process, without Redis  (PORT=5006, APPS=..., ARGS=...)
 #   make fleet   redis-server, three replicas and nginx on loopback      (APPS=..., ARGS=...)
+#   make loadtest   a fleet, locust before it, a report with plots  (ARGS='herd --users 50', see --help)
 #   make test    lint, types, import contract, tests                     (ARGS='-k name' goes to pytest)
 #   make lint    the first three of these
 #   make bench   our server and `bokeh serve` side by side, as a table   (ARGS='--quick', see --help)
@@ -18,7 +19,7 @@ APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/expl
 ARGS ?=
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet bench test lint docs clean programs
+.PHONY: help run fleet bench loadtest test lint docs clean programs
 
 help:
 	@sed -n 's/^#  /  /p' Makefile
@@ -33,6 +34,10 @@ fleet: $(VENV)/.installed
 bench: $(VENV)/.installed-test
 	@tools/setup/programs redis-server || true
 	@PYTHONPATH=tools exec $(BIN)/python -m loadtests.bench $(ARGS)
+
+loadtest: $(VENV)/.installed-loadtest
+	@tools/setup/programs redis-server nginx || true
+	@PYTHONPATH=tools exec $(BIN)/python -m loadtests $(ARGS)
 
 test: lint programs
 	$(BIN)/pytest $(ARGS)
@@ -61,6 +66,11 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.made
 	@echo "setup: installing svc into $(VENV)"
 	@$(PIP) --editable .
 	@touch $@
+
+$(VENV)/.installed-loadtest: pyproject.toml | $(VENV)/.made
+	@echo "setup: installing svc and what its load tests need into $(VENV)"
+	@$(PIP) --editable '.[loadtest]'
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/.made
 	@echo "setup: installing svc and what its tests need into $(VENV)"
