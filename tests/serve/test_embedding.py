@@ -87,9 +87,7 @@ async def test_a_flask_page_with_a_signed_session_for_all(
     await other.until("value('curve', 'data.y').at(-1) === 9")
 
 
-async def test_a_django_page_on_another_origin(
-    program: Callable[..., int], examples: Path, tab: Tab
-) -> None:
+async def test_a_django_page_on_another_origin(program: Callable[..., int], examples: Path, tab: Tab) -> None:
     port = free_port()
     with Replica([examples / "sliders.py"], name="sliders", origins=[f"127.0.0.1:{port}"]) as server:
         argv = [sys.executable, str(examples / "embed/django_app.py"), "--port", str(port)]
