@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from socket import SHUT_RDWR
 from typing import Any
 
 import websocket
@@ -102,8 +103,8 @@ class Tab:
 
     def drop(self) -> None:
         """As a network that breaks: no goodbye."""
-        if self._socket is not None:
-            self._socket.shutdown()
+        if self._socket is not None and self._socket.sock is not None:
+            self._socket.sock.shutdown(SHUT_RDWR)  # wakes the reader, too
 
     # -- opening -------------------------------------------------------------------------------
 
