@@ -21,6 +21,7 @@ from bokeh.document import Document
 from tornado.ioloop import IOLoop
 
 from service.apps.loading import apps_from_applications
+from service.apps.panel import application_for
 from service.errors import ConfigError
 from service.server import Server as Replica
 from service.settings import Settings, from_arguments
@@ -181,7 +182,7 @@ def _by_path(applications: Applications) -> dict[str, Application]:
 
 
 def _application(found: Application | ModifyDoc) -> Application:
-    return found if isinstance(found, Application) else Application(FunctionHandler(found))
+    return found if isinstance(found, Application) else application_for(FunctionHandler(found))
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:

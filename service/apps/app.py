@@ -13,7 +13,6 @@ from hashlib import blake2b
 from typing import Any
 
 from bokeh.application import Application
-from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
 from bokeh.core.templates import FILE
 from bokeh.document import Document
 from tornado.httputil import HTTPServerRequest
@@ -21,6 +20,7 @@ from tornado.httputil import HTTPServerRequest
 from service.apps.contexts import AppServerContext, AppSessionContext
 from service.apps.execution import Execution
 from service.apps.imports import ImportSpace
+from service.apps.panel import connect_panel, hook_handlers, use_own_files, uses_panel
 from service.errors import AppError
 
 __all__ = ("App",)
@@ -37,7 +37,7 @@ class App:
         self.imports = imports
         self.logout_url: str | None = None
         self.live_sessions: Callable[[], Iterable[Any]] = tuple
-        self.server_context = AppServerContext(lambda: self.live_sessions())
+        self.server_context = AppServerContext(lambda: self.live_sessions(), path, application)
         self.page_needs_document = _has_own_page(application)
         self.built = False
         self.broken: str | None = None
@@ -50,6 +50,11 @@ class App:
         self.built = False
         self.broken = None
         self.__dict__.pop("version", None)
+
+    @property
+    def panel(self) -> bool:
+        """Whether Panel makes this app's pages."""
+        return uses_panel(self.application)
 
     @property
     def page_is_shell(self) -> bool:
@@ -65,7 +70,7 @@ class App:
         """A digest of the app's code, as far as it has files of its own."""
         digest = blake2b(digest_size=8)
         for handler in self.application.handlers:
-            for source in _sources(handler):
+            for source in sources_of(handler):
                 digest.update(source.encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
@@ -116,13 +121,20 @@ class App:
     def _initialize(self, document: Document) -> None:
         if self.broken is not None:
             raise AppError(self.broken, self.broken)
-        for handler in self.application.handlers:
-            try:
-                handler.modify_document(document)
-            except Exception as error:
-                raise AppError(str(error) or repr(error), traceback.format_exc()) from error
-            if handler.failed:
-                raise AppError(handler.error or "the app failed", handler.error_detail or "")
+        connect_panel()
+        try:
+            if type(self.application) is Application:
+                _modify(self.application, document)
+            else:
+                self.application.initialize_document(document)
+        except AppError:
+            raise
+        except Exception as error:
+            raise AppError(str(error) or repr(error), traceback.format_exc()) from error
+        _check(self.application)
+        connect_panel()
+        if self.panel:
+            use_own_files(document)
 
     def _learn_page(self, document: Document) -> None:
         own_page = document.template is not FILE or bool(document.template_variables)
@@ -131,10 +143,8 @@ class App:
         self.built = True
 
     async def _run_session_hook(self, name: str, context: AppSessionContext, execution: Execution) -> None:
-        for handler in self.application.handlers:
-            # Bokeh's own handler for the Document's hooks runs a full garbage collection each time.
-            if not isinstance(handler, DocumentLifecycleHandler):
-                await self._run_hook(name, execution, getattr(handler, name), context)
+        for handler in hook_handlers(self.application):
+            await self._run_hook(name, execution, getattr(handler, name), context)
 
     async def _run_server_hook(self, name: str) -> None:
         for handler in self.application.handlers:
@@ -152,9 +162,22 @@ class App:
             log.exception("%s: hook %s failed", self.path, name)
 
 
+def _modify(application: Application, document: Document) -> None:
+    for handler in application.handlers:
+        handler.modify_document(document)
+        _check(application)
+
+
+def _check(application: Application) -> None:
+    """Raise AppError if one of the handlers could not do its work."""
+    for handler in application.handlers:
+        if handler.failed:
+            raise AppError(handler.error or "the app failed", handler.error_detail or "")
+
+
 def _has_own_page(application: Application) -> bool:
     """Whether an app's template or files say that its page may depend on the Document."""
-    return any(_mentions_template(handler) for handler in application.handlers)
+    return uses_panel(application) or any(_mentions_template(handler) for handler in application.handlers)
 
 
 def _restored_hook(handler: Any) -> Callable[..., Any] | None:
@@ -167,7 +190,7 @@ def _restored_hook(handler: Any) -> Callable[..., Any] | None:
 def _mentions_template(handler: Any) -> bool:
     if getattr(handler, "_template", None) is not None:  # bokeh 3.9: DirectoryHandler
         return True
-    return any(mentions_template(source) for source in _sources(handler))
+    return any(mentions_template(source) for source in sources_of(handler))
 
 
 def mentions_template(source: str) -> bool:
@@ -179,7 +202,7 @@ def mentions_template(source: str) -> bool:
     return any(token.type == tokenize.NAME and "template" in token.string for token in tokens)
 
 
-def _sources(handler: Any) -> Iterable[str]:
+def sources_of(handler: Any) -> Iterable[str]:
     """The source code of a handler as far as it has any (attribute names of bokeh 3.9)."""
     main = getattr(handler, "_main_handler", handler)
     runner = getattr(main, "_runner", None)

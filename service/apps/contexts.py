@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from bokeh.application.application import ServerContext, SessionContext
+from bokeh.application.application import Application, ServerContext, SessionContext
 from bokeh.core.types import ID
 from bokeh.document import Document
 
@@ -33,13 +33,29 @@ class SessionLike(Protocol):
 class AppServerContext(ServerContext):
     """``session_context.server_context`` and the argument of the server hooks."""
 
-    def __init__(self, live_sessions: Callable[[], Iterable[Any]]) -> None:
+    def __init__(
+        self, live_sessions: Callable[[], Iterable[Any]], path: str, application: Application
+    ) -> None:
         self._live_sessions = live_sessions
+        self.application_context = ApplicationView(self, path, application)
 
     @property
     def sessions(self) -> list[Any]:
         """The live sessions of this app on this replica."""
         return list(self._live_sessions())
+
+
+class ApplicationView:
+    """What Panel reads of Bokeh's ``ApplicationContext``."""
+
+    def __init__(self, server_context: AppServerContext, path: str, application: Application) -> None:
+        self.server_context = server_context
+        self.application = application
+        self.url = self._url = path
+
+    @property
+    def sessions(self) -> list[Any]:
+        return self.server_context.sessions
 
 
 class RequestView:

@@ -14,8 +14,9 @@ from bokeh.application import Application
 from bokeh.application.handlers import DirectoryHandler, NotebookHandler, ScriptHandler
 from bokeh.application.handlers.handler import Handler
 
-from service.apps.app import App
+from service.apps.app import App, sources_of
 from service.apps.imports import ImportSpace
+from service.apps.panel import application_for
 from service.errors import AppLoadError
 
 __all__ = ("apps_from_applications", "load_apps", "reload_app")
@@ -61,7 +62,7 @@ def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:
         handler = _handler(path, list(argv))
     if handler.failed:
         raise AppLoadError(f"cannot load {path}: {_one_line(handler.error)}")
-    app.replace(Application(handler))
+    app.replace(_application(handler, path))
 
 
 def _load(path: Path, argv: Sequence[str], spaces: dict[Path, ImportSpace]) -> App:
@@ -71,7 +72,15 @@ def _load(path: Path, argv: Sequence[str], spaces: dict[Path, ImportSpace]) -> A
         handler = _handler(path, list(argv))
     if handler.failed:
         raise AppLoadError(f"cannot load {path}: {_one_line(handler.error)}")
-    return App(handler.url_path() or "/", Application(handler), space)
+    with space.entered():
+        application = _application(handler, path)
+    return App(handler.url_path() or "/", application, space)
+
+
+def _application(handler: Handler, path: Path) -> Application:
+    files = path.glob("*.py") if path.is_dir() else ()
+    modules = (file.read_text("utf-8", errors="replace") for file in files)
+    return application_for(handler, [*sources_of(handler), *modules])
 
 
 def _handler(path: Path, argv: list[str]) -> Handler:

@@ -28,6 +28,7 @@ def dispose(document: Document, receiver: Any = None) -> None:
         document.remove_on_change(receiver)
     modules = list(document.modules._modules)
     models = list(document.models)
+    document.__dict__.pop("destroy", None)  # Panel's own, which holds the Document
     document.callbacks._session_callbacks.clear()  # which refer to the Document
     document.callbacks.destroy()
     document.models.destroy()

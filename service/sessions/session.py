@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
@@ -18,6 +18,7 @@ from bokeh.events import ConnectionLost
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
+from service.apps.panel import PanelConnection, dispatch
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
@@ -179,6 +180,24 @@ class Session:
             await connection.catch_up()
 
     # -- events of the Document (called by Bokeh's dispatch) -----------------------------------
+
+    @property
+    def _subscribed_connections(self) -> list[PanelConnection]:
+        """What Panel (1.9) writes through when the Document is held."""
+        watched = any(connection.subscribed for connection in self.connections)
+        return [PanelConnection(self)] if watched else []
+
+    def send_at_once(self, events: Sequence[DocumentPatchedEvent]) -> None:
+        """Send these changes, and before them those that wait for the lock to be given back."""
+        waiting, self._outbox = self._outbox, []
+        try:
+            for event in events:
+                dispatch(self.document, event)
+        finally:
+            now, self._outbox = self._outbox, None if waiting is None else []
+            self._deliver([*(waiting or ()), *now])
+            if self.journal is not None and self.journal.dirty:
+                self.on_dirty(self)
 
     def _document_patched(self, event: DocumentPatchedEvent) -> None:
         if self._outbox is None:

@@ -8,6 +8,7 @@ from bokeh.core.types import ID
 from bokeh.embed.elements import html_page_for_render_items
 from bokeh.embed.util import RenderItem
 
+from service.apps.panel import panel_page
 from service.errors import AppError, ServiceError
 from service.sessions.session import Session
 from service.web.opening import AppHandler
@@ -53,6 +54,8 @@ async def render_page(session: Session, resources: PageResources, token: str) ->
 
 def _render(session: Session, resources: PageResources, token: str) -> str:
     document = session.document
+    if session.app.panel:
+        return panel_page(session, resources.of_server(), token)
     return html_page_for_render_items(
         resources.bundle(),
         {},

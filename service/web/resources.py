@@ -118,6 +118,10 @@ class PageResources:
         """No resources at all, for pages that bring their own."""
         return bundle_for_objs_and_resources(None, None)
 
+    def of_server(self) -> Resources:
+        """What Panel makes its own bundle from."""
+        return self._resources(None)
+
     def _resources(self, absolute_url: str | None) -> Resources:
         mode = bokeh_settings.resources(default="server")
         if not mode.startswith("server"):

@@ -1,0 +1,156 @@
+"""What Panel (1.9) and HoloViews expect of a server beyond Bokeh's documented interfaces.
+
+Panel brings an ``Application`` of its own, which prepares and ends what it keeps per Document, and
+when it must write while a Document is held it reaches for the session's sockets. Nothing here
+imports Panel unless an app does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from bokeh.application import Application
+from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
+from bokeh.application.handlers.handler import Handler
+from bokeh.document import Document
+from bokeh.document.events import DocumentPatchedEvent
+
+__all__ = (
+    "PanelConnection",
+    "application_for",
+    "connect_panel",
+    "dispatch",
+    "hook_handlers",
+    "panel_page",
+    "use_own_files",
+    "uses_panel",
+)
+
+log = logging.getLogger(__name__)
+
+_IMPORTS_PANEL = re.compile(r"^\s*(?:import|from)\s+(?:panel|holoviews|hvplot|lumen)\b", re.MULTILINE)
+_APPLICATION = "panel.io.application"
+_DOCUMENT = "panel.io.document"
+
+
+class Writer(Protocol):
+    """What a session does for Panel."""
+
+    def send_at_once(self, events: Sequence[DocumentPatchedEvent]) -> None: ...
+
+
+class PanelConnection:
+    """Stands for all connections of a session where Panel wants to write to sockets itself."""
+
+    def __init__(self, session: Writer) -> None:
+        self._session = session
+        self._socket = _Socket()
+        self.protocol = self
+
+    def create(self, msgtype: str, events: Sequence[DocumentPatchedEvent]) -> None:
+        """Where a message would be made to be sent later: it is sent now, in the right order."""
+        self._session.send_at_once(events)
+
+    def write(self, events: Sequence[DocumentPatchedEvent]) -> None:
+        self._session.send_at_once(events)
+
+
+class _Socket:
+    """A type of socket that Panel finds our handler for."""
+
+
+def application_for(handler: Handler, sources: Iterable[str] = ()) -> Application:
+    """Panel's ``Application`` for an app that uses Panel, Bokeh's for all others."""
+    uses = _APPLICATION in sys.modules or any(map(_IMPORTS_PANEL.search, sources))
+    if not uses:
+        return Application(handler)
+    try:
+        application: type[Application] = importlib.import_module(_APPLICATION).Application
+    except ImportError as error:
+        log.debug("an app speaks of Panel, which cannot be imported: %s", error)
+        return Application(handler)
+    return application(handler)
+
+
+def hook_handlers(application: Application) -> list[Any]:
+    """Who has hooks: the handlers, and before them what an ``Application`` of Panel's adds.
+
+    Bokeh's own handler for the Document's hooks is not among them: it runs a full garbage
+    collection each time.
+    """
+    handlers = [each for each in application.handlers if not isinstance(each, DocumentLifecycleHandler)]
+    if type(application) is Application:
+        return handlers
+    # One without handlers does what is added alone, so that a failing hook stops no other.
+    bare = type(application)()
+    bare._handlers = []
+    return [bare, *handlers]
+
+
+def connect_panel() -> None:
+    """Make Panel, once it was imported, know our connections. Cheap and idempotent."""
+    module = sys.modules.get(_DOCUMENT)
+    if module is not None:
+        module.extra_socket_handlers.setdefault(_Socket, _write)
+
+
+def dispatch(document: Document, event: DocumentPatchedEvent) -> None:
+    """Tell everybody who listens to the Document about ``event``, held or not (bokeh 3.9)."""
+    for receive in list(document.callbacks._change_callbacks.values()):
+        receive(event)
+
+
+def _write(connection: PanelConnection, events: Any = None, *, msg: Any = None) -> list[Any]:
+    """Panel's way to write: gives futures of what is not written yet, here none."""
+    if events:
+        connection.write(events)
+    return []
+
+
+def uses_panel(application: Application) -> bool:
+    """Whether Panel makes the pages of this application."""
+    return type(application).__module__ == _APPLICATION
+
+
+def use_own_files(document: Document) -> None:
+    """Make models load Panel's style sheets from this server, not from Panel's (panel 1.9).
+
+    Must run in the Document's context.
+    """
+    server = importlib.import_module("panel.io.server")
+    context: Any = document.session_context
+    embedded = context.request.arguments.get("bokeh-absolute-url", [])
+    if embedded:
+        base = _root_of(embedded[0].decode(), context)
+    else:
+        base = f"{server.state.rel_path}/" if server.state.rel_path else ""
+    url = base + server.LOCAL_DIST
+    document._template_variables["dist_url"] = url
+    for root in document.roots:
+        server.patch_model_css(root, dist_url=url)
+
+
+def panel_page(session: Any, resources: Any, token: str) -> str:
+    """The page of a session's Document as ``panel serve`` makes it."""
+    server = importlib.import_module("panel.io.server")
+    document = session.document
+    page: str = server.server_html_page_for_session(
+        session,
+        resources=resources,
+        title=document.title,
+        token=token,
+        template=document.template,
+        template_variables=document.template_variables,
+    )
+    return page
+
+
+def _root_of(absolute_url: str, context: Any) -> str:
+    """The server's part of the app's URL, with a slash at the end."""
+    path = context.server_context.application_context.url.rstrip("/")
+    return absolute_url.rstrip("/").removesuffix(path) + "/"
