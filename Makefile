@@ -19,7 +19,7 @@ APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/expl
 ARGS ?=
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet bench loadtest test lint docs clean programs
+.PHONY: help run fleet bench bench-docs loadtest test lint docs clean programs
 
 help:
 	@sed -n 's/^#  /  /p' Makefile
@@ -38,6 +38,12 @@ bench: $(VENV)/.installed-test
 loadtest: $(VENV)/.installed-loadtest
 	@tools/setup/programs redis-server nginx || true
 	@PYTHONPATH=tools exec $(BIN)/python -m loadtests $(ARGS)
+
+# Puts the results into docs/performance.md, with plots. RESULTS: folders that "make bench" wrote to.
+RESULTS ?= build/bench
+bench-docs: $(VENV)/.installed-test
+	@$(PIP) --editable '.[bench]'
+	@PYTHONPATH=tools $(BIN)/python -m loadtests.bench.publish $(RESULTS)
 
 test: lint programs
 	$(BIN)/pytest $(ARGS)

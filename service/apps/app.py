@@ -15,6 +15,7 @@ from typing import Any
 from bokeh.application import Application
 from bokeh.core.templates import FILE
 from bokeh.document import Document
+from bokeh.settings import settings as bokeh_settings
 from tornado.httputil import HTTPServerRequest
 
 from service.apps.contexts import AppServerContext, AppSessionContext
@@ -93,6 +94,9 @@ class App:
         """
         await self._run_session_hook("on_session_created", context, execution)
         execution.call(self._initialize, execution.document)
+        if not self.built and bokeh_settings.perform_document_validation():
+            # What is wrong with the models is wrong in each session; Bokeh looks, and says so, each time.
+            execution.call(execution.document.validate)
         self._learn_page(execution.document)
 
     async def restored(self, context: AppSessionContext, execution: Execution) -> None:

@@ -13,7 +13,14 @@ from service.web.base import UserHandler
 from service.web.opening import AppHandler
 from service.web.resources import extension_directory
 
-__all__ = ("FAVICON", "ExtensionHandler", "FaviconHandler", "IndexHandler", "MetadataHandler")
+__all__ = (
+    "FAVICON",
+    "ExtensionHandler",
+    "FaviconHandler",
+    "IndexHandler",
+    "MetadataHandler",
+    "VersionedStaticHandler",
+)
 
 FAVICON = Path(bokeh.__file__).parent / "server" / "views" / "bokeh.ico"
 APP_INDEX = Path(__file__).parent / "templates" / "index.html"
@@ -40,6 +47,14 @@ class MetadataHandler(AppHandler):
     def get(self) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"url": self.app.path, "data": self.app.metadata()}))
+
+
+class VersionedStaticHandler(StaticFileHandler):
+    """Static files. With a version in the URL (``?v=``) a browser may keep them without asking again."""
+
+    def set_extra_headers(self, path: str) -> None:
+        if "v" in self.request.arguments:
+            self.set_header("Cache-Control", f"public, max-age={self.CACHE_MAX_AGE}, immutable")
 
 
 class FaviconHandler(StaticFileHandler):

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tornado.web import Application, RequestHandler, StaticFileHandler
+from tornado.web import Application, RequestHandler
 
 from service.apps.app import App
 from service.fleet.relay import PAGE_PATH, RELAY_PATH
@@ -39,6 +39,7 @@ from service.web.plain import (
     FaviconHandler,
     IndexHandler,
     MetadataHandler,
+    VersionedStaticHandler,
 )
 from service.web.resources import bokehjs_directory
 from service.web.services import Services
@@ -59,7 +60,7 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
         (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
         (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
         (prefix + r"/static/extensions/(.*)", ExtensionHandler, {}),
-        (prefix + r"/static/(.*)", StaticFileHandler, {"path": str(bokehjs_directory())}),
+        (prefix + r"/static/(.*)", VersionedStaticHandler, {"path": str(bokehjs_directory())}),
     ]
     icon_path = services.settings.ico_path
     if icon_path != "none":
@@ -109,7 +110,7 @@ def _app_routes(prefix: str, services: Services, app: App) -> list[Route]:
         (base + r"/autoload\.js", AutoloadHandler, context),
     ]
     if app.static_path:
-        routes.append((base + r"/static/(.*)", StaticFileHandler, {"path": app.static_path}))
+        routes.append((base + r"/static/(.*)", VersionedStaticHandler, {"path": app.static_path}))
     return routes
 
 

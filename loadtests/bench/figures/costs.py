@@ -13,6 +13,8 @@ __all__ = ("SCENARIOS",)
 
 JOURNAL_INTERVAL = 0.1
 """Seconds: the default of --journal-interval, between the pipelined writes of a replica."""
+GROWTH = (10, 100, 200, 300, 400, 500)
+"""Numbers of live sessions at which costs are measured."""
 MIB = 1024 * 1024
 
 
@@ -81,6 +83,20 @@ async def scaling(side: Side, scale: Scale) -> Measures:
     return {f"{name}_10x": much[name] / little[name] for name in little}
 
 
+async def growth(side: Side, scale: Scale) -> Measures:
+    """What opening and a patch cost, in ms of CPU, while more and more sessions live."""
+    measures: Measures = {}
+    live = 0
+    for wanted in GROWTH:
+        if scale.quick and wanted > 100:
+            break
+        await open_many(side, "sliders", max(1, wanted - live))
+        costs = await _costs(side)
+        live = wanted + 30
+        measures |= {f"{name}@{wanted}": 1000 * cost for name, cost in costs.items()}
+    return measures
+
+
 async def _costs(side: Side) -> Measures:
     cpu = side.cpu_seconds()
     tabs = await open_many(side, "sliders", 30)
@@ -138,5 +154,13 @@ SCENARIOS = [
         scaling,
         args=LONG,
         rounds=2,
+    ),
+    Scenario(
+        "growth",
+        [Row(f"open@{count}", f"opening with {count} live sessions, CPU", "ms") for count in GROWTH]
+        + [Row(f"patch@{count}", f"a slider move with {count} live sessions, CPU", "ms") for count in GROWTH],
+        growth,
+        args=LONG,
+        rounds=1,
     ),
 ]
