@@ -33,6 +33,7 @@ class SessionCallbacks:
         self._loop = loop
         self._run = run
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._under_way: set[str] = set()
         self._removed: set[str] = set()
         self._closed = False
 
@@ -69,15 +70,18 @@ class SessionCallbacks:
             return
         task = self._loop.create_task(self._live(callback))
         self._tasks[callback.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(callback.id, None))
+        task.add_done_callback(lambda _: self._forget(callback.id))
 
     def _stop(self, callback_id: str) -> None:
-        # A callback that removes itself must not cancel the task it runs in.
         task = self._tasks.get(callback_id)
-        if task is None or task is asyncio.current_task():
+        if callback_id in self._under_way:  # perhaps it is what removes itself here
             self._removed.add(callback_id)
-        else:
+        elif task is not None:
             task.cancel()
+
+    def _forget(self, callback_id: str) -> None:
+        self._tasks.pop(callback_id, None)
+        self._removed.discard(callback_id)
 
     async def _live(self, callback: SessionCallback) -> None:
         match callback:
@@ -96,14 +100,25 @@ class SessionCallbacks:
             await asyncio.sleep(due - self._loop.time())
             due = self._loop.time() + period
             await self._once(callback)
-        self._removed.discard(callback.id)
 
     async def _once(self, callback: SessionCallback) -> None:
         try:
-            await self._run(callback.callback)
+            await self._run(self._noting_its_start(callback))
         except Exception:
             self._failed()
             log.exception("session callback %r failed", callback.callback)
+        finally:
+            self._under_way.discard(callback.id)
+
+    def _noting_its_start(self, callback: SessionCallback) -> Callable[[], Any]:
+        """Until it has the lock it can still be called off, from then on it is finished."""
+
+        def start() -> Any:
+            self._under_way.add(callback.id)
+            return callback.callback()
+
+        start.nolock = getattr(callback.callback, "nolock", False)  # type: ignore[attr-defined]
+        return start
 
 
 async def _ended(callback: Callable[..., Any]) -> None:

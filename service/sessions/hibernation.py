@@ -100,6 +100,4 @@ class Hibernation:
             fields = await self._store.read_journal(sleeper.key)
         except StoreError as error:
             raise Unavailable("the session cannot be brought back: its store does not answer") from error
-        return await self._registry.wake(
-            sleeper, Grant(sleeper.key, sleeper.epoch, sleeper.request, fields)
-        )
+        return await self._registry.wake(sleeper, Grant(sleeper.key, sleeper.epoch, sleeper.request, fields))
