@@ -6,6 +6,7 @@
 #   make test    lint, types, import contract, tests                     (ARGS='-k name' goes to pytest)
 #   make lint    the first three of these
 #   make bench   our server and `bokeh serve` side by side, as a table   (ARGS='--quick', see --help)
+#   make chaos   replicas and Redis killed, frozen, emptied under load   (ARGS='--durability sync', see --help)
 #   make docs    write the generated parts of docs/ anew
 #   make clean   remove .venv and all caches
 #
@@ -19,7 +20,7 @@ APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/expl
 ARGS ?=
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet bench bench-docs loadtest test lint docs clean programs
+.PHONY: help run fleet bench bench-docs loadtest chaos test lint docs clean programs
 
 help:
 	@sed -n 's/^#  /  /p' Makefile
@@ -44,6 +45,10 @@ RESULTS ?= build/bench
 bench-docs: $(VENV)/.installed-test
 	@$(PIP) --editable '.[bench]'
 	@PYTHONPATH=tools $(BIN)/python -m loadtests.bench.publish $(RESULTS)
+
+chaos: $(VENV)/.installed-test
+	@tools/setup/programs redis-server nginx
+	@PYTHONPATH=tools:. $(BIN)/python tools/chaos.py $(ARGS)
 
 test: lint programs
 	$(BIN)/pytest $(ARGS)

@@ -54,6 +54,7 @@ class _Socket(asyncio.Protocol):
     def __init__(self) -> None:
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
         self.opened = asyncio.get_running_loop().create_future()
+        self.close_code: int | None = None
         self._bytes = bytearray()
         self._frames: Message = []
         self._due = 3
@@ -104,6 +105,9 @@ class _Socket(asyncio.Protocol):
     def _frame(self, opcode: int, payload: bytes) -> None:
         if opcode == _PING:
             self.send(payload, _PONG)
+        elif opcode == _CLOSE:
+            self.close_code = struct.unpack("!H", payload[:2])[0] if payload else None
+            self.close()
         elif opcode in (_TEXT, _BINARY):
             if not self._frames:
                 found = _NUM_BUFFERS.search(payload)
@@ -120,8 +124,12 @@ class _Socket(asyncio.Protocol):
         self._transport.write(b"".join(_masked(frame, _TEXT) for frame in frames))
 
     def close(self) -> None:
-        self._transport.write(_masked(struct.pack("!H", 1000), _CLOSE))
-        self._transport.close()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_masked(struct.pack("!H", 1000), _CLOSE))
+            self._transport.close()
+
+    def cut(self) -> None:
+        self._transport.abort()
 
 
 def _masked(payload: bytes, opcode: int) -> bytes:
@@ -144,7 +152,7 @@ class Tab:
         self.app = app
         self.token = token
         self.document: dict[str, Any] = {}
-        self._socket: _Socket
+        self._socket: Any = None
 
     @classmethod
     async def open(cls, port: int, app: str, *, socket_port: int = 0, pull: bool = True) -> Self:
@@ -217,8 +225,19 @@ class Tab:
             raise RuntimeError(message[2].decode()[:500])
         return message
 
+    @property
+    def close_code(self) -> int | None:
+        """The code the server closed the socket with; None while it is open, or when it was cut."""
+        return self._socket.close_code
+
+    def cut(self) -> None:
+        """End the connection without a word."""
+        self._socket.cut()
+
     def close(self) -> None:
-        self._socket.close()
+        """Close the socket if there is one that is open."""
+        if self._socket is not None:
+            self._socket.close()
 
 
 def _id_of(value: Any, name: str) -> str | None:

@@ -91,6 +91,10 @@ class RedisServer:
         if self._process is not None:
             self._process.kill()
 
+    def shutdown(self) -> None:
+        """SIGTERM and wait: what its options keep is written."""
+        self._running.stop()
+
     def pause(self) -> None:
         """SIGSTOP: connections stay open and new ones are taken, but nothing is answered."""
         self._running.pause()

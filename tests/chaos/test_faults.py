@@ -1,0 +1,48 @@
+"""Whatever happens to replicas or Redis, users keep what was acknowledged, and go on.
+
+Each test runs a few visitors through some faults and lets the checker judge what all of them saw. The long
+run, with more of everything, is `make chaos`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from devchaos.arena import Arena
+from devchaos.faults import FAULTS
+
+StartArena = Callable[..., Awaitable[Arena]]
+
+VISITORS = 8
+
+
+async def go_through(arena: Arena, *faults: str) -> None:
+    """Everybody uses the app before, between and after the faults; then nothing may be missing."""
+    await arena.everybody_used_it()
+    for name in faults:
+        await FAULTS[name](arena)
+        await arena.everybody_used_it()
+    verdict = await arena.verdict()
+    assert not verdict.problems, f"{verdict}\n" + "\n".join(verdict.problems)
+
+
+@pytest.mark.parametrize("durability", ["interval", "sync"])
+async def test_replicas_go(arena: StartArena, durability: str) -> None:
+    started = await arena(visitors=VISITORS, durability=durability)
+
+    await go_through(started, "kill", "terminate", "freeze, long", "herd")
+
+    assert started.moves >= VISITORS
+
+
+async def test_redis_goes(arena: StartArena) -> None:
+    started = await arena(visitors=VISITORS)
+
+    await go_through(started, "Redis restart", "Redis kill", "Redis stall", "Redis empty", "kill")
+
+
+async def test_redis_misbehaves(arena: StartArena) -> None:
+    started = await arena(visitors=VISITORS, durability="sync", proxied=True)
+
+    await go_through(started, "scripts flushed", "replies lost", "kill")

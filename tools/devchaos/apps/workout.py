@@ -1,0 +1,48 @@
+"""An app whose whole state tells on itself: what a user did can be read from it, and a wrong part is seen.
+
+Random data, a curve that a callback makes from a slider, models that clicks add, a count in the app's state.
+Each run is noted, with its session, in the file that CHAOS_RUNS names.
+"""
+
+import os
+import random
+
+import numpy as np
+from bokeh.io import curdoc
+from bokeh.layouts import column
+from bokeh.models import Button, ColumnDataSource, Div, Slider
+from bokeh.plotting import figure
+
+from service import session_state
+
+if os.environ.get("CHAOS_RUNS"):
+    with open(os.environ["CHAOS_RUNS"], "a") as runs:
+        runs.write(f"{curdoc().session_context.id} {os.getpid()}\n")
+
+X = np.arange(20.0)
+state = session_state(curdoc())
+state.setdefault("clicks", 0)
+noise = ColumnDataSource({"y": [random.random() for _ in range(20)]}, name="noise")
+curve = ColumnDataSource({"x": X, "y": X * 0}, name="curve")
+plot = figure(height=200, name="plot")
+plot.line("x", "y", source=curve)
+slider = Slider(start=0, end=1_000_000, value=0, step=1, name="slider")
+button = Button(label="add", name="add")
+count = Div(text="0", name="count")
+layout = column(slider, button, count, plot, name="layout")
+
+
+def update(attr, old, new):
+    curve.data = {"x": X, "y": X * new}
+
+
+def add():
+    state["clicks"] += 1
+    count.text = str(state["clicks"])
+    layout.children = [*layout.children, Div(text=f"added {state['clicks']}", name=f"added{state['clicks']}")]
+
+
+slider.on_change("value", update)
+button.on_click(add)
+for root in (layout, noise):
+    curdoc().add_root(root)
