@@ -23,6 +23,7 @@ from service.apps.loading import load_apps
 from service.background import spawn
 from service.documents import classes, curdoc, ids, shortcuts
 from service.errors import ConfigError
+from service.fleet.agreement import Agreement
 from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
@@ -42,7 +43,7 @@ from service.sessions.registry import Registry
 from service.sessions.session import Session
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
-from service.tokens import TokenAuthority, generate_secret
+from service.tokens import TokenAuthority
 from service.version import VERSION
 from service.web.auth import Auth, load_auth
 from service.web.health import Health, make_metrics_application
@@ -111,6 +112,7 @@ class Server:
             retention=settings.session_retention,
             metrics=self.metrics,
         )
+        self._agreement = Agreement(self._store)
         self._doubt = Doubt(self._store, self._registry, self._writer, self._leaving, self.replica)
         self._registry.on_built = self._wire
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
@@ -203,12 +205,15 @@ class Server:
     @asynccontextmanager
     async def _store_answering(self) -> AsyncIterator[None]:
         await self._wait_for_store()
-        secret = self.settings.secret_key or await self._store.agree_secret("tokens", generate_secret())
-        self.services.token_authority = TokenAuthority(
-            secret, self.settings.previous_secret_key, session_ids=self.settings.session_ids
-        )
-        cookies = self.settings.cookie_secret or await self._store.agree_secret("cookies", generate_secret())
-        self._application.settings["cookie_secret"] = cookies
+        settings = self.settings
+        if settings.secret_key:
+            self._sign_tokens(settings.secret_key, settings.previous_secret_key)
+        else:
+            await self._agreement.on("tokens", self._sign_tokens)
+        if settings.cookie_secret:
+            self._sign_cookies(settings.cookie_secret)
+        else:
+            await self._agreement.on("cookies", self._sign_cookies)
         yield
 
     @asynccontextmanager
@@ -356,7 +361,16 @@ class Server:
         self._http.stop()
         await Drain(self._registry, self._leaving, self.metrics, timeout=settings.drain_timeout).run()
 
+    def _sign_tokens(self, secret: str, previous: str | None = None) -> None:
+        self.services.token_authority = TokenAuthority(
+            secret, previous, session_ids=self.settings.session_ids
+        )
+
+    def _sign_cookies(self, secret: str, previous: str | None = None) -> None:
+        self._application.settings["cookie_secret"] = secret
+
     def _in_doubt(self) -> None:
+        spawn(self._agreement.again())
         spawn(self._doubt.resolve())
 
     def _wire(self, session: Session) -> None:

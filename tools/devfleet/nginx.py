@@ -135,7 +135,7 @@ class Nginx(Process):
 
     def _write_conf(self) -> None:
         upstreams = [*self.upstreams] or [f"{LOOPBACK}:1 down"]  # nginx wants one
-        servers = "\n".join(f"        server {upstream};" for upstream in upstreams)
+        servers = "\n".join(f"        server {upstream} max_fails=0;" for upstream in upstreams)
         self._conf.write_text(
             _CONF.format(
                 home=self._conf.parent,
