@@ -127,7 +127,7 @@ class Connection:
     # -- messages ------------------------------------------------------------------------------
 
     async def _pull(self, message: Message) -> None:
-        await self.session.with_document_locked(self._pull_locked, message)
+        await self.session.for_client(self._pull_locked, message)
 
     def _pull_locked(self, message: Message) -> None:
         inline = not self.session.first_pull(self._token_id)
@@ -138,7 +138,7 @@ class Connection:
             self.session.journal.pulled(content, buffers)
 
     async def _push(self, message: Message) -> None:
-        await self.session.with_document_locked(self._push_locked, message)
+        await self.session.for_client(self._push_locked, message)
         await self.session.settle(self.session)
         self.send(messages.ok(message.msgid))
 

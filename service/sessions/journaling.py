@@ -70,16 +70,18 @@ class JournalWriter:
     async def settle(self, session: Session) -> None:
         """With ``sync``: return when everything noted so far is in the store.
 
-        Raises SessionMoved when it turns out that another replica owns the session.
+        Raises SessionMoved when it turns out that the session is another replica's by now, or will be.
         """
-        if self._sync and session.journal is not None and not session.destroyed:
+        if not self._sync:
+            return
+        if session.journal is not None and not session.destroyed:
             waiter = asyncio.get_running_loop().create_future()
             self.mark(session)
             self._waiters.append((session, waiter))
             self._wake.set()
             await waiter
-            if session.lost:
-                raise SessionMoved("another replica owns the session now")
+        if session.lost or session.destroyed:
+            raise SessionMoved("another replica owns the session now")
 
     async def run(self) -> None:
         """Write every interval, and at once when somebody waits; until cancelled."""

@@ -23,6 +23,7 @@ from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity
+from service.errors import SessionMoved
 from service.metrics import AppMeter
 from service.protocol.messages import Frames, patch_doc
 from service.sessions.callbacks import SessionCallbacks
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ("Session",)
 
 log = logging.getLogger(__name__)
+
+_MISSED = object()
+"""The session was gone before something could run."""
 
 
 async def _settled(session: Session) -> None:
@@ -125,13 +129,25 @@ class Session:
 
         None, and nothing runs, when the session was destroyed meanwhile.
         """
+        result = await self._locked(func, *args)
+        return None if result is _MISSED else result
+
+    async def for_client(self, func: Callable[..., Any], *args: Any) -> None:
+        """As :meth:`with_document_locked`; what then missed the session must not be acknowledged.
+
+        Raises SessionMoved.
+        """
+        if self.lost or await self._locked(func, *args) is _MISSED:
+            raise SessionMoved("the session has just left this replica")
+
+    async def _locked(self, func: Callable[..., Any], *args: Any) -> Any:
         if self.destroyed:
-            return None
+            return _MISSED
         self._waiting += 1
         try:
             async with self._lock:
                 if self.destroyed:
-                    return None
+                    return _MISSED
                 return await self._collecting(func, *args)
         finally:
             self._waiting -= 1
@@ -143,8 +159,8 @@ class Session:
         return await self.with_document_locked(callback)
 
     async def apply(self, change: Callable[[], None], source: Connection) -> None:
-        """Run ``change``, which comes from ``source`` and is not sent back there."""
-        await self.with_document_locked(self._apply, change, source)
+        """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved."""
+        await self.for_client(self._apply, change, source)
 
     def _apply(self, change: Callable[[], None], source: Connection) -> None:
         self._patching = source

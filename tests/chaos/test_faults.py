@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from devchaos.arena import Arena
-from devchaos.faults import FAULTS
+from devchaos.faults import FAULTS, terminate
 
 StartArena = Callable[..., Awaitable[Arena]]
 
@@ -46,3 +46,17 @@ async def test_redis_misbehaves(arena: StartArena) -> None:
     started = await arena(visitors=VISITORS, durability="sync", proxied=True)
 
     await go_through(started, "scripts flushed", "replies lost", "kill")
+
+
+async def test_nothing_is_lost_when_a_busy_replica_drains(arena: StartArena) -> None:
+    """Not even what was acknowledged a moment before, or while the sessions leave."""
+    started = await arena(visitors=VISITORS, think=0.01)
+    await started.everybody_used_it()
+
+    for replica in started.fleet.replicas[:2]:
+        await terminate(started, replica)
+    await started.everybody_used_it()
+
+    verdict = await started.verdict()
+    assert not verdict.problems, f"{verdict}\n" + "\n".join(verdict.problems)
+    assert verdict.late == 0
