@@ -2,9 +2,9 @@
 #
 #   make run     serve the example apps from one process, without Redis  (PORT=5006, APPS=..., ARGS=...)
 #   make fleet   redis-server, three replicas and nginx on loopback      (APPS=..., ARGS=...)
-#   make loadtest   a fleet, locust before it, a report with plots  (ARGS='herd --users 50', see --help)
 #   make test    lint, types, import contract, tests                     (ARGS='-k name' goes to pytest)
 #   make lint    the first three of these
+#   make loadtest  a fleet, locust before it, a report with plots        (ARGS='herd --users 50', see --help)
 #   make bench   our server and `bokeh serve` side by side, as a table   (ARGS='--quick', see --help)
 #   make chaos   replicas and Redis killed, frozen, emptied under load   (ARGS='--durability sync', see --help)
 #   make docs    write the generated parts of docs/ anew
