@@ -62,7 +62,6 @@ class ValueWriter(Serializer):
         encode = _PANDAS.get(type(obj).__name__) if uses_pandas(obj) else None
         return super()._encode_other(obj) if encode is None else _tagged(type(obj).__name__, encode(obj))
 
-
     def _encode_float(self, obj: float) -> Any:
         return float(obj)  # msgpack has NaN and the infinities
 

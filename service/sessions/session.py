@@ -87,7 +87,7 @@ class Session:
         self._waiting = 0
         self._patching: Connection | None = None
         self._ids_before = 0
-        self._outbox: list[tuple[Frames, Connection | None]] | None = None
+        self._outbox: list[tuple[Frames, list[Connection]]] | None = None
         self._callbacks = SessionCallbacks(
             asyncio.get_running_loop(), self.run_callback, meter.callback_failures.inc
         )
@@ -183,12 +183,11 @@ class Session:
                 self.on_dirty(self)
             await self._let_slow_connections_catch_up()
 
-    def _deliver(self, outbox: list[tuple[Frames, Connection | None]]) -> None:
-        for frames, source in outbox:
-            for connection in self.connections:
-                if connection is not source and connection.subscribed:
-                    connection.send(frames)
-                    self.meter.patches_out.inc()
+    def _deliver(self, outbox: list[tuple[Frames, list[Connection]]]) -> None:
+        for frames, receivers in outbox:
+            for connection in receivers:
+                connection.send(frames)
+                self.meter.patches_out.inc()
 
     async def _let_slow_connections_catch_up(self) -> None:
         """Wait while a connection has much unsent, so that a streaming app cannot outrun it."""
@@ -227,8 +226,10 @@ class Session:
             if setter is self:  # its callbacks have run: what follows in the same patch begins here
                 self._ids_before = self._execution.id_count
         source = self._patching if setter is self else None
-        if any(each.subscribed and each is not source for each in self.connections):
-            self._outbox.append((patch_doc(*encode_patch(event)), source))
+        # Now, not when it is sent: who pushes a Document is not subscribed while it takes effect.
+        receivers = [each for each in self.connections if each.subscribed and each is not source]
+        if receivers:
+            self._outbox.append((patch_doc(*encode_patch(event)), receivers))
         elif source is not None:
             note_patch(event)
 
