@@ -7,8 +7,10 @@ differs is decoded.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import gzip
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -99,16 +101,33 @@ class _Parts:
 
 
 def _like(existing: Any, value: Any) -> Any:
-    """``value`` with the array types that Bokeh's encoding lost, where ``existing`` shows them."""
-    if isinstance(existing, dict) and isinstance(value, dict):
-        return {key: _like(existing.get(key), item) for key, item in value.items()}
-    if not isinstance(existing, np.ndarray) or not isinstance(value, np.ndarray):
-        return value
+    """``value`` with the types that Bokeh's encoding lost, where ``existing`` shows them."""
+    match existing, value:
+        case np.ndarray(), np.ndarray():
+            return _array_like(existing, value)
+        case dict(), dict():
+            return {key: _like(existing.get(key), item) for key, item in value.items()}
+        case tuple(), list():
+            return tuple(value)
+        case [dt.date() | np.ndarray() | list() | tuple() | dict() as first, *_], list():
+            return [_like(first, item) for item in value]
+        case dt.datetime(), int() | float() if existing.tzinfo is None and not math.isnan(value):
+            return _EPOCH + dt.timedelta(milliseconds=value)
+        case dt.date(), str():
+            return dt.date.fromisoformat(value)
+    return value
+
+
+_EPOCH = dt.datetime(1970, 1, 1)
+
+
+def _array_like(existing: np.ndarray[Any, Any], value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     match existing.dtype.kind, value.dtype.kind:
-        case "M", "f":
-            return value.astype("int64").astype("datetime64[ms]").astype(existing.dtype)
-        case "m", "f":
-            return value.astype("int64").astype("timedelta64[ms]").astype(existing.dtype)
-        case ("i", "i") | ("u", "u") | ("i", "u") | ("u", "i"):
+        case "M" | "m" as kind, "f":  # milliseconds, and NaN for NaT
+            microseconds = np.where(np.isnan(value), 0, value * 1000).round().astype("int64")
+            times = microseconds.astype(f"{kind}8[us]")
+            times[np.isnan(value)] = "NaT"
+            return times.astype(existing.dtype)
+        case ("i" | "u", "i" | "u") | ("i" | "u" | "b" | "f", "O"):
             return value.astype(existing.dtype)
     return value

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from service.documents.encoding import Buffers
+from store.errors import RecordError
 from store.records import pack_entry, unpack_entry
 
 __all__ = ("Base", "Chunk", "Meta", "Stored", "Value", "WholeModel")
@@ -119,9 +120,12 @@ class Stored:
         """None when there is no journal worth restoring. Raises :class:`store.errors.RecordError`."""
         if "meta" not in fields:
             return None
-        stored = cls(Meta(**_known(unpack_entry(fields["meta"]))))
-        for name in sorted(fields):
-            stored._add(name, fields[name])
+        try:
+            stored = cls(Meta(**_known(unpack_entry(fields["meta"]))))
+            for name in sorted(fields):
+                stored._add(name, fields[name])
+        except (AttributeError, TypeError, ValueError, zlib.error) as error:
+            raise RecordError(f"a stored journal is damaged: {error}") from error
         return stored
 
     def _add(self, name: str, data: bytes) -> None:

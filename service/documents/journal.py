@@ -73,6 +73,7 @@ class Journal:
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
         self._base: Base | None = None
+        self._written_meta = b""
         self._outline_dirty = False
         self._whole_due = False
         self._sequence = 0
@@ -187,7 +188,9 @@ class Journal:
         if self._base is not None:
             changes.put["base"] = self._base.pack()
         self._base = None
-        changes.put["meta"] = self._take_meta()
+        meta = self._take_meta()
+        if meta != self._written_meta or "meta" not in self._sizes:
+            changes.put["meta"] = self._written_meta = meta
         return changes
 
     def _take_whole(self) -> Changes:
@@ -207,7 +210,7 @@ class Journal:
         self._dirty_state = set(self._state)
         self._take_state(changes)
         changes.put["base"] = self._present().pack()
-        changes.put["meta"] = self._take_meta()
+        changes.put["meta"] = self._written_meta = self._take_meta()
         self._base, self._whole_due = None, False
         return changes
 
@@ -281,13 +284,19 @@ class Journal:
         for model_id, chunks in self._chunks.items():
             packed = pack_entry(chunks)
             size = self._chunk_bytes.get(model_id, 0) + len(packed)
-            if size > max(CHUNKS_ALLOWANCE, self._sizes.get(f"v:{model_id}:data", 0)):
+            if size > CHUNKS_ALLOWANCE and size > self._columns_bytes(model_id):
                 self._mark_columns(model_id)
                 continue
             self._chunk_count += 1
             changes.put[f"c:{model_id}:{self._chunk_count:012}"] = packed
             self._chunk_bytes[model_id] = size
         self._chunks.clear()
+
+    def _columns_bytes(self, model_id: str) -> int:
+        """About what whole columns would take: chunks may cost as much before those are written."""
+        source: Any = self._document.models.get_by_id(ID(model_id))
+        columns = () if source is None else source.data.values()
+        return sum(getattr(column, "nbytes", 9 * len(column)) for column in columns)
 
     def _mark_columns(self, model_id: str) -> None:
         """Write whole columns where chunks have become more than those."""

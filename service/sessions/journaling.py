@@ -122,7 +122,10 @@ class JournalWriter:
             self._note(False, "the store takes journals again")
             self._count(batch)
             for (session, _), answer in zip(batch, answers, strict=True):
-                await self._answered(session, answer)
+                try:
+                    await self._answered(session, answer)
+                except StoreError as error:
+                    self._failed([session], error)
             return True
 
     def _count(self, batch: list[tuple[Session, JournalWrite]]) -> None:
@@ -139,19 +142,27 @@ class JournalWriter:
         if journal is None or not journal.dirty:
             self._since.pop(session, None)
             return None
-        changes = journal.take()
         session.writes += 1
+        try:
+            changes = journal.take()
+        except Exception:
+            # Whatever an app put into its Document must not stop the others' journals.
+            log.exception("%s: it cannot be journaled and will not outlive this replica", session.key.short)
+            return self._given_up(session)
         if journal.stored_bytes > self._max_bytes:
             log.warning(
                 "%s: %d bytes are more than --journal-max-bytes: it will not outlive this replica",
                 session.key.short, journal.stored_bytes,
             )  # fmt: skip
             self._metrics.journal_over_budget.inc()
-            session.journal = None
-            return JournalWrite(session.key, session.epoch, session.writes, {}, whole=True)
+            return self._given_up(session)
         return JournalWrite(
             session.key, session.epoch, session.writes, changes.put, changes.remove, changes.whole
         )
+
+    def _given_up(self, session: Session) -> JournalWrite:
+        session.journal = None
+        return JournalWrite(session.key, session.epoch, session.writes, {}, whole=True)
 
     def _failed(self, sessions: list[Session], error: StoreError) -> None:
         """Whether it was written is not known, so write everything when the store is back."""

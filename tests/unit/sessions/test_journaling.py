@@ -1,0 +1,259 @@
+"""Journals on their way to the store: the embedded one, with the faults it may have."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from bokeh.document import Document
+from bokeh.models import Slider
+from harness.runs import Run, app_of
+
+from service.errors import SessionMoved
+from service.metrics import Metrics
+from service.sessions.journaling import JournalWriter
+from service.sessions.session import Session
+from store.connect import open_store
+from store.contract import PageRequest, SessionKey, Written
+from store.errors import StoreUnavailable
+from store.redis_store import RedisStore
+
+
+def one_slider(doc: Document) -> None:
+    doc.add_root(Slider(start=0, end=99, value=0, name="slider"))
+
+
+class Stage:
+    """A writer, its store, and sessions that it owns."""
+
+    def __init__(self, store: RedisStore, *, sync: bool = False, max_bytes: int = 2**20) -> None:
+        self.store = store
+        self.lost: list[Session] = []
+        self.writer = JournalWriter(
+            store, "a", interval=0.02, max_bytes=max_bytes, sync=sync, lost=self._lost, metrics=Metrics()
+        )
+
+    def _lost(self, session: Session) -> None:
+        session.lost = True
+        self.lost.append(session)
+
+    async def session(self, name: str = "one", app: Any = one_slider) -> Run:
+        run = await Run.begin(app_of(app))
+        key = run.session.key = SessionKey("/app", name)
+        run.session.epoch = (await self.store.claim(key, "a", request=PageRequest())).epoch
+        run.session.on_dirty = self.writer.mark
+        await run.pull()
+        return run
+
+    async def stored(self, run: Run) -> dict[str, bytes]:
+        return await self.store.read_journal(run.session.key)
+
+    def fail(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+        async def fails(*args: Any, **kwargs: Any) -> Any:
+            raise StoreUnavailable("it is away")
+
+        monkeypatch.setattr(self.store, method, fails)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[RedisStore]:
+    store = open_store(None)
+    yield store
+    await store.close()
+
+
+async def back(run: Run, stage: Stage) -> Run:
+    """The session as another replica restores it."""
+    return await Run.begin(run.app, await stage.stored(run))
+
+
+async def test_what_changed_is_written_and_nothing_twice(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    await run.sent(("slider", "value", 7))
+
+    await stage.writer.flush()
+    writes = run.session.writes
+    await stage.writer.flush()
+
+    assert run.session.writes == writes == 1
+    assert [name for name in await stage.stored(run) if name.startswith("v:")] == [
+        f"v:{run['slider'].id}:value"
+    ]
+
+
+async def test_all_dirty_sessions_go_out_in_one_write(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store)
+    runs = [await stage.session(f"s{n}") for n in range(5)]
+    sizes = []
+    write_journals = store.write_journals
+
+    async def counting(replica: str, writes: Any) -> list[Written]:
+        sizes.append(len(writes))
+        return await write_journals(replica, writes)
+
+    monkeypatch.setattr(store, "write_journals", counting)
+    for run in runs:
+        await run.sent(("slider", "value", 7))
+    await stage.writer.flush()
+
+    assert sizes == [5]
+
+
+async def test_a_session_in_the_middle_of_a_callback_waits(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    go_on, begun = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        run["slider"].value = 1
+        begun.set()
+        await go_on.wait()
+        run["slider"].value = 2
+
+    task = asyncio.create_task(run.do(slow))
+    await begun.wait()
+    stage.writer.mark(run.session)
+    await stage.writer.flush()
+    meanwhile = await stage.stored(run)
+    go_on.set()
+    await task
+    await stage.writer.flush()
+
+    assert meanwhile == {}
+    assert await stage.stored(run) != {}
+
+
+async def test_stale_writes_are_refused_and_the_session_is_lost(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    await store.seize(run.session.key, "b", owner="a", epoch=run.session.epoch)
+    await run.sent(("slider", "value", 7))
+
+    await stage.writer.flush()
+
+    assert stage.lost == [run.session]
+    assert await stage.stored(run) == {}
+
+
+async def test_a_record_that_is_gone_is_put_back_with_its_whole_journal(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    await run.sent(("slider", "value", 7))
+    await stage.writer.flush()
+    await store.discard(run.session.key, owner="a", epoch=run.session.epoch)
+    await run.do(lambda: setattr(run["slider"], "title", "changed"))
+
+    await stage.writer.flush()  # finds it gone
+    await stage.writer.flush()  # writes everything
+
+    again = await back(run, stage)
+    assert (again["slider"].value, again["slider"].title) == (7, "changed")
+
+
+async def test_a_journal_that_lost_writes_is_written_whole(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    await run.sent(("slider", "value", 7))
+    await stage.writer.flush()
+    run.session.writes += 1  # one that never arrived
+    await run.do(lambda: setattr(run["slider"], "title", "changed"))
+
+    await stage.writer.flush()
+    await stage.writer.flush()
+
+    again = await back(run, stage)
+    assert (again["slider"].value, again["slider"].title) == (7, "changed")
+
+
+async def test_what_was_noted_while_the_store_was_away_arrives_later(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    with pytest.MonkeyPatch.context() as away:
+        stage.fail(away, "write_journals")
+        for value in (1, 2, 3):
+            await run.sent(("slider", "value", value))
+            await stage.writer.flush()
+        assert stage.writer.store_away
+    await stage.writer.flush()
+
+    assert not stage.writer.store_away
+    assert (await back(run, stage))["slider"].value == 3
+    assert [record.levelno for record in caplog.records if "store" in record.message][:1] == [logging.WARNING]
+    assert sum("does not take journals" in record.message for record in caplog.records) == 1
+
+
+async def test_a_failing_reassertion_is_tried_again(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    await run.sent(("slider", "value", 7))
+    await store.discard(run.session.key, owner="a", epoch=run.session.epoch)
+    with pytest.MonkeyPatch.context() as away:
+        stage.fail(away, "reassert")
+        await stage.writer.flush()
+    await stage.writer.flush()
+    await stage.writer.flush()
+
+    assert (await back(run, stage))["slider"].value == 7
+
+
+async def test_sync_clients_wait_for_the_store_side_by_side(store: RedisStore) -> None:
+    stage = Stage(store, sync=True)
+    runs = [await stage.session(f"s{n}") for n in range(4)]
+    writing = asyncio.create_task(stage.writer.run())
+    for run in runs:
+        await run.sent(("slider", "value", 7))
+
+    await asyncio.gather(*(stage.writer.settle(run.session) for run in runs))
+
+    for run in runs:
+        assert await stage.stored(run) != {}
+    writing.cancel()
+
+
+async def test_sync_clients_hear_that_the_session_has_moved(store: RedisStore) -> None:
+    stage = Stage(store, sync=True)
+    run = await stage.session()
+    await store.seize(run.session.key, "b", owner="a", epoch=run.session.epoch)
+    writing = asyncio.create_task(stage.writer.run())
+    await run.sent(("slider", "value", 7))
+
+    with pytest.raises(SessionMoved):
+        await stage.writer.settle(run.session)
+    writing.cancel()
+
+
+async def test_over_its_budget_a_session_stops_being_durable(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(store, max_bytes=10)
+    run = await stage.session()
+    for value in (1, 2, 3):
+        await run.sent(("slider", "value", value))
+        await stage.writer.flush()
+
+    assert run.session.journal is None
+    assert await stage.stored(run) == {}
+    assert sum("--journal-max-bytes" in record.message for record in caplog.records) == 1
+
+
+async def test_what_cannot_be_journaled_does_not_stop_the_others(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(store)
+    bad, good = await stage.session("bad"), await stage.session("good")
+    await bad.do(lambda: bad["slider"].tags.append(object()))
+    await good.sent(("slider", "value", 7))
+
+    await stage.writer.flush()
+
+    assert bad.session.journal is None
+    assert (await back(good, stage))["slider"].value == 7
+    assert sum("cannot be journaled" in record.message for record in caplog.records) == 1
