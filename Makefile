@@ -63,7 +63,7 @@ docs: $(VENV)/.installed
 
 # Without them their tests are skipped, or fail where CI=true.
 programs:
-	@tools/setup/programs redis-server nginx chromium || true
+	@tools/setup/programs redis-server nginx chromium haproxy apache2 supervisor || true
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

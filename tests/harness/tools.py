@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-_PACKAGES = {"chromium": "chromium", "nginx": "nginx", "redis-server": "redis-server"}
+_PACKAGES = {"chromium": "chromium", "nginx": "nginx", "redis-server": "redis-server", "supervisord": "supervisor"}
 
 
 def require(program: str) -> str:
