@@ -103,6 +103,19 @@ class Visitor:
         await self._tab.connect(pull=False)
         self.log.first = await self._pull()
 
+    async def join(self, other: Visitor) -> None:
+        """Be a second tab of another visitor's session: same token, through `port`."""
+        self._tab = Tab(self.port, APP, other.tab.token)
+        self.log.session_id = other.log.session_id
+        await self._tab.connect(pull=False)
+        self.log.first = await self.look()
+
+    async def look(self) -> Seen:
+        """Pull the Document. What is seen there counts as known from here on."""
+        seen = await self._pull()
+        self._slider, self._count = max(self._slider, seen.slider), seen.clicks
+        return seen
+
     async def live(self) -> None:
         """Use the app until :meth:`stop`; what goes wrong for good is in `log.failure`."""
         try:
