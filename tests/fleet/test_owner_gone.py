@@ -61,6 +61,22 @@ async def test_the_next_visitor_is_served_elsewhere(fleet: Fleet, plain: Counted
     await client.close()
 
 
+async def test_an_owner_that_wakes_up_does_not_serve_what_it_held(fleet: Fleet) -> None:
+    """The session has gone on elsewhere; the former owner relays to there, like everybody else."""
+    owner, other = fleet.replicas
+    client = await visited(owner)
+    owner.pause()
+    await comes_back(client, other)
+    await client.patch("slider", value=44)
+    owner.resume()
+    owner.wait_line("another replica owns it now; dropping this copy")
+
+    async with Client(owner.app_url(), client.token) as late:
+        await late.pull()
+        assert late.value("slider", "value") == 44
+    await client.close()
+
+
 async def test_who_is_connected_through_another_replica_is_told_to_come_back(fleet: Fleet) -> None:
     owner, other = fleet.replicas
     async with await Client.open(owner.app_url()) as client:

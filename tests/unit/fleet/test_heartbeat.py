@@ -1,0 +1,113 @@
+"""The heart: it beats on a thread of its own, tells what came and went, and outlives a store that is away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+
+import pytest
+from devfleet.redis_server import RedisServer, eventually
+
+from service.fleet.heartbeat import Heart
+from store.connect import open_store
+from store.contract import Heartbeat, PageRequest, SessionKey
+from store.redis_store import RedisStore
+
+REPLICA = "r1"
+KEY = SessionKey("/app", "one")
+
+
+class Beating:
+    """A heart over a real Redis, and what it said."""
+
+    def __init__(self, url: str) -> None:
+        self.store: RedisStore = open_store(url)
+        self.changes: deque[tuple[SessionKey, bool]] = deque()
+        self.doubts = 0
+        self.drains = 0
+        self.heart = Heart(
+            self.store.twin,
+            lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0),
+            self.changes,
+            ttl=5,
+            on_doubt=self._doubt,
+            on_drain=self._drain,
+        )
+
+    def _doubt(self) -> None:
+        self.doubts += 1
+
+    def _drain(self) -> None:
+        self.drains += 1
+
+    async def listed(self, count: int) -> None:
+        """Until the store lists that many sessions of this replica."""
+        async with asyncio.timeout(10):
+            while len(await self.store.sessions(REPLICA)) != count:
+                pass  # asks again
+
+
+@pytest.fixture
+async def beating(redis_server: RedisServer) -> AsyncIterator[Beating]:
+    redis_server.command("FLUSHALL")
+    made = Beating(redis_server.url)
+    await made.heart.start(own_thread=True)
+    yield made
+    await made.heart.stop()
+    await made.store.close()
+
+
+async def test_the_first_beat_is_out_when_it_has_started(beating: Beating) -> None:
+    found = await beating.store.replica(REPLICA)
+    assert found is not None
+    assert beating.heart.beating
+
+
+async def test_it_beats_while_the_event_loop_is_blocked(beating: Beating) -> None:
+    time.sleep(1.5)  # noqa: ASYNC251 - what a slow app does
+    found = await beating.store.replica(REPLICA)
+    assert found is not None
+    assert found.age < 0.9
+
+
+async def test_sessions_that_came_and_went_are_told(beating: Beating) -> None:
+    await beating.store.claim(KEY, REPLICA, request=PageRequest())
+    beating.changes.append((KEY, True))
+    await beating.listed(1)
+    beating.changes.append((KEY, False))
+    await beating.listed(0)
+
+
+async def test_a_store_that_forgot_the_replica_raises_doubts(
+    beating: Beating, redis_server: RedisServer
+) -> None:
+    redis_server.command("FLUSHALL")
+    await asyncio.to_thread(eventually, lambda: beating.doubts)
+    assert beating.drains == 0
+
+
+async def test_at_its_end_it_leaves_the_fleet(redis_server: RedisServer) -> None:
+    redis_server.command("FLUSHALL")
+    made = Beating(redis_server.url)
+    await made.heart.start(own_thread=True)
+    await made.heart.stop()
+    assert await made.store.replicas() == []
+    await made.store.close()
+
+
+async def test_changes_wait_for_a_store_that_is_away() -> None:
+    with RedisServer() as redis:
+        made = Beating(redis.url)
+        await made.heart.start(own_thread=True)
+        await made.store.claim(KEY, REPLICA, request=PageRequest())
+        redis.kill()
+        made.changes.append((KEY, True))
+        await asyncio.to_thread(eventually, lambda: not made.heart.beating)
+        redis.start()
+        await made.store.claim(KEY, REPLICA, request=PageRequest())
+        await made.listed(1)
+        assert made.heart.beating
+        await made.heart.stop()
+        await made.store.close()
