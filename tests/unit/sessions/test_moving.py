@@ -1,0 +1,274 @@
+"""Sessions between two replicas that share a store: the real parts, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from bokeh.document import Document
+from bokeh.models import Slider
+from harness.runs import app_of
+
+from service.documents.encoding import encode_document
+from service.documents.restore import Fidelity
+from service.errors import AppError
+from service.fleet.doubt import Doubt
+from service.fleet.drain import Drain
+from service.metrics import Metrics
+from service.sessions.building import Builder, Grant
+from service.sessions.journaling import JournalWriter
+from service.sessions.leaving import Leaving
+from service.sessions.registry import Registry
+from service.sessions.session import Session
+from store.connect import open_store
+from store.contract import Outcome, PageRequest, SessionKey
+from store.redis_store import RedisStore
+
+
+class App:
+    """A slider that says what became of its sessions."""
+
+    def __init__(self) -> None:
+        self.destroyed: list[str] = []
+        self.fails = False
+
+    def __call__(self, doc: Document) -> None:
+        if self.fails:
+            raise ValueError("no")
+        doc.add_root(Slider(start=0, end=99, value=0, name="slider"))
+        doc.on_session_destroyed(self._destroyed)
+
+    def _destroyed(self, context: Any) -> None:
+        self.destroyed.append(context.id)
+
+
+class Replica:
+    def __init__(self, store: RedisStore, name: str, app: App, *, retention: float = 600.0) -> None:
+        self.store = store
+        self.name = name
+        metrics = Metrics()
+        self.app = app_of(app)
+        self.registry = Registry(
+            {self.app.path: self.app}, Builder(durable=True, replay_inputs=True, metrics=metrics)
+        )
+        self.writer = JournalWriter(
+            store, name, interval=0.02, max_bytes=2**20, sync=False,
+            lost=lambda session: self.leaving.lost(session), metrics=metrics,
+        )  # fmt: skip
+        self.leaving = Leaving(
+            store, self.registry, self.writer, name, retention=retention, metrics=metrics
+        )
+        self.doubt = Doubt(store, self.registry, self.writer, self.leaving, name)
+        self._metrics = metrics
+
+    def drain(self, timeout: float) -> Drain:
+        return Drain(self.registry, self.leaving, self._metrics, timeout=timeout)
+
+    async def open(self, session_id: str = "s", *, take_from: str = "") -> Session:
+        """Claim (or seize) the session and build it."""
+        key = SessionKey(self.app.path, session_id)
+        if take_from:
+            record = await self.store.read(key)
+            assert record is not None
+            claim = await self.store.seize(key, self.name, owner=take_from, epoch=record.epoch)
+        else:
+            claim = await self.store.claim(key, self.name, request=PageRequest())
+        assert claim.outcome is Outcome.OWN
+        fields = None if claim.created else await self.store.read_journal(key)
+        session = await self.registry.build(Grant(key, claim.epoch, PageRequest(), fields))
+        session.on_dirty = self.writer.mark
+        return session
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[RedisStore]:
+    store = open_store(None)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def a(store: RedisStore, app: App) -> Replica:
+    return Replica(store, "a", app)
+
+
+@pytest.fixture
+def b(store: RedisStore, app: App) -> Replica:
+    return Replica(store, "b", app)
+
+
+def slider(session: Session) -> Slider:
+    found = session.document.get_model_by_name("slider")
+    assert isinstance(found, Slider)
+    return found
+
+
+async def used(session: Session, value: int) -> None:
+    """Somebody looked at it and moved the slider."""
+
+    def use() -> None:
+        assert session.journal is not None
+        session.journal.pulled(*encode_document(session.document, inline=False))
+        slider(session).value = value
+
+    await session.with_document_locked(use)
+
+
+async def test_a_session_that_moves_is_the_next_replicas_at_once(a: Replica, b: Replica, app: App) -> None:
+    first = await a.open()
+    await used(first, 7)
+
+    await a.leaving.move(first)
+    second = await b.open()
+
+    assert len(a.registry) == 0
+    assert app.destroyed == ["s"]
+    assert second.fidelity is Fidelity.EXACT
+    assert slider(second).value == 7
+    assert second.epoch > first.epoch
+
+
+async def test_an_unused_session_is_kept_if_somebody_saw_it(a: Replica, b: Replica) -> None:
+    seen, unseen = await a.open("seen"), await a.open("unseen")
+    await used(seen, 7)
+
+    await a.leaving.unused(seen)
+    await a.leaving.unused(unseen)
+
+    assert slider(await b.open("seen")).value == 7
+    assert await b.store.read(unseen.key) is None
+
+
+async def test_without_retention_nothing_is_kept(store: RedisStore, app: App) -> None:
+    a = Replica(store, "a", app, retention=0)
+    session = await a.open()
+    await used(session, 7)
+
+    await a.leaving.unused(session)
+
+    assert await store.read(session.key) is None
+
+
+async def test_a_session_that_is_ended_is_gone(a: Replica, b: Replica) -> None:
+    session = await a.open()
+    await used(session, 7)
+
+    await a.leaving.end(session)
+
+    again = await b.open()
+    assert again.fidelity is None
+    assert slider(again).value == 0
+
+
+async def test_a_failing_app_leaves_nothing_behind(a: Replica, app: App) -> None:
+    app.fails = True
+    with pytest.raises(AppError):
+        await a.open()
+    app.fails = False
+
+    assert len(a.registry) == 0
+    assert slider(await a.open()).value == 0
+
+
+async def test_a_zombie_writes_nothing_and_drops_its_copy(a: Replica, b: Replica) -> None:
+    zombie = await a.open()
+    await used(zombie, 7)
+    await a.writer.flush()
+    successor = await b.open(take_from="a")
+    await used(successor, 8)
+    await b.writer.flush()
+    await used(zombie, 9)
+
+    await a.writer.flush()
+
+    assert zombie.lost
+    await a.registry.find(zombie.key)
+    assert len(a.registry) == 0
+    await b.leaving.move(successor)
+    assert slider(await a.open()).value == 8
+
+
+async def test_in_doubt_what_was_lost_is_dropped(a: Replica, b: Replica) -> None:
+    lost, kept = await a.open("lost"), await a.open("kept")
+    await used(lost, 7)
+    await used(kept, 8)
+    await a.writer.flush()
+    await b.open("lost", take_from="a")
+
+    await a.doubt.resolve()
+    await a.registry.find(lost.key)
+
+    assert [session.key.session_id for session in a.registry] == ["kept"]
+
+
+async def test_an_empty_store_gets_everything_again(a: Replica, b: Replica, store: RedisStore) -> None:
+    session = await a.open()
+    await used(session, 7)
+    await a.writer.flush()
+    await store._link.send("FLUSHALL")
+
+    await a.doubt.resolve()
+    await a.writer.flush()
+
+    record = await store.read(session.key)
+    assert record is not None
+    assert (record.owner, record.epoch) == ("a", session.epoch)
+    assert slider(await b.open(take_from="a")).value == 7
+
+
+async def test_a_drain_moves_all(a: Replica, b: Replica, app: App) -> None:
+    for n in range(60):
+        await used(await a.open(f"s{n}"), n)
+
+    left = await a.drain(30).run()
+
+    assert left == 0
+    assert sorted(app.destroyed) == sorted(f"s{n}" for n in range(60))
+    for n in range(60):
+        assert slider(await b.open(f"s{n}")).value == n
+
+
+async def test_a_drain_ends_in_time_whatever_a_callback_does(a: Replica) -> None:
+    stuck, other = await a.open("stuck"), await a.open("other")
+    await used(other, 7)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def endless() -> None:
+        begun.set()
+        await go_on.wait()
+
+    running = asyncio.create_task(stuck.with_document_locked(endless))
+    await begun.wait()
+
+    assert await a.drain(0.2).run() == 1
+
+    assert [session.key.session_id for session in a.registry] == ["stuck"]
+    go_on.set()
+    await running
+    await a.registry.find(stuck.key)
+
+
+async def test_a_drain_waits_for_what_runs(a: Replica, b: Replica) -> None:
+    session = await a.open()
+    await used(session, 1)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await go_on.wait()
+        slider(session).value = 9
+
+    running = asyncio.create_task(session.with_document_locked(slow))
+    await begun.wait()
+    draining = asyncio.create_task(a.drain(30).run())
+    go_on.set()
+    await asyncio.gather(running, draining)
+
+    assert slider(await b.open()).value == 9
