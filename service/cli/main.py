@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn, Protocol
 
-from service.cli import drain, secret, serve, status
+from service.cli import drain, secret, serve, sessions, status
 from service.errors import AppLoadError, ConfigError, ServiceError
 
 __all__ = ("COMMANDS", "Command", "fail", "main")
@@ -36,6 +36,7 @@ class Command(Protocol):
 
 COMMANDS: Mapping[str, Command] = {
     "drain": drain,
+    "sessions": sessions,
     "serve": serve,
     "secret": secret,
     "status": status,

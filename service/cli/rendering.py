@@ -13,7 +13,7 @@ from typing import Any
 from service.cli.view import FleetView
 from store.contract import Heartbeat, SessionRecord
 
-__all__ = ("as_json", "as_text", "duration")
+__all__ = ("as_json", "as_text", "duration", "sessions_as_json", "sessions_as_text")
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
@@ -110,6 +110,25 @@ def _session_entry(record: SessionRecord, now: float) -> dict[str, Any]:
         "epoch": record.epoch,
         "age": round(max(0.0, now - record.created), 3),
     }
+
+
+def sessions_as_text(held: Sequence[SessionRecord], now: float) -> str:
+    """A table with the users, and how many there are."""
+    columns = (*SESSION_COLUMNS, "USER", "CAME FROM")
+    rows = [(*_session_row(each, now), each.request.user or "-", each.request.remote_ip) for each in held]
+    total = _count(len(held), "session")
+    return f"{_table(columns, rows)}\n\n{total}" if held else total
+
+
+def sessions_as_json(held: Sequence[SessionRecord], now: float) -> str:
+    """A list of objects; times are seconds."""
+    return json.dumps(
+        [
+            {**_session_entry(each, now), "user": each.request.user, "remote_ip": each.request.remote_ip}
+            for each in held
+        ],
+        indent=2,
+    )
 
 
 # -- text ----------------------------------------------------------------------------------------

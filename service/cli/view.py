@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from store.contract import Heartbeat, SessionRecord, Store
 
-__all__ = ("FleetView", "look")
+__all__ = ("Chosen", "FleetView", "look")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,33 @@ class FleetView:
     """By address."""
     held: list[SessionRecord] | None = None
     """The sessions that the replicas hold, by replica; None when they were not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which sessions somebody wants to see; None and "" stand for any."""
+
+    session: str = ""
+    """The beginning of the short form."""
+    app: str | None = None
+    replica: str | None = None
+    """The beginning of its id."""
+    user: str | None = None
+    older: float | None = None
+    """Begun at least so many seconds ago."""
+
+    def of(self, held: Iterable[SessionRecord], now: float) -> list[SessionRecord]:
+        """Those of ``held``, oldest first."""
+        return sorted((each for each in held if self._wants(each, now)), key=lambda each: each.created)
+
+    def _wants(self, record: SessionRecord, now: float) -> bool:
+        return (
+            record.key.short.startswith(self.session)
+            and self.app in (None, record.key.app)
+            and record.owner.startswith(self.replica or "")
+            and self.user in (None, record.request.user)
+            and now - record.created >= (self.older or 0.0)
+        )
 
 
 async def look(store: Store, *, sessions: bool = False) -> FleetView:
