@@ -147,7 +147,7 @@ def scale(stage: Stage, hpa: Hpa, seconds: float, users: int) -> list[str]:
     """Up as visitors come; down because each pod is declared to hold more."""
     cluster, begun = stage.cluster, time.monotonic()
     missed = []
-    if not stage.run_until(lambda: full(cluster, 4), seconds / 2, hpa.tick):
+    if not stage.run_until(lambda: full(cluster, 4), 2 * seconds, hpa.tick):
         missed.append("4 pods")
     stage.run_until(lambda: time.monotonic() - begun > seconds / 3, seconds, hpa.tick)
     hpa.autoscaler.target = users * 1.2
