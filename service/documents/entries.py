@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.documents.encoding import Buffers
@@ -98,7 +98,8 @@ class Meta:
     theme: Any = None
 
     def pack(self) -> bytes:
-        return pack_entry(asdict(self))
+        # Not asdict: it copies deeply, and this is written with nearly every change.
+        return pack_entry({name: getattr(self, name) for name in self.__dataclass_fields__})
 
 
 @dataclass(slots=True)

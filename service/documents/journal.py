@@ -126,12 +126,12 @@ class Journal:
         """The Document changed; ``is_input`` when a client did it."""
         self._look()
         match event:
+            case ModelChangedEvent() | ColumnDataChangedEvent():
+                self._mark(event.model.id, event.attr, is_input, ids_before)
             case ColumnsStreamedEvent():
                 self._note_chunk(event.model, event.data, [True, None, event.rollover])
             case ColumnsPatchedEvent():
                 self._note_chunk(event.model, event.patches, [False, None])
-            case ModelChangedEvent() | ColumnDataChangedEvent():
-                self._mark(event.model.id, event.attr, is_input, ids_before)
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
                 self._outline_dirty = True
 

@@ -23,7 +23,8 @@ _RUN = re.compile(r"^bokeh_app_[0-9a-f]+\.")
 
 def type_name(model: Model) -> str:
     """The model's qualified type; the same for each run when the app's script defines it."""
-    return _RUN.sub("bokeh_app.", str(model.__qualified_model__))
+    name = str(model.__qualified_model__)
+    return _RUN.sub("bokeh_app.", name) if name.startswith("bokeh_app_") else name
 
 
 def model_class(name: str, document: Document) -> type[Model]:

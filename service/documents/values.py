@@ -30,6 +30,11 @@ class ValueWriter(Serializer):
         """Models that were referred to, by id."""
 
     def encode(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind in _PLAIN:
+            return obj
+        if kind is np.ndarray and obj.shape:
+            return self._encode_ndarray(obj)
         if isinstance(obj, Model):
             self.models[obj.id] = obj
             return {"id": obj.id}
