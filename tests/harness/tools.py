@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-_PACKAGES = {"chromium": "chromium", "nginx": "nginx", "redis-server": "redis-server", "supervisord": "supervisor"}
+_PACKAGES = {"supervisord": "supervisor"}
+"""Where the package has another name."""
 
 
 def require(program: str) -> str:
