@@ -71,9 +71,17 @@ def _module_id() -> str:
     if ids is None:
         return str(make_globally_unique_id())
     number = 1
-    while f"{_MODULE_PREFIX}{_plain(ids.prefix)}_{number}" in sys.modules.keys() - _kept.keys():
+    while _is_taken(f"{_MODULE_PREFIX}{_plain(ids.prefix)}_{number}"):
         number += 1
     return f"{_plain(ids.prefix)}_{number}"
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a module has the name; one that only stands in gives way, as its session begins anew."""
+    stub = _kept.pop(name, None)
+    if stub is not None and sys.modules.get(name) is stub:
+        del sys.modules[name]
+    return name in sys.modules
 
 
 def _plain(prefix: str) -> str:
