@@ -38,6 +38,7 @@ async def test_page_here_and_socket_there_run_it_once(fleet: Fleet, slow: Counte
 async def test_a_socket_waits_while_the_page_is_made(fleet: Fleet, slow: CountedApp) -> None:
     """It is dialling a replica that cannot answer, but that is not dead."""
     here, there = fleet.replicas
+    await get_page(there.app_url())  # it has seen the app then; else autoload.js would run it there
     before = len(slow.runs)
     session_id = "one that was agreed upon"
     embed = await get_page(
