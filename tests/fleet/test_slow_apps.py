@@ -23,7 +23,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> CountedApp:
 
 @pytest.fixture(scope="module")
 def fleet(start_fleet: Callable[..., Fleet], slow: CountedApp) -> Fleet:
-    return start_fleet([slow.path], n=2, args=["--heartbeat-ttl", "1"])
+    return start_fleet([slow.path], n=2)
 
 
 async def test_page_here_and_socket_there_run_it_once(fleet: Fleet, slow: CountedApp) -> None:
