@@ -138,7 +138,7 @@ class Arena:
     def moves(self) -> int:
         return sum(len(each.log.moves) for each in self.visitors)
 
-    async def everybody_used_it(self, times: int = 2, within: float = 20) -> None:
+    async def everybody_used_it(self, times: int = 2, within: float = 60) -> None:
         """Return when every visitor has had that many more changes acknowledged. Stuck if not in time."""
         goal = {each: _acked(each) + times for each in self.visitors}
         async with asyncio.timeout(within):
