@@ -21,7 +21,13 @@ from tornado.httputil import HTTPServerRequest
 from service.apps.contexts import AppServerContext, AppSessionContext
 from service.apps.execution import Execution
 from service.apps.imports import ImportSpace
-from service.apps.panel import connect_panel, hook_handlers, use_own_files, uses_panel
+from service.apps.panel import (
+    connect_panel,
+    hook_handlers,
+    keep_coming_back,
+    use_own_files,
+    uses_panel,
+)
 from service.errors import AppError
 
 __all__ = ("App",)
@@ -126,6 +132,7 @@ class App:
         if self.broken is not None:
             raise AppError(self.broken, self.broken)
         connect_panel()
+        notifications = document.config.notifications
         try:
             if type(self.application) is Application:
                 _modify(self.application, document)
@@ -137,6 +144,7 @@ class App:
             raise AppError(str(error) or repr(error), traceback.format_exc()) from error
         _check(self.application)
         connect_panel()
+        keep_coming_back(document, notifications, of_panel=self.panel)
         if self.panel:
             use_own_files(document)
 

@@ -26,6 +26,7 @@ __all__ = (
     "connect_panel",
     "dispatch",
     "hook_handlers",
+    "keep_coming_back",
     "panel_page",
     "use_own_files",
     "uses_panel",
@@ -75,6 +76,22 @@ def application_for(handler: Handler, sources: Iterable[str] = ()) -> Applicatio
         log.debug("an app speaks of Panel, which cannot be imported: %s", error)
         return Application(handler)
     return application(handler)
+
+
+def keep_coming_back(document: Document, notifications: Any, *, of_panel: bool) -> None:
+    """Let the page reconnect when its replica goes.
+
+    Once it is imported, Panel (1.9) switches that off in all Documents that apps build, plain ones
+    included, unless ``pn.config.reconnect`` is set: elsewhere a session dies with its server.
+    ``notifications`` is what a plain Document had for telling its user about it.
+    """
+    panel = sys.modules.get("panel.config")
+    if panel is None or document.config.reconnect_session or panel.config.reconnect:
+        return
+    document.config.reconnect_session = True
+    if not of_panel:
+        document.config.notify_connection_status = True
+        document.config.notifications = notifications
 
 
 def hook_handlers(application: Application) -> list[Any]:

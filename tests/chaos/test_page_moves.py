@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.browser import Tab
+from playwright.async_api import ConsoleMessage
 
 LOST_SOCKET = ("WebSocket connection to .* failed", "ERR_CONNECTION", "Could not open websocket", "Lost web")
 WRITTEN = 0.5
 """Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
+
+PANEL_APP = """
+import panel as pn
+knob = pn.widgets.IntSlider(name="knob", start=0, end=10, value=1)
+pn.Column(knob, pn.bind(lambda value: f"twice is {2 * value}", knob)).servable()
+"""
+
+SET_KNOB = """value => {
+    for (const model of Bokeh.documents[0]._all_models.values())
+        if (model.type.endsWith("Slider")) model.value = value
+}"""
 
 ways = pytest.mark.parametrize("way", ["kill", "terminate"])
 
@@ -26,11 +38,30 @@ def fleet(start_fleet: Callable[..., Fleet], examples: Path) -> Iterator[Fleet]:
     started.stop()
 
 
+@pytest.fixture
+def mixed_fleet(start_fleet: Callable[..., Fleet], examples: Path, tmp_path: Path) -> Iterator[Fleet]:
+    """With an app that imports Panel, which switches reconnecting off in each Document after that."""
+    (tmp_path / "knob.py").write_text(PANEL_APP)
+    started = start_fleet([examples / "sliders.py", tmp_path / "knob.py"])
+    yield started
+    started.stop()
+
+
+def owners(fleet: Fleet) -> list[Replica]:
+    """The replicas that hold the sessions there are."""
+    keys = fleet.redis.command("KEYS", "svc:*:session")
+    names = {fleet.redis.command("HGET", key, "owner").decode() for key in keys}
+    return [each for each in fleet.replicas if any(each.matching(f"{name} listens") for name in names)]
+
+
 def owner_of(fleet: Fleet) -> Replica:
     """The replica that holds the one session there is."""
-    (key,) = fleet.redis.command("KEYS", "svc:*:session")
-    owner = fleet.redis.command("HGET", key, "owner").decode()
-    return next(each for each in fleet.replicas if each.matching(f"replica {owner} listens"))
+    (owner,) = owners(fleet)
+    return owner
+
+
+def reconnected(message: ConsoleMessage) -> bool:
+    return "Reconnected websocket" in message.text
 
 
 @ways
@@ -53,3 +84,32 @@ async def test_an_open_page_goes_on(fleet: Fleet, tab: Tab, way: str) -> None:
     offset = await tab.drag_slider("offset", 0.3)
     await tab.wait_value("wave", "data.y.0", offset)
     assert await tab.raw.evaluate("window.neverReloaded")
+
+
+async def test_a_panel_page_and_a_plain_one_beside_it_go_on(
+    mixed_fleet: Fleet, open_tab: Callable[..., Awaitable[Tab]]
+) -> None:
+    fleet = mixed_fleet
+    knob, plain = await open_tab(), await open_tab()
+    await knob.open(fleet.app_url("knob"))
+    await plain.open(fleet.app_url("sliders"))
+    for tab in (knob, plain):
+        for known in LOST_SOCKET:
+            tab.expect_problem(known)
+    await knob.raw.evaluate(SET_KNOB, 4)
+    await knob.raw.get_by_text("twice is 8").wait_for()
+    await plain.set("offset", "value", 1.5)
+    await plain.wait_value("wave", "data.y.0", 1.5)
+    await asyncio.sleep(WRITTEN)
+
+    async with (
+        knob.raw.expect_console_message(reconnected, timeout=30_000),
+        plain.raw.expect_console_message(reconnected, timeout=30_000),
+    ):
+        for replica in owners(fleet):
+            replica.kill()
+
+    await knob.raw.evaluate(SET_KNOB, 5)
+    await knob.raw.get_by_text("twice is 10").wait_for(timeout=20_000)
+    await plain.set("offset", "value", 0.5)
+    await plain.wait_value("wave", "data.y.0", 0.5)
