@@ -28,6 +28,7 @@ from service.apps.panel import (
     use_own_files,
     uses_panel,
 )
+from service.documents.curdoc import default_document_kept
 from service.errors import AppError
 
 __all__ = ("App",)
@@ -134,10 +135,11 @@ class App:
         connect_panel()
         notifications = document.config.notifications
         try:
-            if type(self.application) is Application:
-                _modify(self.application, document)
-            else:
-                self.application.initialize_document(document)
+            with default_document_kept():
+                if type(self.application) is Application:
+                    _modify(self.application, document)
+                else:
+                    self.application.initialize_document(document)
         except AppError:
             raise
         except Exception as error:

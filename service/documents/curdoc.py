@@ -7,12 +7,15 @@ a callback raises, so an awaiting or failing callback would leave its Document t
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import bokeh.io.doc as bokeh_io_doc
+from bokeh.io.state import curstate
 
-__all__ = ("current_documents", "install")
+__all__ = ("current_documents", "default_document_kept", "install")
 
 current_documents: ContextVar[tuple[weakref.ReferenceType[Any], ...]] = ContextVar(
     "current_documents", default=()
@@ -48,3 +51,18 @@ def install() -> None:
     """
     if not isinstance(bokeh_io_doc._PATCHED_CURDOCS, ContextStack):
         bokeh_io_doc._PATCHED_CURDOCS = ContextStack()  # type: ignore[assignment]
+
+
+@contextmanager
+def default_document_kept() -> Iterator[None]:
+    """The process-wide default Document, which ``curdoc()`` gives outside all sessions, stays as it is.
+
+    Panel (1.9) ends each run of an app with ``set_curdoc(curdoc())``, which would make the session's
+    Document everybody's, and keep it in memory after its session ended.
+    """
+    state = curstate()
+    before = state.document
+    try:
+        yield
+    finally:
+        state.document = before
