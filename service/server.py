@@ -296,7 +296,7 @@ class Server:
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
-        self.services.ready = True
+        self.services.started.set()
         try:
             yield
         finally:

@@ -17,8 +17,9 @@ from service.documents.ids import IdSpace
 
 __all__ = ("model_class", "shape_of", "type_name")
 
-_RUN = re.compile(r"^bokeh_app_[0-9a-f]+\.")
-"""bokeh 3.9: each run of a script has a module name of its own (``CodeRunner.new_module``)."""
+_RUN = re.compile(r"^bokeh_app_[0-9a-z_]+\.")
+"""Each run of a script has a module name of its own: bokeh 3.9's, or :mod:`service.documents.classes`'s,
+which is another one while the same session's last run still lives in this process."""
 
 
 def type_name(model: Model) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import logging
 import random
@@ -19,6 +20,10 @@ __all__ = ("BaseHandler", "UserHandler", "failure_of", "plain_page")
 log = logging.getLogger(__name__)
 
 
+GRACE = 1.0
+"""Seconds a request waits for a server that listens already but is not ready yet."""
+
+
 class BaseHandler(SecureCookies):
     """A handler with the server's parts at ``self.services``."""
 
@@ -30,8 +35,11 @@ class BaseHandler(SecureCookies):
         self.services = services
 
     async def prepare(self) -> None:
-        if not self.services.ready:
-            raise Unavailable("the server is starting or waits for its store")
+        try:
+            async with asyncio.timeout(GRACE):
+                await self.services.started.wait()
+        except TimeoutError:
+            raise Unavailable("the server is starting or waits for its store") from None
         if self.services.closed:
             raise Unavailable("the server is stopping")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,7 +24,7 @@ __all__ = ("Services",)
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The parts of a running server. ``tokens`` and ``ready`` are set once the store answered."""
+    """The parts of a running server. ``tokens`` and ``started`` are set once the store answered."""
 
     settings: Settings
     replica: str
@@ -37,11 +38,16 @@ class Services:
     auth: Auth
     metrics: Metrics
     token_authority: TokenAuthority | None = field(default=None)
-    ready: bool = False
+    started: asyncio.Event = field(default_factory=asyncio.Event)
     draining: bool = False
     """Going away, and not ready for new traffic, but still serving."""
     closed: bool = False
     """Its sessions are moving away; nothing new may begin here."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether all parts are running."""
+        return self.started.is_set()
 
     @property
     def tokens(self) -> TokenAuthority:
