@@ -133,7 +133,6 @@ class App:
         if self.broken is not None:
             raise AppError(self.broken, self.broken)
         connect_panel()
-        notifications = document.config.notifications
         try:
             with default_document_kept():
                 if type(self.application) is Application:
@@ -146,7 +145,7 @@ class App:
             raise AppError(str(error) or repr(error), traceback.format_exc()) from error
         _check(self.application)
         connect_panel()
-        keep_coming_back(document, notifications, of_panel=self.panel)
+        keep_coming_back(document, of_panel=self.panel)
         if self.panel:
             use_own_files(document)
 

@@ -78,12 +78,13 @@ def application_for(handler: Handler, sources: Iterable[str] = ()) -> Applicatio
     return application(handler)
 
 
-def keep_coming_back(document: Document, notifications: Any, *, of_panel: bool) -> None:
+def keep_coming_back(document: Document, *, of_panel: bool) -> None:
     """Let the page reconnect when its replica goes.
 
     Once it is imported, Panel (1.9) switches that off in all Documents that apps build, plain ones
     included, unless ``pn.config.reconnect`` is set: elsewhere a session dies with its server.
-    ``notifications`` is what a plain Document had for telling its user about it.
+    A plain Document gets back what tells its user about it. Reading that makes the model, with an
+    id of the session's, so nothing is read where Panel is not.
     """
     panel = sys.modules.get("panel.config")
     if panel is None or document.config.reconnect_session or panel.config.reconnect:
@@ -91,7 +92,7 @@ def keep_coming_back(document: Document, notifications: Any, *, of_panel: bool) 
     document.config.reconnect_session = True
     if not of_panel:
         document.config.notify_connection_status = True
-        document.config.notifications = notifications
+        del document.config.notifications
 
 
 def hook_handlers(application: Application) -> list[Any]:
