@@ -15,6 +15,8 @@ from typing import Any
 import bokeh.io.doc as bokeh_io_doc
 from bokeh.io.state import curstate
 
+from service.documents.ids import current_ids
+
 __all__ = ("current_documents", "default_document_kept", "install")
 
 current_documents: ContextVar[tuple[weakref.ReferenceType[Any], ...]] = ContextVar(
@@ -61,7 +63,10 @@ def default_document_kept() -> Iterator[None]:
     Document everybody's, and keep it in memory after its session ended.
     """
     state = curstate()
+    # Reading it makes it, the first time, and its models must not take ids of the session's.
+    ids = current_ids.set(None)
     before = state.document
+    current_ids.reset(ids)
     try:
         yield
     finally:
