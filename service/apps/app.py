@@ -28,7 +28,6 @@ from service.apps.panel import (
     use_own_files,
     uses_panel,
 )
-from service.documents.curdoc import default_document_kept
 from service.errors import AppError
 
 __all__ = ("App",)
@@ -134,11 +133,10 @@ class App:
             raise AppError(self.broken, self.broken)
         connect_panel()
         try:
-            with default_document_kept():
-                if type(self.application) is Application:
-                    _modify(self.application, document)
-                else:
-                    self.application.initialize_document(document)
+            if type(self.application) is Application:
+                _modify(self.application, document)
+            else:
+                self.application.initialize_document(document)
         except AppError:
             raise
         except Exception as error:

@@ -7,17 +7,12 @@ a callback raises, so an awaiting or failing callback would leave its Document t
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import bokeh.io.doc as bokeh_io_doc
-from bokeh.io.state import curstate
 
-from service.documents.ids import current_ids
-
-__all__ = ("current_documents", "default_document_kept", "install")
+__all__ = ("current_documents", "install")
 
 current_documents: ContextVar[tuple[weakref.ReferenceType[Any], ...]] = ContextVar(
     "current_documents", default=()
@@ -53,21 +48,3 @@ def install() -> None:
     """
     if not isinstance(bokeh_io_doc._PATCHED_CURDOCS, ContextStack):
         bokeh_io_doc._PATCHED_CURDOCS = ContextStack()  # type: ignore[assignment]
-
-
-@contextmanager
-def default_document_kept() -> Iterator[None]:
-    """The process-wide default Document, which ``curdoc()`` gives outside all sessions, stays as it is.
-
-    Panel (1.9) ends each run of an app with ``set_curdoc(curdoc())``, which would make the session's
-    Document everybody's, and keep it in memory after its session ended.
-    """
-    state = curstate()
-    # Reading it makes it, the first time, and its models must not take ids of the session's.
-    ids = current_ids.set(None)
-    before = state.document
-    current_ids.reset(ids)
-    try:
-        yield
-    finally:
-        state.document = before

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bokeh.io import curdoc as bokeh_curdoc
 
 from service.apps.loading import load_apps
 from service.documents import curdoc, ids
@@ -69,16 +68,3 @@ async def test_all_models_of_an_ended_session_are_freed_at_once(
     await others_ended()
 
     assert [name for name, reference in seen if reference() is not None] == []
-
-
-async def test_panel_does_not_make_a_sessions_document_the_default(examples: Path) -> None:
-    pytest.importorskip("panel")
-    ids.install()
-    curdoc.install()
-    default = bokeh_curdoc()
-    apps = load_apps((str(examples / "sliders.py"),), ())
-    registry = Registry(apps, Builder(durable=True, replay_inputs=True, metrics=Metrics()))
-
-    await registry.build(Grant(SessionKey(next(iter(apps)), "session"), 1, PageRequest()))
-
-    assert bokeh_curdoc() is default
