@@ -25,9 +25,11 @@ from service.apps.panel import (
     connect_panel,
     hook_handlers,
     keep_coming_back,
+    let_go_of_roots,
     use_own_files,
     uses_panel,
 )
+from service.documents.curdoc import default_document_kept
 from service.errors import AppError
 
 __all__ = ("App",)
@@ -115,6 +117,7 @@ class App:
     async def end(self, context: AppSessionContext, execution: Execution) -> None:
         """Run the ``on_session_destroyed`` hooks of the Document and of the app."""
         document = execution.document
+        let_go_of_roots(document)
         hooks, document.callbacks.session_destroyed_callbacks = document.session_destroyed_callbacks, set()
         for hook in hooks:
             await self._run_hook("on_session_destroyed", execution, hook, context)
@@ -133,10 +136,11 @@ class App:
             raise AppError(self.broken, self.broken)
         connect_panel()
         try:
-            if type(self.application) is Application:
-                _modify(self.application, document)
-            else:
-                self.application.initialize_document(document)
+            with default_document_kept():
+                if type(self.application) is Application:
+                    _modify(self.application, document)
+                else:
+                    self.application.initialize_document(document)
         except AppError:
             raise
         except Exception as error:

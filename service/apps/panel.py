@@ -27,6 +27,7 @@ __all__ = (
     "dispatch",
     "hook_handlers",
     "keep_coming_back",
+    "let_go_of_roots",
     "panel_page",
     "use_own_files",
     "uses_panel",
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 _IMPORTS_PANEL = re.compile(r"^\s*(?:import|from)\s+(?:panel|holoviews|hvplot|lumen)\b", re.MULTILINE)
 _APPLICATION = "panel.io.application"
 _DOCUMENT = "panel.io.document"
+_STATE = "panel.io.state"
 
 
 class Writer(Protocol):
@@ -93,6 +95,21 @@ def keep_coming_back(document: Document, *, of_panel: bool) -> None:
     if not of_panel:
         document.config.notify_connection_status = True
         del document.config.notifications
+
+
+def let_go_of_roots(document: Document) -> None:
+    """Before the hooks of a session's end: what Panel drew belongs to no Document any more.
+
+    ``bokeh.server`` (3.9) takes the Document apart before those hooks run. Some of Panel's (1.9:
+    ``Location``, ``BrowserInfo``) rely on it: with a Document they forget it twice, fail the second time
+    with ``KeyError``, and keep what they have not come to.
+    """
+    state = sys.modules.get(_STATE)
+    if state is None:
+        return
+    for root in document.roots:
+        if root.id in state.state._views:
+            root._document = None
 
 
 def hook_handlers(application: Application) -> list[Any]:

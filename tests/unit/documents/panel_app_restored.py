@@ -1,15 +1,23 @@
-"""A Panel app before and after a move; fails when they differ. Run by the tests beside it."""
+"""A Panel app before and after a move, and at its end; fails when they differ, or when something is left.
+
+Run by the tests beside it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from pathlib import Path
 from typing import Any
 
 import panel as pn
 from bokeh.document import Document
+from bokeh.io.state import curstate
 from harness.runs import Run, app_of
 
 from service.documents.restore import Fidelity
+
+TEMPLATE = Path(__file__).parents[2] / "serve/panel_apps/template.py"
 
 
 async def moved_to_nine(run: Run) -> None:
@@ -22,7 +30,19 @@ async def moved_to_nine(run: Run) -> None:
     await run.do(lambda: None)  # after the callback that did it
 
 
-async def main() -> None:
+class Complaints(logging.Handler):
+    """Collects warnings and errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+        logging.getLogger().addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(self.format(record))
+
+
+async def comes_back() -> None:
     def build(doc: Document) -> None:
         slider = pn.widgets.IntSlider(start=0, end=99, value=1)
         squares = pn.pane.Markdown(pn.bind(lambda n: f"the square is {n * n}", slider))
@@ -44,6 +64,28 @@ async def main() -> None:
     assert second.session.fidelity is Fidelity.EXACT
     assert second.session.document.slider.value == 9  # type: ignore[attr-defined]
     assert second.as_seen() == first.as_seen()
+    await first.end()
+    await second.end()
+
+
+async def ends_quietly() -> None:
+    """A script, which Panel's own handlers run."""
+    complaints = Complaints()
+    run = await Run.begin(app_of(str(TEMPLATE)))
+    document = run.session.document
+    assert document in pn.state._locations
+
+    await run.end()
+
+    assert complaints.found == []
+    assert document not in pn.state._locations
+
+
+async def main() -> None:
+    default = curstate().document
+    await comes_back()
+    await ends_quietly()
+    assert curstate().document is default
 
 
 if __name__ == "__main__":

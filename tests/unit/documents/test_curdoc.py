@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import weakref
 
+import bokeh.io.state
 import pytest
 from bokeh.document import Document
 from bokeh.io import curdoc
-from bokeh.io.doc import patch_curdoc
+from bokeh.io.doc import patch_curdoc, set_curdoc
+from bokeh.io.state import curstate
+from harness.runs import Run, app_of
 
 from service.documents import curdoc as ours
+from service.documents import ids
+from service.documents.ids import IdSpace, current_ids
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +71,29 @@ def test_installing_twice_keeps_what_is_there() -> None:
     with patch_curdoc(document):
         ours.install()
         assert curdoc() is document
+
+
+def test_the_default_document_has_no_ids_of_whoever_meets_it_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bokeh.io.state, "_STATE", None)
+    ids.install()
+    space = IdSpace("session")
+    token = current_ids.set(space)
+    try:
+        ours.install()
+        curstate()
+    finally:
+        current_ids.reset(token)
+
+    assert space.count == 0
+
+
+async def test_what_an_app_makes_the_default_document_is_not_so_for_others() -> None:
+    before = curdoc()
+
+    def as_panel_does(doc: Document) -> None:
+        set_curdoc(doc)
+
+    run = await Run.begin(app_of(as_panel_does))
+
+    assert curdoc() is before
+    await run.end()
