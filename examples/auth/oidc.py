@@ -1,0 +1,185 @@
+"""Users of an OpenID Connect provider: Keycloak, Entra ID, Okta, Google, Authentik and so on.
+
+    pip install 'pyjwt[crypto]'
+    export OIDC_ISSUER=https://login.example.com/realms/main OIDC_CLIENT_ID=dashboards OIDC_CLIENT_SECRET=...
+    svc serve --auth-module examples/auth/oidc.py examples/auth/app.py
+
+Register https://YOUR.HOST/login there as the redirect URI (with --prefix, that before /login). Further settings:
+
+    OIDC_USER_CLAIM     which claim names the user; `sub`, the default, is the only one that all providers keep unique
+    OIDC_SCOPE          `openid email profile`
+    OIDC_REDIRECT_URI   if it is not the address that browsers see
+
+A client without a secret is a public one. Everybody whom the provider lets in is a user: where that is half of the
+world, look at more of the claims in `user_of`.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from urllib.parse import quote_plus, urlencode
+
+import jwt
+from tornado.escape import xhtml_escape
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.httputil import url_concat
+from tornado.web import HTTPError, RequestHandler
+
+
+def setting(name, default=None):
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ValueError(f"set {name} in the environment")
+    return value
+
+
+ISSUER = setting("OIDC_ISSUER")
+CLIENT_ID = setting("OIDC_CLIENT_ID")
+CLIENT_SECRET = setting("OIDC_CLIENT_SECRET", "")
+USER_CLAIM = setting("OIDC_USER_CLAIM", "sub")
+SCOPE = setting("OIDC_SCOPE", "openid email profile")
+REDIRECT_URI = setting("OIDC_REDIRECT_URI", "")
+
+SIGNED_BY = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
+TEN_MINUTES = 600  # s, to log in there
+
+login_url = "/login"
+logout_url = "/logout"
+
+
+def get_user(request_handler):
+    return request_handler.get_signed_cookie("user", max_age_days=1)
+
+
+# -- the provider ----------------------------------------------------------------------------------
+
+
+async def fetch(url, **request):
+    response = await AsyncHTTPClient().fetch(url, request_timeout=10, **request)
+    return json.loads(response.body)
+
+
+async def provider():
+    """What the provider says of itself. Asked for at each login, as its keys are: both may change."""
+    found = await fetch(f"{ISSUER.rstrip('/')}/.well-known/openid-configuration")
+    if found["issuer"] != ISSUER:
+        raise HTTPError(502, "the provider calls itself %r: is OIDC_ISSUER right?", found["issuer"])
+    return found
+
+
+async def redeem(there, code, verifier, redirect_uri):
+    """The id token behind the code that the browser brought."""
+    fields = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier,
+              "redirect_uri": redirect_uri}
+    request = {}
+    if CLIENT_SECRET and "client_secret_basic" in there.get("token_endpoint_auth_methods_supported",
+                                                             ["client_secret_basic"]):
+        request = {"auth_username": quote_plus(CLIENT_ID), "auth_password": quote_plus(CLIENT_SECRET)}
+    else:
+        fields |= {"client_id": CLIENT_ID} | ({"client_secret": CLIENT_SECRET} if CLIENT_SECRET else {})
+    try:
+        tokens = await fetch(there["token_endpoint"], method="POST", body=urlencode(fields), **request)
+    except HTTPClientError as error:
+        if error.code != 400:
+            raise
+        raise HTTPError(403, "the provider refuses the code: %r", error.response.body, reason="Not let in") from error
+    return tokens["id_token"]
+
+
+async def claims_of(there, token, nonce):
+    """What the id token says, if the provider signed it for us and for this login."""
+    kid = jwt.get_unverified_header(token).get("kid")
+    keys = jwt.PyJWKSet.from_dict(await fetch(there["jwks_uri"])).keys
+    key = next((each for each in keys if kid in (None, each.key_id)), None)
+    if key is None:
+        raise jwt.InvalidTokenError(f"signed with {kid!r}, which is no key of the provider's")
+    claims = jwt.decode(token, key, algorithms=SIGNED_BY, audience=CLIENT_ID, issuer=ISSUER, leeway=60,
+                        options={"require": ["exp", "iat", "iss", "aud", "sub"]})
+    if not hmac.compare_digest(str(claims.get("nonce")), nonce):
+        raise jwt.InvalidTokenError("made for another login")
+    return claims
+
+
+def user_of(claims):
+    """Who it is. Put further conditions here: a domain, a group."""
+    if USER_CLAIM == "email" and not claims.get("email_verified"):
+        raise jwt.InvalidTokenError("the provider has not verified the email address")
+    if not claims.get(USER_CLAIM):
+        raise jwt.InvalidTokenError(f"no claim {USER_CLAIM}")
+    return str(claims[USER_CLAIM])
+
+
+# -- our pages -------------------------------------------------------------------------------------
+
+
+def within(url):
+    """Only paths of this server: a `next` that leads elsewhere would help phishing."""
+    return url if url.startswith("/") and not url.startswith(("//", "/\\")) else "/"
+
+
+def kept_in(state):
+    """The cookie of one login, so that two tabs can log in at the same time."""
+    return f"login-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+
+
+class LoginHandler(RequestHandler):
+    """Both ends of the login: where it begins, and where the provider sends the browser back to.
+
+    What the second needs of the first is in a signed cookie, so any replica can do either.
+    """
+
+    async def get(self):
+        try:
+            await (self.complete() if "state" in self.request.query_arguments else self.begin())
+        except jwt.PyJWTError as error:
+            raise HTTPError(403, "the id token is not right: %s", error, reason="Not let in") from error
+        except (HTTPClientError, OSError) as error:
+            raise HTTPError(502, "the provider: %s", error, reason="The login service does not answer") from error
+
+    async def begin(self):
+        there = await provider()
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        kept = {"nonce": nonce, "verifier": verifier, "next": within(self.get_query_argument("next", "/"))}
+        self.set_signed_cookie(kept_in(state), json.dumps(kept), expires_days=None, max_age=TEN_MINUTES,
+                               path=self.request.path)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
+        self.redirect(url_concat(there["authorization_endpoint"], {
+            "response_type": "code", "client_id": CLIENT_ID, "redirect_uri": self.redirect_uri, "scope": SCOPE,
+            "state": state, "nonce": nonce, "code_challenge": challenge.decode(), "code_challenge_method": "S256",
+        }))
+
+    async def complete(self):
+        name = kept_in(self.get_query_argument("state"))
+        kept = self.get_signed_cookie(name, max_age_days=TEN_MINUTES / 86400)
+        self.clear_cookie(name, path=self.request.path)
+        if kept is None:
+            raise HTTPError(403, "no such login", reason="Begun elsewhere, or too long ago")
+        if "error" in self.request.query_arguments:
+            raise HTTPError(403, "the provider says %r", self.get_query_argument("error"), reason="Not let in")
+        begun, there = json.loads(kept), await provider()
+        token = await redeem(there, self.get_query_argument("code"), begun["verifier"], self.redirect_uri)
+        self.set_signed_cookie("user", user_of(await claims_of(there, token, begun["nonce"])))
+        self.redirect(begun["next"])
+
+    @property
+    def redirect_uri(self):
+        return REDIRECT_URI or f"{self.request.protocol}://{self.request.host}{self.request.path}"
+
+    def write_error(self, status_code, **kwargs):
+        self.finish(f"""<!DOCTYPE html><html lang="en"><title>Log in</title>
+            <p>{xhtml_escape(self._reason)}. <a href="{xhtml_escape(self.request.path)}">Try again</a></p></html>""")
+
+
+class LogoutHandler(RequestHandler):
+    """Ends the login here and, where the provider has a page for that, there."""
+
+    async def get(self):
+        self.clear_cookie("user")
+        there = await provider()
+        if "end_session_endpoint" in there:
+            self.redirect(url_concat(there["end_session_endpoint"], {"client_id": CLIENT_ID}))
+        else:
+            self.finish('<!DOCTYPE html><html lang="en"><title>Log out</title><p>You are logged out.</p></html>')

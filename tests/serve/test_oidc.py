@@ -1,0 +1,204 @@
+"""`examples/auth/oidc.py` against a provider on loopback, on one server and on replicas behind nginx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from devfleet.fleet import Fleet
+from devfleet.replica import Replica
+from harness.client import Client
+from harness.oidc import OidcProvider
+from harness.pages import Page, get_page
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OidcProvider]:
+    with OidcProvider() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _correct(provider: OidcProvider) -> None:
+    provider.reset()
+
+
+@pytest.fixture(scope="module", params=["one server", "three replicas"])
+def server(
+    request: pytest.FixtureRequest,
+    provider: OidcProvider,
+    examples: Path,
+    start_fleet: Callable[..., Fleet],
+) -> Iterator[Replica | Fleet]:
+    apps, args = [examples / "auth/app.py"], ["--auth-module", str(examples / "auth/oidc.py")]
+    if request.param == "three replicas":
+        fleet = start_fleet(apps, args=args, env=provider.env())
+        provider.redirect_uris.add(f"{fleet.url}/login")
+        yield fleet
+        return
+    with Replica(apps, name="guarded", args=args, env=provider.env()) as one:
+        provider.redirect_uris.add(f"{one.url}/login")
+        yield one
+
+
+@dataclass
+class Visitor:
+    """A browser without scripts: keeps cookies, and follows redirects one by one."""
+
+    cookies: dict[str, str] = field(default_factory=dict)
+    pages: list[Page] = field(default_factory=list)
+
+    async def get(self, url: str) -> Page:
+        page = await get_page(url, cookies=self.cookies, follow=False)
+        self.cookies = dict(page.cookies)
+        self.pages.append(page)
+        return page
+
+    async def follow(self, page: Page) -> Page:
+        """One redirect further."""
+        assert page.status == 302, page.text
+        location = page.headers["Location"]
+        here = urlsplit(page.url)
+        return await self.get(location if "://" in location else f"{here.scheme}://{here.netloc}{location}")
+
+    async def begins(self, url: str) -> Page:
+        """What the login page answers: the way to the provider."""
+        return await self.follow(await self.get(url))
+
+    async def comes_back(self, url: str) -> Page:
+        """What our server answers when the provider sends the visitor back."""
+        there = await self.follow(await self.begins(url))
+        return await self.follow(there)
+
+
+async def test_a_visitor_logs_in_and_the_app_greets_them(server: Replica | Fleet) -> None:
+    visitor = Visitor()
+
+    back = await visitor.comes_back(f"{server.app_url()}?a=b")
+
+    assert (back.status, back.headers["Location"]) == (302, "/app?a=b")
+    assert not [name for name in visitor.cookies if name.startswith("login-") and visitor.cookies[name]]
+    async with await Client.open(server.app_url(), cookies=visitor.cookies) as client:
+        assert client.value("greeting", "text") == "Hello, ada@example.com!"
+    if isinstance(server, Fleet):
+        asked, login, _there, callback = visitor.pages
+        replicas = {server.served_by(page.headers).name for page in (asked, login, callback)}
+        assert len(replicas) == 3
+
+
+async def test_two_tabs_log_in_at_the_same_time(server: Replica | Fleet) -> None:
+    visitor = Visitor()
+    one = await visitor.begins(f"{server.app_url()}?tab=1")
+    other = await visitor.begins(f"{server.app_url()}?tab=2")
+
+    for begun, expected in ((one, "/app?tab=1"), (other, "/app?tab=2")):
+        back = await visitor.follow(await visitor.follow(begun))
+        assert back.headers["Location"] == expected
+
+
+async def test_logging_out_ends_it_here_and_leads_to_the_provider(
+    server: Replica | Fleet, provider: OidcProvider
+) -> None:
+    visitor = Visitor()
+    await visitor.comes_back(server.app_url())
+    assert (await visitor.get(server.app_url())).status == 200
+
+    out = await visitor.get(f"{server.url}/logout")
+
+    assert out.headers["Location"] == f"{provider.issuer}/logout?client_id=dashboards"
+    assert (await visitor.get(server.app_url())).status == 302
+
+
+# -- what is refused: no need of a fleet -----------------------------------------------------------
+
+alone = pytest.mark.parametrize("server", ["one server"], indirect=True)
+
+
+async def refused(visitor: Visitor, page: Page, url: str) -> None:
+    assert page.status == 403
+    assert "Try again" in page.text
+    assert (await visitor.get(url)).status == 302  # to the login, still
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "for another login": {"nonce": "an old one"},
+    "for another client": {"aud": "somebody else"},
+    "by another issuer": {"iss": "https://evil.example.com"},
+    "expired": {"exp": 1},
+    "an address that nobody verified": {"email_verified": False},
+    "without what names the user": {"email": None},
+}
+
+
+@alone
+@pytest.mark.parametrize("claims", WRONG.values(), ids=WRONG.keys())
+async def test_an_id_token_that_is_not_right(
+    server: Replica, provider: OidcProvider, claims: dict[str, Any]
+) -> None:
+    provider.claims = claims
+    visitor = Visitor()
+
+    await refused(visitor, await visitor.comes_back(server.app_url()), server.app_url())
+
+
+@alone
+async def test_an_id_token_that_somebody_else_signed(server: Replica, provider: OidcProvider) -> None:
+    provider.key = ec.generate_private_key(ec.SECP256R1())
+    visitor = Visitor()
+
+    await refused(visitor, await visitor.comes_back(server.app_url()), server.app_url())
+
+
+@alone
+async def test_a_user_who_declines(server: Replica, provider: OidcProvider) -> None:
+    provider.denies = True
+    visitor = Visitor()
+
+    await refused(visitor, await visitor.comes_back(server.app_url()), server.app_url())
+
+
+@alone
+async def test_somebody_elses_code_with_the_state_of_a_login_of_ones_own(server: Replica) -> None:
+    """The code is bound to its login by PKCE: without the verifier it is worth nothing."""
+    victim, thief = Visitor(), Visitor()
+    way_back = (await victim.follow(await victim.begins(server.app_url()))).headers["Location"]
+    begun = await thief.begins(server.app_url())
+    code = parse_qs(urlsplit(way_back).query)["code"][0]
+    state = parse_qs(urlsplit(begun.headers["Location"]).query)["state"][0]
+
+    stolen = await thief.get(f"{server.url}/login?{urlencode({'code': code, 'state': state})}")
+
+    await refused(thief, stolen, server.app_url())
+
+
+@alone
+async def test_the_way_back_in_another_browser(server: Replica) -> None:
+    """Else one could log somebody in as oneself."""
+    visitor, other = Visitor(), Visitor()
+    there = await visitor.follow(await visitor.begins(server.app_url()))
+
+    await refused(other, await other.get(there.headers["Location"]), server.app_url())
+
+
+@alone
+async def test_the_way_back_leads_nowhere_else(server: Replica) -> None:
+    for elsewhere in ("https://evil.example.com/", "//evil.example.com", "/\\evil.example.com"):
+        visitor = Visitor()
+        begun = await visitor.get(f"{server.url}/login?{urlencode({'next': elsewhere})}")
+        back = await visitor.follow(await visitor.follow(begun))
+        assert back.headers["Location"] == "/"
+
+
+async def test_a_missing_setting_is_named_at_the_start(examples: Path) -> None:
+    args = ["--auth-module", str(examples / "auth/oidc.py")]
+    server = Replica([examples / "auth/app.py"], name="unset", args=args, env={"OIDC_ISSUER": None})
+
+    server.start(ready=False)
+
+    assert server.wait() == 2
+    assert "set OIDC_ISSUER in the environment" in server.log
