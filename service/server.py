@@ -35,6 +35,7 @@ from service.memory import Collector
 from service.metrics import Metrics
 from service.reloading import Reloader
 from service.sessions.building import Builder
+from service.sessions.ending import Ending
 from service.sessions.expiry import Expiry
 from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
@@ -125,6 +126,7 @@ class Server:
             ttl=settings.heartbeat_ttl,
             on_doubt=self._in_doubt,
             on_drain=self.asked_to_stop.set,
+            on_end=Ending(self._registry, self._leaving).asked,
         )
         self.services = self._make_services()
         self.health = Health(self.services, self._heart.silent_for, self._writer.lag)

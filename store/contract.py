@@ -140,6 +140,8 @@ class Beat:
     replica should make sure that what it holds is still its own."""
     drain: bool = False
     """Somebody asked the replica to drain."""
+    end: frozenset[tuple[str, int]] = frozenset()
+    """Sessions somebody asked the replica to end, as tag and epoch. May repeat what was done already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,8 @@ class Store(Protocol):
         """Leave ``request`` for the WebSocket that will come with token ``token_id``.
 
         Idempotent. Gone after ``ttl`` seconds. Not consumed by a claim: until it expires, its
-        token may begin the session anew (after the session was discarded, as with Bokeh).
+        token may begin the session anew (after the session was discarded, as with Bokeh), unless
+        somebody ended the session after this.
         """
 
     # -- ownership ---------------------------------------------------------------------------
@@ -232,6 +235,13 @@ class Store(Protocol):
         that has a journal is released instead, and stays claimable for so many seconds.
         """
 
+    async def end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+        """Forget the session for good if it is still ``owner``'s at ``epoch`` ('' for nobody's). Atomic.
+
+        False, and nothing happens, when somebody else holds it by now. For a day no handoff that was
+        left before begins it anew, and an owner that was away gets STALE.
+        """
+
     async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
         """Say again that ``replica`` owns the session at ``epoch``. Atomic.
 
@@ -272,6 +282,9 @@ class Store(Protocol):
 
     async def ask_to_drain(self, replica: str) -> bool:
         """Let the replica's next beat say that it should drain; False if there is no such replica."""
+
+    async def ask_to_end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+        """Let ``owner``'s next beats say that it should end the session; False if that is gone."""
 
     async def replica(self, replica: str) -> Heartbeat | None:
         """The replica's last heartbeat, or None once it ran out."""

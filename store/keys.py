@@ -38,13 +38,14 @@ class Family:
 
 # The order matters to whoever looks a key up: the first family that matches is the key's.
 FAMILIES = (
-    Family("<prefix>:{<tag>}:session", "hash", "stored or just claimed: yes; live: none", "tag",
-           "claim, seize, release, discard, keep, reassert"),
+    Family("<prefix>:{<tag>}:session", "hash", "stored, just claimed or ended: yes; live: none", "tag",
+           "claim, seize, release, discard, end, keep, reassert"),
     Family("<prefix>:{<tag>}:journal", "hash", "as the session's", "tag",
-           "write_journals; claim, seize, release, discard, keep, reassert"),
+           "write_journals; claim, seize, release, discard, end, keep, reassert"),
     Family("<prefix>:{<tag>}:handoff:<token>", "string", "the token's first use", "tag", "put_handoff"),
     Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
+    Family("<prefix>:replica:<id>:end", "set", "one minute", "key", "ask_to_end"),
     Family("<prefix>:replica:<id>", "string", "heartbeat", "key", "beat, retire"),
     Family("<prefix>:secret:<name>", "string", "none", "key", "agree_secret"),
     Family("<prefix>:replicas", "zset", "none; members removed by sweep", "key", "beat, retire, sweep"),
@@ -78,6 +79,9 @@ class Keys:
 
     def drain(self, replica: str) -> str:
         return f"{self.prefix}:replica:{replica}:drain"
+
+    def end(self, replica: str) -> str:
+        return f"{self.prefix}:replica:{replica}:end"
 
     def handoff(self, tag: str, token_id: str) -> str:
         return f"{self.prefix}:{{{tag}}}:handoff:{token_id}"

@@ -34,6 +34,9 @@ __all__ = ("RedisStore",)
 _GRACE = 60.0
 """Seconds that a record lives which its owner has not listed as opened yet."""
 
+_ENDED = 24 * 3600.0
+"""Seconds in which a session that was ended is not begun anew from what was there before."""
+
 _REASSERTED = {b"kept": Written.OK, b"restored": Written.BEHIND, b"lost": Written.STALE}
 
 
@@ -71,7 +74,12 @@ class RedisStore:
 
     async def put_handoff(self, key: SessionKey, token_id: str, request: PageRequest, ttl: float) -> None:
         handoff = self._keys.handoff(key.tag, token_id)
-        await self._link.send("SET", handoff, records.encode_request(request), "PX", _ms(ttl))
+        await self._link.pipe(
+            [
+                Command(("SET", handoff, records.encode_request(request), "PX", _ms(ttl))),
+                Command(("HDEL", self._keys.session(key.tag), "ended")),
+            ]
+        )
 
     # -- ownership ---------------------------------------------------------------------------
 
@@ -102,6 +110,10 @@ class RedisStore:
         keys, kept = self._keys.record(key.tag), round(retention * 1000)
         return bool(await self._link.run(load("discard")(keys, owner, epoch, kept)))
 
+    async def end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+        keys = self._keys.record(key.tag)
+        return bool(await self._link.run(load("end")(keys, owner, epoch, _ms(_ENDED))))
+
     async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
         reply = await self._link.run(
             load("reassert")(
@@ -130,7 +142,7 @@ class RedisStore:
 
     async def read(self, key: SessionKey) -> SessionRecord | None:
         found = await self._link.send("HGETALL", self._keys.session(key.tag))
-        return records.decode_session(found) if found else None
+        return records.decode_session(found) if b"owner" in found else None
 
     # -- replicas ----------------------------------------------------------------------------
 
@@ -143,12 +155,13 @@ class RedisStore:
         ended: Collection[SessionKey] = (),
     ) -> Beat:
         replica, encoded = heartbeat.replica, _encode_beat(heartbeat, ttl)
-        before, drain, *_ = await self._link.pipe(
+        before, drain, end, *_ = await self._link.pipe(
             [
                 Command(
                     ("SET", self._keys.heartbeat(replica), encoded, "PX", _ms(ttl), "GET"), {"get": True}
                 ),
                 Command(("EXISTS", self._keys.drain(replica))),
+                Command(("SMEMBERS", self._keys.end(replica))),
                 load("enlist")([self._keys.replicas], replica),
                 *self._index("SADD", replica, opened),
                 *self._index("SREM", replica, ended),
@@ -156,12 +169,22 @@ class RedisStore:
             ]
         )
         # Our own bytes: an attempt of this call whose reply was lost, which hid what was there before.
-        return Beat(known=before is not None and before != encoded, drain=bool(drain))
+        known = before is not None and before != encoded
+        return Beat(known=known, drain=bool(drain), end=frozenset(map(_asked, end)))
 
     async def ask_to_drain(self, replica: str) -> bool:
         if await self.replica(replica) is None:
             return False
         await self._link.send("SET", self._keys.drain(replica), b"1", "PX", _ms(_GRACE))
+        return True
+
+    async def ask_to_end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+        if await self.replica(owner) is None:
+            return False
+        asked = self._keys.end(owner)
+        await self._link.pipe(
+            [Command(("SADD", asked, f"{key.tag}/{epoch}")), Command(("PEXPIRE", asked, _ms(_GRACE)))]
+        )
         return True
 
     async def replica(self, replica: str) -> Heartbeat | None:
@@ -216,6 +239,11 @@ class RedisStore:
 
 def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:
     return records.encode_heartbeat(heartbeat, ttl_ms=_ms(ttl), beat=os.urandom(8))
+
+
+def _asked(member: bytes) -> tuple[str, int]:
+    tag, _, epoch = member.decode().partition("/")
+    return tag, int(epoch)
 
 
 def _claim(reply: list[Any]) -> Claim:

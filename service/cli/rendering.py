@@ -1,4 +1,4 @@
-"""A :class:`~service.cli.view.FleetView` as a table for people and as JSON for scripts.
+"""A :class:`~service.fleet.view.FleetView` as a table for people and as JSON for scripts.
 
 Session ids are what lets somebody join a session, so neither form shows them: sessions go by the
 short form that is in the logs.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.cli.view import FleetView
+from service.fleet.view import FleetView
 from store.contract import Heartbeat, SessionRecord
 
 __all__ = ("as_json", "as_text", "duration", "sessions_as_json", "sessions_as_text")

@@ -1,19 +1,20 @@
-"""``svc sessions``: which sessions a fleet holds, and whose they are."""
+"""``svc sessions``: which sessions a fleet holds, whose they are, and ending one."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import time
 
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import sessions_as_json, sessions_as_text
-from service.cli.view import Chosen, FleetView, look
-from service.errors import ConfigError
+from service.errors import ConfigError, Unavailable
+from service.fleet.ending import end_session
+from service.fleet.view import Chosen, FleetView, look
+from store.contract import SessionRecord, Store
 
 __all__ = ("HELP", "add_arguments", "run")
 
-HELP = "List the sessions that the replicas of a fleet hold."
+HELP = "List the sessions that the replicas of a fleet hold, or end one."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +24,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replica", metavar="ID", help="Only on this replica (the beginning of its id)")
     parser.add_argument("--user", metavar="NAME", help="Only of this user")
     parser.add_argument("--older", type=float, metavar="SECONDS", help="Only those begun that long ago")
+    parser.add_argument(
+        "--end",
+        action="store_true",
+        help="End the one session that fits: its hooks run, and its pages say that it has ended",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --end: wait this long for that"
+    )
     parser.add_argument("--json", action="store_true", help="For scripts; times are in seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigError without a usable --redis or for an unknown session, Unavailable as all."""
-    view = asyncio.run(_look(arguments))
+    return asyncio.run(_run(arguments))
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    async with opened_store(arguments) as store:
+        view = await look(store, sessions=True)
+        found = _chosen(arguments, view)
+        if arguments.end:
+            await _end(store, found, arguments.timeout)
+        else:
+            print(sessions_as_json(found, view.at) if arguments.json else sessions_as_text(found, view.at))
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace, view: FleetView) -> list[SessionRecord]:
     chosen = Chosen(
         session=arguments.session,
         app=arguments.app,
@@ -36,13 +59,19 @@ def run(arguments: argparse.Namespace) -> int:
         user=arguments.user,
         older=arguments.older,
     )
-    found = chosen.of(view.held or [], time.time())
+    found = chosen.of(view.held or [], view.at)
     if arguments.session and not found:
         raise ConfigError(f"no session is called {arguments.session}; svc sessions lists them")
-    print(sessions_as_json(found, view.at) if arguments.json else sessions_as_text(found, view.at))
-    return 0
+    return found
 
 
-async def _look(arguments: argparse.Namespace) -> FleetView:
-    async with opened_store(arguments) as store:
-        return await look(store, sessions=True)
+async def _end(store: Store, found: list[SessionRecord], timeout: float) -> None:
+    if len(found) != 1:
+        raise ConfigError(f"--end takes one session, and {len(found)} fit: say which")
+    key = found[0].key
+    try:
+        async with asyncio.timeout(timeout):
+            await end_session(store, key)
+    except TimeoutError:
+        raise Unavailable(f"{key.short} has not ended after {timeout:g} s: is a callback running?") from None
+    print(f"{key.short} has ended")

@@ -8,7 +8,7 @@ import sys
 
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import as_json, as_text
-from service.cli.view import FleetView, look
+from service.fleet.view import FleetView, look
 
 __all__ = ("HELP", "add_arguments", "run")
 

@@ -34,7 +34,8 @@ class Heart:
     ``describe`` gives the present state and is called on the heart's thread; ``changes`` are the
     sessions that came and went, taken off as they are published. On the event loop that started
     it the heart calls ``on_doubt`` when this replica may have been taken for dead or the store may
-    have lost data, and ``on_drain`` when somebody asked the replica to drain.
+    have lost data, ``on_drain`` when somebody asked the replica to drain, and ``on_end`` with the
+    sessions (tag and epoch) that somebody asked it to end.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Heart:
         ttl: float,
         on_doubt: Callable[[], None],
         on_drain: Callable[[], None],
+        on_end: Callable[[frozenset[tuple[str, int]]], None],
     ) -> None:
         self._open_store = open_store
         self._describe = describe
@@ -53,6 +55,7 @@ class Heart:
         self._ttl = ttl
         self._on_doubt = on_doubt
         self._on_drain = on_drain
+        self._on_end = on_end
         self._home: asyncio.AbstractEventLoop | None = None
         self._last_beat: float | None = None
         self._thread: threading.Thread | None = None
@@ -134,6 +137,8 @@ class Heart:
         """Whether the others may have thought that this replica is gone."""
         last, self._last_beat = self._last_beat, time.monotonic()
         assert self._home is not None
+        if beat.end:
+            self._home.call_soon_threadsafe(self._on_end, beat.end)
         if self._thread is None:
             return  # the store is in this process, and nobody else uses it
         if last is not None and (not beat.known or self._last_beat - last > DOUBTFUL):

@@ -125,7 +125,7 @@ class Router:
         if isinstance(answer, Claim):
             match ownership.claimed(answer):
                 case Step.UNKNOWN:
-                    raise SessionUnknown("the session is gone, and its token is too old to begin it anew")
+                    raise SessionUnknown("the session was ended, or its token is too old to begin it anew")
                 case Step.GIVE_UP:
                     raise Unavailable("the session keeps moving between replicas")
         return answer

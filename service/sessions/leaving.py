@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 COME_BACK = 1012
 """WebSocket close code "service restart", on which BokehJS reconnects at once."""
 
+ENDED = "the session was ended"
+"""Its pages come back, too: only then can they be told."""
+
 
 class Leaving:
     """Ends sessions. ``retention`` is for how many seconds they stay claimable."""
@@ -53,9 +56,16 @@ class Leaving:
         self._metrics.ends.labels("moved").inc(moved)
 
     async def end(self, session: Session) -> None:
-        """End it for good, whoever uses it."""
-        ended = await self._registry.end(session, self._discard)
+        """End it for good, whoever uses it: its pages say so, and cannot begin it anew."""
+        ended = await self._registry.end(session, self._end)
         self._metrics.ends.labels("ended").inc(ended)
+
+    async def end_sleeper(self, sleeper: Sleeper) -> None:
+        """As :meth:`end`, for a hibernated session, whose hooks have run already."""
+        if self._registry.forget_sleeper(sleeper):
+            await self._forget_for_good(sleeper)
+            sleeper.close_connections(COME_BACK, ENDED)
+            self._metrics.ends.labels("ended").inc()
 
     async def unused_sleeper(self, sleeper: Sleeper) -> None:
         """A hibernated session that nobody is connected to any more: its journal is retained."""
@@ -96,10 +106,10 @@ class Leaving:
         await self._put_down(session)
         session.close_connections(COME_BACK, "the session moves to another replica")
 
-    async def _discard(self, session: Session) -> None:
+    async def _end(self, session: Session) -> None:
         session.journal = None
-        await self._forget(session)
-        session.close_connections(1000, "the session was ended")
+        await self._forget_for_good(session)
+        session.close_connections(COME_BACK, ENDED)
 
     async def _renew(self, session: Session) -> None:
         session.journal = None
@@ -116,6 +126,12 @@ class Leaving:
             await self._store.release(session.key, self._replica, epoch=session.epoch, retention=retention)
         except StoreError as error:
             log.warning("%s: cannot release it: %s", session.key.short, error)
+
+    async def _forget_for_good(self, session: Session | Sleeper) -> None:
+        try:
+            await self._store.end(session.key, owner=self._replica, epoch=session.epoch)
+        except StoreError as error:
+            log.warning("%s: cannot end it in the store: %s", session.key.short, error)
 
     async def _forget(self, session: Session) -> None:
         try:

@@ -77,10 +77,11 @@ def app_failed(transport: Transport, detail: str) -> Notice:
 
 
 def session_ended(transport: Transport) -> Notice:
-    """There is no such session any more, and its token is too old to begin it anew."""
+    """There is no such session any more, and its token cannot begin it anew."""
     return Notice(
         transport,
         "This session has ended.",
-        "Nobody used it for a long time, or the server lost it. What you had entered is gone.",
+        "Nobody used it for a long time, it was ended by an operator, or the server lost it. "
+        "What you had entered is gone.",
         button="Start afresh",
     )

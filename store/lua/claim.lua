@@ -12,18 +12,23 @@
 -- ARGV[7]  session id
 --
 -- Returns {'own', replica, epoch, created 0|1, request}, {'relay', owner, epoch} or {'unknown'}.
--- Repeated, it finds the caller to be the owner and changes nothing.
+-- Repeated, it finds the caller to be the owner and changes nothing. A session that was ended (end.lua)
+-- begins anew from a request only.
 
-local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'call', 'request')
-local owner, epoch, call, request = held[1], held[2], held[3], held[4]
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'call', 'request', 'ended')
+local owner, epoch, call, request, ended = held[1], held[2], held[3], held[4], held[5]
 
 if not owner then
   request = ARGV[3]
-  if request == '' and KEYS[3] then
+  if request == '' and KEYS[3] and not ended then
     request = redis.call('GET', KEYS[3]) or ''
   end
   if request == '' then
     return {'unknown'}
+  end
+  if epoch then -- it was ended before
+    redis.call('HDEL', KEYS[1], 'ended')
+    redis.call('PERSIST', KEYS[1])
   end
   redis.call('HSET', KEYS[1], 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],
              'created', integer(now()), 'request', request, 'call', ARGV[2])

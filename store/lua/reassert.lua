@@ -10,14 +10,14 @@
 -- ARGV[6]  encoded request
 --
 -- Returns 'kept' when the record says the same; 'restored' when it was missing or older, so that
--- the journal has to be written anew; 'lost' when somebody else owns the session by now.
+-- the journal has to be written anew; 'lost' when somebody else owns the session by now, or ended it.
 
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
 
 if held[1] == ARGV[1] and held[2] == ARGV[2] then
   return 'kept'
 end
-if held[1] and (tonumber(held[2]) or 0) >= tonumber(ARGV[2]) then
+if held[2] and (tonumber(held[2]) or 0) >= tonumber(ARGV[2]) then
   return 'lost'
 end
 redis.call('HSET', KEYS[1], 'v', ARGV[3], 'app', ARGV[4], 'session_id', ARGV[5],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from store.contract import Claim, Heartbeat, Outcome, PageRequest, SessionKey, SessionState
+from store.contract import Claim, Heartbeat, Outcome, PageRequest, SessionKey, SessionState, Written
 from store.redis_store import RedisStore
 
 KEY = SessionKey("/app", "some session")
@@ -285,6 +285,80 @@ async def test_discard_is_fenced(store: RedisStore) -> None:
     await store.seize(KEY, "b", owner="a", epoch=first.epoch)
     assert await store.discard(KEY, owner="a", epoch=first.epoch) is False
     assert await store.read(KEY) is not None
+
+
+# -- ending --------------------------------------------------------------------------------------
+
+
+async def test_what_was_left_before_does_not_begin_an_ended_session_anew(store: RedisStore, raw: Any) -> None:
+    await store.put_handoff(KEY, "t", REQUEST, 10)
+    claim = await store.claim(KEY, "a", token_id="t")
+    await store.beat(heartbeat("a"), ttl=5, opened=[KEY])
+
+    assert await store.end(KEY, owner="a", epoch=claim.epoch) is True
+    assert await store.end(KEY, owner="a", epoch=claim.epoch) is True
+
+    assert await store.read(KEY) is None
+    assert await store.sessions("a") == []
+    assert (await store.claim(KEY, "b", token_id="t")).outcome is Outcome.UNKNOWN
+    assert (await store.seize(KEY, "b", owner="a", epoch=claim.epoch)).outcome is Outcome.UNKNOWN
+    assert 86_000_000 < await raw("PTTL", f"svc:{{{KEY.tag}}}:session") <= 86_400_000
+
+
+@pytest.mark.parametrize("way", ["a page view", "a request"])
+async def test_what_comes_later_begins_it_anew(store: RedisStore, raw: Any, way: str) -> None:
+    first = await store.claim(KEY, "a", request=REQUEST)
+    await store.end(KEY, owner="a", epoch=first.epoch)
+
+    if way == "a page view":
+        await store.put_handoff(KEY, "t", REQUEST, 10)
+        again = await store.claim(KEY, "b", token_id="t")
+    else:
+        again = await store.claim(KEY, "b", request=REQUEST)
+
+    assert (again.outcome, again.created) == (Outcome.OWN, True)
+    assert again.epoch > first.epoch
+    assert await raw("PTTL", f"svc:{{{KEY.tag}}}:session") <= 60_000
+
+
+async def test_ending_is_fenced(store: RedisStore) -> None:
+    first = await store.claim(KEY, "a", request=REQUEST)
+    second = await store.seize(KEY, "b", owner="a", epoch=first.epoch)
+
+    assert await store.end(KEY, owner="a", epoch=first.epoch) is False
+
+    record = await store.read(KEY)
+    assert record is not None
+    assert (record.owner, record.epoch) == ("b", second.epoch)
+
+
+async def test_a_session_nobody_owns_can_be_ended(store: RedisStore) -> None:
+    claim = await store.claim(KEY, "a", request=REQUEST)
+    await store.release(KEY, "a", epoch=claim.epoch, retention=10)
+
+    assert await store.end(KEY, owner="", epoch=claim.epoch) is True
+
+    assert await store.read(KEY) is None
+
+
+async def test_an_owner_that_was_away_does_not_bring_an_ended_session_back(store: RedisStore) -> None:
+    claim = await store.claim(KEY, "a", request=REQUEST)
+    await store.end(KEY, owner="a", epoch=claim.epoch)
+
+    assert await store.reassert(KEY, "a", epoch=claim.epoch, request=REQUEST) is Written.STALE
+    assert await store.read(KEY) is None
+
+
+async def test_the_owner_hears_that_it_shall_end_a_session(store: RedisStore) -> None:
+    claim = await store.claim(KEY, "a", request=REQUEST)
+    assert await store.ask_to_end(KEY, owner="a", epoch=claim.epoch) is False
+    assert (await store.beat(heartbeat("a"), ttl=5)).end == frozenset()
+
+    for _ in range(2):
+        assert await store.ask_to_end(KEY, owner="a", epoch=claim.epoch) is True
+
+    assert (await store.beat(heartbeat("a"), ttl=5)).end == {(KEY.tag, claim.epoch)}
+    assert (await store.beat(heartbeat("b"), ttl=5)).end == frozenset()
 
 
 # -- replicas ------------------------------------------------------------------------------------

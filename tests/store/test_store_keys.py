@@ -33,6 +33,7 @@ async def work_out(store: RedisStore) -> None:
     await store.write_journals("r1", [JournalWrite(live, await epoch_of(store, live), 1, {"x": b"1"})])
     await store.write_journals("r1", [JournalWrite(stored, epoch, 1, {"x": b"1"})])
     await store.ask_to_drain("r1")
+    await store.ask_to_end(live, owner="r1", epoch=epoch)
     await store.release(stored, "r1", epoch=epoch, retention=100)
     await store.retire("lost")
     await store.agree_secret("sign", "s3cret")
@@ -69,6 +70,7 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:{<tag>}:session") == {True, False}
     assert expires.pop("<prefix>:{<tag>}:journal") == {True, False}
     assert expires.pop("<prefix>:replica:<id>:drain") == {True}
+    assert expires.pop("<prefix>:replica:<id>:end") == {True}
     assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}
     assert expires.pop("<prefix>:replica:<id>") == {True}
     assert all(seen == {False} for seen in expires.values())

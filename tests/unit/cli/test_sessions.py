@@ -14,7 +14,7 @@ from devfleet.redis_server import RedisServer
 from harness.tools import require
 
 from service.cli.rendering import sessions_as_json, sessions_as_text
-from service.cli.view import Chosen
+from service.fleet.view import Chosen
 from store.connect import open_store
 from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
 

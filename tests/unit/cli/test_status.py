@@ -9,7 +9,7 @@ import pytest
 
 from service.cli import main as cli
 from service.cli.rendering import as_json, as_text, duration
-from service.cli.view import FleetView, look
+from service.fleet.view import FleetView, look
 from store.connect import open_store
 from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
 

@@ -27,6 +27,7 @@ class Beating:
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         self.doubts = 0
         self.drains = 0
+        self.ends: list[frozenset[tuple[str, int]]] = []
         self.heart = Heart(
             self.store.twin,
             lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0),
@@ -34,6 +35,7 @@ class Beating:
             ttl=5,
             on_doubt=self._doubt,
             on_drain=self._drain,
+            on_end=self.ends.append,
         )
 
     def _doubt(self) -> None:
@@ -86,6 +88,15 @@ async def test_a_store_that_forgot_the_replica_raises_doubts(
     redis_server.command("FLUSHALL")
     await asyncio.to_thread(eventually, lambda: beating.doubts)
     assert beating.drains == 0
+
+
+async def test_it_tells_what_somebody_wants_to_end(beating: Beating) -> None:
+    claim = await beating.store.claim(KEY, REPLICA, request=PageRequest())
+    await beating.store.ask_to_end(KEY, owner=REPLICA, epoch=claim.epoch)
+
+    await asyncio.to_thread(eventually, lambda: beating.ends)
+
+    assert beating.ends[0] == {(KEY.tag, claim.epoch)}
 
 
 async def test_at_its_end_it_leaves_the_fleet(redis_server: RedisServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from bokeh.document import Document
@@ -16,14 +17,17 @@ from service.documents.restore import Fidelity
 from service.errors import AppError
 from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
+from service.fleet.ending import end_session
 from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
+from service.sessions.ending import Ending
+from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
 from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from store.connect import open_store
-from store.contract import Outcome, PageRequest, SessionKey
+from store.contract import Heartbeat, Outcome, PageRequest, SessionKey
 from store.redis_store import RedisStore
 
 
@@ -61,6 +65,7 @@ class Replica:
             store, self.registry, self.writer, name, retention=retention, metrics=metrics
         )
         self.doubt = Doubt(store, self.registry, self.writer, self.leaving, name)
+        self.ending = Ending(self.registry, self.leaving)
         self._metrics = metrics
 
     def drain(self, timeout: float) -> Drain:
@@ -102,6 +107,10 @@ def a(store: RedisStore, app: App) -> Replica:
 @pytest.fixture
 def b(store: RedisStore, app: App) -> Replica:
     return Replica(store, "b", app)
+
+
+def a_client() -> Any:
+    return Mock()
 
 
 def slider(session: Session) -> Slider:
@@ -165,6 +174,60 @@ async def test_a_session_that_is_ended_is_gone(a: Replica, b: Replica) -> None:
     again = await b.open()
     assert again.fidelity is None
     assert slider(again).value == 0
+
+
+async def test_a_session_ends_where_it_is_when_asked(a: Replica, store: RedisStore, app: App) -> None:
+    session, other = await a.open(), await a.open("other")
+    await store.beat(Heartbeat("a", "http://a", "1", 0.0), ttl=60)
+
+    async def beats() -> None:
+        while app.destroyed != ["s"]:
+            beat = await store.beat(Heartbeat("a", "http://a", "1", 0.0), ttl=60)
+            a.ending.asked(beat.end)
+            a.ending.asked(beat.end)
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        ended, _ = await asyncio.gather(end_session(store, session.key), beats())
+
+    assert ended
+    assert list(a.registry) == [other]
+    assert await end_session(store, session.key) is False
+
+
+async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> None:
+    session = await a.open()
+    await used(session, 7)
+    hibernation = Hibernation(store, a.registry, a.writer, after=1e-9)
+    session.connect(a_client())
+    assert await hibernation.put_to_sleep() == 1
+
+    a.ending.asked(frozenset({(session.key.tag, session.epoch)}))
+
+    async with asyncio.timeout(10):
+        while await asyncio.sleep(0, len(a.registry)) or await store.read(session.key) is not None:
+            pass  # asks again
+
+
+async def test_another_epoch_is_another_session(a: Replica) -> None:
+    session = await a.open()
+
+    a.ending.asked(frozenset({(session.key.tag, session.epoch - 1)}))
+    await asyncio.sleep(0)
+
+    assert not session.destroyed
+    assert list(a.registry) == [session]
+
+
+async def test_a_session_of_a_replica_that_is_gone_ends_in_the_store(a: Replica, store: RedisStore) -> None:
+    session = await a.open()
+
+    assert await end_session(store, session.key)
+
+    assert await store.read(session.key) is None
+    await used(session, 9)
+    await a.writer.flush()
+    assert session.lost
 
 
 async def test_a_failing_app_leaves_nothing_behind(a: Replica, app: App) -> None:

@@ -1,0 +1,32 @@
+"""Ending a session from anywhere: whoever asks leaves word in the store, and the owner does it.
+
+So the app's hooks run where the session lives. Where its owner is gone nothing can run any more, and
+the session ends in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from store.contract import SessionKey, Store
+
+__all__ = ("end_session",)
+
+LOOK_EVERY = 0.2
+"""Seconds between looks whether the owner has done it."""
+
+
+async def end_session(store: Store, key: SessionKey) -> bool:
+    """End the session wherever it is, and return when it is gone; False if there was none.
+
+    It may move meanwhile. Waits for as long as the session's callbacks run, so callers set a
+    timeout. Raises StoreError.
+    """
+    found = False
+    while (record := await store.read(key)) is not None:
+        found = True
+        if record.owner and await store.ask_to_end(key, owner=record.owner, epoch=record.epoch):
+            await asyncio.sleep(LOOK_EVERY)
+        else:
+            await store.end(key, owner=record.owner, epoch=record.epoch)
+    return found

@@ -1,0 +1,83 @@
+"""`svc sessions --end`: one session ends wherever it is, with its hooks, and its page says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from devfleet.fleet import Fleet
+from devfleet.redis_server import eventually
+from harness.apps import CountedApp
+from harness.browser import Tab
+from harness.client import Client
+
+from store.contract import SessionKey
+
+HOOKS = """
+def on_session_destroyed(session_context):
+    with open({log!r}, "a") as log:
+        log.write(session_context.id + "\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ending")
+
+
+@pytest.fixture(scope="module")
+def fleet(start_fleet: Callable[..., Fleet], folder: Path) -> Fleet:
+    """Two replicas with an app that notes which of its sessions ended."""
+    app = CountedApp(folder, files={"app_hooks.py": HOOKS.format(log=str(folder / "ended"))})
+    return start_fleet([app.path], n=2)
+
+
+def svc(fleet: Fleet, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [fleet.replicas[0].command[0], "sessions", "--redis", fleet.redis.url, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+async def test_the_page_of_an_ended_session_says_so(fleet: Fleet, folder: Path, tab: Tab) -> None:
+    await tab.open(fleet.app_url())
+    (shown,) = json.loads(svc(fleet, "--json").stdout)
+
+    ended = svc(fleet, shown["session"], "--end")
+
+    assert ended.stdout == f"{shown['session']} has ended\n"
+    await tab.raw.get_by_text("This session has ended.").wait_for()
+    (hooked,) = (folder / "ended").read_text().split()
+    assert SessionKey("/counted", hooked).short == shown["session"]
+    assert json.loads(svc(fleet, "--json").stdout) == []
+
+    await tab.raw.get_by_text("Start afresh").click()
+    await tab.until("value('slider', 'value') === 1")
+    (other,) = json.loads(svc(fleet, "--json").stdout)
+    assert other["session"] != shown["session"]
+
+
+async def test_a_session_that_is_relayed_ends_for_all(fleet: Fleet) -> None:
+    owner, other = fleet.replicas
+    short = SessionKey("/counted", "shared").short
+    async with (
+        await Client.open(owner.app_url(), session_id="shared") as first,
+        await Client.open(other.app_url(), session_id="shared") as second,
+    ):
+        await asyncio.to_thread(eventually, lambda: short in svc(fleet).stdout)
+
+        ended = await asyncio.to_thread(svc, fleet, short, "--end")
+
+        assert ended.returncode == 0, ended.stderr
+        assert [await first.wait_closed(), await second.wait_closed()] == [1012, 1012]
+        await second.reconnect()
+        assert second.document.title == "This session has ended."
+
+
+async def test_ending_takes_one_session(fleet: Fleet) -> None:
+    refused = svc(fleet, "--app", "/nowhere", "--end")
+
+    assert refused.returncode == 2
+    assert "--end takes one session, and 0 fit" in refused.stderr
