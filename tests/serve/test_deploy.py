@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import ssl
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from bokeh.protocol import Protocol
-from bokeh.protocol.messages.patch_doc import patch_doc
 from devfleet.ports import free_port, wait_open
 from devfleet.processes import Process
 from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness.apps import CountedApp
-from harness.pages import Page
 from harness.tools import require
-from harness.wire import Wire
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-from tornado.websocket import websocket_connect
+from harness.visit import visit
+from tornado.httpclient import AsyncHTTPClient
 
 from serve.conftest import Certificate
 
@@ -80,36 +74,6 @@ def run(replicas: list[Replica], examples: Path, tmp_path: Path) -> Iterator[Cal
     yield start
     for each in running:
         each.stop()
-
-
-async def visit(url: str, tls: ssl.SSLContext | None = None) -> None:
-    """A page view: the page, the WebSocket, the Document, and a change of it."""
-    client = AsyncHTTPClient(force_instance=True)
-    response = await client.fetch(HTTPRequest(url, ssl_options=tls, request_timeout=20))
-    client.close()
-    page = Page(url, response.code, response.headers, response.body.decode(), {})
-    origin = "/".join(url.split("/")[:3])
-    request = HTTPRequest(f"ws{url.removeprefix('http')}/ws", headers={"Origin": origin}, ssl_options=tls)
-    wire = Wire(await websocket_connect(request, subprotocols=["bokeh", page.token]))
-    await answer(wire, "ACK")
-    await wire.send(Protocol().create("PULL-DOC-REQ"))
-    document = (await answer(wire, "PULL-DOC-REPLY")).content["doc"]
-    slider = re.search(r'"name": "Slider", "id": "([^"]+)"', json.dumps(document))
-    assert slider
-    change = {"kind": "ModelChanged", "model": {"id": slider[1]}, "attr": "value", "new": 7}
-    content: Any = {"events": [change]}
-    await wire.send(patch_doc(patch_doc.create_header(), {}, content))
-    await answer(wire, "OK")
-    await wire.close()
-    while await wire.receive() is not None:
-        pass
-
-
-async def answer(wire: Wire, kind: str) -> Any:
-    message = await asyncio.wait_for(wire.receive(), 20)
-    assert message is not None, wire.close_reason
-    assert message.msgtype == kind
-    return message
 
 
 async def visits(url: str, app: CountedApp, *, count: int = 6) -> None:

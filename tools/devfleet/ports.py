@@ -18,6 +18,23 @@ def free_port(*, below: int = 65536) -> int:
             return port
 
 
+def free_ports_in_a_row(count: int) -> int:
+    """The first of `count` neighbours, all of them free right now."""
+    while True:
+        first = free_port(below=65536 - count)
+        if all(map(_is_free, range(first, first + count))):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
 def is_open(port: int) -> bool:
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1):
