@@ -61,7 +61,7 @@ capacity: $(VENV)/.installed-loadtest
 	@PYTHONPATH=tools exec $(BIN)/python -m loadtests.capacity $(ARGS)
 
 test: lint programs
-	$(BIN)/pytest $(ARGS)
+	tools/run_tests $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

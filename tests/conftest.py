@@ -106,8 +106,19 @@ async def tab(open_tab: Callable[..., Any]) -> browsers.Tab:
     return opened
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--alone",
+        choices=("with", "without", "only"),
+        default="with",
+        help="tests marked so, see tools/run_tests",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks tests by what they use. Those with a browser run in the browser's event loop."""
+    _choose(config, items)
     for item in items:
         used = getattr(item, "fixturenames", ())
         if "browser" in used:
@@ -117,6 +128,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.fleet)
         if "redis_server" in used:
             item.add_marker(pytest.mark.redis)
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves what `--alone` asks for."""
+    which = config.getoption("--alone")
+    if which == "with":
+        return
+    chosen = [item for item in items if (which == "only") == (item.get_closest_marker("alone") is not None)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
 
 
 @pytest.hookimpl(wrapper=True)

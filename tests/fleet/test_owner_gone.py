@@ -12,6 +12,8 @@ from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.client import Client
 
+pytestmark = pytest.mark.alone
+
 IN_TIME = 2.0
 """Seconds in which another replica has to serve the session of one that is gone."""
 

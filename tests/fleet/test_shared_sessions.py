@@ -54,6 +54,7 @@ async def test_one_session_on_three_replicas_is_one_document(fleet: Fleet, plain
                 await client.expect_value("double", "text", str(2 * value))
 
 
+@pytest.mark.alone
 async def test_changes_are_seen_on_another_replica_in_time(fleet: Fleet) -> None:
     """The best of several, so that a busy machine does not decide; both ways through the relay."""
     async with on_each_replica(fleet) as (owner, there, elsewhere):

@@ -89,6 +89,7 @@ def test_a_store_that_stays_away_makes_a_replica_unready_until_it_is_back(
 
 
 @pytest.mark.redis
+@pytest.mark.alone
 async def test_liveness_is_quick_while_redis_stalls_and_pages_wait_for_it(
     replica: Start, sliders: Path, redis: RedisServer
 ) -> None:

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.pages import get_page
 from harness.wire import Wire
+
+pytestmark = pytest.mark.alone
 
 TABS = 300
 SHORT_LIVES = ["--unused-session-lifetime", "300", "--check-unused-sessions", "200"]

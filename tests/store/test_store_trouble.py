@@ -38,6 +38,7 @@ async def use(store: RedisStore) -> None:
 # -- away ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "url",
     [
@@ -57,6 +58,7 @@ async def test_nobody_there(url: str, opened: Opened) -> None:
         assert time.monotonic() - begun < 1.0
 
 
+@pytest.mark.alone
 async def test_a_server_that_hangs(own_redis_server: Callable[..., RedisServer], opened: Opened) -> None:
     server = own_redis_server()
     store = opened(server.url, patience=0.5)
@@ -72,6 +74,7 @@ async def test_a_server_that_hangs(own_redis_server: Callable[..., RedisServer],
     await use(store)
 
 
+@pytest.mark.alone
 async def test_many_callers_of_a_server_that_hangs(
     own_redis_server: Callable[..., RedisServer], opened: Opened
 ) -> None:
@@ -232,6 +235,7 @@ async def test_transitions_whose_reply_is_lost(losing: Any) -> None:
 # -- refused -------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("url", ["redis://:hunter2@127.0.0.1:{port}", "redis://me:hunter2@127.0.0.1:{port}"])
 async def test_a_wrong_password(
     url: str, own_redis_server: Callable[..., RedisServer], opened: Opened
