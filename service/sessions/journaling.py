@@ -22,6 +22,10 @@ BATCH = 200
 """Sessions per write, so that encoding them does not hold up the event loop for long."""
 
 
+CALM = 10
+"""Intervals without a failure after which the store is said to be back."""
+
+
 class JournalWriter:
     """Writes what sessions noted. ``lost`` is told of sessions that turn out to be another replica's.
 
@@ -52,6 +56,8 @@ class JournalWriter:
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._store_away = False
+        self._said_away = False
+        self._failed_at = 0.0
 
     @property
     def store_away(self) -> bool:
@@ -119,7 +125,7 @@ class JournalWriter:
             except StoreError as error:
                 self._failed([session for session, _ in batch], error)
                 return False
-            self._note(False, "the store takes journals again")
+            self._succeeded()
             self._count(batch)
             for (session, _), answer in zip(batch, answers, strict=True):
                 try:
@@ -167,7 +173,11 @@ class JournalWriter:
     def _failed(self, sessions: list[Session], error: StoreError) -> None:
         """Whether it was written is not known, so write everything when the store is back."""
         self._metrics.journal_errors.inc()
-        self._note(True, f"the store does not take journals, which are kept until it does: {error}")
+        self._store_away = True
+        self._failed_at = time.monotonic()
+        if not self._said_away:
+            log.warning("the store does not take journals, which are kept until it does: %s", error)
+        self._said_away = True
         for session in sessions:
             self._again(session)
 
@@ -191,7 +201,9 @@ class JournalWriter:
                 else:
                     self._again(session)
 
-    def _note(self, away: bool, text: str) -> None:
-        if away != self._store_away:
-            log.log(logging.WARNING if away else logging.INFO, text)
-        self._store_away = away
+    def _succeeded(self) -> None:
+        """A full Redis takes whole journals, which free memory first, and refuses the others: said once."""
+        self._store_away = False
+        if self._said_away and time.monotonic() - self._failed_at > CALM * self._interval:
+            log.info("the store takes journals again")
+            self._said_away = False

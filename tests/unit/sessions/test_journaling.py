@@ -190,6 +190,24 @@ async def test_what_was_noted_while_the_store_was_away_arrives_later(
     assert sum("does not take journals" in record.message for record in caplog.records) == 1
 
 
+async def test_a_store_that_takes_every_other_write_is_spoken_of_once(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a full Redis does: whole journals pass, since they free memory first, and what follows fails."""
+    caplog.set_level(logging.INFO, "service.sessions.journaling")
+    stage = Stage(store)
+    run = await stage.session()
+    for value in (1, 2, 3):
+        await run.sent(("slider", "value", value))
+        with pytest.MonkeyPatch.context() as full:
+            stage.fail(full, "write_journals")
+            await stage.writer.flush()
+        await stage.writer.flush()
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert (await back(run, stage))["slider"].value == 3
+
+
 async def test_a_failing_reassertion_is_tried_again(store: RedisStore) -> None:
     stage = Stage(store)
     run = await stage.session()
