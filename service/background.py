@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
-__all__ = ("spawn",)
+__all__ = ("end", "spawn")
 
 log = logging.getLogger(__name__)
+
+AGAIN = 0.1
+"""Seconds after which a task that did not end is cancelled again."""
 
 _tasks: set[asyncio.Task[Any]] = set()
 """asyncio keeps only weak references to tasks."""
@@ -21,6 +24,19 @@ def spawn(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     _tasks.add(task)
     task.add_done_callback(_finished)
     return task
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel ``tasks``; return when they have ended.
+
+    Cancels until they do: a library on the way may swallow a cancellation (the embedded store's does now
+    and then, with Python 3.11), and a loop that goes on would keep the server from stopping.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=AGAIN)
 
 
 def _finished(task: asyncio.Task[Any]) -> None:

@@ -20,7 +20,7 @@ from tornado.httpserver import HTTPServer
 from service import logs
 from service.apps.app import App
 from service.apps.loading import load_apps
-from service.background import spawn
+from service.background import end, spawn
 from service.documents import classes, curdoc, ids, shortcuts
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
@@ -401,9 +401,7 @@ async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 def _builder(settings: Settings, metrics: Metrics) -> Builder:

@@ -77,7 +77,10 @@ class Process:
         return self
 
     def stop(self, timeout: float = 10) -> int | None:
-        """SIGTERM, and SIGKILL after `timeout` seconds; any number of times, in any state. The exit code."""
+        """SIGTERM, any number of times, in any state. The exit code.
+
+        Who does not end within `timeout` seconds is killed, and that is an error (ProcessFailed).
+        """
         if self._popen is None:
             return None
         if self.running:
@@ -86,10 +89,10 @@ class Process:
         try:
             self._popen.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.send_signal(signal.SIGKILL)
-        code = self._popen.wait()
+            self._end_by_force()
+            raise self._failure(f"did not stop within {timeout} s of SIGTERM") from None
         self._close()
-        return code
+        return self._popen.returncode
 
     def send_signal(self, number: signal.Signals) -> None:
         self._child.send_signal(number)
@@ -177,6 +180,15 @@ class Process:
         if self._popen is None:
             raise RuntimeError(f"{self.name} was never started")
         return self._popen
+
+    def _end_by_force(self) -> None:
+        """SIGABRT first: Python's fault handler, where it is on, then says where the process was."""
+        self.send_signal(signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(2)
+        self.send_signal(signal.SIGKILL)
+        self._child.wait()
+        self._close()
 
     def _read(self) -> None:
         stream = self._child.stdout
