@@ -25,6 +25,13 @@ __all__ = ("Inherited", "Listener", "open_metrics_sockets", "open_public_sockets
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 2048
+"""Connections the kernel holds until they are accepted, if `net.core.somaxconn` allows as many.
+
+When a replica goes, all its clients come at once to the others, which are busy restoring. With Tornado's
+128 the kernels of the rest would try again after one second, then after three.
+"""
+
 MAX_UNIX_PATH = 107
 """Bytes, by Linux' ``sockaddr_un``."""
 
@@ -52,7 +59,7 @@ class Listener:
         self.port = 0 if settings.unix_socket else _port_of(self.public)
         """0 behind a Unix socket."""
         own_port = inherited is not None or settings.unix_socket is not None
-        self.internal = bind_sockets(0, guess_host(settings).strip("[]")) if own_port else []
+        self.internal = bind_sockets(0, guess_host(settings).strip("[]"), backlog=BACKLOG) if own_port else []
         """Sockets for other replicas alone; none where the public port is this process' only."""
 
     @property
@@ -88,7 +95,7 @@ def open_public_sockets(settings: Settings) -> list[socket.socket]:
     try:
         if settings.unix_socket:
             return [_unix_socket(settings.unix_socket)]
-        return bind_sockets(settings.port, settings.address)
+        return bind_sockets(settings.port, settings.address, backlog=BACKLOG)
     except (OSError, ValueError) as error:
         where, flag = f"{settings.address or ''}:{settings.port}", "--port"
         if settings.unix_socket:
@@ -166,7 +173,7 @@ def _unix_socket(path: str) -> socket.socket:
         raise ValueError(f"a Unix socket's path has at most {MAX_UNIX_PATH} bytes")
     if Path(path).is_socket() and _answers(path):
         raise OSError(errno.EADDRINUSE, "it is in use")
-    return bind_unix_socket(path)
+    return bind_unix_socket(path, backlog=BACKLOG)
 
 
 def _answers(path: str) -> bool:

@@ -16,7 +16,10 @@ from service.sessions.hibernation import Sleeper
 from service.sessions.session import Session
 from store.contract import SessionKey
 
-__all__ = ("Registry",)
+__all__ = ("BREATH", "Registry")
+
+BREATH = 3
+"""Turns of the event loop between two builds: enough for a message to come in and be answered."""
 
 
 class Registry:
@@ -29,6 +32,7 @@ class Registry:
         self._building: dict[SessionKey, asyncio.Task[Session]] = {}
         self._ending: dict[SessionKey, asyncio.Task[None]] = {}
         self._sleepers: dict[SessionKey, Sleeper] = {}
+        self._next_build = asyncio.Lock()
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         """Sessions that began (True) or ended (False) to live here; the heartbeat takes them off."""
         self.on_built: Callable[[Session], None] = lambda session: None
@@ -144,11 +148,21 @@ class Registry:
 
     async def _build(self, grant: Grant) -> Session:
         logs.speaking_of(app=grant.key.app, session=grant.key.short)
+        await self._let_others_speak()
         session = await self._builder.build(self.app(grant.key.app), grant)
         self._sessions[grant.key] = session
         self.changes.append((grant.key, True))
         self.on_built(session)
         return session
+
+    async def _let_others_speak(self) -> None:
+        """Of many builds that are due together, each begins when messages have had their turn after the last.
+
+        In the order in which they came; a build that awaits holds up nobody.
+        """
+        async with self._next_build:
+            for _ in range(BREATH):
+                await asyncio.sleep(0)
 
     async def _wake(self, sleeper: Sleeper, grant: Grant) -> Session:
         session = await self._build(grant)

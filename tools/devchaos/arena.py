@@ -147,6 +147,18 @@ class Arena:
                     if task.done():
                         task.result()  # whatever a visitor did not foresee
                 await asyncio.sleep(0.05)
+        self._nobody_is_stuck()
+
+    async def everybody_moved(self, times: int, within: float = 90) -> None:
+        """Return when every visitor has come back that many times in all. Stuck if not in time."""
+        async with asyncio.timeout(within):
+            while any(  # noqa: ASYNC110 - their logs have no events
+                len(each.log.moves) < times and not each.log.failure for each in self.visitors
+            ):
+                await asyncio.sleep(0.05)
+        self._nobody_is_stuck()
+
+    def _nobody_is_stuck(self) -> None:
         failed = [each.log.failure for each in self.visitors if each.log.failure]
         if failed:
             raise Stuck("; ".join(failed[:3]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 from unittest.mock import Mock
 
@@ -24,7 +25,7 @@ from service.sessions.ending import Ending
 from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
 from service.sessions.leaving import Leaving
-from service.sessions.registry import Registry
+from service.sessions.registry import BREATH, Registry
 from service.sessions.session import Session
 from store.connect import open_store
 from store.contract import Heartbeat, Outcome, PageRequest, SessionKey
@@ -335,3 +336,26 @@ async def test_a_drain_waits_for_what_runs(a: Replica, b: Replica) -> None:
     await asyncio.gather(running, draining)
 
     assert slider(await b.open()).value == 9
+
+
+async def test_messages_have_their_turn_between_builds(a: Replica) -> None:
+    """A replica that takes over many sessions goes on answering for those it has."""
+    turns = 0
+
+    async def answering() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    seen_by_builds: list[int] = []
+    a.registry.on_built = lambda session: seen_by_builds.append(turns)
+    grants = [Grant(SessionKey(a.app.path, f"s{number}"), 1, PageRequest()) for number in range(4)]
+    others = asyncio.create_task(answering())
+
+    await asyncio.gather(*map(a.registry.build, grants))
+
+    others.cancel()
+    pauses = [later - earlier for earlier, later in pairwise(seen_by_builds)]
+    assert len(pauses) == 3
+    assert min(pauses) >= BREATH
