@@ -8,6 +8,7 @@
 #   make bench   our server and `bokeh serve` side by side, as a table   (ARGS='--quick', see --help)
 #   make rehearsal pods, probes, autoscaler, a rolling update under load, without a cluster
 #   make capacity  what one session costs on this machine, and what many would take
+#   make durability  time until sessions are back, what the journal costs  (ARGS='--quick', see --help)
 #   make chaos   replicas and Redis killed, frozen, emptied under load   (ARGS='--durability sync', see --help)
 #   make docs    write the generated parts of docs/ anew
 #   make clean   remove .venv and all caches
@@ -22,7 +23,7 @@ APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/expl
 ARGS ?=
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity chaos test lint docs clean programs
+.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos test lint docs clean programs
 
 help:
 	@sed -n 's/^#  /  /p' Makefile
@@ -51,6 +52,10 @@ bench-docs: $(VENV)/.installed-test
 chaos: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx
 	@PYTHONPATH=tools:. $(BIN)/python tools/chaos.py $(ARGS)
+
+durability: $(VENV)/.installed-test
+	@tools/setup/programs redis-server nginx
+	@PYTHONPATH=tools:. exec $(BIN)/python -m loadtests.durability $(ARGS)
 
 rehearsal: $(VENV)/.installed-loadtest
 	@tools/setup/programs redis-server nginx || true
