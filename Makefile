@@ -51,6 +51,7 @@ bench-docs: $(VENV)/.installed-test
 
 chaos: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx
+	@tools/setup/programs iproute2 || true
 	@PYTHONPATH=tools:. $(BIN)/python tools/chaos.py $(ARGS)
 
 durability: $(VENV)/.installed-test
@@ -78,7 +79,7 @@ docs: $(VENV)/.installed
 
 # Without them their tests are skipped, or fail where CI=true.
 programs:
-	@tools/setup/programs redis-server nginx chromium haproxy apache2 supervisor || true
+	@tools/setup/programs redis-server nginx chromium haproxy apache2 supervisor iproute2 || true
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -19,6 +19,7 @@ from pathlib import Path
 from devchaos.arena import Arena
 from devchaos.checker import Verdict
 from devchaos.faults import FAULTS, kill
+from devchaos.islands import no_namespaces
 from devchaos.visitor import Move, Stuck
 
 STORM = "kill storm"
@@ -67,6 +68,7 @@ async def _run(options: argparse.Namespace) -> int:
         durability=options.durability,
         slack=options.slack,
         proxied="replies lost" in chosen,
+        island=_island() if "partition" in chosen else "",
     )
     _say(f"{options.replicas} replicas, {options.visitors} users, --durability {options.durability} ...")
     rounds: list[Round] = []
@@ -81,6 +83,14 @@ async def _run(options: argparse.Namespace) -> int:
         _say(f"  {problem}")
     _write(options, rounds, verdict)
     return 1 if verdict.problems or any(each.problems for each in rounds) else 0
+
+
+def _island() -> str:
+    """A real cable where that can be; else proxies, and why."""
+    reason = no_namespaces()
+    if reason:
+        _say(f"partition: by proxies, because {reason}")
+    return "proxies" if reason else "namespace"
 
 
 async def _round(arena: Arena, name: str, options: argparse.Namespace) -> Round:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 from devchaos.arena import Arena
+from devchaos.visitor import Visitor
 from harness.tools import require
 
 
@@ -22,3 +23,17 @@ async def arena() -> AsyncIterator[Callable[..., Awaitable[Arena]]]:
             return await started.enter_async_context(Arena(**options))
 
         yield start
+
+
+@pytest_asyncio.fixture
+async def visit(started: Arena) -> AsyncIterator[Callable[[int], Visitor]]:
+    """A visitor of the arena `started` who does only what the test says: `visit(port)`."""
+    made: list[Visitor] = []
+
+    def make(port: int) -> Visitor:
+        made.append(Visitor(port))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

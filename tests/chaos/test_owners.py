@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest_asyncio
 from devchaos.arena import Arena
@@ -16,20 +16,6 @@ StartArena = Callable[..., Awaitable[Arena]]
 async def started(arena: StartArena) -> Arena:
     """Three replicas, and nobody there yet."""
     return await arena(visitors=0)
-
-
-@pytest_asyncio.fixture
-async def visit(started: Arena) -> AsyncIterator[Callable[[int], Visitor]]:
-    """A visitor who does only what the test says: `visit(port)`."""
-    made: list[Visitor] = []
-
-    def make(port: int) -> Visitor:
-        made.append(Visitor(port))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 async def test_a_zombie_is_put_out(started: Arena, visit: Callable[[int], Visitor]) -> None:

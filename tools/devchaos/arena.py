@@ -11,8 +11,11 @@ from types import TracebackType
 from typing import Self
 
 from devfleet.fleet import Fleet
+from devfleet.ports import LOOPBACK
+from devfleet.replica import Replica
 
 from devchaos.checker import Verdict, judge, runs_of
+from devchaos.islands import NamespaceIsland, ProxyIsland
 from devchaos.owners import Owners
 from devchaos.proxy import FaultProxy, ProxiedRedis
 from devchaos.visitor import Stuck, Visitor
@@ -32,7 +35,8 @@ class Arena:
     """`async with Arena(visitors=20, durability="sync") as arena:` starts all; faults come from outside.
 
     `slack` is how many seconds beyond an interval a write may take on this machine. With `proxied`, Redis is
-    reached through `proxy`, which can lose replies. `expected` holds patterns of log lines that are fine.
+    reached through `proxy`, which can lose replies. With `island`, "namespace" or "proxies", the last replica
+    can be cut off from everybody: see :mod:`devchaos.islands`.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Arena:
         slack: float = 0.5,
         args: Sequence[str] = (),
         proxied: bool = False,
+        island: str = "",
     ) -> None:
         self.durability = durability
         self.visitors: list[Visitor] = []
@@ -55,12 +60,19 @@ class Arena:
         self._proxied = proxied
         self._home = TemporaryDirectory(prefix="chaos-")
         self.redis = ProxiedRedis({"appendonly": "yes", "appendfsync": "everysec"})
+        self.island: NamespaceIsland | ProxyIsland | None = None
+        if island == "namespace":
+            self.island = NamespaceIsland()
+            self.redis.options |= {"bind": f"{LOOPBACK} {self.island.gateway}", "protected-mode": "no"}
+        elif island:
+            self.island = ProxyIsland(self.redis)
         self.fleet = Fleet(
             [APP_FILE],
             n=replicas,
             redis=self.redis,
             args=["--durability", durability, *args],
             env={"CHAOS_RUNS": str(self.runs_file)},
+            make_last=self.island.replica if self.island else Replica,
         )
         self.owners: Owners
         self._living: list[asyncio.Task[None]] = []
@@ -75,7 +87,11 @@ class Arena:
     async def __aenter__(self) -> Self:
         try:
             self._started.callback(self._home.cleanup)
+            if isinstance(self.island, NamespaceIsland):
+                self._started.enter_context(self.island)  # with the address that Redis listens on
             self._started.enter_context(self.redis)
+            if isinstance(self.island, ProxyIsland):
+                await self._started.enter_async_context(self.island)
             if self._proxied:
                 self.proxy = self.redis.proxy = await self._started.enter_async_context(
                     FaultProxy(self.redis.port)

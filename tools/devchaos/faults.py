@@ -60,6 +60,21 @@ async def freeze_long(arena: Arena, replica: Replica | None = None) -> None:
     await asyncio.to_thread(arena.fleet.balance_over, arena.fleet.replicas)
 
 
+async def partition(arena: Arena) -> None:
+    """One replica is cut off from all others for a while; half of the users come back elsewhere."""
+    assert arena.island is not None, "start the arena with an island"
+    cut_off = arena.fleet.replicas[-1]
+    arena.island.cut()
+    try:
+        await asyncio.to_thread(arena.fleet.balance_over, arena.fleet.others(cut_off))
+        for visitor in random.sample(arena.visitors, len(arena.visitors) // 2):
+            visitor.cut()
+        await asyncio.sleep(LONG)
+    finally:
+        arena.island.heal()
+    await asyncio.to_thread(arena.fleet.balance_over, arena.fleet.replicas)
+
+
 async def redis_restart(arena: Arena) -> None:
     """Redis ends in order, and starts with its data."""
     await asyncio.to_thread(arena.redis.shutdown)
@@ -117,6 +132,7 @@ FAULTS: dict[str, Callable[[Arena], Awaitable[None]]] = {
     "rolling restart": rolling_restart,
     "freeze, short": freeze_short,
     "freeze, long": freeze_long,
+    "partition": partition,
     "Redis restart": redis_restart,
     "Redis kill": redis_kill,
     "Redis stall": redis_stall,

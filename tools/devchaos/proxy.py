@@ -1,4 +1,7 @@
-"""A TCP proxy before Redis that loses replies: what was asked is done, and the one who asked never hears."""
+"""A TCP proxy that loses replies: what was asked is done, and the one who asked never hears.
+
+Or one that passes nothing on at all for a while.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ __all__ = ("FaultProxy", "ProxiedRedis")
 
 
 class FaultProxy:
-    """Passes bytes on; with `loss` (0 to 1) a reply is swallowed and its connection cut."""
+    """Passes bytes on while `passing` is set; with `loss` (0 to 1) a reply is lost with its connection."""
 
     def __init__(self, port: int) -> None:
         self.loss = 0.0
+        self.passing = asyncio.Event()
+        self.passing.set()
         self.lost = 0
         self.port = 0
         self._target = port
@@ -39,27 +44,36 @@ class FaultProxy:
         await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            upstream, downstream = await asyncio.open_connection("127.0.0.1", self._target)
-            self._open |= {writer, downstream}
-            asking = asyncio.create_task(self._pass(reader, downstream))
-            try:
-                await self._answer(upstream, writer)
-            finally:
-                asking.cancel()
-                self._open -= {writer, downstream}
-                writer.close()
-                downstream.close()
+        self._open.add(writer)
+        try:
+            with suppress(OSError):
+                await self._connect(reader, writer)
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, downstream = await asyncio.open_connection("127.0.0.1", self._target)
+        self._open.add(downstream)
+        asking = asyncio.create_task(self._pass(reader, downstream))
+        try:
+            await self._answer(upstream, writer)
+        finally:
+            asking.cancel()
+            self._open.discard(downstream)
+            downstream.close()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(1 << 18):
+                await self.passing.wait()
                 writer.write(data)
                 await writer.drain()
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 18):
+            await self.passing.wait()
             if random.random() < self.loss:
                 self.lost += 1
                 return

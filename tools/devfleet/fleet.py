@@ -6,7 +6,7 @@ memory, nothing the replicas could agree on but Redis.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +20,8 @@ from devfleet.replica import AppPath, Replica
 class Fleet:
     """`with Fleet([app, ...], n=3) as fleet: fleet.app_url()`.
 
-    `args` are further flags for every replica. The replicas are named a, b, c, ... in `replicas`; they
-    can be killed, paused and started again one by one.
+    `args` are further flags for every replica; `make_last` makes the last one. The replicas are named a, b,
+    c, ... in `replicas`; they can be killed, paused and started again one by one.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Fleet:
         env: Mapping[str, str | None] | None = None,
         prefix: str = "",
         redis: RedisServer | None = None,
+        make_last: Callable[..., Replica] = Replica,
     ) -> None:
         self.apps = [Path(app) for app in apps]
         self.redis = redis or RedisServer()
@@ -41,6 +42,7 @@ class Fleet:
         self.prefix = prefix
         self._size = n
         self._owns_redis = redis is None
+        self._make_last = make_last
         self._args = list(args)
         self._env = env
         self._started = ExitStack()
@@ -107,7 +109,8 @@ class Fleet:
     # parts
 
     def _new_replica(self, at: int) -> Replica:
-        return Replica(
+        make = self._make_last if at == self._size - 1 else Replica
+        return make(
             self.apps,
             redis_url=self.redis.url,
             name=f"replica {chr(ord('a') + at)}",

@@ -31,7 +31,7 @@ class Server(Process):
     """A server process on a loopback port of its own; stopping and starting it again keeps the port.
 
     `apps` are app paths, `args` are further flags. The origins allowed to open WebSockets are the server's
-    own address and `origins` (each a `host:port`).
+    own address and `origins` (each a `host:port`). `within` is a command that runs the server's own.
     """
 
     command: ClassVar[Sequence[str]]
@@ -48,8 +48,12 @@ class Server(Process):
         origins: Sequence[str] = (),
         port: int | None = None,
         timeout: float = 30,
+        address: str = LOOPBACK,
+        within: Sequence[str] = (),
     ) -> None:
         super().__init__(name, self.command, env=env)
+        self.address = address
+        self._within = list(within)
         self.apps = [Path(app) for app in apps]
         self.prefix = prefix.rstrip("/")
         self.port = port or free_port()
@@ -62,7 +66,7 @@ class Server(Process):
     @property
     def host(self) -> str:
         """`host:port`, as in an Origin or Host header."""
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -121,7 +125,8 @@ class Server(Process):
             return None
 
     def _command_line(self) -> list[str]:
-        line = [*self.command, *map(str, self.apps), "--address", LOOPBACK, "--port", str(self.port)]
+        line = [*self._within, *self.command, *map(str, self.apps)]
+        line += ["--address", self.address, "--port", str(self.port)]
         for origin in [self.host, f"localhost:{self.port}", *self._origins]:
             line += ["--allow-websocket-origin", origin]
         if self.prefix:
@@ -156,6 +161,8 @@ class Replica(Server):
         origins: Sequence[str] = (),
         port: int | None = None,
         timeout: float = 30,
+        address: str = LOOPBACK,
+        within: Sequence[str] = (),
     ) -> None:
         store = ["--redis", redis_url] if redis_url else []
         super().__init__(
@@ -168,6 +175,8 @@ class Replica(Server):
             origins=origins,
             port=port,
             timeout=timeout,
+            address=address,
+            within=within,
         )
 
 
