@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from devfleet import processes
 from devfleet.fleet import Fleet
-from devfleet.replica import Replica
+from devfleet.replica import BokehServe, Replica, Server
 from harness import browser as browsers
 from harness.apps import CountedApp
 from harness.redis_server import RedisServer
@@ -47,6 +47,26 @@ def start_fleet() -> Iterator[Callable[..., Fleet]]:
 
         def start(apps: Any, **options: Any) -> Fleet:
             return started.enter_context(Fleet(apps, **options))
+
+        yield start
+
+
+@pytest.fixture(scope="module", params=["one server", "three replicas"])
+def serving(
+    request: pytest.FixtureRequest, start_fleet: Callable[..., Fleet]
+) -> Iterator[Callable[..., Server | Fleet]]:
+    """Starts apps, `serving([app, ...], args=[...])`, for the same tests on one server and on a fleet.
+
+    Tests that want others say so: `parametrize("serving", ["bokeh serve"], indirect=True)`.
+    """
+    if request.param == "three replicas":
+        yield start_fleet
+        return
+    kind = {"one server": Replica, "bokeh serve": BokehServe}[request.param]
+    with ExitStack() as started:
+
+        def start(apps: Any, **options: Any) -> Server:
+            return started.enter_context(kind(apps, name=request.param, **options))
 
         yield start
 

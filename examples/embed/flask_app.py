@@ -1,12 +1,14 @@
 """A Flask app whose pages embed a Bokeh app that runs in a thread beside it.
 
-    python examples/embed/flask_app.py [--port PORT]
+    python examples/embed/flask_app.py [--port PORT] [--bokeh-url URL]
 
-`/` embeds a new session for each view, `/shared` one session for everybody who looks.
+`/` embeds a new session for each view, `/shared` one session for everybody who looks. With `--bokeh-url` the app is one
+that is served elsewhere, say by replicas behind nginx; they and this program then need the same BOKEH_SECRET_KEY.
 """
 
 import argparse
 import asyncio
+import os
 from threading import Thread
 
 from bokeh.embed import server_document, server_session
@@ -17,7 +19,7 @@ from tornado.ioloop import IOLoop
 
 from service import Server
 
-SECRET = "a demo's secret; make yours with: svc secret"
+SECRET = os.environ.get("BOKEH_SECRET_KEY", "a demo's secret; make yours with: svc secret")
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><title>Flask</title></head>
 <body><h1>A page of Flask's</h1>{{ script|safe }}</body></html>"""
 
@@ -36,20 +38,26 @@ def shared():
     return render_template_string(PAGE, script=script)
 
 
-def serve_bokeh(server):
-    asyncio.set_event_loop(server.io_loop.asyncio_loop)
-    server.start()
-    server.io_loop.start()
+def serve_beside(port):
+    """Serves `powers` from a thread for pages at `port`; the app's URL."""
+    server = Server({"/powers": powers}, io_loop=IOLoop(make_current=False), port=0, address="localhost",
+                    secret_key=SECRET, sign_sessions=True,
+                    allow_websocket_origin=[f"localhost:{port}", f"127.0.0.1:{port}"])
+
+    def serve():
+        asyncio.set_event_loop(server.io_loop.asyncio_loop)
+        server.start()
+        server.io_loop.start()
+
+    Thread(target=serve, daemon=True).start()
+    return f"http://localhost:{server.port}/powers"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8000)
-    port = parser.parse_args().port
+    parser.add_argument("--bokeh-url", help="an app that is served elsewhere, instead of one beside")
+    arguments = parser.parse_args()
 
-    server = Server({"/powers": powers}, io_loop=IOLoop(make_current=False), port=0, address="localhost",
-                    secret_key=SECRET, sign_sessions=True,
-                    allow_websocket_origin=[f"localhost:{port}", f"127.0.0.1:{port}"])
-    Thread(target=serve_bokeh, args=(server,), daemon=True).start()
-    app.config["BOKEH_URL"] = f"http://localhost:{server.port}/powers"
-    app.run(port=port)
+    app.config["BOKEH_URL"] = arguments.bokeh_url or serve_beside(arguments.port)
+    app.run(port=arguments.port)

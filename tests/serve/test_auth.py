@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 from devfleet.fleet import Fleet
-from devfleet.replica import Replica
+from devfleet.replica import Replica, Server
 from harness.apps import CountedApp
 from harness.client import Client
 from harness.pages import Page, get_page
@@ -67,16 +67,21 @@ def guarded(start_fleet: Callable[..., Fleet], folder: Path) -> Fleet:
     return start_fleet([app.path], n=3, args=args)
 
 
-async def log_in(fleet: Fleet, name: str) -> dict[str, str]:
+async def log_in(server: Server | Fleet, name: str, **fields: str) -> dict[str, str]:
     """The cookies of a user who logged in, over whichever replicas the requests took."""
-    form = await get_page(f"{fleet.url}/login")
-    cookies = dict(form.cookies)
-    answer = await post(f"{fleet.url}/login", {"name": name, "_xsrf": cookies["_xsrf"]}, cookies)
+    answer, cookies = await submit_login(server, name=name, **fields)
     assert answer.code == 302, answer.body
     for line in answer.headers.get_list("Set-Cookie"):
         key, _, value = line.partition(";")[0].partition("=")
         cookies[key] = value
     return cookies
+
+
+async def submit_login(server: Server | Fleet, **fields: str) -> tuple[HTTPResponse, dict[str, str]]:
+    """The answer to the filled form, and the cookies that came with the empty one."""
+    form = await get_page(f"{server.url}/login")
+    cookies = dict(form.cookies)
+    return await post(f"{server.url}/login", {"_xsrf": cookies["_xsrf"], **fields}, cookies), cookies
 
 
 async def post(url: str, fields: dict[str, str], cookies: dict[str, str], **headers: str) -> HTTPResponse:
@@ -165,6 +170,29 @@ async def test_logging_out_ends_it(guarded: Fleet) -> None:
 
     assert page.headers["Location"] == "/login"
     assert 'user=""' in page.headers["Set-Cookie"]
+
+
+# -- the example -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def example(serving: Callable[..., Server | Fleet], examples: Path) -> Server | Fleet:
+    args = ["--auth-module", str(examples / "auth/auth.py"), "--enable-xsrf-cookies"]
+    return serving([examples / "auth/app.py"], args=args, env={"DEMO_PASSWORD": "open sesame"})
+
+
+async def test_the_example_greets_who_knows_the_password(example: Server | Fleet) -> None:
+    cookies = await log_in(example, "<ada>", password="open sesame")
+
+    async with await Client.open(example.app_url(), cookies=cookies) as client:
+        assert client.value("greeting", "text") == "Hello, &lt;ada&gt;!"
+
+
+async def test_the_example_does_not_let_others_in(example: Server | Fleet) -> None:
+    answer, _ = await submit_login(example, name="eve", password="guessed")
+
+    assert (answer.code, b"That is not right" in answer.body) == (403, True)
+    assert "user=" not in str(answer.headers.get_list("Set-Cookie"))
 
 
 # -- other modules ---------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bokeh.protocol import Protocol
-from devfleet.replica import Replica
+from devfleet.fleet import Fleet
+from devfleet.replica import Replica, Server
 from harness.pages import get_page
 from harness.wire import Wire
 
@@ -19,11 +20,11 @@ SHORT = [
 
 
 async def test_a_custom_model_draws_itself_for_every_session(
-    replica: Callable[..., Replica], examples: Path, open_tab: Callable[..., Any]
+    serving: Callable[..., Server | Fleet], examples: Path, open_tab: Callable[..., Any]
 ) -> None:
-    server = replica([examples / "custom_model.py"], args=SHORT)
+    server = serving([examples / "custom_model.py"])
 
-    for _ in range(2):
+    for _ in range(3):
         tab = await open_tab()
         await tab.open(server.app_url())
         await tab.raw.get_by_text("Clicks: 0").click()

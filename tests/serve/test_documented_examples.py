@@ -5,32 +5,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from bokeh.models import Slider
 from devfleet.fleet import Fleet
 from devfleet.processes import Process
-from devfleet.replica import Replica
+from devfleet.replica import Server
 from harness.client import Client
 
 APPS = ("text_button.py", "threads.py", "unlocked.py", "notebook.ipynb", "sliders.py")
+Serving = Callable[..., Server | Fleet]
 
 
-@pytest.fixture(scope="module", params=["one server", "three replicas"])
-def server(
-    request: pytest.FixtureRequest, examples: Path, start_fleet: Callable[..., Fleet]
-) -> Iterator[Replica | Fleet]:
-    apps = [examples / name for name in APPS]
-    if request.param == "three replicas":
-        yield start_fleet(apps)
-        return
-    with Replica(apps, name="one server") as one:
-        yield one
+@pytest.fixture(scope="module")
+def server(serving: Serving, examples: Path) -> Server | Fleet:
+    return serving([examples / name for name in APPS])
 
 
-async def test_a_button_adds_text(server: Replica | Fleet) -> None:
+async def test_a_button_adds_text(server: Server | Fleet) -> None:
     async with await Client.open(server.app_url("text_button")) as client:
         for count in range(1, 4):
             await client.click("button")
@@ -39,12 +33,12 @@ async def test_a_button_adds_text(server: Replica | Fleet) -> None:
         assert list(client.value("words", "data")["text"]) == ["0", "1", "2"]
 
 
-async def test_a_thread_streams_through_next_tick_callbacks(server: Replica | Fleet) -> None:
+async def test_a_thread_streams_through_next_tick_callbacks(server: Server | Fleet) -> None:
     async with await Client.open(server.app_url("threads")) as client:
         await client.expect(lambda c: len(c.value("steps", "data")["x"]) >= 4)
 
 
-async def test_an_unlocked_callback_leaves_the_document_to_others(server: Replica | Fleet) -> None:
+async def test_an_unlocked_callback_leaves_the_document_to_others(server: Server | Fleet) -> None:
     async with await Client.open(server.app_url("unlocked")) as client:
         await client.patch("tenths", value=10)
         await client.click("compute")
@@ -54,13 +48,13 @@ async def test_an_unlocked_callback_leaves_the_document_to_others(server: Replic
         await client.expect_value("result", "text", "Computed for 10 tenths of a second")
 
 
-async def test_a_notebook_is_an_app(server: Replica | Fleet) -> None:
+async def test_a_notebook_is_an_app(server: Server | Fleet) -> None:
     async with await Client.open(server.app_url("notebook")) as client:
         await client.patch("factor", value=2)
         await client.expect(lambda c: list(c.value("points", "data")["y"]) == [0, 2, 8, 18])
 
 
-async def test_sliders_move_the_curve(server: Replica | Fleet) -> None:
+async def test_sliders_move_the_curve(server: Server | Fleet) -> None:
     async with await Client.open(server.app_url("sliders")) as client:
         slider = client.document.select({"type": Slider})
         assert slider
@@ -70,12 +64,13 @@ async def test_sliders_move_the_curve(server: Replica | Fleet) -> None:
         await client.expect(lambda c: len(c.messages("PATCH-DOC")) > patches)
 
 
-async def test_a_client_pushes_a_document_and_moves_it(examples: Path) -> None:
-    with Replica([], name="no app") as server:
-        url = f"{server.url}/"
-        argv = [sys.executable, str(examples / "client_animation.py"), "--url", url, "--steps", "100000"]
-        with Process("animation", argv) as animation:
-            session_id = (await asyncio.to_thread(animation.wait_line, r"bokeh-session-id=(\S+)"))[1]
-            async with await Client.open(server.url, session_id=session_id) as client:
+async def test_a_client_pushes_a_document_and_moves_it(serving: Serving, examples: Path) -> None:
+    server = serving([])
+    program = [sys.executable, str(examples / "client_animation.py")]
+    with Process("animation", [*program, "--url", f"{server.url}/", "--steps", "100000"]) as animation:
+        session_id = (await asyncio.to_thread(animation.wait_line, r"bokeh-session-id=(\S+)"))[1]
+        replicas = server.replicas if isinstance(server, Fleet) else [server]
+        for replica in replicas:  # whoever looks, wherever
+            async with await Client.open(replica.url, session_id=session_id) as client:
                 first = list(client.value("spiral", "data")["x"])
-                await client.expect(lambda c: list(c.value("spiral", "data")["x"]) != first)
+                await client.expect(lambda c, x=first: list(c.value("spiral", "data")["x"]) != x)

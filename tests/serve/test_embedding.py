@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from devfleet.fleet import Fleet
 from devfleet.ports import free_port, wait_open
 from devfleet.processes import Process
 from devfleet.redis_server import RedisServer
@@ -30,10 +32,10 @@ def program(examples: Path) -> Iterator[Callable[..., int]]:
     """Runs a program of examples/embed on a free port: `program("flask_app.py", ...)`; its port."""
     running: list[Process] = []
 
-    def start(name: str, *args: str) -> int:
+    def start(name: str, *args: str, **options: Any) -> int:
         port = free_port()
         argv = [sys.executable, str(examples / "embed" / name), "--port", str(port), *args]
-        running.append(Process(name, argv).start())
+        running.append(Process(name, argv, **options).start())
         wait_open(port, 30)
         return port
 
@@ -87,6 +89,54 @@ async def test_a_flask_page_with_a_signed_session_for_all(
     await other.until("value('curve', 'data.y').at(-1) === 9")
 
 
+# -- apps of three replicas behind nginx -----------------------------------------------------------
+
+SECRET = {"BOKEH_SECRET_KEY": "what pages and replicas share"}
+
+
+@pytest.fixture(scope="module")
+def fleet(start_fleet: Callable[..., Fleet], examples: Path) -> Fleet:
+    args = ["--allow-websocket-origin", "127.0.0.1:*", "--session-ids", "signed"]
+    return start_fleet([examples / "sliders.py"], args=args, env=SECRET)
+
+
+@pytest.mark.parametrize("name", ["flask_app.py", "tornado_app.py", "django_app.py"])
+async def test_a_page_with_an_app_of_the_fleet(
+    fleet: Fleet, program: Callable[..., int], tab: Tab, name: str
+) -> None:
+    port = program(name, "--bokeh-url", fleet.app_url("sliders"))
+    await tab.open(f"http://127.0.0.1:{port}/")
+    await shifted(tab, tab)
+
+
+async def test_a_flask_page_with_a_signed_session_of_the_fleet_for_all(
+    fleet: Fleet, program: Callable[..., int], open_tab: Callable[..., Any]
+) -> None:
+    port = program("flask_app.py", "--bokeh-url", fleet.app_url("sliders"), env=SECRET)
+    one, other = await open_tab(), await open_tab()
+    for tab in (one, other):
+        await tab.open(f"http://127.0.0.1:{port}/shared")
+
+    await shifted(one, other)
+
+
+async def test_a_notebook_of_jupyters_with_an_app_of_the_fleet(
+    fleet: Fleet, examples: Path, tab: Tab
+) -> None:
+    async with notebook(examples, BOKEH_URL=fleet.app_url("sliders")) as outputs:
+        await show(tab, outputs[-1], free_port())
+        await shifted(tab, tab)
+
+
+async def shifted(one: Tab, other: Tab) -> None:
+    """A slider moved in one tab went through Python and shows in the other."""
+    value = await one.nudge_slider("offset", 2)
+    await other.until("value('wave', 'data.y.0') === argument", value)
+
+
+# -- pages on another origin -----------------------------------------------------------------------
+
+
 async def test_a_django_page_on_another_origin(program: Callable[..., int], examples: Path, tab: Tab) -> None:
     port = free_port()
     with Replica([examples / "sliders.py"], name="sliders", origins=[f"127.0.0.1:{port}"]) as server:
@@ -112,39 +162,43 @@ async def test_a_page_of_an_origin_that_is_not_allowed_says_which_flag_is_missin
             await asyncio.to_thread(server.wait_line, f"--allow-websocket-origin=127.0.0.1:{port}")
 
 
+# -- notebooks -------------------------------------------------------------------------------------
+
+
 async def test_a_notebook_of_jupyters(examples: Path, tab: Tab) -> None:
-    cells = [cell.source for cell in read(examples / "embed/notebook.ipynb", 4).cells[1:]]
     port = free_port()
-    manager = AsyncKernelManager(kernel_name="python3")
-    await manager.start_kernel(
-        cwd=str(examples / "embed"), env={**os.environ, "NOTEBOOK_ORIGIN": f"127.0.0.1:{port}"}
-    )
-    try:
-        html = await _last_output(manager, cells)
-        await show(tab, html, port)
+    async with notebook(examples, NOTEBOOK_ORIGIN=f"127.0.0.1:{port}") as outputs:
+        await show(tab, "".join(outputs), port)
         await moved(tab)
         tab.check()
         tab.expect_problem("WebSocket connection|Failed to connect")  # the kernel ends before the tab
-    finally:
-        await manager.shutdown_kernel(now=True)
 
 
-async def _last_output(manager: Any, cells: list[str]) -> str:
+@asynccontextmanager
+async def notebook(examples: Path, **env: str) -> AsyncIterator[list[str]]:
+    """Runs the example in a kernel, which lives on meanwhile; the HTML that each cell shows."""
+    cells = [cell.source for cell in read(examples / "embed/notebook.ipynb", 4).cells if "outputs" in cell]
+    manager = AsyncKernelManager(kernel_name="python3")
+    await manager.start_kernel(cwd=str(examples / "embed"), env={**os.environ, **env})
     client = manager.client()
     client.start_channels()
     try:
         await client.wait_for_ready(timeout=60)
-        for cell in cells:
-            html: list[str] = []
-
-            def take(message: Any, html: list[str] = html) -> None:
-                html.append(message["content"].get("data", {}).get("text/html", ""))
-
-            reply = await client.execute_interactive(cell, timeout=60, output_hook=take)
-            assert reply["content"]["status"] == "ok", reply["content"]
-        return "".join(html)
+        yield [await run_cell(client, cell) for cell in cells]
     finally:
         client.stop_channels()
+        await manager.shutdown_kernel(now=True)
+
+
+async def run_cell(client: Any, source: str) -> str:
+    html: list[str] = []
+
+    def take(message: Any) -> None:
+        html.append(message["content"].get("data", {}).get("text/html", ""))
+
+    reply = await client.execute_interactive(source, timeout=60, output_hook=take)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return "".join(html)
 
 
 async def show(tab: Tab, html: str, port: int) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from devfleet.fleet import Fleet
-from devfleet.replica import Replica
+from devfleet.replica import Replica, Server
 from harness.client import Client
 from harness.oidc import OidcProvider
 from harness.pages import Page, get_page
@@ -28,22 +28,14 @@ def _correct(provider: OidcProvider) -> None:
     provider.reset()
 
 
-@pytest.fixture(scope="module", params=["one server", "three replicas"])
+@pytest.fixture(scope="module")
 def server(
-    request: pytest.FixtureRequest,
-    provider: OidcProvider,
-    examples: Path,
-    start_fleet: Callable[..., Fleet],
-) -> Iterator[Replica | Fleet]:
-    apps, args = [examples / "auth/app.py"], ["--auth-module", str(examples / "auth/oidc.py")]
-    if request.param == "three replicas":
-        fleet = start_fleet(apps, args=args, env=provider.env())
-        provider.redirect_uris.add(f"{fleet.url}/login")
-        yield fleet
-        return
-    with Replica(apps, name="guarded", args=args, env=provider.env()) as one:
-        provider.redirect_uris.add(f"{one.url}/login")
-        yield one
+    serving: Callable[..., Server | Fleet], provider: OidcProvider, examples: Path
+) -> Server | Fleet:
+    args = ["--auth-module", str(examples / "auth/oidc.py")]
+    started = serving([examples / "auth/app.py"], args=args, env=provider.env())
+    provider.redirect_uris.add(f"{started.url}/login")
+    return started
 
 
 @dataclass
@@ -76,7 +68,7 @@ class Visitor:
         return await self.follow(there)
 
 
-async def test_a_visitor_logs_in_and_the_app_greets_them(server: Replica | Fleet) -> None:
+async def test_a_visitor_logs_in_and_the_app_greets_them(server: Server | Fleet) -> None:
     visitor = Visitor()
 
     back = await visitor.comes_back(f"{server.app_url()}?a=b")
@@ -91,7 +83,7 @@ async def test_a_visitor_logs_in_and_the_app_greets_them(server: Replica | Fleet
         assert len(replicas) == 3
 
 
-async def test_two_tabs_log_in_at_the_same_time(server: Replica | Fleet) -> None:
+async def test_two_tabs_log_in_at_the_same_time(server: Server | Fleet) -> None:
     visitor = Visitor()
     one = await visitor.begins(f"{server.app_url()}?tab=1")
     other = await visitor.begins(f"{server.app_url()}?tab=2")
@@ -102,7 +94,7 @@ async def test_two_tabs_log_in_at_the_same_time(server: Replica | Fleet) -> None
 
 
 async def test_logging_out_ends_it_here_and_leads_to_the_provider(
-    server: Replica | Fleet, provider: OidcProvider
+    server: Server | Fleet, provider: OidcProvider
 ) -> None:
     visitor = Visitor()
     await visitor.comes_back(server.app_url())
@@ -116,7 +108,7 @@ async def test_logging_out_ends_it_here_and_leads_to_the_provider(
 
 # -- what is refused: no need of a fleet -----------------------------------------------------------
 
-alone = pytest.mark.parametrize("server", ["one server"], indirect=True)
+alone = pytest.mark.parametrize("serving", ["one server"], indirect=True)
 
 
 async def refused(visitor: Visitor, page: Page, url: str) -> None:
@@ -138,7 +130,7 @@ WRONG: dict[str, dict[str, Any]] = {
 @alone
 @pytest.mark.parametrize("claims", WRONG.values(), ids=WRONG.keys())
 async def test_an_id_token_that_is_not_right(
-    server: Replica, provider: OidcProvider, claims: dict[str, Any]
+    server: Server, provider: OidcProvider, claims: dict[str, Any]
 ) -> None:
     provider.claims = claims
     visitor = Visitor()
@@ -147,7 +139,7 @@ async def test_an_id_token_that_is_not_right(
 
 
 @alone
-async def test_an_id_token_that_somebody_else_signed(server: Replica, provider: OidcProvider) -> None:
+async def test_an_id_token_that_somebody_else_signed(server: Server, provider: OidcProvider) -> None:
     provider.key = ec.generate_private_key(ec.SECP256R1())
     visitor = Visitor()
 
@@ -155,7 +147,7 @@ async def test_an_id_token_that_somebody_else_signed(server: Replica, provider: 
 
 
 @alone
-async def test_a_user_who_declines(server: Replica, provider: OidcProvider) -> None:
+async def test_a_user_who_declines(server: Server, provider: OidcProvider) -> None:
     provider.denies = True
     visitor = Visitor()
 
@@ -163,7 +155,7 @@ async def test_a_user_who_declines(server: Replica, provider: OidcProvider) -> N
 
 
 @alone
-async def test_somebody_elses_code_with_the_state_of_a_login_of_ones_own(server: Replica) -> None:
+async def test_somebody_elses_code_with_the_state_of_a_login_of_ones_own(server: Server) -> None:
     """The code is bound to its login by PKCE: without the verifier it is worth nothing."""
     victim, thief = Visitor(), Visitor()
     way_back = (await victim.follow(await victim.begins(server.app_url()))).headers["Location"]
@@ -177,7 +169,7 @@ async def test_somebody_elses_code_with_the_state_of_a_login_of_ones_own(server:
 
 
 @alone
-async def test_the_way_back_in_another_browser(server: Replica) -> None:
+async def test_the_way_back_in_another_browser(server: Server) -> None:
     """Else one could log somebody in as oneself."""
     visitor, other = Visitor(), Visitor()
     there = await visitor.follow(await visitor.begins(server.app_url()))
@@ -186,7 +178,7 @@ async def test_the_way_back_in_another_browser(server: Replica) -> None:
 
 
 @alone
-async def test_the_way_back_leads_nowhere_else(server: Replica) -> None:
+async def test_the_way_back_leads_nowhere_else(server: Server) -> None:
     for elsewhere in ("https://evil.example.com/", "//evil.example.com", "/\\evil.example.com"):
         visitor = Visitor()
         begun = await visitor.get(f"{server.url}/login?{urlencode({'next': elsewhere})}")
