@@ -377,7 +377,8 @@ class Server:
 
     def _wire(self, session: Session) -> None:
         session.on_dirty = self._writer.mark
-        session.settle = self._writer.settle
+        if self.settings.durability == "sync":
+            session.settle = self._writer.settle
         if session.journal is not None and session.journal.dirty:
             self._writer.mark(session)
 

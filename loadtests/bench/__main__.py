@@ -1,4 +1,4 @@
-"""``python -m loadtests.bench [--quick] [--only NAME ...] [--rounds N] [--out FOLDER]``."""
+"""``python -m loadtests.bench [--quick] [--only NAME ...] [--rounds N] [--resume] [--out FOLDER]``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import argparse
 import asyncio
 import shlex
 import sys
+import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.bench import report
-from loadtests.bench.figures import browser, costs, crowds, throughput
+from loadtests.bench.figures import browser, costs, crowds, growth, throughput
 from loadtests.bench.scenario import Measured, Scale, Scenario
-from loadtests.bench.servers import pin_to_load_core, running
+from loadtests.bench.servers import Side, pin_to_load_core, running
 
-SCENARIOS = [*throughput.SCENARIOS, *browser.SCENARIOS, *costs.SCENARIOS, *crowds.SCENARIOS]
+SCENARIOS = [
+    *throughput.SCENARIOS,
+    *costs.SCENARIOS,
+    *crowds.SCENARIOS,
+    *browser.SCENARIOS,
+    *growth.SCENARIOS,
+]
 LONGEST_ROUND = 600.0
 """Seconds after which a measurement is given up."""
 
@@ -25,28 +33,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     scale = Scale(seconds=1.0 if options.quick else options.seconds, quick=options.quick)
     rounds = options.rounds or (1 if options.quick else 5)
     command = shlex.join(["python", "-m", "loadtests.bench", *(sys.argv[1:] if argv is None else argv)])
+    before = report.read(options.out) if options.resume else {}
     pin_to_load_core()
-    measured: list[Measured] = []
-    try:
-        for scenario in chosen:
-            measured += _measure(scenario, scale, min(rounds, scenario.rounds or rounds))
-            report.write(measured, command, options.out)
-    finally:
-        print("\n" + report.table(measured))
-    return 0
+    results: dict[str, list[Measured]] = {}
+    failed = []
+    for scenario in chosen:
+        results[scenario.name] = rows = _rows(scenario, before)
+        try:
+            _complete(scenario, scale, rounds, rows)
+        except Exception:  # noqa: BLE001 - whatever it was, it is shown and counts
+            # The others are worth having all the same; the exit status tells.
+            traceback.print_exc()
+            failed.append(scenario.name)
+        report.write([row for rows in results.values() for row in rows], command, options.out)
+    print("\n" + report.table([row for rows in results.values() for row in rows]))
+    print(f"failed: {', '.join(failed)}" if failed else "nothing failed")
+    return 1 if failed else 0
 
 
-def _measure(scenario: Scenario, scale: Scale, rounds: int) -> list[Measured]:
-    measured = {row.key: Measured(scenario.name, row) for row in scenario.rows}
+def _rows(scenario: Scenario, before: dict[str, dict[str, list[float]]]) -> list[Measured]:
+    """The rows of a scenario, with the rounds that an earlier run has measured."""
+    measured = [Measured(scenario.name, row) for row in scenario.rows]
+    for each in measured:
+        each.values |= before.get(each.name, {})
+    return measured
+
+
+def _complete(scenario: Scenario, scale: Scale, rounds: int, rows: list[Measured]) -> None:
+    """Measure the rounds that are missing."""
     for number in range(rounds):
         # Alternating, and each first as often: drift of the machine hits both sides.
         for name in scenario.sides if number % 2 else reversed(scenario.sides):
-            values = _once(scenario, scale, name)
-            for key in measured.keys() & values.keys():
-                measured[key].values[name].append(values[key])
-            shown = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
-            print(f"{scenario.name} {number + 1}/{rounds} {name:6}{shown}", flush=True)
-    return list(measured.values())
+            done = max(len(row.values[name]) for row in rows)
+            if done <= number < scenario.due(name, rounds):
+                _measure(scenario, scale, name, rows)
+
+
+def _measure(scenario: Scenario, scale: Scale, name: str, rows: list[Measured]) -> None:
+    began = time.monotonic()
+    values = _once(scenario, scale, name)
+    for row in rows:
+        if row.row.key in values:
+            row.values[name].append(values[row.row.key])
+    shown = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
+    print(f"{scenario.name} {name:6}{time.monotonic() - began:5.0f} s  {shown}", flush=True)
 
 
 def _once(scenario: Scenario, scale: Scale, name: str) -> dict[str, float]:
@@ -55,17 +85,18 @@ def _once(scenario: Scenario, scale: Scale, name: str) -> dict[str, float]:
         return asyncio.run(asyncio.wait_for(_measured(scenario, scale, side), LONGEST_ROUND))
 
 
-async def _measured(scenario: Scenario, scale: Scale, side: object) -> dict[str, float]:
-    return await scenario.measure(side, scale)  # type: ignore[arg-type]
+async def _measured(scenario: Scenario, scale: Scale, side: Side) -> dict[str, float]:
+    return await scenario.measure(side, scale)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="Our server and bokeh serve, side by side.")
     parser.add_argument("--quick", action="store_true", help="one short round of each")
     parser.add_argument("--rounds", type=int, help="how many (default: 5)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of load (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of load (default: %(default)s)")
     parser.add_argument("--only", nargs="*", metavar="NAME", choices=[each.name for each in SCENARIOS],
                         help="some scenarios: %(choices)s")  # fmt: skip
+    parser.add_argument("--resume", action="store_true", help="keep the rounds that the folder has")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for JSON and Markdown")
     return parser
 

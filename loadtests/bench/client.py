@@ -15,7 +15,7 @@ import re
 import struct
 from typing import Any, Self
 
-__all__ = ("Message", "Tab", "get", "page_token")
+__all__ = ("Message", "Tab", "get", "masked", "page_token")
 
 Message = list[bytes]
 """The frames of one protocol message: header, metadata, content, then pairs for buffers."""
@@ -118,21 +118,24 @@ class _Socket(asyncio.Protocol):
                 self._frames = []
 
     def send(self, payload: bytes, opcode: int = _TEXT) -> None:
-        self._transport.write(_masked(payload, opcode))
+        self._transport.write(masked(payload, opcode))
 
     def send_message(self, *frames: bytes) -> None:
-        self._transport.write(b"".join(_masked(frame, _TEXT) for frame in frames))
+        self._transport.write(b"".join(masked(frame, _TEXT) for frame in frames))
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
 
     def close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_masked(struct.pack("!H", 1000), _CLOSE))
+            self._transport.write(masked(struct.pack("!H", 1000), _CLOSE))
             self._transport.close()
 
     def cut(self) -> None:
         self._transport.abort()
 
 
-def _masked(payload: bytes, opcode: int) -> bytes:
+def masked(payload: bytes, opcode: int) -> bytes:
     """A client's frame, masked (as it must be) with zeros (which cost nothing)."""
     size = len(payload)
     if size < 126:
@@ -205,6 +208,10 @@ class Tab:
     def send(self, msgtype: str, content: bytes) -> None:
         header = b'{"msgid":"%d","msgtype":"%s"}' % (next(_ids), msgtype.encode())
         self._socket.send_message(header, b"{}", content)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._socket.write(data)
 
     def set(self, model: str, attr: str, value: object) -> None:
         """Send a patch, as when a widget was moved."""

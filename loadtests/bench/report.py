@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadtests.bench.scenario import Measured
 
-__all__ = ("as_json", "table", "write")
+__all__ = ("as_json", "read", "table", "write")
 
 HEAD = ("figure", "unit", "ours", "bokeh serve", "ratio", "target", "verdict", "rounds")
 
@@ -28,7 +28,7 @@ def table(measured: Iterable[Measured]) -> str:
 def as_json(measured: Sequence[Measured], command: str) -> str:
     """All values of all rounds."""
     figures = {
-        f"{each.scenario}/{each.row.key}": {
+        each.name: {
             "label": each.row.label,
             "unit": each.row.unit,
             "ours": each.ours,
@@ -54,6 +54,14 @@ def write(measured: Sequence[Measured], command: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bench.json").write_text(as_json(measured, command))
     (folder / "bench.md").write_text(f"`{command}` on {machine()}:\n\n{table(measured)}")
+
+
+def read(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """The rounds that an earlier run left in ``folder``, by figure and side."""
+    file = folder / "bench.json"
+    if not file.exists():
+        return {}
+    return {name: each["rounds"] for name, each in json.loads(file.read_text())["figures"].items()}
 
 
 def _cells(measured: Measured) -> tuple[str, ...]:

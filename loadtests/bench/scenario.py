@@ -70,6 +70,10 @@ class Measured:
     values: dict[str, list[float]] = field(default_factory=lambda: {OURS: [], BOKEH: []})
 
     @property
+    def name(self) -> str:
+        return f"{self.scenario}/{self.row.key}"
+
+    @property
     def ours(self) -> float | None:
         return _median(self.values[OURS])
 
@@ -115,7 +119,16 @@ class Scenario:
     """How many server processes share the core."""
     rounds: int | None = None
     """Fewer rounds than asked for, where one round takes minutes."""
+    bokeh_rounds: int | None = None
+    """The same for `bokeh serve` alone, where only that takes minutes and the target is ours."""
     sides: Sequence[str] = (OURS, BOKEH)
+
+    def due(self, side: str, asked: int) -> int:
+        """How many rounds ``side`` has when ``asked`` are asked for."""
+        if side not in self.sides:
+            return 0
+        limits = (self.rounds, self.bokeh_rounds if side == BOKEH else None)
+        return min([asked, *(limit for limit in limits if limit is not None)])
 
 
 def _median(values: list[float]) -> float | None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from devfleet.redis_server import RedisServer
 from devfleet.replica import BokehServe, Replica, Server
 
+from loadtests.bench.client import get
+
 __all__ = ("BOKEH", "OURS", "Side", "pin_to_load_core", "running")
 
 OURS = "ours"
@@ -34,7 +36,6 @@ class Side:
 
     name: str
     servers: list[Server]
-    redis: RedisServer | None = None
 
     @property
     def port(self) -> int:
@@ -60,10 +61,11 @@ class Side:
         for server in self.servers:
             Path(f"/proc/{server.pid}/clear_refs").write_text("5")
 
-    def redis_reads(self) -> int:
-        """How often Redis read from a client: a pipeline counts once."""
-        assert self.redis is not None
-        return int(self.redis.info()["total_reads_processed"])
+    async def metrics(self, *names: str) -> list[float]:
+        """What our server's counters say now."""
+        text = (await get(self.port, "/metrics")).decode()
+        lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return [float(lines[name]) for name in names]
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def running(
             started.callback(server.stop)
             servers.append(server.start())
             _pin(server.pid)
-        yield Side(name, servers, redis)
+        yield Side(name, servers)
 
 
 def _pin(pid: int) -> None:

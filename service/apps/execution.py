@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -67,15 +66,25 @@ class Execution:
                 result = await _Stepwise(result, self._imports)
             return result
 
-    @contextmanager
-    def _context(self, document: Any) -> Iterator[None]:
-        ids = current_ids.set(self._ids)
-        documents = current_documents.set(() if document is None else (weakref.ref(document),))
-        try:
-            yield
-        finally:
-            current_documents.reset(documents)
-            current_ids.reset(ids)
+    def _context(self, document: Any) -> _Context:
+        return _Context(self._ids, () if document is None else (weakref.ref(document),))
+
+
+class _Context:
+    """A context manager: around each call into app code, so by hand instead of from a generator."""
+
+    __slots__ = ("_documents", "_ids", "_tokens")
+
+    def __init__(self, ids: IdSpace | None, documents: tuple[weakref.ReferenceType[Any], ...]) -> None:
+        self._ids, self._documents = ids, documents
+
+    def __enter__(self) -> None:
+        self._tokens = current_ids.set(self._ids), current_documents.set(self._documents)
+
+    def __exit__(self, *exception: object) -> None:
+        ids, documents = self._tokens
+        current_documents.reset(documents)
+        current_ids.reset(ids)
 
 
 class _Stepwise:

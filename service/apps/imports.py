@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
 __all__ = ("ImportSpace",)
+
+_NOTHING = nullcontext()
 
 
 class ImportSpace:
@@ -26,12 +28,12 @@ class ImportSpace:
         self._names -= {name for name in self._names if self._owns(sys.modules.get(name))}
         self._depth = 0
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> AbstractContextManager[None]:
         """Imports inside find the app's own modules first. May nest; must not span an ``await``."""
-        if not self._path or self._depth:
-            yield
-            return
+        return _NOTHING if not self._path or self._depth else self._entered()
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
         self._depth += 1
         hidden = self._install()
         before = len(sys.modules)

@@ -62,8 +62,10 @@ def note_patch(event: DocumentPatchedEvent) -> None:
 
 def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any) -> None:
     """Apply the content of a PATCH-DOC; ``setter`` marks its changes as coming from outside."""
-    known = {root.id for root in document.roots}
-    content["events"] = [event for event in content["events"] if not _adds_one_of(event, known)]
+    events = content["events"]
+    if any(type(event) is not dict or event.get("kind") == "RootAdded" for event in events):
+        known = {root.id for root in document.roots}
+        content["events"] = [event for event in events if not _adds_one_of(event, known)]
     document.apply_json_patch(_serialized(content, buffers), setter=setter)
 
 

@@ -141,7 +141,16 @@ def _no_constant(name: str) -> NoReturn:
 
 
 # Python's NaN and Infinity are no JSON; BokehJS would choke on them if they came back to it.
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+_decoder = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _decode(text: str) -> Any:
+    """As the decoder's own ``decode``, which looks for white space at both ends first."""
+    try:
+        value, end = _decoder.raw_decode(text)
+    except ValueError:
+        return _decoder.decode(text)
+    return value if end == len(text) else _decoder.decode(text)
 
 
 def _object(frame: Frame, what: str) -> dict[str, Any]:

@@ -44,16 +44,21 @@ class FrameReader:
 
     def feed(self, data: bytes) -> Iterator[Received]:
         """Yield what is complete now; to be exhausted before the next call. Raises FrameError."""
-        buffer = self._buffer
-        buffer += data
-        at = 0
-        while (found := self._frame(buffer, at)) is not None:
+        buffer, at = self._buffer, 0
+        source: bytes | bytearray = data
+        if buffer:
+            buffer += data
+            source = buffer
+        while (found := self._frame(source, at)) is not None:
             at, message = found
             if message is not None:
                 yield message
-        del buffer[:at]
+        if buffer:
+            del buffer[:at]
+        else:
+            buffer += data[at:]
 
-    def _frame(self, buffer: bytearray, at: int) -> tuple[int, Received | None] | None:
+    def _frame(self, buffer: bytes | bytearray, at: int) -> tuple[int, Received | None] | None:
         """The frame that begins at ``at``: where it ends, and what it completes. None: not all there."""
         have = len(buffer) - at
         if have < 2:

@@ -37,7 +37,7 @@ class Notice:
     def open(self) -> None:
         self._transport.send(messages.ack())
 
-    async def receive(self, frame: Frame) -> None:
+    def receive(self, frame: Frame) -> None:
         """Take one frame. Raises ProtocolError as a real connection does."""
         message = self._assembler.feed(frame)
         if message is None:

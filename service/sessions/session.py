@@ -162,6 +162,24 @@ class Session:
         """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved."""
         await self.for_client(self._apply, change, source)
 
+    @property
+    def free(self) -> bool:
+        """Whether a change can be made and acknowledged right now, without waiting for anything."""
+        busy = self._waiting or self._lock.locked()
+        return not (busy or self.destroyed or self.lost or self.settle is not _settled)
+
+    def apply_at_once(self, change: Callable[[], None], source: Connection) -> None:
+        """As :meth:`apply`, for a session that is :attr:`free`: nothing else runs meanwhile.
+
+        It may be :attr:`congested` afterwards, which the caller has to wait for.
+        """
+        self._outbox = []
+        try:
+            with self.meter.callback_seconds.time():
+                self._execution.call(self._apply, change, source)
+        finally:
+            self._worked()
+
     def _apply(self, change: Callable[[], None], source: Connection) -> None:
         self._patching = source
         self._ids_before = self._execution.id_count
@@ -176,18 +194,27 @@ class Session:
             with self.meter.callback_seconds.time():
                 return await self._execution.run(func, *args)
         finally:
-            outbox, self._outbox = self._outbox, None
-            self._deliver(outbox)
-            self._last_work = time.monotonic()
-            if self.journal is not None and self.journal.dirty:
-                self.on_dirty(self)
+            self._worked()
             await self._let_slow_connections_catch_up()
+
+    def _worked(self) -> None:
+        """Send what came of it, and see that it is journaled."""
+        outbox, self._outbox = self._outbox, None
+        self._deliver(outbox or [])
+        self._last_work = time.monotonic()
+        if self.journal is not None and self.journal.dirty:
+            self.on_dirty(self)
 
     def _deliver(self, outbox: list[tuple[Frames, list[Connection]]]) -> None:
         for frames, receivers in outbox:
             for connection in receivers:
                 connection.send(frames)
                 self.meter.patches_out.inc()
+
+    @property
+    def congested(self) -> bool:
+        """Whether a connection has much unsent."""
+        return any(connection.congested for connection in self.connections)
 
     async def _let_slow_connections_catch_up(self) -> None:
         """Wait while a connection has much unsent, so that a streaming app cannot outrun it."""

@@ -1,16 +1,21 @@
 """Tornado's WebSocket with reading and writing by whole messages: see service.protocol.websocket.
 
 The handshake, closing and control frames stay Tornado's. Overridden is ``_receive_frame_loop`` of
-Tornado 6.5 and 6.6; a test fails when that changes.
+Tornado 6.5 and 6.6, and the stream's ``read_from_fd``; a test fails when that changes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
+from collections import deque
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any
 
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketProtocol13
 
 from service.protocol.messages import Frame, Frames
@@ -20,23 +25,41 @@ from service.protocol.websocket import (
     FrameError,
     FrameReader,
     FrameTooBig,
+    Received,
     encode_frames,
 )
 
 __all__ = ("FrameProtocol",)
 
+log = logging.getLogger(__name__)
+
 CHUNK = 64 * 1024
+SMALL_CHUNK = 4 * 1024
 FAIR_SHARE = 1024 * 1024
 """Bytes after which a client that sends without a pause lets others have their turn."""
 
 
 class FrameProtocol(WebSocketProtocol13):
-    """The server's side of one WebSocket, without compression."""
+    """The server's side of one WebSocket, without compression.
+
+    A task waits for what comes in, as Tornado has it. But a message that can be dealt with at once
+    is: in the turn of the event loop that reads it, answer and all, and without waking that task.
+    """
 
     def __init__(self, handler: Any, params: Any) -> None:
         super().__init__(handler, mask_outgoing=False, params=params)
         self._reader = FrameReader(params.max_message_size)
+        self._backlog: deque[Received] = deque()
+        self._unfinished: Awaitable[None] | None = None
+        """What the task has to wait for before it goes on with the backlog."""
+        self._fault: FrameError | None = None
+        self._waits = self._woken = False
+        """The task waits for the stream; what it gets is no data but a call to work the backlog off."""
+        self._taken = 0
+        self._context = copy_context()
         self._pending: list[Frames] = []
+        self._flushes = False
+        """Whether somebody up the stack will flush."""
         self._unsent = 0
         self._last_write: asyncio.Future[None] | None = None
 
@@ -51,7 +74,7 @@ class FrameProtocol(WebSocketProtocol13):
 
     def send(self, frames: Frames) -> None:
         """Queue a message. All of one turn of the event loop goes out in one write."""
-        if not self._pending:
+        if not self._pending and not self._flushes:
             asyncio.get_running_loop().call_soon(self.flush)
         self._unsent = self.unsent + sum(map(len, frames))
         self._pending.append(frames)
@@ -64,9 +87,20 @@ class FrameProtocol(WebSocketProtocol13):
         pieces = [piece for frames in pending for piece in _encoded(frames)]
         try:
             for piece in _joined(pieces):
-                self._last_write = self.stream.write(piece)
+                self._write(piece)
         except StreamClosedError:
             self._abort()
+
+    def _write(self, piece: bytes) -> None:
+        """Give it to the network at once as far as that takes it; the stream keeps the rest."""
+        rest = memoryview(piece)
+        if not self.stream.writing() and not self.stream.closed():
+            try:
+                rest = rest[self.stream.write_to_fd(rest) :]
+            except OSError:
+                log.debug("the stream will try again, and know what to do about it")
+        if rest:
+            self._last_write = self.stream.write(rest)
 
     async def drained(self) -> None:
         """Return when nothing is unsent, or the connection is closed."""
@@ -85,8 +119,10 @@ class FrameProtocol(WebSocketProtocol13):
 
     async def _receive_frame_loop(self) -> None:
         try:
-            await self._receive()
+            with self._reading_along():
+                await self._receive()
         except StreamClosedError:
+            await self._work_off()  # what came before
             self._abort()
         except FrameError as error:
             if isinstance(error, FrameTooBig):
@@ -96,40 +132,110 @@ class FrameProtocol(WebSocketProtocol13):
             self.handler.on_ws_connection_close(self.close_code, self.close_reason)
 
     async def _receive(self) -> None:
-        read = 0
         while not self.client_terminated:
+            self._woken, self._waits = False, True
             data = await self.stream.read_bytes(CHUNK, partial=True)
-            for opcode, payload in self._reader.feed(data):
-                if self.client_terminated:
-                    return
-                await self._take(opcode, payload)
-            read += len(data)
-            if read > FAIR_SHARE:
-                read = 0
+            self._waits = False
+            if not self._woken:
+                self._parse(data)
+            await self._work_off()
+            if self._fault is not None:
+                raise self._fault
+            self._taken += len(data)
+            if self._taken > FAIR_SHARE:
+                self._taken = 0
                 await asyncio.sleep(0)
 
-    async def _take(self, opcode: int, payload: bytes) -> None:
+    @contextmanager
+    def _reading_along(self) -> Iterator[None]:
+        """Look at what the stream reads before it does. Encrypted streams read in ways of their own."""
+        if type(self.stream) is not IOStream:
+            yield
+            return
+        self._context = copy_context()
+        self.stream.read_from_fd = self._read_from_fd  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            del self.stream.read_from_fd
+
+    def _read_from_fd(self, buffer: bytearray | memoryview) -> int | None:
+        """As the stream's own; None ("nothing there yet") also when all that came is dealt with."""
+        count = IOStream.read_from_fd(self.stream, buffer)
+        if not count or not self._waits:  # Tornado reads on while the task is at work, too
+            return count
+        # Each read begins with a buffer full of zeros: a large one only for those who send much.
+        self.stream.read_chunk_size = CHUNK if count == len(buffer) else SMALL_CHUNK
+        self._context.run(self._arrived, bytes(buffer[:count]))
+        if self._idle:
+            return None
+        self._woken, self._waits = True, False
+        self._taken += count
+        return 1  # byte, whatever is in it
+
+    @property
+    def _idle(self) -> bool:
+        left = self._backlog or self._unfinished is not None or self._fault is not None
+        return not left and not self.client_terminated
+
+    def _arrived(self, data: bytes) -> None:
+        self._flushes = True
+        try:
+            self._parse(data)
+            self._unfinished = self._work()
+        finally:
+            self._flushes = False
+            self.flush()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._backlog.extend(self._reader.feed(data))
+        except FrameError as error:
+            self._fault = error
+
+    def _work(self) -> Awaitable[None] | None:
+        """Work the backlog off until something has to be waited for, which is returned."""
+        while self._backlog and not self.client_terminated:
+            waiting = self._take(*self._backlog.popleft())
+            if waiting is not None:
+                return waiting
+        return None
+
+    async def _work_off(self) -> None:
+        waiting, self._unfinished = self._unfinished or self._work(), None
+        while waiting is not None:
+            await waiting
+            waiting = self._work()
+
+    def _take(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
         if opcode == TEXT:
             try:
-                message: Frame = payload.decode()
-            except UnicodeDecodeError as error:
-                raise FrameError("text that is not UTF-8") from error
-            await self._hand_on(message)
-        elif opcode == BINARY:
-            await self._hand_on(payload)
-        else:
-            waiting = self._handle_message(opcode, payload)
-            if waiting is not None:
-                await waiting
+                return self._hand_on(payload.decode())
+            except UnicodeDecodeError:
+                self._fault = FrameError("text that is not UTF-8")
+                self._backlog.clear()
+                return None
+        if opcode == BINARY:
+            return self._hand_on(payload)
+        return self._handle_message(opcode, payload)
 
-    async def _hand_on(self, message: Frame) -> None:
+    def _hand_on(self, message: Frame) -> Awaitable[None] | None:
         try:
             working = self.handler.on_message(message)
-            if working is not None:
-                await working
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and ends this connection alone
-            self.handler.log_exception(*sys.exc_info())
-            self._abort()
+            self._failed()
+            return None
+        return None if working is None else self._guarded(working)
+
+    async def _guarded(self, working: Awaitable[None]) -> None:
+        try:
+            await working
+        except Exception:  # noqa: BLE001 - as above
+            self._failed()
+
+    def _failed(self) -> None:
+        self.handler.log_exception(*sys.exc_info())
+        self._abort()
 
 
 # -- encoding once for all sockets -----------------------------------------------------------------

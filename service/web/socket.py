@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from tornado.web import HTTPError
@@ -39,7 +40,8 @@ MISSED_PONGS = 3
 class Peer(Protocol):
     """Who answers a socket's frames: a connection of a local session, or a relay."""
 
-    async def receive(self, frame: Frame) -> None: ...
+    def receive(self, frame: Frame) -> Awaitable[None] | None:
+        """Take one frame; what is left to be waited for, if anything is. Frames come one after another."""
 
     async def closed(self) -> None: ...
 
@@ -78,16 +80,27 @@ class SocketTransport(WebSocketHandler):
         if protocol is not None:
             await protocol.drained()
 
-    async def on_message(self, message: str | bytes) -> None:
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Hand a frame on; what the client did wrong closes this socket and nothing else."""
         self._last_sign = time.monotonic()
         if self.peer is None:
-            return
+            return None
         try:
-            await self.peer.receive(message)
+            working = self.peer.receive(message)
         except ServiceError as error:
-            log.warning("closing a socket of %s: %s", self.request.path, error)
-            self.close(error.close_code, str(error)[:120])
+            self._refuse(error)
+            return None
+        return None if working is None else self._carried_out(working)
+
+    async def _carried_out(self, working: Awaitable[None]) -> None:
+        try:
+            await working
+        except ServiceError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: ServiceError) -> None:
+        log.warning("closing a socket of %s: %s", self.request.path, error)
+        self.close(error.close_code, str(error)[:120])
 
     def on_pong(self, data: bytes) -> None:
         self._last_sign = time.monotonic()

@@ -1,19 +1,19 @@
-"""Memory, round trips, big columns, and what a session costs when many others live."""
+"""Big columns, memory, and what opening asks of Redis."""
 
 from __future__ import annotations
 
 import asyncio
 
 from loadtests.bench.client import Tab
-from loadtests.bench.figures.crowds import LONG, SOON, open_many
+from loadtests.bench.crowd import LONG, SOON, open_many
 from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario, Upto
 from loadtests.bench.servers import OURS, Side
 
 __all__ = ("SCENARIOS",)
 
-GROWTH = (10, 100, 200, 300, 400, 500)
-"""Numbers of live sessions at which costs are measured."""
 MIB = 1024 * 1024
+INTERVAL = 0.1
+"""Seconds between journal writes, by default."""
 
 
 async def column(side: Side, scale: Scale) -> Measures:
@@ -49,65 +49,38 @@ async def churn(side: Side, scale: Scale) -> Measures:
             tab.close()
         await asyncio.sleep(2.5)
 
-    size, batches = 100, scale.count(20, 2)
+    size, batches = scale.count(500, 100), scale.count(20, 2)
     await batch(size)
     before = side.rss()
+    cpu = side.cpu_seconds()
     for _ in range(batches):
         await batch(size)
-    return {"left": side.rss() / before}
+    cost = (side.cpu_seconds() - cpu) / (size * batches)
+    return {"left": side.rss() / before, "life_cpu": cost * 1000}
 
 
-async def round_trips(side: Side, scale: Scale) -> Measures:
-    """As Redis counts its reads, so without the journal, whose one write per interval is many reads long."""
+async def redis(side: Side, scale: Scale) -> Measures:
+    """As the server counts its requests: a pipeline is one, however long. With the journal on."""
+
+    async def counted() -> tuple[float, float]:
+        found = await side.metrics("svc_store_request_seconds_count", "svc_journal_writes_total")
+        return found[0] - found[1], found[1]
+
     await open_many(side, "sliders", 4)
     await asyncio.sleep(1)
-    idle = side.redis_reads()
+    idle, _ = await counted()
     await asyncio.sleep(2)
-    per_second = (side.redis_reads() - idle) / 2
-    count = scale.count(200, 40)
-    loop = asyncio.get_running_loop()
-    reads, began = side.redis_reads(), loop.time()
+    per_second = ((await counted())[0] - idle) / 2
+    loop, count = asyncio.get_running_loop(), scale.count(200, 40)
+    (trips, writes), began = await counted(), loop.time()
     await open_many(side, "sliders", count)
-    background = per_second * (loop.time() - began)
-    return {"trips": (side.redis_reads() - reads - background) / count}
-
-
-async def scaling(side: Side, scale: Scale) -> Measures:
-    """The cost of opening, of a patch and of ending with a few live sessions and with ten times as many."""
-    few = scale.count(40, 10)
-    await open_many(side, "sliders", few)
-    little = await _costs(side)
-    await open_many(side, "sliders", few * 9)
-    much = await _costs(side)
-    return {f"{name}_10x": much[name] / little[name] for name in little}
-
-
-async def growth(side: Side, scale: Scale) -> Measures:
-    """What opening and a patch cost, in ms of CPU, while more and more sessions live."""
-    measures: Measures = {}
-    live = 0
-    for wanted in GROWTH:
-        if scale.quick and wanted > 100:
-            break
-        await open_many(side, "sliders", max(1, wanted - live))
-        costs = await _costs(side)
-        live = wanted + 30
-        measures |= {f"{name}@{wanted}": 1000 * cost for name, cost in costs.items()}
-    return measures
-
-
-async def _costs(side: Side) -> Measures:
-    cpu = side.cpu_seconds()
-    tabs = await open_many(side, "sliders", 30)
-    opened = side.cpu_seconds()
-    for tab in tabs[:5]:
-        await tab.pull_parsed()
-    pulled = side.cpu_seconds()
-    for number in range(200):
-        tab = tabs[number % 5]
-        tab.set(tab.id_of("offset"), "value", 1 + number % 7 / 10)
-        await tab.reply()
-    return {"open": (opened - cpu) / 30, "patch": (side.cpu_seconds() - pulled) / 200}
+    took = loop.time() - began
+    trips_then, writes_then = await counted()
+    return {
+        # To a tenth: a heartbeat more or less falls into this time.
+        "trips": round((trips_then - trips - per_second * took) / count, 1),
+        "writes": (writes_then - writes) / (took / INTERVAL),
+    }
 
 
 SCENARIOS = [
@@ -130,7 +103,10 @@ SCENARIOS = [
     ),
     Scenario(
         "churn",
-        [Row("left", "memory after 2,000 sessions came and went, to that before", "x", Upto(1.1, "x"))],
+        [
+            Row("left", "memory after 10,000 sessions came and went, to that before", "x", Upto(1.1, "x")),
+            Row("life_cpu", "the same: CPU time per session, from page to end", "ms"),
+        ],
         churn,
         args=SOON,
         rounds=1,
@@ -138,29 +114,12 @@ SCENARIOS = [
     ),
     Scenario(
         "redis",
-        [Row("trips", "round trips to Redis per session opened, beside the journal", "", Upto(2))],
-        round_trips,
-        args=LONG,
-        ours_only=("--durability", "off"),
-        rounds=3,
-        sides=(OURS,),
-    ),
-    Scenario(
-        "scaling",
         [
-            Row("open_10x", "cost of opening with 10x the live sessions", "x", Upto(1.15, "x")),
-            Row("patch_10x", "cost of a slider move with 10x the live sessions", "x", Upto(1.15, "x")),
+            Row("trips", "round trips to Redis per session opened, beside the journal", "", Upto(2)),
+            Row("writes", "journal writes to Redis per interval and replica, at work", "", Upto(1)),
         ],
-        scaling,
+        redis,
         args=LONG,
-        rounds=2,
-    ),
-    Scenario(
-        "growth",
-        [Row(f"open@{count}", f"opening with {count} live sessions, CPU", "ms") for count in GROWTH]
-        + [Row(f"patch@{count}", f"a slider move with {count} live sessions, CPU", "ms") for count in GROWTH],
-        growth,
-        args=LONG,
-        rounds=1,
+        sides=(OURS,),
     ),
 ]

@@ -5,69 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
-from loadtests.bench.client import Tab, get
+from loadtests.bench.client import Tab
+from loadtests.bench.crowd import LONG, SOON, open_many, probing, until
 from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario, Upto
 from loadtests.bench.servers import Side
 
 __all__ = ("SCENARIOS",)
 
-LONG = ("--unused-session-lifetime", "3600000")
-SOON = ("--unused-session-lifetime", "1000", "--check-unused-sessions", "1000")
-PROBE_EVERY = 0.005
-OPENERS = 8
-
-
-class Probe:
-    """Asks for a page that costs nothing, again and again: the slowest answer is the longest silence."""
-
-    def __init__(self, port: int, app: str) -> None:
-        self._port, self._app = port, app
-        self.waits: list[float] = []
-
-    async def run(self) -> None:
-        while True:
-            began = time.perf_counter()
-            await get(self._port, f"/{self._app}/metadata")
-            self.waits.append(time.perf_counter() - began)
-            await asyncio.sleep(PROBE_EVERY)
-
-
-@asynccontextmanager
-async def probing(port: int, app: str) -> AsyncIterator[Probe]:
-    probe = Probe(port, app)
-    task = asyncio.create_task(probe.run())
-    try:
-        yield probe
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(check: Callable[[], bool]) -> None:
-    """Return soon after ``check`` is true."""
-    while not check():  # noqa: ASYNC110 - counts messages, which is no event of anybody's
-        await asyncio.sleep(0.005)
-
-
-async def open_many(side: Side, app: str, count: int) -> list[Tab]:
-    """``count`` tabs, each with a session of its own."""
-    tabs: list[Tab] = []
-
-    async def work() -> None:
-        while begun and begun.pop():
-            tabs.append(await Tab.open(side.port, app))
-
-    tabs.append(await Tab.open(side.port, app))
-    begun = [True] * (count - 1)
-    await asyncio.gather(*(work() for _ in range(OPENERS)))
-    return tabs
-
 
 async def closing(side: Side, scale: Scale) -> Measures:
     tabs = await open_many(side, "sliders", scale.count(300, 60))
+    cpu = side.cpu_seconds()
     async with probing(side.port, "sliders") as probe:
         await asyncio.sleep(0.2)
         for tab in tabs:
@@ -77,14 +26,16 @@ async def closing(side: Side, scale: Scale) -> Measures:
         answered = len(probe.waits)
         await until(lambda: len(probe.waits) > answered)
         await asyncio.sleep(0.5)
-    return {"silence": max(probe.waits) * 1000}
+    cost = (side.cpu_seconds() - cpu) / len(tabs)
+    return {"silence": max(probe.waits) * 1000, "closing_cpu": cost * 1000}
 
 
 async def lag(side: Side, scale: Scale) -> Measures:
     tabs = await open_many(side, "noop", scale.count(500, 80))
     for tab in tabs:
         await tab.pull_parsed()
-    end = time.perf_counter() + scale.seconds * 2
+    begin = time.perf_counter()
+    end = begin + scale.seconds * 2
 
     async def move(tab: Tab, offset: float) -> None:
         slider, places = tab.id_of("slider"), itertools.cycle([1, 2, 3])
@@ -93,10 +44,16 @@ async def lag(side: Side, scale: Scale) -> Measures:
             tab.set(slider, "value", next(places))
             await asyncio.gather(tab.reply(), asyncio.sleep(1))
 
+    cpu = side.cpu_seconds()
     async with probing(side.port, "noop") as probe:
         await asyncio.gather(*(move(tab, at / len(tabs)) for at, tab in enumerate(tabs)))
     waits = sorted(probe.waits)
-    return {"lag99": waits[int(len(waits) * 0.99)] * 1000, "lag50": waits[len(waits) // 2] * 1000}
+    busy = (side.cpu_seconds() - cpu) / (time.perf_counter() - begin)
+    return {
+        "lag99": waits[int(len(waits) * 0.99)] * 1000,
+        "lag50": waits[len(waits) // 2] * 1000,
+        "busy": busy * 100,
+    }
 
 
 async def broadcast(side: Side, scale: Scale) -> Measures:
@@ -140,17 +97,21 @@ SCENARIOS = [
         [
             Row("lag99", "answer to a probe, p99, 500 sessions at 1 patch/s each", "ms", Upto(50, "ms")),
             Row("lag50", "the same, median", "ms"),
+            Row("busy", "the same: how busy the core is, probes included", "%"),
         ],
         lag,
         apps=[APPS / "noop.py"],
         args=LONG,
-        rounds=1,
+        bokeh_rounds=2,
     ),
     Scenario(
         "closing",
-        [Row("silence", "longest silence while 300 tabs close at once", "ms", Upto(50, "ms"))],
+        [
+            Row("silence", "longest silence while 300 tabs close at once", "ms", Upto(50, "ms")),
+            Row("closing_cpu", "the same: CPU time per tab, probes included", "ms"),
+        ],
         closing,
         args=SOON,
-        rounds=1,
+        bokeh_rounds=1,
     ),
 ]

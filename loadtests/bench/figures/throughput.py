@@ -6,12 +6,10 @@ and differ, the second says what one core can do.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import time
-from collections.abc import Awaitable, Callable
 
 from loadtests.bench.client import Tab, get
+from loadtests.bench.crowd import LONG, Worker, rate
 from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario
 from loadtests.bench.servers import Side
 
@@ -21,27 +19,6 @@ OPENERS = 4
 """Tabs that are opened at the same time."""
 MOVERS = 8
 """Sessions whose sliders are moved at the same time."""
-LONG = ("--unused-session-lifetime", "3600000")
-"""No session ends while others are counted; what ending costs is another figure."""
-
-
-Worker = Callable[[], Awaitable[None]]
-
-
-async def rate(side: Side, seconds: float, workers: list[Worker]) -> tuple[float, float]:
-    """How often the workers, each in a loop of its own, get done: per second, per CPU second."""
-    done = 0
-
-    async def work(once: Worker) -> None:
-        nonlocal done
-        while time.perf_counter() < end:
-            await once()
-            done += 1
-
-    cpu, begin = side.cpu_seconds(), time.perf_counter()
-    end = begin + seconds
-    await asyncio.gather(*map(work, workers))
-    return done / (time.perf_counter() - begin), done / (side.cpu_seconds() - cpu)
 
 
 def mover(tab: Tab, slider: str) -> Worker:

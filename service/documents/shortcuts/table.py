@@ -9,6 +9,7 @@ from hashlib import sha256
 from types import ModuleType
 from typing import Any
 
+import bokeh.document.callbacks as bokeh_callbacks
 import bokeh.model.util as bokeh_util
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
@@ -19,7 +20,7 @@ from bokeh.document.models import DocumentModelManager
 from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
 
-from service.documents.shortcuts import exchange, properties
+from service.documents.shortcuts import dispatch, exchange, properties
 from service.documents.shortcuts.exchange import PatchSerializer
 
 __all__ = ("SHORTCUTS", "Shortcut", "install", "outdated", "patch_serializer", "remove")
@@ -55,7 +56,8 @@ def digest_of(function: Any) -> str:
 
 
 def _shortcut(owner: type | ModuleType, name: str, known: str) -> Shortcut:
-    replacement = vars(properties).get(name) or vars(exchange)[name]
+    found = [vars(module)[name] for module in (properties, exchange, dispatch) if name in vars(module)]
+    (replacement,) = found
     return Shortcut(owner, name, known, replacement, owner.__dict__[name])
 
 
@@ -80,6 +82,8 @@ SHORTCUTS = (
     _shortcut(Document, "to_json", "6c14801bfde49329"),
     _shortcut(HasProps, "to_serializable", "253a7ed63b12906e"),
     _shortcut(bokeh_util, "visit_immediate_value_references", "94591d886aacef72"),
+    _shortcut(bokeh_callbacks, "invoke_with_curdoc", "516b6eef5f8cd5cf"),
+    _shortcut(Model, "trigger", "d88b9252165572ed"),
     _relied_on(bokeh_util, "collect_filtered_models", "076dfeb157680429"),
     _relied_on(bokeh_util, "visit_value_and_its_immediate_references", "e018cc9482917eac"),
     _relied_on(Model, "to_serializable", "22b00b286cc42244"),

@@ -13,6 +13,8 @@ from bokeh.core.json_encoder import serialize_json
 from bokeh.core.property.bases import Property
 from bokeh.core.property.singletons import Undefined
 from bokeh.core.property_mixins import HasProps
+from bokeh.document import Document
+from bokeh.io import curdoc
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource, CustomJS, Label, Legend, Plot, Range1d, Slider
 from bokeh.plotting import figure
@@ -162,3 +164,54 @@ def test_secrets_are_not_remembered() -> None:
     prop: Property[Any] = Slider.lookup("title").property
     remembered = vars(prop).get("_svc_valid") or set()
     assert not any(isinstance(value, str) and "user typed" in value for _, value in remembered)
+
+
+NAMES = ["title", "value", "tags", "js_property_callbacks", "name"]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.sampled_from(NAMES), values)))
+def test_changes_in_a_document_reach_the_same_callbacks_with_the_same_document(
+    changes: list[tuple[str, Any]],
+) -> None:
+    def carry_out() -> Any:
+        document, seen = Document(), []
+        slider = Slider(start=-5, end=5, value=0, tags=[Range1d()])
+        document.add_root(slider)
+
+        def note(event: Any) -> None:
+            seen.append((type(event), event.attr, curdoc() is document, len(document.models)))
+
+        document.on_change(note)
+        def changed(attr: str, old: Any, new: Any) -> None:
+            seen.append((attr, repr(old), repr(new), curdoc() is document))
+
+        for name, _ in changes:
+            slider.on_change(name, changed)
+        for name, value in changes:
+            seen.append(outcome(lambda name=name, value=value: setattr(slider, name, value)))
+        return seen, state(slider), sorted(model.id for model in document.models)
+
+    theirs, ours = both(carry_out)
+    assert repr(ours) == repr(theirs)
+
+
+def test_a_callback_sees_its_own_document_inside_that_of_another() -> None:
+    def carry_out() -> Any:
+        inner, outer, seen = Document(), Document(), []
+        for document in (inner, outer):
+            document.add_root(Slider(start=0, end=9, value=1))
+        (one,), (other,) = inner.roots, outer.roots
+
+        def changed_outside(attr: str, old: Any, new: Any) -> None:
+            seen.append(curdoc() is outer)
+            one.value = 5
+            seen.append(curdoc() is outer)
+
+        one.on_change("value", lambda attr, old, new: seen.append(curdoc() is inner))
+        other.on_change("value", changed_outside)
+        other.value = 3
+        return seen
+
+    theirs, ours = both(carry_out)
+    assert ours == theirs == [True, True, True]

@@ -249,3 +249,15 @@ def test_what_is_composed_comes_back(
         reqid,
         buffers,
     )
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', ' {"a": 1}', '{"a": 1}\n ', '\t{ "a" :1 }'])
+def test_white_space_around_json_is_no_matter(text: str) -> None:
+    [message] = feed(HEADER, text, text)
+
+    assert message.content == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["", " ", '{"a": 1}x', '{"a": 1}{}', '{"a": NaN}', ' {"a": -Infinity}'])
+def test_json_with_something_behind_it_is_no_json(text: str) -> None:
+    assert refusal(HEADER, "{}", text) == "content is not JSON"

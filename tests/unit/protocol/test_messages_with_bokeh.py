@@ -181,3 +181,11 @@ async def test_we_read_whatever_bokeh_sends(payloads: list[bytes], content: dict
 
 def test_message_ids_differ() -> None:
     assert len({ours.new_msgid() for _ in range(1000)}) == 1000
+
+
+@given(st.text(min_size=1), st.integers(0, 2))
+def test_headers_are_written_as_json_writes_them(reqid: str, count: int) -> None:
+    header, *_ = ours.compose("OK", "{}", reqid=reqid, buffers=[(str(n), b"") for n in range(count)])
+    assert isinstance(header, str)
+    assert json.dumps(json.loads(header)) == header
+    assert json.loads(header)["reqid"] == reqid

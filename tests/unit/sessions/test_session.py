@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -87,7 +88,8 @@ def joined(session: Session, token_id: str = "token") -> tuple[Connection, Wire]
 
 async def say(connection: Connection, msgtype: str, content: Any = None) -> None:
     for frame in messages.compose(msgtype, json.dumps(content or {})):
-        await connection.receive(frame)
+        if (working := connection.receive(frame)) is not None:
+            await working
 
 
 def model(session: Session, name: str) -> Any:
@@ -261,3 +263,91 @@ async def test_a_session_in_use_is_spared(open_session: Any) -> None:
     assert session.unused_for() == 0
     await connection.closed()
     assert session.unused_for() > 0
+
+
+# -- what can be done at once ------------------------------------------------------------------
+
+
+def hand_over(connection: Connection, content: Any) -> list[Any]:
+    """What is left to be awaited of each frame of a PATCH-DOC."""
+    return [connection.receive(frame) for frame in messages.compose("PATCH-DOC", json.dumps(content))]
+
+
+async def test_a_patch_is_answered_at_once_where_nobody_else_is_at_work(open_session: Any) -> None:
+    session = await open_session()
+    connection, wire = joined(session)
+    assert hand_over(connection, change(session, 4)) == [None, None, None]
+    assert wire.kinds() == ["ACK", "OK"]
+    assert model(session, "slider").value == 4
+
+
+async def test_a_patch_waits_for_who_is_at_work(open_session: Any) -> None:
+    session = await open_session()
+    connection, wire = joined(session)
+    working, done = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        working.set()
+        await done.wait()
+        set_value(session, 6)
+
+    other = asyncio.create_task(session.with_document_locked(work))
+    await working.wait()
+    *_, left = hand_over(connection, change(session, 4))
+    patching = asyncio.ensure_future(left)
+    done.set()
+    await asyncio.gather(other, patching)
+    assert model(session, "slider").value == 4
+    assert wire.kinds() == ["ACK", "PATCH-DOC", "OK"]
+
+
+async def test_a_patch_that_must_be_stored_first_is_not_answered_at_once(open_session: Any) -> None:
+    session = await open_session()
+    connection, wire = joined(session)
+    stored = asyncio.Event()
+
+    async def settle(settled: Session) -> None:
+        assert wire.kinds() == ["ACK"]
+        await stored.wait()
+
+    session.settle = settle
+    *_, left = hand_over(connection, change(session, 4))
+    patching = asyncio.ensure_future(left)
+    stored.set()
+    await patching
+    assert wire.kinds() == ["ACK", "OK"]
+
+
+async def test_a_patch_is_answered_when_those_it_reaches_have_caught_up(open_session: Any) -> None:
+    session = await open_session()
+    connection, wire = joined(session)
+    slow, slow_wire = joined(session)
+    await say(slow, "PULL-DOC-REQ")
+    slow_wire.unsent = 1 << 30
+    *_, left = hand_over(connection, change(session, 4))
+    assert wire.kinds() == ["ACK"]
+    await left
+    assert slow_wire.unsent == 0
+    assert wire.kinds() == ["ACK", "OK"]
+
+
+@pytest.mark.parametrize("value", [1, 2, 2.5, "text", None, {"type": "nonsense"}])
+async def test_at_once_or_after_waiting_all_see_the_same(open_session: Any, value: Any) -> None:
+    seen = []
+    for at_once in (True, False):
+        session = await open_session()
+        connection, wire = joined(session)
+        other, other_wire = joined(session)
+        await say(other, "PULL-DOC-REQ")
+        *_, content = frames = messages.compose("PATCH-DOC", json.dumps(change(session, value)))
+        for frame in frames[:-1]:
+            connection.receive(frame)
+        async with session._lock if not at_once else contextlib.nullcontext():
+            left = connection.receive(content)
+        assert (left is None) == at_once
+        if left is not None:
+            await left
+        patches = [message.content for message in other_wire.seen if message.msgtype == "PATCH-DOC"]
+        answers = [(message.msgtype, message.content) for message in wire.seen]
+        seen.append((answers, patches, model(session, "slider").value))
+    assert seen[0] == seen[1]
