@@ -35,13 +35,17 @@ class BaseHandler(SecureCookies):
         self.services = services
 
     async def prepare(self) -> None:
+        if not self.services.ready:
+            await self._wait_for_start()
+        if self.services.closed:
+            raise Unavailable("the server is stopping")
+
+    async def _wait_for_start(self) -> None:
         try:
             async with asyncio.timeout(GRACE):
                 await self.services.started.wait()
         except TimeoutError:
             raise Unavailable("the server is starting or waits for its store") from None
-        if self.services.closed:
-            raise Unavailable("the server is stopping")
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         """Expected failures are one line; only bugs get a traceback."""

@@ -33,6 +33,10 @@ class PageHandler(AppHandler):
         self.set_header("Cache-Control", "no-store")
         self.finish(page)
 
+    def compute_etag(self) -> str | None:
+        """None: no two pages are the same, and nobody may keep them."""
+        return None
+
     async def _page_of_document(self, key: Any, request: Any, token: str) -> str:
         found = await self.services.router.page(key, request, token)
         if isinstance(found, Session):

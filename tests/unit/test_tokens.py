@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import math
+import string
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,7 @@ from bokeh.util import token as bokeh_token
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service import bokeh_tokens
 from service.errors import ConfigError, TokenError, TokenExpired, TokenInvalid
 from service.tokens import MAX_TOKEN_LENGTH, RelayGrant, SessionIds, TokenAuthority, generate_secret
 
@@ -514,3 +517,16 @@ def test_no_error_holds_or_chains_any_token_text(token: str) -> None:
     assert token[:12] not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_each_letter_of_a_random_id_is_as_likely_as_any_other() -> None:
+    of_all_bytes = bytes(range(256)).translate(bokeh_tokens._LETTERS, bokeh_tokens._UNFAIR)
+    assert set(Counter(of_all_bytes).values()) == {4}
+    assert sorted(map(chr, set(of_all_bytes))) == sorted(string.ascii_letters + string.digits)
+
+
+@pytest.mark.parametrize("length", [1, 44, 100])
+def test_a_random_id_has_the_length_asked_for(length: int) -> None:
+    text = bokeh_tokens.random_string(length)
+    assert len(text) == length
+    assert text.isalnum()
