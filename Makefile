@@ -11,6 +11,8 @@
 #   make durability  time until sessions are back, what the journal costs  (ARGS='--quick', see --help)
 #   make chaos   replicas and Redis killed, frozen, emptied under load   (ARGS='--durability sync', see --help)
 #   make docs    write the generated parts of docs/ anew
+#   make docs-images  the pictures of the admin page and of a terminal, of a fleet started for that
+#   make lock    write requirements.lock, what the Dockerfile installs, anew
 #   make clean   remove .venv and all caches
 #
 # PYTHON=/path/to/python chooses the interpreter (3.11 or newer) when .venv is made.
@@ -23,7 +25,8 @@ APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/expl
 ARGS ?=
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos test lint docs clean programs
+.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos test lint docs docs-images
+.PHONY: lock clean programs
 
 help:
 	@sed -n 's/^#  /  /p' Makefile
@@ -76,6 +79,16 @@ lint: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed
 	@$(BIN)/python tools/generate_docs.py
+
+docs-images: $(VENV)/.installed-test
+	@tools/setup/programs redis-server nginx chromium
+	@PYTHONPATH=tools:tests $(BIN)/python tools/docs_images.py
+
+# Where packages come from is a matter of who installs them, so no index is written down.
+lock: $(VENV)/.made
+	@$(PIP) pip-tools
+	@$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+		--extra otel --output-file requirements.lock pyproject.toml
 
 # Without them their tests are skipped, or fail where CI=true.
 programs:

@@ -18,6 +18,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 
 from service import logs
+from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps.app import App
 from service.apps.loading import load_apps
 from service.background import end, spawn
@@ -87,7 +88,6 @@ class Server:
         self.settings = settings
         self.replica = secrets.token_hex(4)
         logs.this_replica(self.replica)
-        self.apps = apps
         self._auth = auth or load_auth(settings.auth_module)
         self._listener = Listener(settings, inherited)
         self.port = self._listener.port
@@ -95,7 +95,9 @@ class Server:
         self.metrics = Metrics(version=VERSION)
         self._started = time.time()
         self._store = _open_store(settings, self.metrics)
-        self._registry = Registry(apps, _builder(settings, self.metrics))
+        self._watch = FleetWatch(self._store)
+        self.apps = {**apps, **self._admin(apps)}
+        self._registry = Registry(self.apps, _builder(settings, self.metrics))
         self._writer = JournalWriter(
             self._store,
             self.replica,
@@ -159,6 +161,7 @@ class Server:
             self._journaling,
             self._expiring,
             self._logging_stats,
+            self._watching,
             self._reloading,
             self._collecting,
             self._serving,
@@ -268,12 +271,17 @@ class Server:
             yield
 
     @asynccontextmanager
+    async def _watching(self) -> AsyncIterator[None]:
+        async with _running(self._watch.run()):
+            yield
+
+    @asynccontextmanager
     async def _reloading(self) -> AsyncIterator[None]:
         settings = self.settings
         if settings.dev is None:
             yield
             return
-        (app,) = self.apps.values()
+        (app,) = (each for each in self.apps.values() if not each.for_operators)
         reloader = Reloader(
             settings.apps[0],
             app,
@@ -306,6 +314,15 @@ class Server:
             await self._drain()
 
     # -- details -------------------------------------------------------------------------------
+
+    def _admin(self, apps: Mapping[str, App]) -> dict[str, App]:
+        settings = self.settings
+        if not settings.admin:
+            return {}
+        self._auth.check_admin(settings.admin_user)
+        if ADMIN_PATH in apps:
+            raise ConfigError(f"--admin and an app want the URL path {ADMIN_PATH}: rename the app")
+        return {ADMIN_PATH: admin_app(self._store, self._watch, can_drain=settings.redis is not None)}
 
     def _make_services(self) -> Services:
         settings = self.settings

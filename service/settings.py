@@ -209,6 +209,25 @@ class Settings:
         metavar="PORT",
         env=("SVC_METRICS_PORT",),
     )
+    admin: bool = option(
+        "--admin",
+        boolean,
+        "Serve a page at /admin that shows the fleet, and can drain replicas and end sessions. "
+        "Needs --auth-module and --admin-user",
+        "false",
+        arity="switch",
+        env=("SVC_ADMIN",),
+    )
+    admin_user: tuple[str, ...] = option(
+        "--admin-user",
+        text,
+        "Who may see the admin page, by the name the auth module gives; can be repeated. "
+        "'*' lets in everybody, also without an auth module",
+        "",
+        metavar="NAME",
+        arity="repeat",
+        env=("SVC_ADMIN_USER",),
+    )
     readiness_grace: float = option(
         "--readiness-grace",
         number(0),
@@ -612,6 +631,8 @@ class Settings:
         for one, other in _NEEDS:
             if getattr(self, one) is not None and getattr(self, other) is None:
                 raise ConfigError(f"{_flag(one)} is of no use without {_flag(other)}")
+        if self.admin_user and not self.admin:
+            raise ConfigError("--admin-user is of no use without --admin")
         if self.unix_socket and self.port != Settings.port:
             raise ConfigError("--unix-socket and --port contradict each other: give one of them")
         if self.num_procs > 1 and self.advertise:

@@ -48,6 +48,8 @@ class App:
         self.live_sessions: Callable[[], Iterable[Any]] = tuple
         self.server_context = AppServerContext(lambda: self.live_sessions(), path, application)
         self.page_needs_document = _has_own_page(application)
+        self.for_operators = False
+        """Not for visitors: shown to operators only, and no load to scale by."""
         self.built = False
         self.broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""

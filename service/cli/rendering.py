@@ -10,13 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.fleet.view import FleetView
+from service.fleet.view import FleetView, duration
 from store.contract import Heartbeat, SessionRecord
 
-__all__ = ("as_json", "as_text", "duration", "sessions_as_json", "sessions_as_text")
-
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
-
+__all__ = ("as_json", "as_text", "sessions_as_json", "sessions_as_text")
 
 def as_text(view: FleetView) -> str:
     """Tables, with a line of totals at the end."""
@@ -32,16 +29,6 @@ def as_json(view: FleetView) -> str:
     if view.held is not None:
         found["sessions"] = [_session_entry(each, view.at) for each in view.held]
     return json.dumps(found, indent=2)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two units that matter: ``12s``, ``3m05s``, ``2h10m``, ``4d06h``."""
-    left = max(0, round(seconds))
-    for at, (unit, size) in enumerate(_UNITS):
-        if left >= size:
-            smaller, part = (*_UNITS, ("s", 1))[at + 1]
-            return f"{left // size}{unit}{left % size // part:02d}{smaller}"
-    return f"{left}s"
 
 
 # -- replicas ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import asyncio
 
 from store.contract import SessionKey, Store
 
-__all__ = ("end_session",)
+__all__ = ("begin_to_end", "end_session")
 
 LOOK_EVERY = 0.2
 """Seconds between looks whether the owner has done it."""
@@ -23,10 +23,20 @@ async def end_session(store: Store, key: SessionKey) -> bool:
     timeout. Raises StoreError.
     """
     found = False
-    while (record := await store.read(key)) is not None:
+    while await begin_to_end(store, key):
         found = True
-        if record.owner and await store.ask_to_end(key, owner=record.owner, epoch=record.epoch):
-            await asyncio.sleep(LOOK_EVERY)
-        else:
-            await store.end(key, owner=record.owner, epoch=record.epoch)
+        await asyncio.sleep(LOOK_EVERY)
     return found
+
+
+async def begin_to_end(store: Store, key: SessionKey) -> bool:
+    """Ask the session's owner, or end it where there is none; False if there is no session.
+
+    Does not wait for the owner. Raises StoreError.
+    """
+    record = await store.read(key)
+    if record is None:
+        return False
+    if not record.owner or not await store.ask_to_end(key, owner=record.owner, epoch=record.epoch):
+        await store.end(key, owner=record.owner, epoch=record.epoch)
+    return True

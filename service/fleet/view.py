@@ -1,4 +1,5 @@
-"""What the store knows of a fleet at one moment, fetched; how it is shown is ``rendering``'s matter."""
+"""What the store knows of a fleet at one moment, fetched. How it is shown is the business of
+``service.cli.rendering`` and ``service.admin.page``."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from dataclasses import dataclass
 
 from store.contract import Heartbeat, SessionRecord, Store
 
-__all__ = ("Chosen", "FleetView", "look")
+__all__ = ("Chosen", "FleetView", "duration", "look")
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,13 @@ async def look(store: Store, *, sessions: bool = False) -> FleetView:
         return FleetView(time.time(), replicas)
     held = [record for each in replicas for record in await store.sessions(each.replica)]
     return FleetView(time.time(), replicas, held)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two units that matter: ``12s``, ``3m05s``, ``2h10m``, ``4d06h``."""
+    left = max(0, round(seconds))
+    for at, (unit, size) in enumerate(_UNITS):
+        if left >= size:
+            smaller, part = (*_UNITS, ("s", 1))[at + 1]
+            return f"{left // size}{unit}{left % size // part:02d}{smaller}"
+    return f"{left}s"

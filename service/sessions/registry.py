@@ -126,6 +126,11 @@ class Registry:
         await asyncio.shield(ending)
         return True
 
+    def count_visitors(self) -> int:
+        """Live sessions, but for those of operators' pages."""
+        operators = sum(1 for each in self._sessions.values() if each.app.for_operators)
+        return len(self._sessions) - operators
+
     def counts(self, *, used: bool = False) -> Counter[str]:
         """Sessions by app path; with ``used`` only those that somebody is connected to."""
         return Counter(each.key.app for each in self._held() if each.connections or not used)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,10 @@ from tornado.web import RequestHandler
 
 from service.errors import ConfigError
 
-__all__ = ("Auth", "SecureCookies", "load_auth", "user_name")
+__all__ = ("EVERYBODY", "Auth", "SecureCookies", "load_auth", "user_name")
+
+EVERYBODY = "*"
+"""Of ``--admin-user``: whoever comes."""
 
 _MODULE_NAME = "svc_auth_module"
 
@@ -66,6 +69,18 @@ class Auth:
         if self.get_user_async is not None:
             return await self.get_user_async(handler)
         return self.get_user(handler) if self.get_user is not None else None
+
+    def check_admin(self, names: Collection[str]) -> None:
+        """Raise ConfigError unless it is clear that those ``names``, and no others, see the admin page."""
+        if EVERYBODY in names:
+            return
+        if not names:
+            raise ConfigError(
+                "--admin shows everybody's sessions and can end them: say with --admin-user who may "
+                "(--admin-user '*' lets in everybody)"
+            )
+        if not self.asks:
+            raise ConfigError("--admin-user needs --auth-module, which knows who the users are")
 
     def login_location(self, handler: RequestHandler, prefix: str) -> str:
         """Where to send somebody who has to log in, with the way back in ``next``."""

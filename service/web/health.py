@@ -66,9 +66,14 @@ class Health:
     def _session_readings(self) -> Iterator[Reading]:
         sessions: Counter[tuple[str, ...]] = Counter()
         connections: Counter[tuple[str, ...]] = Counter()
-        for app in self._services.apps:
+        visited = [path for path, app in self._services.apps.items() if not app.for_operators]
+        for app in visited:
             sessions[app, "connected"] = sessions[app, "unused"] = connections[(app,)] = 0
+        operators = 0
         for session in self._services.registry:
+            if session.app.for_operators:
+                operators += 1
+                continue
             sessions[session.key.app, "connected" if session.connections else "unused"] += 1
             connections[(session.key.app,)] += len(session.connections)
         for sleeper in self._services.registry.sleepers:
@@ -76,6 +81,7 @@ class Health:
         asleep = len(self._services.registry.sleepers)
         yield Reading("sessions", "Sessions that live here", sessions, ("app", "state"))
         yield Reading("hibernated_sessions", "Sessions that sleep in the store", {(): asleep})
+        yield Reading("admin_sessions", "Admin pages that live here, no load to scale by", {(): operators})
         yield Reading("connections", "Clients of the sessions that live here", connections, ("app",))
 
 

@@ -11,6 +11,7 @@ from service import logs
 from service.apps.app import App
 from service.errors import Full
 from service.tokens import new_token_id
+from service.web.auth import EVERYBODY
 from service.web.base import UserHandler
 from service.web.requests import page_request
 from service.web.services import Services
@@ -38,11 +39,23 @@ class AppHandler(UserHandler):
         super().initialize(services)
         self.app = app
 
+    async def prepare(self) -> None:
+        await super().prepare()
+        if self.app.for_operators and not self._finished:
+            self._admit_operators()
+
+    def _admit_operators(self) -> None:
+        """Refuse everybody else; and no page of somebody else's may show ours in a frame."""
+        if not {EVERYBODY, self.user} & set(self.services.settings.admin_user):
+            raise HTTPError(403, "This page is for operators only.")
+        self.set_header("X-Frame-Options", "DENY")
+        self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
+
     def view(self) -> PageView:
         """Name the session and mint its token. Raises TokenInvalid, HTTPError, Full."""
         tokens = self.services.tokens
         requested = self._requested_session_id()
-        if requested is None:
+        if requested is None and not self.app.for_operators:
             self._check_room()
         key = SessionKey(self.app.path, requested or tokens.new_session_id())
         logs.speaking_of(app=key.app, session=key.short)
@@ -62,8 +75,7 @@ class AppHandler(UserHandler):
         first connection is refused.
         """
         limit = self.services.settings.max_sessions
-        live = len(self.services.registry) - len(self.services.registry.sleepers)
-        if limit and live >= limit:
+        if limit and self.services.registry.count_visitors() >= limit:
             self.services.metrics.app(self.app.path).shed.inc()
             raise Full("There are more visitors than seats here right now.", retry_after=3)
 

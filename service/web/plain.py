@@ -31,7 +31,7 @@ class IndexHandler(UserHandler):
 
     def get(self) -> None:
         settings = self.services.settings
-        paths = sorted(self.services.apps)
+        paths = sorted(path for path, app in self.services.apps.items() if not app.for_operators)
         if settings.disable_index:
             raise HTTPError(404)
         if len(paths) == 1 and not settings.disable_index_redirect:

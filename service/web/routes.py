@@ -107,8 +107,9 @@ def _app_routes(prefix: str, services: Services, app: App) -> list[Route]:
         (base + r"/?", PageHandler, context),
         (base + r"/ws", SocketHandler, context),
         (base + r"/metadata", MetadataHandler, context),
-        (base + r"/autoload\.js", AutoloadHandler, context),
     ]
+    if not app.for_operators:
+        routes.append((base + r"/autoload\.js", AutoloadHandler, context))
     if app.static_path:
         routes.append((base + r"/static/(.*)", VersionedStaticHandler, {"path": app.static_path}))
     return routes

@@ -49,6 +49,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
     ("metrics_port", ["0"], 0, None),
+    ("admin", [], True, False),
     ("readiness_grace", ["0"], 0.0, 10.0),
     ("heartbeat_ttl", ["2.5"], 2.5, 5.0),
     ("secret_key", ["k"], "k", None),
@@ -103,6 +104,7 @@ def test_every_option_is_tested() -> None:
         "config",
         "dev",
         # Of no use alone; see the tests of contradictions.
+        "admin_user",
         "previous_secret_key",
         "ssl_keyfile",
         "ssl_password",
@@ -389,6 +391,7 @@ def test_no_environment_variable_means_two_things() -> None:
         ["--ssl-keyfile", __file__],
         ["--ssl-password", "p"],
         ["--websocket-compression-mem-level", "3"],
+        ["--admin-user", "ada"],
         ["--unix-socket", "s", "--port", "1"],
         ["--unix-socket", "s", "--address", "localhost"],
         ["--unix-socket", "s", "--ssl-certfile", __file__],

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.cli import main as cli
-from service.cli.rendering import as_json, as_text, duration
-from service.fleet.view import FleetView, look
+from service.cli.rendering import as_json, as_text
+from service.fleet.view import FleetView, duration, look
 from store.connect import open_store
 from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
 

@@ -84,3 +84,25 @@ def test_a_token_is_its_users_alone_also_after_the_secret_changed() -> None:
     for other, user in ((token, "eve"), (token, None), (anyones, "eve")):
         with pytest.raises(TokenInvalid):
             new.check_user(other, user)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "reason"),
+    [
+        ("", (), "say with --admin-user who may"),
+        ("", ("ada",), "needs --auth-module"),
+        (GET_USER + "login_url = '/'", (), "say with --admin-user who may"),
+    ],
+)
+def test_it_has_to_be_clear_who_sees_the_admin_page(
+    text: str, names: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    auth = load_auth(write(tmp_path, text))
+
+    with pytest.raises(ConfigError, match=reason):
+        auth.check_admin(names)
+
+
+@pytest.mark.parametrize(("text", "names"), [("", ("*",)), (GET_USER + "login_url = '/'", ("ada",))])
+def test_names_and_a_module_or_everybody_are_clear(text: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    load_auth(write(tmp_path, text)).check_admin(names)

@@ -1,0 +1,31 @@
+"""The admin page: the fleet in a browser, served as one more Bokeh app of this server.
+
+Built from Bokeh's public models and the store's contract; who may see it is the web layer's matter.
+"""
+
+from __future__ import annotations
+
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.document import Document
+
+from service.admin.page import AdminPage
+from service.admin.watch import FleetWatch
+from service.apps.app import App
+from service.apps.imports import ImportSpace
+from store.contract import Store
+
+__all__ = ("ADMIN_PATH", "FleetWatch", "admin_app")
+
+ADMIN_PATH = "/admin"
+
+
+def admin_app(store: Store, watch: FleetWatch, *, can_drain: bool) -> App:
+    """The app at :data:`ADMIN_PATH`. Without ``can_drain`` there is no other replica to drain to."""
+
+    def build(document: Document) -> None:
+        AdminPage(document, store, watch, can_drain=can_drain)
+
+    app = App(ADMIN_PATH, Application(FunctionHandler(build)), ImportSpace(None))
+    app.for_operators = True
+    return app

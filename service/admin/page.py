@@ -1,0 +1,145 @@
+"""The admin page as a Bokeh Document: what it shows, and the two things that can be done with it.
+
+What it is made of does not depend on the fleet, so that the session is restorable like any other;
+the fleet comes in with the ticks. Session ids never leave the server: rows go by the short form.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from bokeh.document import Document
+from bokeh.layouts import column, row
+from bokeh.models.widgets import Div, Select, TextInput
+
+from service.admin.tables import Table, replica_columns, replica_row, session_columns, session_row
+from service.admin.watch import MOST, FleetWatch
+from service.admin.widgets import FULL_WIDTH, Charts, Confirmed, heading, notice, tiles
+from service.fleet.ending import begin_to_end
+from service.fleet.view import Chosen, FleetView
+from store.contract import SessionRecord, Store
+from store.errors import StoreError
+
+__all__ = ("AdminPage",)
+
+log = logging.getLogger(__name__)
+
+TICK = 1000
+"""Milliseconds."""
+
+FIRST_TICK = 150
+"""Milliseconds, by which the first look has probably come back."""
+
+ANY = "any"
+ANYTHING: list[Any] = [ANY]
+AGES: dict[Any, float] = {ANY: 0.0, "1 minute": 60.0, "1 hour": 3600.0, "1 day": 86400.0}
+
+
+class AdminPage:
+    """Fills ``document`` and keeps it up to date."""
+
+    def __init__(self, document: Document, store: Store, watch: FleetWatch, *, can_drain: bool) -> None:
+        self._document = document
+        self._store = store
+        self._watch = watch
+        context: Any = document.session_context
+        self._user = context.request.user
+        self._header = Div(name="header", sizing_mode="stretch_width", stylesheets=[FULL_WIDTH])
+        self._says = Div(name="says", sizing_mode="stretch_width", stylesheets=[FULL_WIDTH])
+        self._charts = Charts()
+        self._replicas = Table("replicas", replica_columns(), lines=5)
+        self._sessions = Table("sessions", session_columns(), lines=12)
+        self._listed = Div(name="listed", sizing_mode="stretch_width")
+        self._app = Select(title="App", name="app", options=ANYTHING, value=ANY, width=170)
+        self._replica = Select(title="Replica", name="replica", options=ANYTHING, value=ANY, width=170)
+        self._age = Select(title="Older than", name="age", options=[*AGES], value=ANY, width=130)
+        self._username = TextInput(title="User", name="user", width=170)
+        self._drain = Confirmed(
+            "drain", "Drain the selected replica", lambda: self._replicas.selected, self._do_drain
+        )
+        self._end = Confirmed(
+            "end", "End the selected session", lambda: self._sessions.selected, self._do_end
+        )
+        self._lay_out(can_drain=can_drain)
+        for choice in (self._app, self._replica, self._age, self._username):
+            choice.on_change("value", lambda attr, old, new: self._tick())
+        document.add_periodic_callback(self._tick, TICK)
+        document.add_timeout_callback(self._tick, FIRST_TICK)
+        self._tick()
+
+    def _lay_out(self, *, can_drain: bool) -> None:
+        filters = row(self._app, self._replica, self._age, self._username)
+        parts: list[Any] = [
+            self._header,
+            self._says,
+            self._charts.row,
+            heading("Replicas"),
+            self._replicas.widget,
+        ]
+        if can_drain:
+            parts.append(self._drain.row)
+        parts += [heading("Sessions"), filters, self._sessions.widget, self._listed, self._end.row]
+        self._document.add_root(column(parts, sizing_mode="stretch_width", margin=(0, 12, 24, 12)))
+        self._document.title = "svc fleet"
+
+    # -- what is shown -------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        view = self._watch.latest()
+        self._header.text = tiles(view, self._watch.trouble)
+        if view is not None:
+            self._charts.add(view)
+            self._replicas.show([replica_row(each, view.at, self._watch.lines) for each in view.replicas])
+            self._offer(view)
+            self._show_sessions(view)
+
+    def _offer(self, view: FleetView) -> None:
+        apps = {app for each in view.replicas for app in each.sessions}
+        self._app.options = [ANY, *sorted(apps | {self._app.value} - {ANY})]
+        replicas = {each.replica for each in view.replicas}
+        self._replica.options = [ANY, *sorted(replicas | {self._replica.value} - {ANY})]
+
+    def _show_sessions(self, view: FleetView) -> None:
+        chosen = Chosen(
+            app=None if self._app.value == ANY else self._app.value,
+            replica=None if self._replica.value == ANY else self._replica.value,
+            user=self._username.value or None,
+            older=AGES.get(self._age.value),
+        ).of(view.held or [], view.at)
+        self._sessions.show([session_row(each, view.at) for each in chosen])
+        there = sum(sum(each.sessions.values()) for each in view.replicas)
+        cut = f" (only {MOST} are read; <code>svc sessions</code> reads all)" if there > MOST else ""
+        self._listed.text = f"{len(chosen)} of {there} sessions{cut}"
+
+    # -- what can be done ----------------------------------------------------------------------
+
+    async def _do_drain(self, replica: str) -> None:
+        log.warning("operator %s asks replica %s to drain", self._user or "(no user)", replica)
+        await self._try(
+            self._store.ask_to_drain(replica), f"{replica} was asked to drain", f"{replica} is gone"
+        )
+
+    async def _do_end(self, short: str) -> None:
+        log.warning("operator %s ends session %s", self._user or "(no user)", short)
+        record = self._record(short)
+        if record is None:
+            self._say(f"{short} is gone already")
+        else:
+            await self._try(
+                begin_to_end(self._store, record.key), f"{short} ends", f"{short} is gone already"
+            )
+
+    async def _try(self, work: Awaitable[bool], done: str, missing: str) -> None:
+        try:
+            self._say(done if await work else missing)
+        except StoreError as error:
+            self._say(f"that did not work: {error}")
+
+    def _record(self, short: str) -> SessionRecord | None:
+        view = self._watch.latest()
+        return next((each for each in (view and view.held) or [] if each.key.short == short), None)
+
+    def _say(self, text: str) -> None:
+        self._says.text = notice(text)
