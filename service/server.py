@@ -46,6 +46,7 @@ from service.sessions.session import Session
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
 from service.tokens import TokenAuthority
+from service.tracing import tracing_for
 from service.version import VERSION
 from service.web.auth import Auth, load_auth
 from service.web.health import Health, make_metrics_application
@@ -93,6 +94,7 @@ class Server:
         self.port = self._listener.port
         self._metrics_sockets = open_metrics_sockets(settings)
         self.metrics = Metrics(version=VERSION)
+        self._tracing = tracing_for(settings.traces, self.replica)
         self._started = time.time()
         self._store = _open_store(settings, self.metrics)
         self._watch = FleetWatch(self._store)
@@ -152,6 +154,7 @@ class Server:
     async def start(self) -> None:
         """Start the parts in order. The health check answers at once, the apps when all is done."""
         parts: list[Callable[[], AbstractAsyncContextManager[None]]] = [
+            self._tracing_on,
             self._store_open,
             self._listening,
             self._measuring,
@@ -174,6 +177,13 @@ class Server:
         await self._running.aclose()
 
     # -- the parts, in order -------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _tracing_on(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self._tracing.stop)
 
     @asynccontextmanager
     async def _store_open(self) -> AsyncIterator[None]:
@@ -331,6 +341,7 @@ class Server:
             settings.prefix,
             settings.websocket_max_message_size,
             peer_tls(settings),
+            self._tracing,
         )
         for app in self.apps.values():
             app.logout_url = self._auth.logout_path(settings.prefix)
@@ -347,12 +358,14 @@ class Server:
                 dialer,
                 self.metrics,
                 retention=settings.session_retention,
+                tracing=self._tracing,
             ),
             dialer=dialer,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,
             resources=PageResources(settings.prefix),
             metrics=self.metrics,
+            tracing=self._tracing,
         )
 
     async def _wait_for_store(self) -> None:

@@ -53,6 +53,17 @@ def _sign_sessions(raw: str) -> SessionIds:
     return SessionIds.SIGNED if boolean(raw) else SessionIds.UNSIGNED
 
 
+def _traces_exporter(raw: str) -> str:
+    """OpenTelemetry's own variable. We have no other exporters than these."""
+    known = {"otlp": "otlp", "console": "console"}
+    return known.get(raw.lower(), "off")
+
+
+def _otlp(raw: str) -> str:
+    """Somebody has named an endpoint; OpenTelemetry reads which."""
+    return "otlp"
+
+
 def _log_level(raw: str) -> str:
     """Bokeh also takes ``none``, and means its default by it."""
     return "info" if raw.lower() == "none" else str(choice(*LOG_LEVELS)(raw))
@@ -227,6 +238,20 @@ class Settings:
         metavar="NAME",
         arity="repeat",
         env=("SVC_ADMIN_USER",),
+    )
+    traces: str = option(
+        "--traces",
+        choice("off", "otlp", "console"),
+        "Where OpenTelemetry traces of page views go; otlp and how it is reached are also read from the "
+        "OTEL_ variables. Needs the extra svc-bokeh[otel]",
+        "off",
+        metavar="WHERE",
+        env=("SVC_TRACES",),
+        env_aliases={
+            "OTEL_TRACES_EXPORTER": _traces_exporter,
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": _otlp,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": _otlp,
+        },
     )
     readiness_grace: float = option(
         "--readiness-grace",

@@ -66,6 +66,8 @@ class PageRequest:
     user: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
     """What the app's ``process_request`` hook added (JSON-like values and bytes)."""
+    trace: str = ""
+    """The span of the page view that left it (W3C ``traceparent``); empty without tracing."""
 
 
 class SessionState(StrEnum):
@@ -192,6 +194,9 @@ class Store(Protocol):
         token may begin the session anew (after the session was discarded, as with Bokeh), unless
         somebody ended the session after this.
         """
+
+    async def handoff(self, key: SessionKey, token_id: str) -> PageRequest | None:
+        """What :meth:`put_handoff` left, or None once it is gone. Changes nothing."""
 
     # -- ownership ---------------------------------------------------------------------------
 

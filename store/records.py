@@ -39,7 +39,10 @@ _Check = Callable[[Any], bool]
 
 def encode_request(request: PageRequest) -> bytes:
     """Raises :class:`RecordError` when the payload holds something other than JSON-like values and bytes."""
-    return _pack("page request", REQUEST_VERSION, _own_fields(request))
+    values = _own_fields(request)
+    if not request.trace:  # costs nothing where there is no tracing
+        del values["trace"]
+    return _pack("page request", REQUEST_VERSION, values)
 
 
 def decode_request(data: bytes | None) -> PageRequest:
@@ -184,6 +187,7 @@ _REQUEST: Mapping[str, _Check] = {
     "headers": _map_of(_is(str)),
     "user": _is(str, type(None)),
     "payload": _is(dict),
+    "trace": _is(str),
 }
 
 _HEARTBEAT: Mapping[str, _Check] = {

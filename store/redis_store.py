@@ -81,6 +81,10 @@ class RedisStore:
             ]
         )
 
+    async def handoff(self, key: SessionKey, token_id: str) -> PageRequest | None:
+        found = await self._link.send("GET", self._keys.handoff(key.tag, token_id))
+        return None if found is None else records.decode_request(found)
+
     # -- ownership ---------------------------------------------------------------------------
 
     async def claim(

@@ -19,6 +19,7 @@ from service.errors import Unavailable
 from service.fleet.ownership import Dialled
 from service.protocol.messages import Frame
 from service.tokens import TokenAuthority
+from service.tracing import HEADER, OFF, Tracing
 from store.contract import Heartbeat, SessionKey
 
 __all__ = ("PAGE_PATH", "RELAY_PATH", "TOKEN_ID_HEADER", "Dialer", "RelayLink", "result_of")
@@ -70,26 +71,30 @@ class Dialer:
         prefix: str,
         max_message_size: int,
         tls: ssl.SSLContext | None = None,
+        tracing: Tracing = OFF,
     ) -> None:
         self._tokens = tokens
         self._prefix = prefix
         self._max_message_size = max_message_size
         self._tls = tls
+        self._tracing = tracing
         self._client: AsyncHTTPClient | None = None
 
     async def relay(self, owner: Heartbeat, key: SessionKey, epoch: int, token_id: str) -> RelayLink:
         """Open a relay. Raises what :func:`result_of` understands."""
-        request = self._request(owner, RELAY_PATH, key, epoch)
-        request.headers[TOKEN_ID_HEADER] = token_id
-        request.url = "ws" + request.url.removeprefix("http")
-        return RelayLink(await websocket_connect(request, max_message_size=self._max_message_size))
+        with self._tracing.span("relay", kind="client", session=key.short, owner=owner.replica):
+            request = self._request(owner, RELAY_PATH, key, epoch)
+            request.headers[TOKEN_ID_HEADER] = token_id
+            request.url = "ws" + request.url.removeprefix("http")
+            return RelayLink(await websocket_connect(request, max_message_size=self._max_message_size))
 
     async def page(self, owner: Heartbeat, key: SessionKey, epoch: int, token: str) -> str:
         """The session's page, rendered by its owner around ``token``."""
-        request = self._request(owner, PAGE_PATH, key, epoch)
-        request.method, request.body = "POST", token
-        response: HTTPResponse = await self._http().fetch(request)
-        return response.body.decode()
+        with self._tracing.span("page of the owner", kind="client", session=key.short, owner=owner.replica):
+            request = self._request(owner, PAGE_PATH, key, epoch)
+            request.method, request.body = "POST", token
+            response: HTTPResponse = await self._http().fetch(request)
+            return response.body.decode()
 
     def close(self) -> None:
         if self._client is not None:
@@ -99,11 +104,15 @@ class Dialer:
         token = self._tokens().mint_relay(key.app, key.session_id, epoch, owner.replica)
         return HTTPRequest(
             owner.address + self._prefix + path,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}", **self._trace()},
             connect_timeout=LONGEST_ANSWER,
             request_timeout=LONGEST_ANSWER,
             ssl_options=self._tls,
         )
+
+    def _trace(self) -> dict[str, str]:
+        here = self._tracing.here()
+        return {HEADER: here} if here else {}
 
     def _http(self) -> AsyncHTTPClient:
         if self._client is None:

@@ -18,6 +18,7 @@ from service.metrics import Metrics
 from service.sessions.building import Grant
 from service.sessions.registry import Registry
 from service.sessions.session import Session
+from service.tracing import OFF, Tracing
 from store.contract import Claim, Heartbeat, PageRequest, SessionKey, Store
 
 __all__ = ("Router",)
@@ -49,6 +50,7 @@ class Router:
         metrics: Metrics,
         *,
         retention: float,
+        tracing: Tracing = OFF,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -56,6 +58,7 @@ class Router:
         self._dialer = dialer
         self._retention = retention
         self._claims = metrics.claims
+        self._tracing = tracing
         self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
 
     async def session(
@@ -134,14 +137,16 @@ class Router:
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str
     ) -> Session | Claim:
         self._registry.app(key.app)
-        claim = await ask()
+        with self._tracing.span("claim" if kind == "own" else kind, session=key.short):
+            claim = await ask()
         if claim.outcome != "own":
             return claim
         self._claims.labels(kind).inc()
         assert claim.request is not None
         fields = None if claim.created else await self._store.read_journal(key)
         try:
-            return await self._registry.build(Grant(key, claim.epoch, claim.request, fields))
+            with self._tracing.span("build" if claim.created else "restore", session=key.short):
+                return await self._registry.build(Grant(key, claim.epoch, claim.request, fields))
         except AppError:
             # What a client has seen is kept: the next try may find the cause gone.
             kept = self._retention

@@ -36,6 +36,10 @@ class AutoloadHandler(AppHandler):
         raise HTTPError(403, "log in first: the embedding page has to send the user's cookies along")
 
     async def get(self) -> None:
+        with self.span("autoload.js"):
+            await self._answer()
+
+    async def _answer(self) -> None:
         element_id = self.get_argument("bokeh-autoload-element", "")
         if not element_id:
             raise HTTPError(400, "the bokeh-autoload-element argument is missing")

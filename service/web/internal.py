@@ -13,6 +13,7 @@ from service.fleet.relay import GONE, TOKEN_ID_HEADER
 from service.sessions.connection import Connection
 from service.sessions.notice import Notice, app_failed
 from service.sessions.session import Session
+from service.tracing import HEADER
 from service.web.base import BaseHandler
 from service.web.page import render_page
 from service.web.socket import SocketTransport
@@ -30,6 +31,12 @@ class OwnerHandler(BaseHandler):
         """Replicas have no cookies; their tokens cannot be sent by a browser without knowing it."""
 
     async def owned_session(self) -> Session:
+        """As :meth:`_owned_session`, within a span of whoever dialled."""
+        parent = self.request.headers.get(HEADER, "")
+        with self.services.tracing.span("owner", parent=parent, kind="server"):
+            return await self._owned_session()
+
+    async def _owned_session(self) -> Session:
         """Raises TokenInvalid, AppError, and 410 when the session is not ours at that epoch."""
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 from tornado.web import HTTPError
 
@@ -11,6 +12,7 @@ from service import logs
 from service.apps.app import App
 from service.errors import Full
 from service.tokens import new_token_id
+from service.tracing import HEADER
 from service.web.auth import EVERYBODY
 from service.web.base import UserHandler
 from service.web.requests import page_request
@@ -51,6 +53,11 @@ class AppHandler(UserHandler):
         self.set_header("X-Frame-Options", "DENY")
         self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
 
+    def span(self, name: str) -> AbstractContextManager[None]:
+        """Around answering a page request; a proxy's span is its parent."""
+        parent = self.request.headers.get(HEADER, "")
+        return self.services.tracing.span(name, parent=parent, kind="server", app=self.app.path)
+
     def view(self) -> PageView:
         """Name the session and mint its token. Raises TokenInvalid, HTTPError, Full."""
         tokens = self.services.tokens
@@ -66,6 +73,7 @@ class AppHandler(UserHandler):
         )
         payload = self.app.process_request(self.request)
         request = page_request(self.request, self.services.settings, payload, self.user)
+        request = replace(request, trace=self.services.tracing.here())
         return PageView(key, token, token_id, request)
 
     def _check_room(self) -> None:
@@ -82,7 +90,8 @@ class AppHandler(UserHandler):
     async def hand_off(self, view: PageView) -> None:
         """Leave the request in the store for the socket, wherever it will land."""
         lifetime = self.services.settings.session_token_expiration
-        await self.services.store.put_handoff(view.key, view.token_id, view.request, lifetime)
+        with self.services.tracing.span("handoff", session=view.key.short):
+            await self.services.store.put_handoff(view.key, view.token_id, view.request, lifetime)
 
     def _requested_session_id(self) -> str | None:
         """A session id from outside, checked, as argument or header (``server_session``)."""

@@ -23,6 +23,10 @@ class PageHandler(AppHandler):
     """``GET /app``."""
 
     async def get(self) -> None:
+        with self.span("page"):
+            await self._answer()
+
+    async def _answer(self) -> None:
         view = self.view()
         await self.hand_off(view)
         if self.app.page_is_shell:

@@ -14,6 +14,7 @@ from service.metrics import Metrics
 from service.sessions.registry import Registry
 from service.settings import Settings
 from service.tokens import TokenAuthority
+from service.tracing import Tracing
 from service.web.auth import Auth
 from service.web.origins import OriginPolicy
 from service.web.resources import PageResources
@@ -37,6 +38,7 @@ class Services:
     resources: PageResources
     auth: Auth
     metrics: Metrics
+    tracing: Tracing
     token_authority: TokenAuthority | None = field(default=None)
     started: asyncio.Event = field(default_factory=asyncio.Event)
     draining: bool = False

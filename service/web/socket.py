@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from tornado.web import HTTPError
@@ -25,6 +26,7 @@ from service.web.frames import FrameProtocol
 from service.web.opening import AppHandler
 from service.web.requests import request_from_payload
 from store.contract import SessionKey
+from store.errors import StoreError
 
 __all__ = ("Peer", "SocketHandler", "SocketTransport")
 
@@ -173,7 +175,8 @@ class SocketHandler(SocketTransport, AppHandler):
         key = SessionKey(self.app.path, self.token.session_id)
         logs.speaking_of(app=key.app, session=key.short)
         try:
-            await self._join(key)
+            with self._span(key, await self._page_view(key)):
+                await self._join(key)
         except AppError as error:
             detail = error.detail if self.services.settings.dev is not None else ""
             self._tell(app_failed(self, detail))
@@ -193,6 +196,21 @@ class SocketHandler(SocketTransport, AppHandler):
     def _tell(self, notice: Notice) -> None:
         self.begin(notice)
         notice.open()
+
+    def _span(self, key: SessionKey, parent: str) -> AbstractContextManager[None]:
+        tracing = self.services.tracing
+        return tracing.span("socket", parent=parent, kind="server", app=key.app, session=key.short)
+
+    async def _page_view(self, key: SessionKey) -> str:
+        """The span of the page that this socket is of, if it is known (any more) and somebody cares."""
+        if not self.services.tracing.on:
+            return ""
+        try:
+            handoff = await self.services.store.handoff(key, self.token.token_id)
+        except StoreError as error:
+            log.debug("%s: the trace begins here: %s", key.short, error)
+            return ""
+        return "" if handoff is None else handoff.trace
 
     async def _join(self, key: SessionKey) -> None:
         found = await self.services.router.session(key, self.token.token_id, self._own_request())

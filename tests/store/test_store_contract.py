@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,15 @@ async def test_claim_makes_the_record_from_a_handoff(store: RedisStore) -> None:
     claim = await store.claim(KEY, "a", token_id="t")
 
     assert (claim.outcome, claim.created, claim.request) == (Outcome.OWN, True, REQUEST)
+
+
+async def test_a_handoff_can_be_read_without_claiming(store: RedisStore) -> None:
+    request = replace(REQUEST, trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    await store.put_handoff(KEY, "t", request, 10)
+
+    assert await store.handoff(KEY, "t") == request
+    assert await store.handoff(KEY, "other") is None
+    assert await store.read(KEY) is None
 
 
 async def test_a_given_request_wins_over_the_handoff(store: RedisStore) -> None:

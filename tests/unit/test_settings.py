@@ -50,6 +50,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("max_sessions", ["10"], 10, 0),
     ("metrics_port", ["0"], 0, None),
     ("admin", [], True, False),
+    ("traces", ["OTLP"], "otlp", "off"),
     ("readiness_grace", ["0"], 0.0, 10.0),
     ("heartbeat_ttl", ["2.5"], 2.5, 5.0),
     ("secret_key", ["k"], "k", None),
