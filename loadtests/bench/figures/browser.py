@@ -1,48 +1,92 @@
-"""How long a person waits: from the click on the link until the sliders can be moved, in Chromium."""
+"""How long a person waits: from the click on the link until the sliders can be moved, in Chromium.
+
+And which part of that is the server's: until the page is there, and from the socket that BokehJS
+opens to the Document that comes through it. The rest is BokehJS: parsed, started, drawing.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
+from statistics import median
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from loadtests.bench.figures.throughput import LONG
+from loadtests.bench.crowd import LONG
 from loadtests.bench.scenario import Measures, Ratio, Row, Scale, Scenario
 from loadtests.bench.servers import Side
 
 __all__ = ("SCENARIOS",)
 
 READY = "() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
+DOCUMENT_FRAME = 6
+"""ACK and PULL-DOC-REPLY are three frames each."""
+WATCH_SOCKET = """
+    window.socketTimes = [];
+    const Plain = window.WebSocket;
+    window.WebSocket = class extends Plain {
+        constructor(...args) {
+            super(...args);
+            const note = () => window.socketTimes.push(performance.now());
+            note();
+            this.addEventListener("message", note);
+        }
+    };
+"""
+SERVERS_PART = f"""() => {{
+    const [opened, ...frames] = window.socketTimes;
+    return performance.getEntriesByType("navigation")[0].responseEnd + frames[{DOCUMENT_FRAME - 1}] - opened;
+}}"""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One page view, in milliseconds."""
+
+    all: float
+    servers: float
 
 
 async def interactive(side: Side, scale: Scale) -> Measures:
-    """The median of a few page views in fresh profiles, after one that warms the server up."""
+    """Medians of a few page views, in fresh profiles and in one that has been here before."""
+    count = scale.count(3, 1)
     async with async_playwright() as playwright:
         system = shutil.which("chromium") or shutil.which("google-chrome")
         browser = await playwright.chromium.launch(executable_path=system, args=["--no-sandbox"])
-        await _view(browser, side.port)
-        first = sorted([await _view(browser, side.port) for _ in range(scale.count(5, 2))])
-        context = await browser.new_context()
-        await _view(browser, side.port, context)
-        again = sorted([await _view(browser, side.port, context) for _ in range(scale.count(5, 2))])
+        await _fresh(browser, side.port)  # warms the server up
+        cpu = side.cpu_seconds()
+        first = [await _fresh(browser, side.port) for _ in range(count)]
+        cost = (side.cpu_seconds() - cpu) / count
+        known = await browser.new_context()
+        again = [await _view(known, side.port) for _ in range(count + 1)][1:]
         await browser.close()
-    return {"first_view": first[len(first) // 2], "next_view": again[len(again) // 2]}
+    return {
+        "first_view": median(view.all for view in first),
+        "next_view": median(view.all for view in again),
+        "servers_part": median(view.servers for view in first),
+        "view_cpu": cost * 1000,
+    }
 
 
-async def _view(browser: Browser, port: int, context: object = None) -> float:
-    """Milliseconds; with a ``context`` its cache is used, and kept."""
-    own = context is None
-    profile = await browser.new_context() if own else context
-    page = await profile.new_page()  # type: ignore[union-attr, attr-defined]
+async def _fresh(browser: Browser, port: int) -> View:
+    profile = await browser.new_context()
+    try:
+        return await _view(profile, port)
+    finally:
+        await profile.close()
+
+
+async def _view(profile: BrowserContext, port: int) -> View:
+    page = await profile.new_page()
+    await page.add_init_script(WATCH_SOCKET)
     began = time.perf_counter()
     await page.goto(f"http://127.0.0.1:{port}/sliders", wait_until="commit")
     await page.wait_for_function(READY, polling="raf", timeout=60_000)
     took = (time.perf_counter() - began) * 1000
+    view = View(took, await page.evaluate(SERVERS_PART))
     await page.close()
-    if own:
-        await profile.close()  # type: ignore[union-attr, attr-defined]
-    return took
+    return view
 
 
 SCENARIOS = [
@@ -50,7 +94,9 @@ SCENARIOS = [
         "browser",
         [
             Row("first_view", "time to interactive in Chromium, first visit", "ms", Ratio(at_most=0.8)),
+            Row("servers_part", "the same: the server's part of it", "ms"),
             Row("next_view", "the same with a warm browser cache", "ms", Ratio(at_most=0.8)),
+            Row("view_cpu", "the same: the server's CPU time per view, static files included", "ms"),
         ],
         interactive,
         args=LONG,
