@@ -154,7 +154,7 @@ class JournalWrite:
     epoch: int
     number: int
     """1 for an owner's first write; each later one counts one up."""
-    put: Mapping[str, bytes]
+    put: Mapping[str, bytes | memoryview]
     remove: Collection[str] = ()
     whole: bool = False
     """Replaces all there was, and is never BEHIND."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -19,6 +19,7 @@ from store.errors import RecordError
 __all__ = (
     "JOURNAL_VERSION",
     "SESSION_VERSION",
+    "Packed",
     "decode_heartbeat",
     "decode_request",
     "decode_session",
@@ -33,6 +34,10 @@ SESSION_VERSION = 1
 HEARTBEAT_VERSION = 1
 JOURNAL_VERSION = 1
 
+Packed: TypeAlias = bytes | memoryview
+"""Large ones are views, so that they are not copied once more."""
+_LARGE = 64 * 1024
+
 T = TypeVar("T")
 _Check = Callable[[Any], bool]
 
@@ -42,7 +47,7 @@ def encode_request(request: PageRequest) -> bytes:
     values = _own_fields(request)
     if not request.trace:  # costs nothing where there is no tracing
         del values["trace"]
-    return _pack("page request", REQUEST_VERSION, values)
+    return bytes(_pack("page request", REQUEST_VERSION, values))
 
 
 def decode_request(data: bytes | None) -> PageRequest:
@@ -53,7 +58,7 @@ def decode_request(data: bytes | None) -> PageRequest:
 def encode_heartbeat(heartbeat: Heartbeat, *, ttl_ms: int, beat: bytes) -> bytes:
     """``beat`` marks this one write, so that its repetition can be told from an earlier beat."""
     values = _own_fields(heartbeat)
-    return _pack("heartbeat", HEARTBEAT_VERSION, {**values, "ttl_ms": ttl_ms, "beat": beat})
+    return bytes(_pack("heartbeat", HEARTBEAT_VERSION, {**values, "ttl_ms": ttl_ms, "beat": beat}))
 
 
 def decode_heartbeat(data: bytes, *, left_ms: int) -> Heartbeat:
@@ -77,15 +82,15 @@ def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
     )
 
 
-def pack_entry(value: Any) -> bytes:
-    """One field of a session's journal: lists, maps, text, numbers and bytes.
+def pack_entry(value: Any) -> Packed:
+    """One field of a session's journal: lists, maps, text, numbers and bytes (or views of them).
 
     Raises :class:`RecordError` when ``value`` holds anything else.
     """
     return _pack("journal entry", JOURNAL_VERSION, {"value": value})
 
 
-def unpack_entry(data: bytes) -> Any:
+def unpack_entry(data: Packed) -> Any:
     """Raises :class:`RecordError` when the field is damaged or of a version unknown to this release."""
     return _unpack("journal entry", JOURNAL_VERSION, data).get("value")
 
@@ -93,15 +98,17 @@ def unpack_entry(data: bytes) -> Any:
 # -- msgpack ---------------------------------------------------------------------------------
 
 
-def _pack(what: str, version: int, values: Mapping[str, Any]) -> bytes:
+def _pack(what: str, version: int, values: Mapping[str, Any]) -> Packed:
+    packer = msgpack.Packer(unicode_errors="surrogatepass", autoreset=False)
     try:
-        packed = msgpack.packb({"v": version, **values}, unicode_errors="surrogatepass")
+        packer.pack({"v": version, **values})
     except (TypeError, ValueError, OverflowError) as error:
         raise RecordError(f"this {what} cannot be stored: {error}") from error
-    return bytes(packed)
+    packed: memoryview = packer.getbuffer()
+    return packed if len(packed) > _LARGE else bytes(packed)
 
 
-def _unpack(what: str, version: int, data: bytes | None) -> dict[str, Any]:
+def _unpack(what: str, version: int, data: Packed | None) -> dict[str, Any]:
     try:
         values = msgpack.unpackb(data or b"", unicode_errors="surrogatepass", strict_map_key=False)
     except (msgpack.UnpackException, ValueError, TypeError) as error:  # TypeError: a list as a key

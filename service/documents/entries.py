@@ -19,7 +19,7 @@ from typing import Any
 
 from service.documents.encoding import Buffers
 from store.errors import RecordError
-from store.records import pack_entry, unpack_entry
+from store.records import Packed, pack_entry, unpack_entry
 
 __all__ = ("Base", "Chunk", "Meta", "Stored", "Value", "WholeModel")
 
@@ -31,12 +31,12 @@ class Base:
     content: str
     buffers: Buffers
 
-    def pack(self) -> bytes:
+    def pack(self) -> Packed:
         buffers = [[id_, bytes(data)] for id_, data in self.buffers]
         return pack_entry([zlib.compress(self.content.encode("utf-8", "surrogatepass"), 1), buffers])
 
     @classmethod
-    def unpack(cls, data: bytes) -> Base:
+    def unpack(cls, data: Packed) -> Base:
         compressed, buffers = unpack_entry(data)
         content = zlib.decompress(compressed).decode("utf-8", "surrogatepass")
         return cls(content, [(id_, payload) for id_, payload in buffers])
@@ -56,7 +56,7 @@ class Value:
     name: str | None
     value: Any
 
-    def pack(self) -> bytes:
+    def pack(self) -> Packed:
         return pack_entry([self.sequence, self.is_input, self.ids_before, self.type, self.name, self.value])
 
 
@@ -67,7 +67,7 @@ class WholeModel:
     type: str
     attributes: Mapping[str, Any]
 
-    def pack(self) -> bytes:
+    def pack(self) -> Packed:
         return pack_entry([self.type, self.attributes])
 
 
@@ -97,7 +97,7 @@ class Meta:
     roots: list[str] | None = None
     theme: Any = None
 
-    def pack(self) -> bytes:
+    def pack(self) -> Packed:
         # Not asdict: it copies deeply, and this is written with nearly every change.
         return pack_entry({name: getattr(self, name) for name in self.__dataclass_fields__})
 
@@ -117,7 +117,7 @@ class Stored:
     sizes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def unpack(cls, fields: Mapping[str, bytes]) -> Stored | None:
+    def unpack(cls, fields: Mapping[str, Packed]) -> Stored | None:
         """None when there is no journal worth restoring. Raises :class:`store.errors.RecordError`."""
         if "meta" not in fields:
             return None
@@ -129,7 +129,7 @@ class Stored:
             raise RecordError(f"a stored journal is damaged: {error}") from error
         return stored
 
-    def _add(self, name: str, data: bytes) -> None:
+    def _add(self, name: str, data: Packed) -> None:
         kind, _, rest = name.partition(":")
         self.sizes[name] = len(data)
         match kind:

@@ -31,7 +31,7 @@ from service.documents.entries import Base, Meta, Stored, Value, WholeModel
 from service.documents.ids import IdSpace
 from service.documents.shape import shape_of, type_name
 from service.documents.values import ValueWriter
-from store.records import pack_entry
+from store.records import Packed, pack_entry
 
 __all__ = ("Changes", "Journal")
 
@@ -43,7 +43,7 @@ CHUNKS_ALLOWANCE = 64 * 1024
 class Changes:
     """Fields to put into the stored journal and to remove from it."""
 
-    put: dict[str, bytes] = field(default_factory=dict)
+    put: dict[str, Packed] = field(default_factory=dict)
     remove: set[str] = field(default_factory=set)
     whole: bool = False
     """The fields replace all there were."""
@@ -73,7 +73,7 @@ class Journal:
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
         self._base: Base | None = None
-        self._written_meta = b""
+        self._written_meta: Packed = b""
         self._outline_dirty = False
         self._whole_due = False
         self._sequence = 0
@@ -277,7 +277,7 @@ class Journal:
 
     def _value(self, model: Model, attr: str) -> Value:
         sequence, is_input, ids_before = self._marks[model.id, attr]
-        value = ValueWriter().encode(getattr(model, attr))
+        value = ValueWriter(views=True).encode(getattr(model, attr))
         return Value(sequence, is_input, ids_before, type_name(model), model.name, value)
 
     def _take_chunks(self, changes: Changes) -> None:
@@ -315,7 +315,7 @@ class Journal:
                 changes.remove.add(f"a:{key}")
         self._dirty_state.clear()
 
-    def _take_meta(self) -> bytes:
+    def _take_meta(self) -> Packed:
         meta, built, now = self._meta, self._built, _Outline.of(self._document)
         meta.ids = self._ids.count
         meta.title = now.title if now.title != built.title else None
@@ -344,8 +344,8 @@ class _Outline:
         return cls(document.title, [root.id for root in document.roots], document.theme)
 
 
-def _whole(model: Model) -> bytes:
-    writer = ValueWriter()
+def _whole(model: Model) -> Packed:
+    writer = ValueWriter(views=True)
     values = model.properties_with_values(include_defaults=False)
     attributes = {name: writer.encode(value) for name, value in values.items()}
     return WholeModel(type_name(model), attributes).pack()

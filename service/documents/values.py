@@ -22,10 +22,14 @@ _TAG = "svc"
 
 
 class ValueWriter(Serializer):
-    """Encodes values to lists, maps, text, numbers and bytes (bokeh 3.9: ``Serializer._encode_*``)."""
+    """Encodes values to lists, maps, text, numbers and bytes (bokeh 3.9: ``Serializer._encode_*``).
 
-    def __init__(self) -> None:
+    With ``views`` arrays are not copied, which is for who writes them down before anything else runs.
+    """
+
+    def __init__(self, *, views: bool = False) -> None:
         super().__init__()
+        self._views = views
         self.models: dict[str, Model] = {}
         """Models that were referred to, by id."""
 
@@ -53,7 +57,9 @@ class ValueWriter(Serializer):
         if obj.dtype.hasobject:
             items = [self.encode(item) for item in obj.ravel().tolist()]
             return _tagged("objects", items, shape=list(obj.shape))
-        data = np.ascontiguousarray(obj).tobytes()
+        flat = np.ascontiguousarray(obj)
+        viewed = self._views and flat.nbytes
+        data = flat.reshape(-1).view(np.uint8).data if viewed else flat.tobytes()
         return _tagged("array", data, dtype=obj.dtype.str, shape=list(obj.shape))
 
     def _encode_other(self, obj: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey, Written
+from store.records import Packed, pack_entry, unpack_entry
 from store.redis_store import RedisStore
 
 KEY = SessionKey("/app", "one")
@@ -12,7 +13,7 @@ REQUEST = PageRequest()
 
 
 def write(
-    epoch: int, number: int, remove: tuple[str, ...] = (), whole: bool = False, **put: bytes
+    epoch: int, number: int, remove: tuple[str, ...] = (), whole: bool = False, **put: Packed
 ) -> JournalWrite:
     return JournalWrite(KEY, epoch, number, put, remove, whole)
 
@@ -120,3 +121,19 @@ async def test_a_replica_is_asked_to_drain_by_its_heartbeat(store: RedisStore) -
     assert (await store.beat(beat, ttl=5)).drain is False
     assert await store.ask_to_drain("a") is True
     assert (await store.beat(beat, ttl=5)).drain is True
+
+
+async def test_large_values_come_back_and_what_is_written_with_them(store: RedisStore) -> None:
+    epoch = await owned(store)
+    column = bytes(range(256)) * 10_000
+    other = SessionKey("/app", "other")
+    claim = await store.claim(other, "a", request=REQUEST)
+    writes = [
+        write(epoch, 1, x=pack_entry([1, memoryview(column)]), y=b"small", z=column),
+        JournalWrite(other, claim.epoch, 1, {"x": b"1"}),
+    ]
+    assert await store.write_journals("a", writes) == [Written.OK, Written.OK]
+    found = await store.read_journal(KEY)
+    assert unpack_entry(found["x"]) == [1, column]
+    assert (found["y"], found["z"]) == (b"small", column)
+    assert await store.read_journal(other) == {"x": b"1"}

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bokeh.model.util as bokeh_util
+import numpy as np
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
 from bokeh.core.property.descriptors import PropertyDescriptor
@@ -31,6 +32,8 @@ bokeh = SimpleNamespace(
 )
 
 _MISSING = object()
+_BEGINNING = 1024
+"""Values of an array that are compared before all of them are."""
 _MOST_VALID = 256
 """Values remembered as valid per property."""
 _LONGEST_VALID = 40
@@ -177,7 +180,16 @@ def _get_default(self: PropertyDescriptor[Any], obj: HasProps) -> Any:
 def matches(self: Property[Any], new: Any, old: Any) -> bool:
     if type(new) in SIMPLE and type(old) in SIMPLE:
         return bool(new == old)
+    if type(new) is np.ndarray and type(old) is np.ndarray and _begin_differently(new, old):
+        return False
     return bool(bokeh.matches(self, new, old))
+
+
+def _begin_differently(new: np.ndarray[Any, Any], old: np.ndarray[Any, Any]) -> bool:
+    """Whether a look at the first values is enough. Bokeh's own compares all of them, and then looks."""
+    if len(new.shape) != 1 or new.shape != old.shape or new.dtype != old.dtype or new.dtype.hasobject:
+        return False
+    return new.size > _BEGINNING and not np.array_equal(new[:_BEGINNING], old[:_BEGINNING])
 
 
 def prepare_value(self: Property[Any], owner: Any, name: str, value: Any, *, hint: Any = None) -> Any:

@@ -215,3 +215,22 @@ def test_a_callback_sees_its_own_document_inside_that_of_another() -> None:
 
     theirs, ours = both(carry_out)
     assert ours == theirs == [True, True, True]
+
+
+@st.composite
+def long_arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
+    kind = draw(st.sampled_from(["f8", "i4", "?", "U3", "M8[s]", "O"]))
+    array = np.resize(np.array(draw(st.lists(st.integers(0, 1), min_size=1, max_size=2))), 1500).astype(kind)
+    if draw(st.booleans()):
+        array[draw(st.sampled_from([0, 1023, 1024, 1499]))] = array[1]
+    if kind == "f8" and draw(st.booleans()):
+        array[draw(st.sampled_from([0, 1499]))] = np.nan
+    return array.reshape(draw(st.sampled_from([(1500,), (3, 500)])))
+
+
+@settings(deadline=None)
+@given(long_arrays(), long_arrays())
+def test_long_columns_match_as_bokeh_says(new: np.ndarray[Any, Any], old: np.ndarray[Any, Any]) -> None:
+    prop: Property[Any] = ColumnDataSource.lookup("data").property
+    theirs, ours = both(lambda: [prop.matches({"x": one}, {"x": old}) for one in (new, old, old.copy())])
+    assert ours == theirs
