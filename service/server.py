@@ -358,6 +358,7 @@ class Server:
                 dialer,
                 self.metrics,
                 retention=settings.session_retention,
+                is_ours=self._is_ours,
                 tracing=self._tracing,
             ),
             dialer=dialer,
@@ -403,7 +404,10 @@ class Server:
 
     def _in_doubt(self) -> None:
         spawn(self._agreement.again())
-        spawn(self._doubt.resolve())
+        spawn(self._doubt.resolve(self._heart.doubts))
+
+    async def _is_ours(self, session: Session) -> bool:
+        return self._doubt.sure(self._heart) or await self._doubt.is_ours(session)
 
     def _wire(self, session: Session) -> None:
         session.on_dirty = self._writer.mark

@@ -93,6 +93,8 @@ class Meta:
     """Of the app's code."""
     pushed: bool = False
     """A client pushed the Document, so there is no app's run to repeat."""
+    ready: int | None = None
+    """The id counter when a page said that it is drawn; it says so once, and not again after a move."""
     title: str | None = None
     roots: list[str] | None = None
     theme: Any = None

@@ -135,6 +135,18 @@ class Journal:
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
                 self._outline_dirty = True
 
+    def note_ready(self, ids_before: int) -> None:
+        """A page is drawn (``DocumentReady``). Only the first time counts."""
+        if self._meta.ready is None:
+            self._meta.ready = ids_before
+            self._outline_dirty = True
+
+    def note_held(self, setter: object, ids_before: int) -> None:
+        """What ``setter`` set while the document is held is acknowledged, though no event tells of it yet."""
+        for event in self._document.callbacks._held_events:  # bokeh 3.9
+            if isinstance(event, ModelChangedEvent) and event.setter is setter:
+                self.note(event, is_input=True, ids_before=ids_before)
+
     def note_state(self, key: str) -> None:
         """The app's own state changed at ``key``."""
         self._dirty_state.add(key)
@@ -144,7 +156,7 @@ class Journal:
         self._sizes = dict(stored.sizes)
         self._marks = {key: (v.sequence, v.is_input, v.ids_before) for key, v in stored.values.items()}
         self._sequence = max((value.sequence for value in stored.values.values()), default=0)
-        self._meta.pushed = stored.meta.pushed
+        self._meta.pushed, self._meta.ready = stored.meta.pushed, stored.meta.ready
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
         self._look()
         self._came.clear()

@@ -18,6 +18,7 @@ from bokeh.core.has_props import HasProps
 from bokeh.core.serialization import DeserializationError
 from bokeh.core.types import ID
 from bokeh.document import Document
+from bokeh.events import DocumentReady
 from bokeh.model import Model
 from bokeh.themes import Theme
 
@@ -90,6 +91,7 @@ class Restorer:
         if self._stored.base is not None:
             self._run(self._lay_base, self._stored.base)
         if self._replay_inputs:
+            self._replay_ready()
             self._replay(self._stored.values)
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
         self._run(self._overlay)
@@ -104,6 +106,7 @@ class Restorer:
                     known[found[0].id, attr] = value
         if not known and not self._stored.state:
             return Fidelity.FRESH
+        self._replay_ready()
         self._replay(known, with_ids=False)
         return Fidelity.PARTIAL
 
@@ -114,6 +117,21 @@ class Restorer:
                 self._set(model, attr, value)
 
     # -- inputs --------------------------------------------------------------------------------
+
+    def _replay_ready(self) -> None:
+        """Tell the app that the page is drawn, which BokehJS (3.9) does once, and not when it comes back.
+
+        Panel (1.9) calls what waits for the page; until then HoloViews' plots do not follow their streams.
+        """
+        ready = self._stored.meta.ready
+        if ready is None:
+            return
+        self._ids.count = max(self._ids.count, ready)
+        try:
+            self._run(self._document.callbacks.trigger_event, DocumentReady())
+        except Exception:
+            self.failed_inputs += 1
+            log.exception("what waited for the page failed")
 
     def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
         inputs = [(key, value) for key, value in values.items() if value.is_input]

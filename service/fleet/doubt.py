@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from service.fleet.heartbeat import DOUBTFUL, Heart
 from service.sessions.hibernation import Sleeper
 from service.sessions.journaling import JournalWriter
 from service.sessions.leaving import Leaving
@@ -37,19 +38,33 @@ class Doubt:
         self._leaving = leaving
         self._replica = replica
         self._running = asyncio.Lock()
+        self._resolved = 0
 
-    async def resolve(self) -> None:
-        """Go through all sessions, once at a time. Until the store answers."""
+    def sure(self, heart: Heart) -> bool:
+        """Whether nobody can have taken what is held here: the heart beat lately, and no doubt is left."""
+        return heart.silent_for() <= DOUBTFUL and self._resolved == heart.doubts
+
+    async def is_ours(self, session: Session) -> bool:
+        """Ask whose the session is; one that is another's leaves. While the store is away it is ours."""
+        await self._resolve(session)
+        return not session.lost
+
+    async def resolve(self, doubts: int = 0) -> None:
+        """Go through all sessions, until the store answers. ``doubts`` is what the heart counted by now."""
         async with self._running:
-            left: list[Session | Sleeper] = [*self._registry, *self._registry.sleepers]
-            if left:
-                log.info("making sure that %d sessions are still ours", len(left))
-            while left:
-                batch, left = left[:AT_ONCE], left[AT_ONCE:]
-                failed = await asyncio.gather(*map(self._resolve, batch))
-                left += [session for session, done in zip(batch, failed, strict=True) if not done]
-                if not all(failed):
-                    await asyncio.sleep(0.5)
+            await self._resolve_all()
+        self._resolved = max(self._resolved, doubts)
+
+    async def _resolve_all(self) -> None:
+        left: list[Session | Sleeper] = [*self._registry, *self._registry.sleepers]
+        if left:
+            log.info("making sure that %d sessions are still ours", len(left))
+        while left:
+            batch, left = left[:AT_ONCE], left[AT_ONCE:]
+            failed = await asyncio.gather(*map(self._resolve, batch))
+            left += [session for session, done in zip(batch, failed, strict=True) if not done]
+            if not all(failed):
+                await asyncio.sleep(0.5)
 
     async def _resolve(self, session: Session | Sleeper) -> bool:
         """Whether it is known now whose the session is."""

@@ -63,6 +63,8 @@ class Heart:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._retire = True
+        self.doubts = 0
+        """How often ``on_doubt`` was called, or is about to be."""
         self.beating = False
         """Whether the last beat reached the store."""
 
@@ -135,13 +137,16 @@ class Heart:
 
     def _judge(self, beat: Beat) -> None:
         """Whether the others may have thought that this replica is gone."""
-        last, self._last_beat = self._last_beat, time.monotonic()
+        last, now = self._last_beat, time.monotonic()
         assert self._home is not None
+        doubtful = self._thread is not None and last is not None and (not beat.known or now - last > DOUBTFUL)
+        self.doubts += doubtful  # before the beat counts: see Doubt.sure
+        self._last_beat = now
         if beat.end:
             self._home.call_soon_threadsafe(self._on_end, beat.end)
         if self._thread is None:
             return  # the store is in this process, and nobody else uses it
-        if last is not None and (not beat.known or self._last_beat - last > DOUBTFUL):
+        if doubtful:
             self._home.call_soon_threadsafe(self._on_doubt)
         if beat.drain:
             self._home.call_soon_threadsafe(self._on_drain)

@@ -39,7 +39,10 @@ LOOK_AGAIN = 0.25
 
 
 class Router:
-    """Finds or opens sessions on behalf of pages and sockets that hit this replica."""
+    """Finds or opens sessions on behalf of pages and sockets that hit this replica.
+
+    ``is_ours`` says whether a session that lives here still may: the replica may have been frozen or cut off.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Router:
         metrics: Metrics,
         *,
         retention: float,
+        is_ours: Callable[[Session], Awaitable[bool]],
         tracing: Tracing = OFF,
     ) -> None:
         self._store = store
@@ -57,6 +61,7 @@ class Router:
         self._replica = replica
         self._dialer = dialer
         self._retention = retention
+        self._is_ours = is_ours
         self._claims = metrics.claims
         self._tracing = tracing
         self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
@@ -95,7 +100,7 @@ class Router:
         self, key: SessionKey, token_id: str, request: PageRequest | None, dial: Dial[T]
     ) -> Session | T:
         session = await self._registry.find(key)
-        if session is not None:
+        if session is not None and await self._is_ours(session):
             return session
         ownership = Ownership(silence=PATIENCE)
         claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)

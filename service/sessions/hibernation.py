@@ -83,6 +83,7 @@ class Hibernation:
             and bool(session.connections)
             and not session.has_callbacks
             and not session.locked
+            and not session.held
             and session.idle_for() >= self._after
         )
 

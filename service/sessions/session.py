@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
-from bokeh.events import ConnectionLost
+from bokeh.events import ConnectionLost, DocumentReady, Event
 
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
@@ -92,6 +92,7 @@ class Session:
             asyncio.get_running_loop(), self.run_callback, meter.callback_failures.inc
         )
         self.document.callbacks.on_change_dispatch_to(self)
+        self.document.on_event(DocumentReady, self._page_is_drawn)
         for callback in self.document.session_callbacks:
             self._callbacks.add(callback)
         context.attach(self)
@@ -107,6 +108,11 @@ class Session:
     def locked(self) -> bool:
         """Whether something works on the Document right now."""
         return self._lock.locked()
+
+    @property
+    def held(self) -> bool:
+        """Whether the app keeps changes back (``doc.hold()``)."""
+        return self.document.callbacks.hold_value is not None
 
     @property
     def connection_count(self) -> int:
@@ -187,6 +193,8 @@ class Session:
             change()
         finally:
             self._patching = None
+            if self.journal is not None and self.held:
+                self.journal.note_held(self, self._ids_before)
 
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
         self._outbox = []
@@ -225,9 +233,9 @@ class Session:
 
     @property
     def _subscribed_connections(self) -> list[PanelConnection]:
-        """What Panel (1.9) writes through when the Document is held."""
+        """What Panel (1.9) writes through when the Document is held. Without any, it forgets what changed."""
         watched = any(connection.subscribed for connection in self.connections)
-        return [PanelConnection(self)] if watched else []
+        return [PanelConnection(self)] if watched or self.journal is not None else []
 
     def send_at_once(self, events: Sequence[DocumentPatchedEvent]) -> None:
         """Send these changes, and before them those that wait for the lock to be given back."""
@@ -264,6 +272,10 @@ class Session:
         if self.journal is not None:
             self.journal.note_state(key)
             self.on_dirty(self)
+
+    def _page_is_drawn(self, event: Event) -> None:
+        if self.journal is not None:
+            self.journal.note_ready(self._ids_before)
 
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
         self._callbacks.add(event.callback)
@@ -317,12 +329,23 @@ class Session:
                 return
             self.destroyed = True
             self._callbacks.close()
+            await self._let_go_of_changes()
             await farewell(self)
             self._outbox = []
             await self.app.end(self.context, self._execution)
             dispose(self.document, self)
             self._outbox = None
             self._let_go()
+
+    async def _let_go_of_changes(self) -> None:
+        """What a held Document keeps back goes out now: whoever restores the session knows nothing of it."""
+        if not self.held or self.lost:
+            return
+        try:
+            await self._collecting(self.document.unhold)
+        except Exception:
+            # The app's callbacks, which were held back along with the changes, must not keep it here.
+            log.exception("%s: a callback that was held back failed", self.key.short)
 
     def _let_go(self) -> None:
         """Break the cycles through this session: its memory is then free at once, not at some collection."""

@@ -1,72 +1,170 @@
-"""A Panel app, whose objects of its own follow its widgets, survives its replica."""
+"""Panel apps, whose objects of their own follow their widgets, survive their replica."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import panel.models.tabulator  # the client makes models of these classes
+import panel.models.widgets
 import pytest
 from bokeh.events import DocumentReady
-from bokeh.models import Slider
+from bokeh.models import ColumnDataSource, Slider
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
 from panel.models.markup import HTML
 
 PANEL_APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
+BUTTON = {"type": panel.models.widgets.Button}
+TABLE = panel.models.tabulator.DataTabulator
 WRITTEN = 0.5
 """Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
 
-ways = pytest.mark.parametrize("way", ["kill", "terminate"])
 
+@dataclass(frozen=True)
+class Story:
+    """How an app is used before a move, what must show before and after it, and how it is used then."""
 
-@pytest.fixture
-def fleet(start_fleet: Callable[..., Fleet]) -> Iterator[Fleet]:
-    """A fleet for each test: replicas go here."""
-    started = start_fleet([PANEL_APPS / "bound.py"])
-    yield started
-    started.stop()
-
-
-def owner_of(fleet: Fleet) -> Replica:
-    """The replica that holds the one session there is."""
-    (key,) = fleet.redis.command("KEYS", "svc:*:session")
-    owner = fleet.redis.command("HGET", key, "owner").decode()
-    return next(each for each in fleet.replicas if each.matching(f"replica {owner} listens"))
-
-
-async def moved(fleet: Fleet, client: Client, way: str) -> None:
-    """End the session's replica; the client comes back through nginx."""
-    await asyncio.sleep(WRITTEN)
-    getattr(owner_of(fleet), way)()
-    await client.wait_closed()
-    await client.reconnect()
+    app: str
+    use: Callable[[Client], Awaitable[None]]
+    shown: Callable[[Client], object]
+    go_on: Callable[[Client], Awaitable[None]]
 
 
 def texts(client: Client) -> str:
-    return " ".join(model.text for model in client.document.select({"type": HTML}))
+    return " ".join(sorted(model.text for model in client.document.select({"type": HTML})))
 
 
 async def shows(client: Client, text: str) -> None:
     await client.expect(lambda _: text in texts(client), what=f"{text!r} in {texts(client)!r}")
 
 
-async def opened(fleet: Fleet, app: str) -> Client:
-    client = await Client.open(fleet.app_url(app), timeout=60)
-    await client.emit(DocumentReady())
-    return client
+# A function that is bound to a widget, in a template.
 
 
-@ways
-async def test_a_panel_app_that_binds(fleet: Fleet, way: str) -> None:
-    async with await opened(fleet, "bound") as client:
-        await client.patch(Slider, value=7)
-        await shows(client, "square 49")
+async def slide(client: Client) -> None:
+    await client.patch(Slider, value=7)
+    await shows(client, "twice 14")
 
-        await moved(fleet, client, way)
 
-        assert client.value(Slider, "value") == 7
-        assert "square 49" in texts(client)
-        await client.patch(Slider, value=3)
-        await shows(client, "square 9")
+async def slide_on(client: Client) -> None:
+    await client.patch(Slider, value=3)
+    await shows(client, "twice 6")
+
+
+# HoloViews: a plot that follows a slider, and a stream that a button feeds.
+
+
+async def stream(client: Client) -> None:
+    await client.patch(Slider, value=4)
+    await client.expect(lambda _: highest(client) > 3.9)
+    for _ in range(3):
+        await client.click(BUTTON)
+    await client.expect(lambda _: points(client) == 3)
+
+
+async def stream_on(client: Client) -> None:
+    await client.patch(Slider, value=2)
+    await client.expect(lambda _: 1.9 < highest(client) <= 2)
+    await client.click(BUTTON)  # how often it was clicked before is known to a Python object alone
+    await client.expect(lambda _: points(client) == 1)
+
+
+def curves(client: Client) -> list[ColumnDataSource]:
+    return [each for each in client.document.select({"type": ColumnDataSource}) if "x" in each.data]
+
+
+def highest(client: Client) -> float:
+    return max(float(max(each.data["y"], default=0)) for each in curves(client))
+
+
+def points(client: Client) -> int:
+    return min(len(each.data["x"]) for each in curves(client))
+
+
+# Tabulator, whose frame the app keeps in its state.
+
+
+async def add_rows(client: Client) -> None:
+    for total in (10, 14):
+        await client.click(BUTTON)
+        await shows(client, f"total {total}")
+    await client.expect(lambda _: len(rows(client)) == 5)
+
+
+async def add_another(client: Client) -> None:
+    await client.click(BUTTON)
+    await shows(client, "total 18")
+    await client.expect(lambda _: len(rows(client)) == 6)
+
+
+def rows(client: Client) -> list[int]:
+    return [int(each) for each in client.model(TABLE).source.data["amount"]]
+
+
+STORIES = (
+    Story("template", slide, lambda client: (texts(client), client.value(Slider, "value")), slide_on),
+    Story("streams", stream, lambda client: (highest(client), points(client)), stream_on),
+    Story("kept_table", add_rows, lambda client: (texts(client), rows(client)), add_another),
+)
+
+
+@pytest.fixture(scope="module")
+def fleet(start_fleet: Callable[..., Fleet]) -> Fleet:
+    return start_fleet([PANEL_APPS / f"{story.app}.py" for story in STORIES])
+
+
+async def kill(victim: Replica) -> None:
+    victim.kill()
+
+
+async def terminate(victim: Replica) -> None:
+    victim.terminate()
+    assert await asyncio.to_thread(victim.wait) == 0
+
+
+async def freeze(victim: Replica) -> None:
+    victim.pause()
+
+
+@asynccontextmanager
+async def gone(
+    fleet: Fleet, victim: Replica, how: Callable[[Replica], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """The replica goes, and the balancer's health check notices; in the end it is there again."""
+    await how(victim)
+    await asyncio.to_thread(fleet.balance_over, fleet.others(victim))
+    yield
+    if victim.running:
+        victim.resume()
+        await asyncio.to_thread(victim.wait_line, "another replica owns it now; dropping this copy")
+    else:
+        await victim.start_async()
+    await asyncio.to_thread(fleet.balance_over, fleet.replicas)
+
+
+@pytest.mark.parametrize("how", [kill, terminate, freeze])
+async def test_panel_apps_go_on(fleet: Fleet, how: Callable[[Replica], Awaitable[None]]) -> None:
+    victim = fleet.replicas[0]
+    async with AsyncExitStack() as tabs:
+        clients: list[Client] = []
+        for story in STORIES:
+            client = await Client.open(victim.app_url(story.app), timeout=60)
+            await tabs.enter_async_context(client)
+            await client.emit(DocumentReady())
+            await story.use(client)
+            clients.append(client)
+        await asyncio.sleep(WRITTEN)
+        before = [story.shown(client) for story, client in zip(STORIES, clients, strict=True)]
+
+        async with gone(fleet, victim, how):
+            for story, client, shown in zip(STORIES, clients, before, strict=True):
+                client.wire.drop()
+                client.url = fleet.app_url(story.app)
+                await client.reconnect()
+                assert story.shown(client) == shown
+                await story.go_on(client)

@@ -62,7 +62,7 @@ class Arena:
         self.redis = ProxiedRedis({"appendonly": "yes", "appendfsync": "everysec"})
         self.island: NamespaceIsland | ProxyIsland | None = None
         if island == "namespace":
-            self.island = NamespaceIsland()
+            self.island = NamespaceIsland(self.redis)
             self.redis.options |= {"bind": f"{LOOPBACK} {self.island.gateway}", "protected-mode": "no"}
         elif island:
             self.island = ProxyIsland(self.redis)

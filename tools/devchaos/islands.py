@@ -47,9 +47,10 @@ def no_namespaces() -> str | None:
 
 
 class NamespaceIsland:
-    """At the other end of a cable. Addresses are of the range for measurements (RFC 2544), never routed."""
+    """At the other end of a cable, and Redis at this one. The addresses are those for tests (RFC 2544)."""
 
-    def __init__(self) -> None:
+    def __init__(self, redis: RedisServer) -> None:
+        self._redis = redis
         number = random.randrange(1 << 15)
         self._name = f"svc-{number:x}"
         self._ends = f"svc{number:x}a", f"svc{number:x}b"
@@ -73,10 +74,10 @@ class NamespaceIsland:
         self._ip("link", "del", self._ends[0])
         self._ip("netns", "del", self._name)
 
-    def replica(self, apps: Sequence[AppPath], *, redis_url: str, **options: Any) -> Replica:
-        url = redis_url.replace(LOOPBACK, self.gateway)
+    def replica(self, apps: Sequence[AppPath], **options: Any) -> Replica:
+        options["redis_url"] = f"redis://{self.gateway}:{self._redis.port}/0"
         within = ["nsenter", f"--net=/run/netns/{self._name}"]
-        return Replica(apps, redis_url=url, address=self._address, within=within, **options)
+        return Replica(apps, address=self._address, within=within, **options)
 
     def cut(self) -> None:
         self._inside("link", "set", self._ends[1], "down")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bokeh.document import Document
+from bokeh.events import DocumentReady
 from bokeh.layouts import column
 from bokeh.models import (
     Button,
@@ -284,3 +285,53 @@ async def test_each_kind_of_change(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(OPS))
 async def test_each_kind_of_change_before_all_is_written_anew(name: str) -> None:
     await check([(name, 4), ("lost", 0)], [(name, 7)])
+
+
+def waits_for_its_page(doc: Document) -> None:
+    """An app that makes a model, and begins a clock, when its page is drawn."""
+    doc.add_root(column(name="layout"))
+    doc.add_root(Div(text="not drawn", name="text"))
+
+    def drawn(event: Any) -> None:
+        layout: Any = doc.get_model_by_name("layout")
+        layout.children = [Slider(start=0, end=9, value=0, name="late")]
+        text: Any = doc.get_model_by_name("text")
+        text.text = "drawn"
+        doc.add_periodic_callback(lambda: None, 60_000)
+
+    doc.on_event(DocumentReady, drawn)
+
+
+DRAWN = {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": {
+    "type": "event", "name": "document_ready", "values": {"type": "map", "entries": []}}}  # fmt: skip
+
+
+async def test_the_app_hears_again_that_its_page_is_drawn() -> None:
+    """BokehJS says so once, and not when the page comes back."""
+    first = await Run.begin(app_of(waits_for_its_page))
+    await first.pull()
+    await first.patched({"events": [DRAWN]})
+    await first.sent(("late", "value", 5))
+    await first.do(lambda: setattr(first["text"], "text", "later"))
+    first.take()
+
+    second = await first.restored()
+    third = await second.restored()
+
+    for run in (second, third):
+        assert run.session.fidelity is Fidelity.EXACT
+        assert len(run.session.document.session_callbacks) == 1
+        assert run.as_seen() == first.as_seen()
+        assert run["text"].text == "later"
+
+
+async def test_an_app_whose_page_is_not_drawn_yet_goes_on_waiting() -> None:
+    first = await Run.begin(app_of(waits_for_its_page))
+    await first.pull()
+    first.take()
+
+    second = await first.restored()
+
+    assert second["text"].text == "not drawn"
+    await second.patched({"events": [DRAWN]})
+    assert second["text"].text == "drawn"

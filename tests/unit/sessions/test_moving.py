@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from bokeh.document import Document
+from bokeh.document.events import ModelChangedEvent
 from bokeh.models import Slider
 from harness.runs import app_of
 
-from service.documents.encoding import encode_document
+from service.documents.encoding import apply_patch, encode_document
 from service.documents.restore import Fidelity
 from service.errors import AppError
 from service.fleet.doubt import Doubt
@@ -272,6 +273,40 @@ async def test_in_doubt_what_was_lost_is_dropped(a: Replica, b: Replica) -> None
     assert [session.key.session_id for session in a.registry] == ["kept"]
 
 
+async def test_in_doubt_a_newcomer_does_not_see_what_was_lost(a: Replica, b: Replica) -> None:
+    lost, kept = await a.open("lost"), await a.open("kept")
+    await used(lost, 7)
+    await a.writer.flush()
+    await b.open("lost", take_from="a")
+
+    assert await a.doubt.is_ours(kept)
+    assert not await a.doubt.is_ours(lost)
+    await asyncio.sleep(0)
+    assert await a.registry.find(lost.key) is None
+
+
+class Heart:
+    """What a heart tells."""
+
+    doubts = 0
+    silence = 0.0
+
+    def silent_for(self) -> float:
+        return self.silence
+
+
+async def test_nobody_is_asked_while_the_heart_beats(a: Replica) -> None:
+    heart: Any = Heart()
+    assert a.doubt.sure(heart)
+
+    heart.silence = 1.0
+    assert not a.doubt.sure(heart), "the others may have taken all by now"
+    heart.silence, heart.doubts = 0.0, 1
+    assert not a.doubt.sure(heart), "it beats again, but what was taken is not known yet"
+    await a.doubt.resolve(heart.doubts)
+    assert a.doubt.sure(heart)
+
+
 async def test_an_empty_store_gets_everything_again(a: Replica, b: Replica, store: RedisStore) -> None:
     session = await a.open()
     await used(session, 7)
@@ -359,3 +394,83 @@ async def test_messages_have_their_turn_between_builds(a: Replica) -> None:
     pauses = [later - earlier for earlier, later in pairwise(seen_by_builds)]
     assert len(pauses) == 3
     assert min(pauses) >= BREATH
+
+
+def holding(session: Session, value: int) -> Callable[[], None]:
+    """A callback that keeps a change back."""
+
+    def hold() -> None:
+        session.document.hold()
+        slider(session).value = value
+
+    return hold
+
+
+async def test_what_is_held_back_goes_along_with_the_session(a: Replica, b: Replica) -> None:
+    first = await a.open()
+    await used(first, 7)
+    heard: list[int] = []
+    slider(first).on_change("value", lambda attr, old, new: heard.append(new))
+    await first.with_document_locked(holding(first, 8))
+    assert heard == []
+
+    await a.leaving.move(first)
+
+    assert heard == [8]
+    assert slider(await b.open()).value == 8
+
+
+async def test_a_held_callback_that_fails_keeps_no_session_here(a: Replica, b: Replica) -> None:
+    def fail(attr: str, old: int, new: int) -> None:
+        raise ValueError("no")
+
+    first = await a.open()
+    await used(first, 7)
+    slider(first).on_change("value", fail)
+    await first.with_document_locked(holding(first, 8))
+
+    await a.leaving.move(first)
+
+    assert len(a.registry) == 0
+    assert (await b.open()).fidelity is Fidelity.EXACT
+
+
+async def test_what_clients_set_in_a_held_document_is_written(a: Replica, b: Replica) -> None:
+    """They are told OK, so it must not be lost, whenever the app lets go."""
+    first = await a.open()
+    await used(first, 7)
+    await first.with_document_locked(first.document.hold)
+    content = {"events": [{"kind": "ModelChanged", "model": slider(first).ref, "attr": "value", "new": 9}]}
+    await first.apply(lambda: apply_patch(first.document, content, (), first), a_client())
+    await a.writer.write([first])
+
+    second = await b.open(take_from="a")
+
+    assert slider(second).value == 9
+
+
+async def test_a_held_document_stays_awake(a: Replica, store: RedisStore) -> None:
+    session = await a.open()
+    await used(session, 7)
+    await session.with_document_locked(holding(session, 8))
+    session.connect(a_client())
+
+    assert await Hibernation(store, a.registry, a.writer, after=1e-9).put_to_sleep() == 0
+
+
+async def test_panel_tells_of_changes_that_nobody_watches(a: Replica, b: Replica) -> None:
+    """It writes to connections itself, while the Document is held, and forgets what it has none for."""
+    first = await a.open()
+    await used(first, 7)
+
+    def hold() -> None:
+        first.document.hold()
+        slider(first).value = 8
+        events, first.document.callbacks._held_events = first.document.callbacks._held_events, []
+        for connection in first._subscribed_connections:
+            connection.write([event for event in events if isinstance(event, ModelChangedEvent)])
+
+    await first.with_document_locked(hold)
+    await a.leaving.move(first)
+
+    assert slider(await b.open()).value == 8
