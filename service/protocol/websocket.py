@@ -7,15 +7,29 @@ three frames or more per message, so that costs more than the work the message a
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from service.protocol.messages import Frame
 
-__all__ = ("BINARY", "TEXT", "FrameError", "FrameReader", "FrameTooBig", "Received", "encode_frames")
+__all__ = (
+    "BINARY",
+    "TEXT",
+    "Deflater",
+    "FrameError",
+    "FrameReader",
+    "FrameTooBig",
+    "Inflater",
+    "Received",
+    "encode_frames",
+)
 
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 _FIN, _RESERVED, _OPCODE, _CONTROL, _MASKED, _SIZE = 0x80, 0x70, 0x0F, 0x08, 0x80, 0x7F
+_COMPRESSED = 0x40
+_CUT_OFF = b"\x00\x00\xff\xff"
+"""What RFC 7692 has the sender leave out at the end of a compressed message."""
 _LARGE = 16 * 1024
 """Bytes from which a payload is handed on as it is instead of being copied next to others."""
 
@@ -31,12 +45,56 @@ class FrameTooBig(FrameError):
     """A message is longer than allowed; said before it is read."""
 
 
+class Deflater:
+    """Compresses what one client is sent (RFC 7692); ``level`` and ``memory`` as :mod:`zlib` has them.
+
+    ``forgetful`` clients want each message to be readable without the ones before it.
+    """
+
+    def __init__(
+        self, level: int = 6, memory: int = 8, *, window_bits: int = zlib.MAX_WBITS, forgetful: bool = False
+    ) -> None:
+        self._options = (level, zlib.DEFLATED, -window_bits, memory)
+        one = zlib.compressobj(*self._options)  # ValueError here rather than later
+        self._context = None if forgetful else one
+
+    def deflate(self, message: bytes) -> bytes:
+        context = self._context or zlib.compressobj(*self._options)
+        return (context.compress(message) + context.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_CUT_OFF)
+
+
+class Inflater:
+    """What the client compresses (RFC 7692); ``limit`` bounds a message afterwards, in bytes.
+
+    ``forgetful`` clients begin anew with each message, all others refer to earlier ones.
+    """
+
+    def __init__(self, limit: int, *, window_bits: int = zlib.MAX_WBITS, forgetful: bool = False) -> None:
+        self._limit = limit
+        self._window_bits = window_bits
+        self._context = None if forgetful else zlib.decompressobj(-window_bits)
+
+    def inflate(self, data: bytes) -> bytes:
+        """The message. Raises FrameError."""
+        context = self._context or zlib.decompressobj(-self._window_bits)
+        try:
+            message = context.decompress(data + _CUT_OFF, self._limit)
+        except zlib.error as error:
+            raise FrameError("a compressed message that is none") from error
+        if context.unconsumed_tail:
+            raise FrameTooBig("message too big")
+        return message
+
+
 class FrameReader:
     """Frames out of bytes as they come in, in pieces of any size."""
 
-    __slots__ = ("_buffer", "_fragments", "_kind", "_limit")
+    __slots__ = ("_buffer", "_compressed", "_fragments", "_kind", "_limit", "inflater")
 
     def __init__(self, limit: int) -> None:
+        self.inflater: Inflater | None = None
+        """Set where compression was agreed upon."""
+        self._compressed = False
         self._limit = limit
         self._buffer = bytearray()
         self._fragments: bytearray | None = None
@@ -65,7 +123,7 @@ class FrameReader:
             return None
         first, second = buffer[at], buffer[at + 1]
         size, begin = second & _SIZE, at + 2
-        if first & _RESERVED or (first & _CONTROL and (size > 125 or not first & _FIN)):
+        if self._is_reserved(first) or (first & _CONTROL and (size > 125 or not first & _FIN)):
             raise FrameError("a frame with reserved bits, or a control frame that is long or in pieces")
         if size > 125:
             width, form = (2, "!H") if size == 126 else (8, "!Q")
@@ -83,6 +141,11 @@ class FrameReader:
             payload = _unmasked(payload, bytes(buffer[begin:body]))
         return end, self._message(first, payload)
 
+    def _is_reserved(self, first: int) -> bool:
+        """Whether bits are set that mean nothing here; the first frame of a message says it is compressed."""
+        may_be_compressed = self.inflater is not None and first & _OPCODE in (TEXT, BINARY)
+        return bool(first & _RESERVED & ~(_COMPRESSED if may_be_compressed else 0))
+
     def _message(self, first: int, payload: bytes) -> Received | None:
         opcode, final = first & _OPCODE, first & _FIN
         if opcode & _CONTROL:
@@ -90,14 +153,18 @@ class FrameReader:
         if (opcode == CONTINUATION) != (self._fragments is not None):
             raise FrameError("a continuation of nothing, or a message inside another")
         if self._fragments is None:
+            self._kind, self._compressed = opcode, bool(first & _COMPRESSED)
             if final:
-                return opcode, payload
-            self._kind, self._fragments = opcode, bytearray()
+                return opcode, self._plain(payload)
+            self._fragments = bytearray()
         self._fragments += payload
         if not final:
             return None
         whole, self._fragments = bytes(self._fragments), None
-        return self._kind, whole
+        return self._kind, self._plain(whole)
+
+    def _plain(self, payload: bytes) -> bytes:
+        return self.inflater.inflate(payload) if self._compressed and self.inflater else payload
 
 
 def _unmasked(data: bytes, mask: bytes) -> bytes:
@@ -107,12 +174,19 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ over).to_bytes(size, "little")
 
 
-def encode_frames(frames: Sequence[Frame]) -> list[bytes]:
-    """Each of ``frames`` as one unfragmented, unmasked WebSocket message: bytes to write, in order."""
+def encode_frames(
+    frames: Sequence[Frame], deflate: Callable[[bytes], bytes] | None = None
+) -> list[bytes]:
+    """Each of ``frames`` as one unfragmented, unmasked WebSocket message: bytes to write, in order.
+
+    ``deflate`` compresses them (RFC 7692).
+    """
     pieces: list[bytes] = []
     small = bytearray()
     for frame in frames:
         opcode, payload = (TEXT, frame.encode()) if isinstance(frame, str) else (BINARY, frame)
+        if deflate is not None:
+            opcode, payload = opcode | _COMPRESSED, deflate(payload)
         small += _head(opcode, len(payload))
         if len(payload) < _LARGE:
             small += payload

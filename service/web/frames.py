@@ -1,7 +1,8 @@
 """Tornado's WebSocket with reading and writing by whole messages: see service.protocol.websocket.
 
-The handshake, closing and control frames stay Tornado's. Overridden is ``_receive_frame_loop`` of
-Tornado 6.5 and 6.6, and the stream's ``read_from_fd``; a test fails when that changes.
+The handshake, closing and control frames stay Tornado's. Overridden are ``_receive_frame_loop`` and
+``_create_compressors`` of Tornado 6.5 and 6.6, and the stream's ``read_from_fd``; a test fails when
+they change.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import zlib
 from collections import deque
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -22,9 +24,11 @@ from service.protocol.messages import Frame, Frames
 from service.protocol.websocket import (
     BINARY,
     TEXT,
+    Deflater,
     FrameError,
     FrameReader,
     FrameTooBig,
+    Inflater,
     Received,
     encode_frames,
 )
@@ -38,9 +42,17 @@ SMALL_CHUNK = 4 * 1024
 FAIR_SHARE = 1024 * 1024
 """Bytes after which a client that sends without a pause lets others have their turn."""
 
+_COMPRESSION = {
+    "server_no_context_takeover",
+    "client_no_context_takeover",
+    "server_max_window_bits",
+    "client_max_window_bits",
+}
+"""The parameters of RFC 7692."""
+
 
 class FrameProtocol(WebSocketProtocol13):
-    """The server's side of one WebSocket, without compression.
+    """The server's side of one WebSocket.
 
     A task waits for what comes in, as Tornado has it. But a message that can be dealt with at once
     is: in the turn of the event loop that reads it, answer and all, and without waking that task.
@@ -57,11 +69,31 @@ class FrameProtocol(WebSocketProtocol13):
         """The task waits for the stream; what it gets is no data but a call to work the backlog off."""
         self._taken = 0
         self._context = copy_context()
+        self._deflater: Deflater | None = None
         self._pending: list[Frames] = []
         self._flushes = False
         """Whether somebody up the stack will flush."""
         self._unsent = 0
         self._last_write: asyncio.Future[None] | None = None
+
+    def _create_compressors(
+        self, side: str, agreed_parameters: dict[str, Any], compression_options: dict[str, Any] | None = None
+    ) -> None:
+        """Both sides want compression. Raises ValueError, which ends the handshake, for what is unknown."""
+        if unknown := agreed_parameters.keys() - _COMPRESSION:
+            raise ValueError(f"unsupported compression parameters {unknown}")
+        options = compression_options or {}
+        self._deflater = Deflater(
+            options["compression_level"],
+            options.get("mem_level", 8),
+            window_bits=int(agreed_parameters.get("server_max_window_bits") or zlib.MAX_WBITS),
+            forgetful="server_no_context_takeover" in agreed_parameters,
+        )
+        self._reader.inflater = Inflater(
+            self.params.max_message_size,
+            window_bits=int(agreed_parameters.get("client_max_window_bits") or zlib.MAX_WBITS),
+            forgetful="client_no_context_takeover" in agreed_parameters,
+        )
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -84,7 +116,7 @@ class FrameProtocol(WebSocketProtocol13):
         pending, self._pending = self._pending, []
         if not pending or self.server_terminated:
             return
-        pieces = [piece for frames in pending for piece in _encoded(frames)]
+        pieces = [piece for frames in pending for piece in self._encoded(frames)]
         try:
             for piece in _joined(pieces):
                 self._write(piece)
@@ -101,6 +133,11 @@ class FrameProtocol(WebSocketProtocol13):
                 log.debug("the stream will try again, and know what to do about it")
         if rest:
             self._last_write = self.stream.write(rest)
+
+    def _encoded(self, frames: Frames) -> list[bytes]:
+        if self._deflater is None:
+            return _encoded(frames)
+        return encode_frames(frames, self._deflater.deflate)  # refers to what this client got before
 
     async def drained(self) -> None:
         """Return when nothing is unsent, or the connection is closed."""

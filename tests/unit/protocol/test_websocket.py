@@ -15,9 +15,11 @@ from tornado.websocket import WebSocketProtocol13
 from service.protocol.websocket import (
     BINARY,
     TEXT,
+    Deflater,
     FrameError,
     FrameReader,
     FrameTooBig,
+    Inflater,
     encode_frames,
 )
 
@@ -148,8 +150,73 @@ def test_a_large_payload_is_not_copied() -> None:
     assert any(piece is payload for piece in encode_frames(("{}", payload)))
 
 
+# -- compression (RFC 7692) ------------------------------------------------------------------------
+
+COMPRESSED = 0x40
+
+
+def read_compressed(data: bytes, *, forgetful: bool = False, limit: int = LIMIT) -> list[tuple[int, bytes]]:
+    reader = FrameReader(limit)
+    reader.inflater = Inflater(limit, forgetful=forgetful)
+    return list(reader.feed(data))
+
+
+@pytest.mark.parametrize("forgetful", [False, True])
+def test_compressed_messages_in_fragments_and_plain_ones_between(forgetful: bool) -> None:
+    deflate = Deflater(forgetful=forgetful).deflate
+    messages = [b"the same text" * 20, b"the same text" * 20, b"", b"another"]
+    data = b""
+    for message in messages:
+        packed = deflate(message)
+        data += frame(packed[:3], flags=COMPRESSED, final=False) + frame(b"ping", 9) + frame(packed[3:], 0)
+        data += frame(b"as it is")
+
+    found = [payload for opcode, payload in read_compressed(data, forgetful=forgetful) if opcode == TEXT]
+
+    assert found == [each for message in messages for each in (message, b"as it is")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        frame(b"x", final=False, flags=COMPRESSED) + frame(b"x", 0, flags=COMPRESSED),
+        frame(b"x", 9, flags=COMPRESSED),
+        frame(b"\xff\xff\xff", flags=COMPRESSED),
+        frame(b"x", flags=0x20),
+    ],
+    ids=["a continuation that is compressed", "a ping that is", "no compressed text", "another reserved bit"],
+)
+def test_what_breaks_compression_is_refused(broken: bytes) -> None:
+    with pytest.raises(FrameError):
+        read_compressed(broken)
+
+
+def test_what_grows_beyond_the_limit_is_refused() -> None:
+    bomb = Deflater().deflate(b"0" * 10_000_000)
+
+    with pytest.raises(FrameTooBig):
+        read_compressed(frame(bomb, flags=COMPRESSED), limit=100_000)
+
+
+@pytest.mark.parametrize("options", [{"level": 1}, {"memory": 2}, {"window_bits": 9}])
+def test_options_of_compression_change_what_is_written(options: dict[str, int]) -> None:
+    text = " ".join(map(str, range(2000))).encode()
+
+    assert Deflater(**options).deflate(text) != Deflater().deflate(text)
+    assert Inflater(LIMIT).inflate(Deflater(**options).deflate(text)) == text
+
+
+@given(st.lists(st.text(max_size=50) | st.binary(max_size=50), max_size=4))
+def test_compressed_frames_read_back(frames: list[str | bytes]) -> None:
+    expected = [(TEXT, each.encode()) if isinstance(each, str) else (BINARY, each) for each in frames]
+    assert read_compressed(b"".join(encode_frames(tuple(frames), Deflater().deflate))) == expected
+
+
 def test_tornado_reads_in_the_loop_that_is_overridden() -> None:
     """Look at ``service.web.frames`` again when this fails, then note the new digest here."""
-    functions = ("_receive_frame_loop", "_handle_message", "_accept_connection", "close", "_abort")
+    functions = (
+        *("_receive_frame_loop", "_handle_message", "_accept_connection", "close", "_abort"),
+        "_create_compressors",
+    )
     text = "".join(inspect.getsource(getattr(WebSocketProtocol13, name)) for name in functions)
-    assert sha256(text.encode()).hexdigest()[:16] in {"6403a5241459ef2a"}
+    assert sha256(text.encode()).hexdigest()[:16] in {"70bee832a320e952"}
