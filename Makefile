@@ -10,6 +10,7 @@
 #   make capacity  what one session costs on this machine, and what many would take
 #   make durability  time until sessions are back, what the journal costs  (ARGS='--quick', see --help)
 #   make chaos   replicas and Redis killed, frozen, emptied under load   (ARGS='--durability sync', see --help)
+#   make flags   each test of a flag has to fail where the flag is ignored (FLAGS=--port chooses some)
 #   make docs    write the generated parts of docs/ anew
 #   make docs-images  the pictures of the admin page and of a terminal, of a fleet started for that
 #   make lock    write requirements.lock, what the Dockerfile installs, anew
@@ -60,6 +61,9 @@ chaos: $(VENV)/.installed-test
 durability: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx
 	@PYTHONPATH=tools:. exec $(BIN)/python -m loadtests.durability $(ARGS)
+
+flags: $(VENV)/.installed-test
+	@PYTHONPATH=tests $(BIN)/python tools/flags.py $(FLAGS)
 
 rehearsal: $(VENV)/.installed-loadtest
 	@tools/setup/programs redis-server nginx || true

@@ -13,6 +13,7 @@ from devfleet import processes
 from devfleet.fleet import Fleet
 from devfleet.replica import BokehServe, Replica, Server
 from harness import browser as browsers
+from harness import ignoring
 from harness.apps import CountedApp
 from harness.redis_server import RedisServer
 from harness.tools import require
@@ -133,6 +134,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="with",
         help="tests marked so, see tools/run_tests",
     )
+    parser.addoption("--ignoring", metavar="FLAG", help="start servers without it; see harness.ignoring")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if flag := config.getoption("--ignoring"):
+        ignoring.ignore(flag)
 
 
 @pytest.hookimpl(tryfirst=True)

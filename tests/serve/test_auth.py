@@ -15,6 +15,7 @@ from harness.client import Client
 from harness.pages import Page, get_page
 from harness.wire import Wire, WireClosed
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.web import create_signed_value
 
 Start = Callable[..., Replica]
 
@@ -94,6 +95,7 @@ async def post(url: str, fields: dict[str, str], cookies: dict[str, str], **head
         client.close()
 
 
+@pytest.mark.flags("--auth-module")
 async def test_a_stranger_is_sent_to_the_login_page_and_back(guarded: Fleet) -> None:
     page = await get_page(f"{guarded.app_url()}?a=b", follow=False)
 
@@ -137,6 +139,7 @@ async def test_a_token_used_by_another_user_is_refused(guarded: Fleet) -> None:
     assert await refused(guarded, page.token, await log_in(guarded, "eve")) == 403
 
 
+@pytest.mark.flags("--enable-xsrf-cookies")
 async def test_a_form_without_the_xsrf_value_is_refused(guarded: Fleet) -> None:
     form = await get_page(f"{guarded.url}/login")
 
@@ -170,6 +173,17 @@ async def test_logging_out_ends_it(guarded: Fleet) -> None:
 
     assert page.headers["Location"] == "/login"
     assert 'user=""' in page.headers["Set-Cookie"]
+
+
+@pytest.mark.flags("--cookie-secret")
+async def test_a_cookie_secret_that_is_given_signs_the_cookies(folder: Path, replica: Start) -> None:
+    app = CountedApp(folder, "secret", body=SHOWS_USER)
+    args = ["--auth-module", str(folder / "auth.py"), "--cookie-secret", "known to others, too"]
+    server = replica([app.path], args=args)
+
+    for secret, status in (("known to others, too", 200), ("guessed", 302)):
+        cookies = {"user": create_signed_value(secret, "user", "ada").decode()}
+        assert (await get_page(server.app_url(), cookies=cookies, follow=False)).status == status
 
 
 # -- the example -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from devfleet.replica import Replica
 from harness.client import Client
 
@@ -27,6 +28,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+@pytest.mark.flags("--dev")
 async def test_a_changed_file_is_shown_by_the_open_page(tmp_path: Path, replica: Start) -> None:
     write(tmp_path / "app/main.py", APP)
     write(tmp_path / "app/helper.py", "TEXT = 'one'\n")

@@ -15,12 +15,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bokeh.protocol import Protocol
 from bokeh.util.token import generate_session_id
 from devfleet.replica import Replica
 from harness.apps import CountedApp
@@ -29,9 +30,6 @@ from harness.pages import get_page
 from harness.wire import Wire, WireClosed
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
-
-from service.settings import Settings
-from service.web.socket import SocketHandler
 
 Start = Callable[..., Replica]
 WriteApp = Callable[..., CountedApp]
@@ -45,6 +43,7 @@ curdoc().add_root(Div(name="got", text=repr({
     "headers": sorted(request.headers), "cookies": sorted(request.cookies), "argv": sys.argv[1:],
     "protocol": request.protocol, "ip": request.remote_ip,
 })))
+curdoc().add_root(Div(text=" ".join(map(str, range(1000)))))
 logging.getLogger("app").warning("a line of the app")
 """
 SHORT_SECONDS = 0.3
@@ -130,20 +129,24 @@ def fetch(url: str) -> bytes:
 # -- the first server ------------------------------------------------------------------------------
 
 
+@pytest.mark.flags("--prefix")
 def test_prefix_is_before_every_path(many: Replica) -> None:
     assert b"bokeh" in fetch(f"http://{many.host}/some/where/app").lower()
     with pytest.raises(urllib.error.HTTPError, match="404"):
         fetch(f"http://{many.host}/app")
 
 
+@pytest.mark.flags("--ico-path")
 def test_ico_path(many: Replica) -> None:
     assert fetch(f"{many.url}/favicon.ico") == b"an icon"
 
 
+@pytest.mark.flags("--index", "--disable-index-redirect")
 def test_index_and_disable_index_redirect(many: Replica) -> None:
     assert fetch(f"{many.url}/").startswith(b"own index")
 
 
+@pytest.mark.flags("--use-xheaders")
 async def test_use_xheaders(many: Replica) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
     headers["Origin"] = f"http://{many.host}"
@@ -153,6 +156,7 @@ async def test_use_xheaders(many: Replica) -> None:
     assert (seen["protocol"], seen["ip"]) == ("https", "203.0.113.9")
 
 
+@pytest.mark.flags("--exclude-headers", "--exclude-cookies")
 async def test_exclude_headers_and_cookies(many: Replica) -> None:
     headers = {"Secret-Header": "1", "Wanted-Header": "1"}
 
@@ -163,10 +167,12 @@ async def test_exclude_headers_and_cookies(many: Replica) -> None:
     assert seen["cookies"] == ["wanted_cookie"]
 
 
+@pytest.mark.flags("--args")
 async def test_args_are_the_apps_argv(many: Replica) -> None:
     assert (await got(many))["argv"] == ["--hello", "world"]
 
 
+@pytest.mark.flags("--log-format", "--log-level")
 async def test_log_format_json_and_log_level(many: Replica) -> None:
     client = await Client.open(many.app_url())
     await client.close()
@@ -180,11 +186,13 @@ async def test_log_format_json_and_log_level(many: Replica) -> None:
     many.wait_line('"level": "debug"')
 
 
+@pytest.mark.flags("--stats-log-frequency", "--mem-log-frequency")
 def test_stats_and_mem_log_frequency(many: Replica) -> None:
     many.wait_line(r"clients connected", 10)
     many.wait_line(r"Memory usage: [\d.]+ MB \(RSS\)", 10)
 
 
+@pytest.mark.flags("--keep-alive")
 async def test_keep_alive_pings(many: Replica) -> None:
     pinged = asyncio.Event()
     page = await get_page(many.app_url())
@@ -195,6 +203,7 @@ async def test_keep_alive_pings(many: Replica) -> None:
     await shut(socket)
 
 
+@pytest.mark.flags("--unused-session-lifetime", "--check-unused-sessions")
 async def test_unused_session_lifetime_and_check(many: Replica) -> None:
     async with await Client.open(many.app_url()):
         first = len(many.lines)
@@ -210,6 +219,7 @@ async def test_unused_session_lifetime_and_check(many: Replica) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.flags("--session-token-expiration")
 async def test_session_token_expiration(many: Replica) -> None:
     page = await get_page(many.app_url())
     await asyncio.sleep(2.1)  # the token's age is what this is about
@@ -219,6 +229,7 @@ async def test_session_token_expiration(many: Replica) -> None:
         assert late.document.title == "This session has ended."
 
 
+@pytest.mark.flags("--websocket-max-message-size")
 async def test_websocket_max_message_size(many: Replica) -> None:
     async with await Client.open(many.app_url()) as client:
         await client.wire.send_frames(["x" * 6000])
@@ -226,14 +237,47 @@ async def test_websocket_max_message_size(many: Replica) -> None:
         assert await client.wait_closed() in (1006, 1009)
 
 
-async def test_websocket_compression_level(many: Replica) -> None:
+@pytest.mark.flags("--websocket-compression-level", "--websocket-compression-mem-level")
+async def test_websocket_compression_level_and_memory(many: Replica) -> None:
+    """zlib's output depends on both: the same text compressed here is the same, byte by byte."""
     page = await get_page(many.app_url())
     request = HTTPRequest(_socket_url(many), headers={"Origin": f"http://{many.host}"})
-
     socket = await websocket_connect(request, subprotocols=["bokeh", page.token], compression_options={})
-
     assert "permessage-deflate" in socket.headers["Sec-WebSocket-Extensions"]
+    frames = frames_of(socket)
+
+    for part in Protocol().create("SERVER-INFO-REQ"), Protocol().create("PULL-DOC-REQ"):
+        for text in (part.header_json, part.metadata_json, part.content_json):
+            await socket.write_message(text)
+    while not any(len(text) > 3000 for text, _ in frames):
+        assert await asyncio.wait_for(socket.read_message(), 10) is not None
+
+    seen = [compressed for _, compressed in frames]
+    assert seen == deflated([text for text, _ in frames], level=9, memory=2)
+    for level, memory in ((9, 8), (1, 2)):
+        assert seen != deflated([text for text, _ in frames], level=level, memory=memory)
     await shut(socket)
+
+
+def frames_of(socket: WebSocketClientConnection) -> list[tuple[bytes, bytes]]:
+    """Each frame from here on, as text and as it came (tornado 6.5)."""
+    frames: list[tuple[bytes, bytes]] = []
+    decompressor: Any = socket.protocol._decompressor  # type: ignore[union-attr]
+    decompress = decompressor.decompress
+
+    def noting(data: bytes) -> bytes:
+        text: bytes = decompress(data)
+        frames.append((text, data))
+        return text
+
+    decompressor.decompress = noting
+    return frames
+
+
+def deflated(texts: list[bytes], *, level: int, memory: int) -> list[bytes]:
+    """As one connection compresses these messages (RFC 7692: without the last four bytes)."""
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, memory)
+    return [(compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4] for text in texts]
 
 
 async def shut(socket: WebSocketClientConnection) -> None:
@@ -242,21 +286,15 @@ async def shut(socket: WebSocketClientConnection) -> None:
         pass
 
 
-def test_websocket_compression_mem_level() -> None:
-    handler = SocketHandler.__new__(SocketHandler)
-    settings = Settings(websocket_compression_level=9, websocket_compression_mem_level=2)
-    handler.services = SimpleNamespace(settings=settings)  # type: ignore[assignment]
-
-    assert handler.get_compression_options() == {"compression_level": 9, "mem_level": 2}
-
-
 # -- the second server -----------------------------------------------------------------------------
 
 
+@pytest.mark.flags("--ico-path")
 def test_no_icon(other: Replica) -> None:
     assert other.status("/favicon.ico") == 404
 
 
+@pytest.mark.flags("--disable-index")
 def test_disable_index(other: Replica) -> None:
     assert other.status("/") == 404
 
@@ -265,12 +303,14 @@ def signed_id(key: bytes = b"a key for tests") -> str:
     return str(generate_session_id(secret_key=key, signed=True))
 
 
+@pytest.mark.flags("--session-ids")
 async def test_session_ids_external_signed(other: Replica) -> None:
     assert (await get_page(other.app_url())).status == 403
     assert (await get_page(other.app_url(), session_id=signed_id(b"wrong"))).status == 403
     assert (await get_page(other.app_url(), session_id=signed_id())).status == 200
 
 
+@pytest.mark.flags("--include-headers", "--include-cookies")
 async def test_include_headers_and_cookies(other: Replica) -> None:
     seen = await got(
         other,
@@ -284,6 +324,7 @@ async def test_include_headers_and_cookies(other: Replica) -> None:
     assert seen["cookies"] == ["wanted_cookie"]
 
 
+@pytest.mark.flags("--allow-websocket-origin")
 async def test_allow_websocket_origin(other: Replica) -> None:
     page = await get_page(other.app_url(), session_id=signed_id())
     url = _socket_url(other)
@@ -298,6 +339,7 @@ async def test_allow_websocket_origin(other: Replica) -> None:
     assert refused.value.http_status == 403
 
 
+@pytest.mark.flags("--log-file", "--log-level")
 async def test_log_file_and_log_level(other: Replica, folder: Path) -> None:
     await get_page(other.app_url())  # refused, with a warning
 
@@ -310,6 +352,7 @@ async def test_log_file_and_log_level(other: Replica, folder: Path) -> None:
 # -- servers of their own --------------------------------------------------------------------------
 
 
+@pytest.mark.flags("--port")
 def test_port_zero_picks_one_and_prints_it(counted_app: WriteApp) -> None:
     server = Replica([counted_app().path], name="any port", args=["--port", "0"])
     try:
@@ -317,17 +360,20 @@ def test_port_zero_picks_one_and_prints_it(counted_app: WriteApp) -> None:
         url = server.wait_line(r"running at: (http://\S+)")[1]
 
         assert f":{server.port}/" not in url
+        assert ":5006/" not in url  # the default
         assert b"bokeh" in fetch(url).lower()
     finally:
         server.stop()
 
 
+@pytest.mark.flags("--address")
 def test_address_is_the_only_one(other: Replica) -> None:
     # The harness gives --address 127.0.0.1.
     with pytest.raises(OSError):
         fetch(f"http://127.0.0.2:{other.port}/healthz")
 
 
+@pytest.mark.flags("--unix-socket")
 async def test_unix_socket_serves_and_is_removed_at_the_end(counted_app: WriteApp, tmp_path: Path) -> None:
     path = tmp_path / "svc.sock"
     server = UnixReplica(counted_app().path, path)
@@ -351,6 +397,7 @@ class UnixReplica(Replica):
         self.wait_line("running at: unix:", timeout or 30, after=after)
 
 
+@pytest.mark.flags("--glob", "--show", "--log-format")
 def test_glob_show_and_a_log_format_string(folder: Path, tmp_path: Path, replica: Start) -> None:
     for name in ("glob_a", "glob_b"):
         CountedApp(tmp_path, name)
@@ -377,6 +424,7 @@ def test_a_pattern_without_a_match_is_an_error() -> None:
     assert "/nowhere/*.py" in done.stderr
 
 
+@pytest.mark.flags("--use-config")
 def test_use_config_reaches_bokeh_itself(counted_app: WriteApp, tmp_path: Path, replica: Start) -> None:
     config = tmp_path / "bokeh.yaml"
     config.write_text("resources: cdn\n")

@@ -61,6 +61,7 @@ def workers(server: Replica) -> list[int]:
     return [pid for pid in children(server.pid) if "worker" in command(pid)]
 
 
+@pytest.mark.flags("--num-procs")
 async def test_every_page_view_runs_the_app_once_in_whichever_process(
     three: Replica, app: CountedApp
 ) -> None:

@@ -64,6 +64,7 @@ def trusting(certificate: Certificate) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certificate.cert))
 
 
+@pytest.mark.flags("--ssl-certfile", "--ssl-keyfile")
 def test_the_page_comes_over_https(pair: tuple[Replica, Replica], certificate: Certificate) -> None:
     for replica in pair:
         context = trusting(certificate)

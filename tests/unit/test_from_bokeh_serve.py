@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from bokeh.command.subcommands.serve import Serve
 from bokeh.settings import Settings as BokehSettings
+from harness.ignoring import covering
 
 from service.settings import OPTIONS
 
@@ -17,6 +18,7 @@ NAMES = (
     "ALLOW_WS_ORIGIN", "AUTH_MODULE", "COOKIE_SECRET", "DEFAULT_SERVER_PORT", "ICO_PATH", "PY_LOG_LEVEL",
     "SECRET_KEY", "SIGN_SESSIONS", "SSL_CERTFILE", "SSL_KEYFILE", "SSL_PASSWORD", "XSRF_COOKIES",
 )  # fmt: skip
+COVERED = covering(Path(__file__).parents[1])
 VARIABLES = [f"BOKEH_{name}" for name in NAMES]
 
 
@@ -24,6 +26,12 @@ VARIABLES = [f"BOKEH_{name}" for name in NAMES]
 def test_every_flag_of_bokehs_exists_and_is_documented(flag: str) -> None:
     assert flag in {option.flag for option in OPTIONS.values()}
     assert f"`{flag}`" in PAGE
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_every_flag_of_bokehs_has_a_test_that_fails_when_it_is_ignored(flag: str) -> None:
+    """That they do fail is what `make flags` shows."""
+    assert COVERED.get(flag), f"no test is marked with @pytest.mark.flags({flag!r})"
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
