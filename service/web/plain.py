@@ -11,6 +11,7 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from service.web.base import UserHandler
 from service.web.opening import AppHandler
+from service.web.packed import PackedStaticHandler
 from service.web.resources import extension_directory
 
 __all__ = (
@@ -49,7 +50,7 @@ class MetadataHandler(AppHandler):
         self.finish(json.dumps({"url": self.app.path, "data": self.app.metadata()}))
 
 
-class VersionedStaticHandler(StaticFileHandler):
+class VersionedStaticHandler(PackedStaticHandler):
     """Static files. With a version in the URL (``?v=``) a browser may keep them without asking again."""
 
     def set_extra_headers(self, path: str) -> None:
@@ -68,7 +69,7 @@ class FaviconHandler(StaticFileHandler):
         await super().get(self._name, include_body)
 
 
-class ExtensionHandler(StaticFileHandler):
+class ExtensionHandler(PackedStaticHandler):
     """``/static/extensions/NAME/…``: files of installed Bokeh extensions."""
 
     def initialize(self) -> None:  # type: ignore[override]

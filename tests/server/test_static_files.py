@@ -1,20 +1,22 @@
-"""Static files: kept for good with a version in the URL, asked for again without."""
+"""Static files: kept for good with a version in the URL, asked for again without; compressed."""
 
 from __future__ import annotations
 
+import gzip
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 
 import pytest
 from devfleet.replica import Replica
 
+from service.web.resources import bokehjs_directory
+
 FILE = "/static/js/bokeh.min.js"
-
-
-@pytest.fixture
-def server(replica: Callable[..., Replica], examples: Path) -> Replica:
-    return replica([examples / "sliders.py"])
 
 
 def cache_control(server: Replica, path: str) -> str:
@@ -30,3 +32,80 @@ def test_with_a_version_a_browser_need_not_ask_again(server: Replica) -> None:
 def test_without_one_it_must_ask_again(server: Replica) -> None:
     assert "immutable" not in cache_control(server, FILE)
     assert "max-age" not in cache_control(server, FILE)
+
+
+# -- compressed ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def content(self) -> bytes:
+        return gzip.decompress(self.body) if self.headers.get("Content-Encoding") == "gzip" else self.body
+
+
+def ask(server: Replica, path: str, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(f"{server.url}{path}", headers=named)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return Answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as other:
+        with other:
+            return Answer(other.code, other.headers, other.read())
+
+
+def ask_packed(server: Replica, path: str) -> Answer:
+    """Ask until the packed copy is there: the first who asks gets the file as it is."""
+    deadline = time.monotonic() + 30
+    while (answer := ask(server, path, Accept_Encoding="gzip, br")).headers["Content-Encoding"] != "gzip":
+        assert time.monotonic() < deadline, "it was never packed"
+    return answer
+
+
+def test_a_file_is_the_same_packed_and_as_it_is(server: Replica) -> None:
+    plain = ask(server, FILE)
+    packed = ask_packed(server, FILE)
+    assert plain.headers["Content-Encoding"] is None
+    assert packed.content == plain.content == (bokehjs_directory() / "js" / "bokeh.min.js").read_bytes()
+    assert len(packed.body) < len(plain.body) / 3
+    for name in ("Content-Type", "Vary", "Last-Modified"):
+        assert packed.headers[name] == plain.headers[name]
+    assert plain.headers["Vary"] == "Accept-Encoding"
+    assert packed.headers["Etag"] != plain.headers["Etag"]
+
+
+def test_a_packed_file_that_is_known_is_not_sent_again(server: Replica) -> None:
+    etag = ask_packed(server, FILE).headers["Etag"]
+    again = ask(server, FILE, Accept_Encoding="gzip", If_None_Match=etag)
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_a_part_of_a_file_is_a_part_of_it_as_it_is(server: Replica) -> None:
+    ask_packed(server, FILE)
+    part = ask(server, FILE, Accept_Encoding="gzip", Range="bytes=0-9")
+    assert part.status == 206
+    assert part.headers["Content-Encoding"] is None
+    assert part.body == ask(server, FILE).body[:10]
+
+
+def test_a_file_that_changed_is_packed_anew(replica: Callable[..., Replica], tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    (app / "static").mkdir(parents=True)
+    (app / "main.py").write_text("")
+    file = app / "static" / "style.css"
+    file.write_text("a { color: red }\n" * 100)
+    server = replica([app])
+    ask_packed(server, "/app/static/style.css")
+    file.write_text("b { color: blue }\n" * 100)
+    assert ask(server, "/app/static/style.css", Accept_Encoding="gzip").content == file.read_bytes()
+    assert ask_packed(server, "/app/static/style.css").content == file.read_bytes()
+
+
+@pytest.mark.parametrize("path", ["/static/../main.py", "/static/%2e%2e/__init__.py", "/static/js/none.js"])
+def test_what_is_not_to_be_had_is_not_to_be_had_packed(server: Replica, path: str) -> None:
+    assert ask(server, path, Accept_Encoding="gzip").status in (403, 404)

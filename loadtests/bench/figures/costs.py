@@ -120,6 +120,7 @@ SCENARIOS = [
         ],
         redis,
         args=LONG,
+        rounds=3,
         sides=(OURS,),
     ),
 ]

@@ -1,0 +1,98 @@
+"""Static files that travel gzipped: BokehJS takes a third of the bytes then.
+
+Each file is packed once per process, on a thread, when somebody first asks for it; that one gets
+it as it is. The packed copies are files in a folder of their own, so that Tornado's handler goes
+on doing all the rest. Where no folder can be made files travel as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import os
+import shutil
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tornado.web import StaticFileHandler
+
+from service.background import spawn
+
+__all__ = ("PackedFiles", "PackedStaticHandler")
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".css", ".html", ".js", ".json", ".map", ".mjs", ".svg", ".txt", ".wasm"})
+SMALLEST, LARGEST = 1024, 32 * 1024 * 1024
+"""Bytes of files that are worth it, and of those that might fill the disk."""
+MOST = 1000
+"""Files packed per process."""
+
+
+class PackedFiles:
+    """Packed copies of files, by path, size and time of change."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="svc-static-")
+        self._made: dict[tuple[str, int, int], Path | None] = {}
+
+    def of(self, path: str) -> Path | None:
+        """The packed copy of ``path``; None as long as there is none, and where that would not help."""
+        found = os.stat(path)
+        key = path, found.st_size, found.st_mtime_ns
+        if key not in self._made:
+            self._made[key] = None
+            if SMALLEST <= found.st_size <= LARGEST and len(self._made) < MOST:
+                spawn(self._pack(key))
+        return self._made[key]
+
+    async def _pack(self, key: tuple[str, int, int]) -> None:
+        try:
+            packed = await asyncio.to_thread(self._write, *key)
+        except OSError as error:
+            log.warning("%s is served as it is: %s", key[0], error)
+        else:
+            self._made[key] = packed if packed.stat().st_size < key[1] else None
+
+    def _write(self, path: str, size: int, changed: int) -> Path:
+        # The same suffix, from which the content type is guessed.
+        digest = blake2b(f"{path} {size} {changed}".encode("utf-8", "surrogateescape"), digest_size=12)
+        packed = Path(self._folder.name) / f"{digest.hexdigest()}{Path(path).suffix}"
+        with open(path, "rb") as plain, packed.open("wb") as file, gzip.GzipFile("", "wb", 6, file, 0) as out:
+            shutil.copyfileobj(plain, out)
+        os.utime(packed, ns=(changed, changed))
+        return packed
+
+
+@cache
+def _packed_files() -> PackedFiles | None:
+    try:
+        return PackedFiles()
+    except OSError as error:
+        log.warning("static files are not compressed: %s", error)
+        return None
+
+
+class PackedStaticHandler(StaticFileHandler):
+    """Serves the packed copy to browsers that take it (all do)."""
+
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        path = super().validate_absolute_path(root, absolute_path)
+        if path is None or Path(path).suffix not in SUFFIXES:
+            return path
+        self.set_header("Vary", "Accept-Encoding")
+        files = _packed_files() if self._takes_gzip() else None
+        packed = None if files is None else files.of(path)
+        if packed is None:
+            return path
+        self.set_header("Content-Encoding", "gzip")
+        vars(self).pop("_stat_result", None)  # Tornado 6.6 has looked already; it looks again
+        return str(packed)
+
+    def _takes_gzip(self) -> bool:
+        """A part of a file is a part of the file as it is."""
+        headers = self.request.headers
+        return "gzip" in headers.get("Accept-Encoding", "") and "Range" not in headers
