@@ -7,6 +7,8 @@ from pathlib import Path
 
 import generate_docs
 import pytest
+from bokeh.models import Div, Slider
+from harness.runs import Run, app_of
 
 from service.cli.main import COMMANDS
 
@@ -31,6 +33,24 @@ def test_every_generated_part_is_somewhere() -> None:
     text = "".join(page.read_text() for page in PAGES)
 
     assert set(re.findall(r"<!-- generated: (\w+) -->", text)) == set(generate_docs.PARTS)
+
+
+async def test_the_first_app_does_what_it_says(tmp_path: Path) -> None:
+    found = re.search(r"```python\n(# squares\.py.*?)```", (ROOT / "docs/apps.md").read_text(), re.DOTALL)
+    assert found
+    app = tmp_path / "squares.py"
+    app.write_text(found[1])
+    run = await Run.begin(app_of(str(app)))
+    slider = run.session.document.select_one({"type": Slider})
+    assert slider is not None
+
+    change = {"kind": "ModelChanged", "model": slider.ref, "attr": "value", "new": 5}
+    await run.patched({"events": [change]})
+
+    square = run.session.document.select_one({"type": Div})
+    assert square is not None
+    assert square.text == "25"
+    await run.end()
 
 
 @pages
