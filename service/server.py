@@ -30,7 +30,7 @@ from service.fleet.drain import Drain
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
-from service.lag import LagMeter
+from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector
 from service.metrics import Metrics
@@ -121,6 +121,7 @@ class Server:
         self._doubt = Doubt(self._store, self._registry, self._writer, self._leaving, self.replica)
         self._registry.on_built = self._wire
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
+        self._load = LoadMeter()
         self.asked_to_stop = asyncio.Event()
         """Set when somebody asked this replica to drain; who runs the server then stops it."""
         self._heart = Heart(
@@ -425,6 +426,7 @@ class Server:
             sessions=self._registry.counts(),
             connections=self._registry.connections(),
             lag=self._lag.worst(),
+            load=self._load.share(),
             draining=self.services.draining,
         )
 

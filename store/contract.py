@@ -128,6 +128,8 @@ class Heartbeat:
     connections: int = 0
     lag: float = 0.0
     """Worst event loop delay since the last beat, in seconds."""
+    load: float = 0.0
+    """CPU seconds used per second, lately: 1 is one core, which is all that app code can have."""
     draining: bool = False
     age: float = 0.0
     """Seconds since the beat was written, by the store's clock. Set on reading only."""

@@ -205,6 +205,7 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "sessions": _map_of(_is(int)),
     "connections": _is(int),
     "lag": _is(int, float),
+    "load": _is(int, float),
     "draining": _is(bool),
     "ttl_ms": _is(int),
 }

@@ -86,6 +86,7 @@ def _show(fleet: Fleet, signals: socket.socket, every: float) -> None:
     _say(f"{len(fleet.replicas)} replicas behind nginx, Redis at {fleet.redis.url}")
     for replica in fleet.replicas:
         _say(f"  {replica.name}  pid {replica.pid}  {replica.url}")
+    _say(f"metrics: curl {fleet.replicas[0].url}/metrics, and so on")
     for app in fleet.apps:
         _say(f"open {fleet.app_url(app)}")
     _say("Ctrl-C stops everything")

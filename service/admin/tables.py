@@ -88,8 +88,9 @@ def replica_columns() -> list[TableColumn]:
         _column("beat", "Beat, s ago", 80, _number("0.0")),
         _column("sessions", "Sessions", 75, _number("0,0")),
         _column("line", "in the last minute", LINE_WIDTH + 20, HTMLTemplateFormatter(template=_LINE)),
-        _column("apps", "By app", 300),
+        _column("apps", "By app", 240),
         _column("connections", "Connections", 90, _number("0,0")),
+        _column("load", "Load, %", 70, _number("0,0")),
         _column("lag", "Lag, ms", 70, _number("0,0")),
         _column("state", "State", 120, HTMLTemplateFormatter(template=_BADGE)),
     ]
@@ -107,6 +108,7 @@ def replica_row(beat: Heartbeat, now: float, lines: Mapping[str, Sequence[int]])
         "line": _points(lines.get(beat.replica, ())),
         "apps": ", ".join(held),
         "connections": beat.connections,
+        "load": round(beat.load * 100),
         "lag": round(beat.lag * 1000),
         "state": "draining" if beat.draining else "serving",
     }

@@ -33,7 +33,9 @@ def as_json(view: FleetView) -> str:
 
 # -- replicas ------------------------------------------------------------------------------------
 
-REPLICA_COLUMNS = ("REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LAG", "STATE")
+REPLICA_COLUMNS = (
+    "REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LOAD", "LAG", "STATE",
+)  # fmt: skip
 
 
 def _replica_row(beat: Heartbeat, now: float) -> tuple[str, ...]:
@@ -45,6 +47,7 @@ def _replica_row(beat: Heartbeat, now: float) -> tuple[str, ...]:
         f"{beat.age:.1f}s",
         _per_app(beat.sessions),
         str(beat.connections),
+        f"{beat.load:.0%}",
         f"{beat.lag * 1000:.0f}ms",
         "draining" if beat.draining else "serving",
     )
@@ -59,6 +62,7 @@ def _replica_entry(beat: Heartbeat, now: float) -> dict[str, Any]:
         "beat_age": round(beat.age, 3),
         "sessions": dict(beat.sessions),
         "connections": beat.connections,
+        "load": round(beat.load, 3),
         "lag": round(beat.lag, 6),
         "draining": beat.draining,
     }

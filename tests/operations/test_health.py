@@ -112,8 +112,9 @@ async def test_liveness_is_quick_while_redis_stalls_and_pages_wait_for_it(
     for page in waiting:
         await page
 
-    # The machine that runs this may be busy: a stall that reached the probe would be in all of them.
-    assert sorted(waits)[len(waits) // 2] < 0.1
+    # The machine that runs this may be busy for a moment; a stall that reached a probe would last longer.
+    assert sorted(waits)[int(len(waits) * 0.98)] < 0.1
+    assert max(waits) < 1
 
 
 async def test_a_full_replica_stays_ready_and_turns_new_visitors_away_kindly(

@@ -375,7 +375,7 @@ async def test_the_owner_hears_that_it_shall_end_a_session(store: RedisStore) ->
 
 
 async def test_a_heartbeat_is_read_as_it_was_written(store: RedisStore) -> None:
-    beat = heartbeat(sessions={"/app": 3}, connections=4, lag=0.25, draining=True)
+    beat = heartbeat(sessions={"/app": 3}, connections=4, lag=0.25, load=0.5, draining=True)
     await store.beat(beat, ttl=5)
 
     found = await store.replica("a")

@@ -31,7 +31,7 @@ class Watch(FleetWatch):
 async def store() -> AsyncIterator[RedisStore]:
     store = open_store(None)
     await store.claim(KEY, "r1", request=PageRequest(user="<b>eve</b>", remote_ip="10.9.8.7"))
-    beat = Heartbeat("r1", "http://h:1", "1.2", 0.0, sessions={"/a": 1}, connections=2, lag=0.012)
+    beat = Heartbeat("r1", "http://h:1", "1.2", 0.0, sessions={"/a": 1}, connections=2, lag=0.012, load=0.34)
     await store.beat(beat, ttl=60, opened=[KEY])
     await store.beat(Heartbeat("r2", "http://h:2", "1.2", 0.0, draining=True), ttl=60)
     yield store
@@ -70,6 +70,7 @@ async def test_it_shows_replicas_and_sessions(app: App, watch: Watch) -> None:
     assert list(replicas["state"]) == ["serving", "draining"]
     assert list(replicas["apps"]) == ["/a 1", ""]
     assert list(replicas["lag"]) == [12, 0]
+    assert list(replicas["load"]) == [34, 0]
     assert list(sessions["session"]) == [KEY.short]
     assert list(sessions["user"]) == ["<b>eve</b>"]
     assert "2 (1 draining)" in page["header"].text

@@ -24,6 +24,7 @@ def beat(replica: str, **changes: Any) -> Heartbeat:
         "started": NOW - 3725,
         "age": 0.25,
         "lag": 0.004,
+        "load": 0.25,
     }
     return Heartbeat(**{**values, **changes})
 
@@ -45,9 +46,9 @@ def test_a_line_per_replica_and_one_of_totals() -> None:
     lines = [" ".join(line.split()) for line in as_text(view).splitlines()]
 
     assert lines == [
-        "REPLICA ADDRESS VERSION UP BEAT SESSIONS CONNECTIONS LAG STATE",
-        "r1 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 3 (/a 2, /b 1) 4 4ms serving",
-        "r2 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 0 0 4ms draining",
+        "REPLICA ADDRESS VERSION UP BEAT SESSIONS CONNECTIONS LOAD LAG STATE",
+        "r1 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 3 (/a 2, /b 1) 4 25% 4ms serving",
+        "r2 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 0 0 25% 4ms draining",
         "",
         "2 replicas, 3 sessions, 4 connections",
     ]
@@ -81,6 +82,7 @@ def test_json_has_the_same_in_seconds() -> None:
             "beat_age": 0.25,
             "sessions": {"/a": 1},
             "connections": 2,
+            "load": 0.25,
             "lag": 0.004,
             "draining": False,
         }
