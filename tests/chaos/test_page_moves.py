@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from playwright.async_api import ConsoleMessage
 LOST_SOCKET = ("WebSocket connection to .* failed", "ERR_CONNECTION", "Could not open websocket", "Lost web")
 WRITTEN = 0.5
 """Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
+
+SOON = 2.0
+"""Seconds from the loss of the socket until the page has its Document again."""
+
+HURRIED = """
+    const slowly = globalThis.setTimeout
+    globalThis.setTimeout = (call, delay, ...rest) => slowly(call, delay / 50, ...rest)
+"""
+"""Each attempt of BokehJS to reconnect comes fifty times as soon."""
 
 PANEL_APP = """
 import panel as pn
@@ -75,15 +85,42 @@ async def test_an_open_page_goes_on(fleet: Fleet, tab: Tab, way: str) -> None:
     await asyncio.sleep(WRITTEN)
     shown = await tab.value("wave", "data.y")
 
-    getattr(owner_of(fleet), way)()
-
+    owner = owner_of(fleet)
+    async with tab.raw.expect_console_message(lambda message: "Lost websocket" in message.text):
+        getattr(owner, way)()
+    began = time.monotonic()
     await tab.raw.get_by_text("Client connect was reestablished").wait_for(timeout=20_000)
+    assert time.monotonic() - began < SOON
     assert await tab.raw.get_by_text("Reconnecting now").count() == 0
     assert await tab.value("offset", "value") == offset
     assert await tab.value("wave", "data.y") == shown
     offset = await tab.drag_slider("offset", 0.3)
     await tab.wait_value("wave", "data.y.0", offset)
     assert await tab.raw.evaluate("window.neverReloaded")
+
+
+async def test_a_laptop_that_slept_for_long_can_go_on(fleet: Fleet, tab: Tab) -> None:
+    """BokehJS tries five times, which are quick here, and then leaves it to the user."""
+    for known in (*LOST_SOCKET, "WebSocket"):
+        tab.expect_problem(known)
+    await tab.raw.add_init_script(HURRIED)
+    await tab.open(fleet.app_url("sliders"))
+    offset = await tab.drag_slider("offset", 0.8)
+    await tab.wait_value("wave", "data.y.0", offset)
+    await asyncio.sleep(WRITTEN)
+    owner = owner_of(fleet)
+
+    await asyncio.to_thread(fleet.nginx.stop)
+    await tab.raw.get_by_text("Client connection was lost permanently").wait_for()
+    owner.terminate()
+    assert await asyncio.to_thread(owner.wait) == 0
+    await asyncio.to_thread(fleet.nginx.start)
+    await tab.raw.get_by_text("Try", exact=True).click()
+
+    await tab.raw.get_by_text("Client connect was reestablished").wait_for()
+    assert await tab.value("offset", "value") == offset
+    offset = await tab.drag_slider("offset", 0.3)
+    await tab.wait_value("wave", "data.y.0", offset)
 
 
 async def test_a_panel_page_and_a_plain_one_beside_it_go_on(
