@@ -82,31 +82,48 @@ async def hibernation(scale: Scale) -> list[Figure]:
     """Memory of the replica per session that lives, and per session that hibernates, both with an open page.
 
     Those that hibernate come batch by batch: what a batch needed for a moment serves the next one again.
+    What a connection takes, in both, is what one more page of a session takes that lives anyway.
     """
     count = scale.count(400, 40)
-    live = await _memory_per_session(LONG, (), count, rest=1)
-    asleep = await _memory_per_session(LONG, ASLEEP, count, rest=2)
+    live = await _memory_per_page((), count, rest=1)
+    asleep = await _memory_per_page(ASLEEP, count, rest=2)
+    socket = await _memory_per_page((), count, rest=1, shared=True)
     return [
-        Figure("memory of a live sliders session", live / KIB, "KiB"),
-        Figure("memory of a hibernated one", asleep / KIB, "KiB"),
+        Figure("memory of a live sliders session with its page's connection", live / KIB, "KiB"),
+        Figure("memory of a hibernated one with its page's connection", asleep / KIB, "KiB"),
         Figure("the second to the first", asleep / live, "x", most=0.1),
+        Figure("memory of a connection alone", socket / KIB, "KiB"),
+        Figure(
+            "hibernated to live, without the connections", (asleep - socket) / (live - socket), "x", most=0.1
+        ),
     ]
 
 
-async def _memory_per_session(
-    args: tuple[str, ...], ours_only: tuple[str, ...], count: int, *, rest: float
+async def _memory_per_page(
+    ours_only: tuple[str, ...], count: int, *, rest: float, shared: bool = False
 ) -> float:
-    """Bytes; ``rest`` is how many seconds after each batch memory may still change."""
-    with running(OURS, [SLIDERS], args=args, ours_only=ours_only) as side:
+    """Bytes per page, each with a session of its own or all with one that is ``shared``.
+
+    ``rest`` is how many seconds after each batch memory may still change.
+    """
+    with running(OURS, [SLIDERS], args=LONG, ours_only=ours_only) as side:
         batch = max(1, count // 10)
+        session_id = (await Tab.open(side.port, "sliders")).session_id if shared else ""
+
+        async def opened() -> list[Tab]:
+            if not shared:
+                return await open_many(side, "sliders", batch)
+            return [await Tab.join(side.port, "sliders", session_id) for _ in range(batch)]
+
+        tabs: list[Tab] = []
         for _ in range(3):
-            await open_many(side, "sliders", batch)
+            tabs += await opened()
             await asyncio.sleep(rest)
         before = side.rss()
         for _ in range(count // batch):
-            await open_many(side, "sliders", batch)
+            tabs += await opened()
             await asyncio.sleep(rest)
-        return (side.rss() - before) / count
+        return (side.rss() - before) / (len(tabs) - 3 * batch)
 
 
 async def _parsed(tabs: list[Tab]) -> list[Tab]:
