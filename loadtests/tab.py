@@ -22,8 +22,7 @@ from typing import Any
 
 import websocket
 
-RECONNECT_DELAYS = (0, 2, 4, 8, 16)
-"""Seconds before BokehJS's attempts to get a lost connection back; after the last it gives up."""
+from loadtests.bokehjs import RECONNECT_DELAYS
 
 TOKEN = re.compile(r"""\\?["']token\\?["']\s*:\s*\\?["']([^"'\\]+)""")
 LONGEST_WAIT = 60.0

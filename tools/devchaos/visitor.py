@@ -15,13 +15,11 @@ from typing import Any
 
 from devchaos.seen import Seen, look
 from loadtests.bench.client import Tab, get, page_token
+from loadtests.bokehjs import RECONNECT_DELAYS
 
 __all__ = ("APP", "Change", "Move", "Stuck", "Visitor")
 
 APP = "workout"
-
-ATTEMPTS = (0.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds that BokehJS 3.9 waits before each attempt to reconnect; then it gives up."""
 
 PATIENCE = 40.0
 """Seconds until an answer, above which a visitor is stuck."""
@@ -189,7 +187,7 @@ class Visitor:
         """Reconnect with the same token at BokehJS' pace, and pull. Stuck when all attempts fail."""
         dropped = time.monotonic()
         errors = []
-        for number, delay in enumerate(ATTEMPTS, 1):
+        for number, delay in enumerate(RECONNECT_DELAYS, 1):
             await asyncio.sleep(delay)
             try:
                 async with asyncio.timeout(CONNECT_PATIENCE):

@@ -5,19 +5,25 @@ Bokeh makes a table of all models of the Document for each change that comes or 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 from bokeh import __version__
 from bokeh.core.has_props import HasProps
 from bokeh.core.serialization import Deserializer, Serialized, Serializer, UnknownReferenceError
+from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
 from bokeh.document.models import DocumentModelManager
 from bokeh.model import DataModel, Model
 from bokeh.settings import settings
 
+from service.documents.shortcuts.facts import SIMPLE
+
 __all__ = ("PatchSerializer",)
+
+_MODEL_CHANGED = {"kind", "model", "attr", "new"}
 
 bokeh = SimpleNamespace(apply_json_patch=Document.apply_json_patch)
 
@@ -49,19 +55,41 @@ def apply_json_patch(self: Document, patch_json: Any, *, setter: Any = None) -> 
     # A copy, because what the patch brings along is added to it.
     deserializer._references = dict(models._models)
     try:
-        patch = deserializer.deserialize(patch_json)
+        events = _plain_changes(patch_json, models._models)
+        if events is None:
+            events = deserializer.deserialize(patch_json)["events"]
     except UnknownReferenceError as error:
         if not models.seen(error.id):
             raise
         # Bokeh's own drops it too, and says so; nothing was changed yet.
         bokeh.apply_json_patch(self, patch_json, setter=setter)
         return
-    events = patch["events"]
     assert isinstance(events, list)
     for event in events:
         DocumentPatchedEvent.handle_event(self, event, setter)
     if models._new_models:
         models.flush_synced(lambda model: not deserializer.has_ref(model))
+
+
+def _plain_changes(patch: Any, models: Mapping[ID, Model]) -> list[Any] | None:
+    """The events as the deserializer gives them, where all set properties of known models to plain values.
+
+    None where that is not sure. Such patches are nearly all that widgets send, and cheap to tell.
+    """
+    if not isinstance(patch, Serialized) or patch.buffers or patch.content.keys() != {"events"}:
+        return None
+    events = []
+    for event in patch.content["events"]:
+        if type(event) is not dict or event.keys() != _MODEL_CHANGED or event["kind"] != "ModelChanged":
+            return None
+        reference, new = event["model"], event["new"]
+        if type(new) not in SIMPLE or type(reference) is not dict or reference.keys() != {"id"}:
+            return None
+        model = models.get(reference["id"])
+        if model is None:
+            return None
+        events.append({**event, "model": model})
+    return events
 
 
 def to_json(self: Document, *, deferred: bool = True) -> Any:

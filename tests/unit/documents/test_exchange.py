@@ -112,7 +112,28 @@ steps: st.SearchStrategy[Step] = st.one_of(
         lambda v: lambda scene: setattr(scene.source, "data", {"x": np.array(v), "y": list(v)})
     ),
     short.map(lambda v: lambda scene: scene.document.add_root(Div(text=v))),
+    st.lists(
+        st.tuples(st.sampled_from(["slider", "plot", "nobody"]), st.deferred(lambda: odd)), max_size=3
+    ).map(lambda each: lambda scene: _apply(scene, *(_odd_change(scene, *one) for one in each))),
 )
+odd = st.tuples(
+    st.sampled_from(["value", "title", "name", "tags", "nonsense"]),
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 5)
+    | numbers
+    | short
+    | st.just({"type": "number", "value": "nan"}),
+    st.sampled_from(
+        [{}, {"more": 1}, {"kind": "Nonsense"}, {"model": {"id": []}}, {"model": {"type": "ref", "id": "d1"}}]
+    ),
+)
+
+
+def _odd_change(scene: Scene, name: str, change: tuple[str, Any, dict[str, Any]]) -> dict[str, Any]:
+    attr, new, other = change
+    found = scene.document.get_model_by_name(name)
+    return {**_changed("nobody" if found is None else found.id, attr, new), **other}
 
 
 @settings(deadline=None, max_examples=60)
