@@ -13,13 +13,14 @@ import logging.handlers
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, TextIO
 
 from service.errors import ConfigError
 
-__all__ = ("CONTEXT", "FORMATS", "redact", "set_up", "speaking_of", "this_replica")
+__all__ = ("CONTEXT", "FORMATS", "about", "redact", "set_up", "speaking_of", "this_replica")
 
 CONTEXT = ("replica", "app", "session")
 """``extra`` fields shown with a line; ``session`` is the shortened form (``SessionKey.short``)."""
@@ -140,6 +141,16 @@ def set_up(
 def speaking_of(**facts: str) -> Token[Mapping[str, str]]:
     """From here on, lines of this task that say nothing else carry these of :data:`CONTEXT`."""
     return _facts.set({**_facts.get(), **facts})
+
+
+@contextmanager
+def about(**facts: str) -> Iterator[None]:
+    """As :func:`speaking_of`, for a while."""
+    token = speaking_of(**facts)
+    try:
+        yield
+    finally:
+        _facts.reset(token)
 
 
 def this_replica(replica: str) -> None:

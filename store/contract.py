@@ -50,6 +50,11 @@ class SessionKey:
         """The form for logs: enough to tell sessions apart, not enough to join one."""
         return self.tag[:8]
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a log line about the session is marked with (``extra``)."""
+        return {"app": self.app, "session": self.short}
+
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:

@@ -73,7 +73,7 @@ class Doubt:
                 session.key, self._replica, epoch=session.epoch, request=session.request
             )
         except StoreError as error:
-            log.debug("%s: %s", session.key.short, error)
+            log.debug("cannot tell whose the session is: %s", error, extra=session.key.facts)
             return False
         if isinstance(session, Sleeper):
             if answer is not Written.OK:

@@ -115,7 +115,7 @@ class Router:
                 answer = await self._open(key, claim, "own", ownership)
                 continue
             owner, epoch = ownership.claim.owner, ownership.claim.epoch
-            log.warning("%s: seizing it from %s, which is gone", key.short, owner)
+            log.warning("seizing the session from %s, which is gone", owner, extra=key.facts)
             seize = partial(self._store.seize, key, self._replica, owner=owner, epoch=epoch)
             answer = await self._open(key, seize, "seize", ownership)
         return answer

@@ -79,7 +79,7 @@ class Builder:
         fidelity = None if grant.fields is None else Fidelity.FRESH
         if fidelity is not None:
             draft.journal.lost()
-            log.info("%s: begins afresh", grant.key.short)
+            log.info("the session begins afresh", extra=grant.key.facts)
         return self._session(grant, draft, fidelity)
 
     async def _restored(self, app: App, grant: Grant, stored: Stored) -> Session | None:
@@ -89,7 +89,7 @@ class Builder:
             fidelity = self._lay_over(draft, stored)
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
-            log.exception("%s: restoring failed", grant.key.short)
+            log.exception("restoring failed", extra=grant.key.facts)
             fidelity = Fidelity.FRESH
         draft.ids.tracked = None
         if fidelity is Fidelity.FRESH:
@@ -128,7 +128,7 @@ class Builder:
             with self._metrics.app(app.path).running():
                 await app.build(context, execution)
         except AppError as error:
-            log.error("%s: the app %s failed: %s\n%s", grant.key.short, app.path, error.message, error.detail)
+            log.error("the app failed: %s\n%s", error.message, error.detail, extra=grant.key.facts)
             dispose(document)
             raise
         return _Draft(app, context, execution, ids, state, Journal(document, ids, state, version=app.version))
@@ -149,5 +149,5 @@ def _unpack(grant: Grant) -> Stored | None:
     try:
         return Stored.unpack(grant.fields or {})
     except RecordError as error:
-        log.error("%s: its journal cannot be read: %s", grant.key.short, error)
+        log.error("the session's journal cannot be read: %s", error, extra=grant.key.facts)
         return None

@@ -108,7 +108,7 @@ class Connection:
         except ServiceError:
             raise
         except Exception as error:
-            log.exception("%s: handling %s failed", self._place.key.short, message.msgtype)
+            log.exception("handling %s failed", message.msgtype, extra=self._place.key.facts)
             self.send(messages.error(message.msgid, repr(error)))
 
     async def closed(self) -> None:
@@ -126,7 +126,7 @@ class Connection:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 await self._transport.drained()
         except TimeoutError:
-            log.warning("%s: closing a connection that reads too slowly", self._place.key.short)
+            log.warning("closing a connection that reads too slowly", extra=self._place.key.facts)
             self.close(1008, "reads too slowly")
 
     def send(self, frames: Frames) -> None:
@@ -182,7 +182,7 @@ class Connection:
         except ServiceError:
             raise
         except Exception as error:
-            log.exception("%s: handling %s failed", self._place.key.short, message.msgtype)
+            log.exception("handling %s failed", message.msgtype, extra=self._place.key.facts)
             self.send(messages.error(message.msgid, repr(error)))
             return None
         if session.congested:

@@ -92,7 +92,7 @@ class Hibernation:
         if not written or not self._may_sleep(session) or session.journal is None or session.journal.dirty:
             return False
         sleeper = Sleeper(session, self._wake)
-        log.debug("%s: hibernates", session.key.short)
+        log.debug("hibernates", extra=session.key.facts)
         await self._registry.put_to_sleep(session, sleeper)
         return True
 

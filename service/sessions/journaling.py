@@ -153,12 +153,14 @@ class JournalWriter:
             changes = journal.take()
         except Exception:
             # Whatever an app put into its Document must not stop the others' journals.
-            log.exception("%s: it cannot be journaled and will not outlive this replica", session.key.short)
+            log.exception(
+                "the session cannot be journaled and will not outlive this replica", extra=session.key.facts
+            )
             return self._given_up(session)
         if journal.stored_bytes > self._max_bytes:
             log.warning(
-                "%s: %d bytes are more than --journal-max-bytes: it will not outlive this replica",
-                session.key.short, journal.stored_bytes,
+                "%d bytes are more than --journal-max-bytes: the session will not outlive this replica",
+                journal.stored_bytes, extra=session.key.facts,
             )  # fmt: skip
             self._metrics.journal_over_budget.inc()
             return self._given_up(session)

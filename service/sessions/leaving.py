@@ -93,7 +93,7 @@ class Leaving:
             session.lost = True
             self._metrics.fenced.inc()
             self._metrics.ends.labels("lost").inc()
-            log.warning("%s: another replica owns it now; dropping this copy", session.key.short)
+            log.warning("another replica owns it now; dropping this copy", extra=session.key.facts)
             spawn(self._registry.end(session, self._drop))
 
     async def _retire(self, session: Session) -> None:
@@ -125,16 +125,16 @@ class Leaving:
         try:
             await self._store.release(session.key, self._replica, epoch=session.epoch, retention=retention)
         except StoreError as error:
-            log.warning("%s: cannot release it: %s", session.key.short, error)
+            log.warning("cannot release the session: %s", error, extra=session.key.facts)
 
     async def _forget_for_good(self, session: Session | Sleeper) -> None:
         try:
             await self._store.end(session.key, owner=self._replica, epoch=session.epoch)
         except StoreError as error:
-            log.warning("%s: cannot end it in the store: %s", session.key.short, error)
+            log.warning("cannot end the session in the store: %s", error, extra=session.key.facts)
 
     async def _forget(self, session: Session) -> None:
         try:
             await self._store.discard(session.key, owner=self._replica, epoch=session.epoch)
         except StoreError as error:
-            log.warning("%s: cannot discard it: %s", session.key.short, error)
+            log.warning("cannot discard the session: %s", error, extra=session.key.facts)

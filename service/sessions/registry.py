@@ -152,7 +152,7 @@ class Registry:
         return [session for session in self._sessions.values() if session.app is app]
 
     async def _build(self, grant: Grant) -> Session:
-        logs.speaking_of(app=grant.key.app, session=grant.key.short)
+        logs.speaking_of(**grant.key.facts)
         await self._let_others_speak()
         session = await self._builder.build(self.app(grant.key.app), grant)
         self._sessions[grant.key] = session

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
 from bokeh.events import ConnectionLost, DocumentReady, Event
 
+from service import logs
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
@@ -297,7 +298,7 @@ class Session:
         try:
             await self.with_document_locked(self._connection_lost)
         except Exception:
-            log.exception("%s: a callback for ConnectionLost failed", self.key.short)
+            log.exception("a callback for ConnectionLost failed", extra=self.key.facts)
 
     def _connection_lost(self) -> None:
         self.document.callbacks.trigger_event(ConnectionLost())
@@ -325,17 +326,20 @@ class Session:
         ``farewell`` is where the last changes are written and the session is given up.
         """
         async with self._lock:
-            if self.destroyed:
-                return
-            self.destroyed = True
-            self._callbacks.close()
-            await self._let_go_of_changes()
-            await farewell(self)
-            self._outbox = []
-            await self.app.end(self.context, self._execution)
-            dispose(self.document, self)
-            self._outbox = None
-            self._let_go()
+            if not self.destroyed:
+                with logs.about(**self.key.facts):
+                    await self._destroy(farewell)
+
+    async def _destroy(self, farewell: Callable[[Session], Awaitable[None]]) -> None:
+        self.destroyed = True
+        self._callbacks.close()
+        await self._let_go_of_changes()
+        await farewell(self)
+        self._outbox = []
+        await self.app.end(self.context, self._execution)
+        dispose(self.document, self)
+        self._outbox = None
+        self._let_go()
 
     async def _let_go_of_changes(self) -> None:
         """What a held Document keeps back goes out now: whoever restores the session knows nothing of it."""
@@ -345,7 +349,7 @@ class Session:
             await self._collecting(self.document.unhold)
         except Exception:
             # The app's callbacks, which were held back along with the changes, must not keep it here.
-            log.exception("%s: a callback that was held back failed", self.key.short)
+            log.exception("a callback that was held back failed", extra=self.key.facts)
 
     def _let_go(self) -> None:
         """Break the cycles through this session: its memory is then free at once, not at some collection."""

@@ -43,7 +43,7 @@ class OwnerHandler(BaseHandler):
             raise HTTPError(403, "a relay token is missing")
         grant = self.services.tokens.verify_relay(token, self.services.replica)
         key = SessionKey(grant.app, grant.session_id)
-        logs.speaking_of(app=key.app, session=key.short)
+        logs.speaking_of(**key.facts)
         session = await self.services.router.local(key, grant.epoch)
         if session is None or session.destroyed:
             raise HTTPError(GONE, "the session is not here")

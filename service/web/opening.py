@@ -65,7 +65,7 @@ class AppHandler(UserHandler):
         if requested is None and not self.app.for_operators:
             self._check_room()
         key = SessionKey(self.app.path, requested or tokens.new_session_id())
-        logs.speaking_of(app=key.app, session=key.short)
+        logs.speaking_of(**key.facts)
         token_id = new_token_id()
         lifetime = self.services.settings.session_token_expiration
         token = tokens.mint(

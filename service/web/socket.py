@@ -173,7 +173,7 @@ class SocketHandler(SocketTransport, AppHandler):
 
     async def open(self, *args: str, **kwargs: str) -> None:
         key = SessionKey(self.app.path, self.token.session_id)
-        logs.speaking_of(app=key.app, session=key.short)
+        logs.speaking_of(**key.facts)
         try:
             with self._span(key, await self._page_view(key)):
                 await self._join(key)
@@ -181,7 +181,7 @@ class SocketHandler(SocketTransport, AppHandler):
             detail = error.detail if self.services.settings.dev is not None else ""
             self._tell(app_failed(self, detail))
         except SessionUnknown as error:
-            log.warning("%s: refusing a socket: %s", key.short, error)
+            log.warning("refusing a socket: %s", error)
             if self.token.minted_by_us:
                 self._tell(session_ended(self))
             else:
@@ -190,7 +190,7 @@ class SocketHandler(SocketTransport, AppHandler):
             failure = failure_of(error)
             if failure is None:
                 raise
-            log.warning("%s: refusing a socket: %s", key.short, failure)
+            log.warning("refusing a socket: %s", failure)
             self.close(failure.close_code, str(failure)[:120])
 
     def _tell(self, notice: Notice) -> None:
@@ -208,7 +208,7 @@ class SocketHandler(SocketTransport, AppHandler):
         try:
             handoff = await self.services.store.handoff(key, self.token.token_id)
         except StoreError as error:
-            log.debug("%s: the trace begins here: %s", key.short, error)
+            log.debug("the trace begins here: %s", error)
             return ""
         return "" if handoff is None else handoff.trace
 

@@ -45,6 +45,7 @@ curdoc().add_root(Div(name="got", text=repr({
 })))
 curdoc().add_root(Div(text=" ".join(map(str, range(1000)))))
 logging.getLogger("app").warning("a line of the app")
+curdoc().on_session_destroyed(lambda context: logging.getLogger("app").warning("the app's last line"))
 """
 SHORT_SECONDS = 0.3
 
@@ -177,10 +178,10 @@ async def test_log_format_json_and_log_level(many: Replica) -> None:
     client = await Client.open(many.app_url())
     await client.close()
 
-    line = json.loads(many.wait_line("a line of the app").string)
-
-    assert {"level", "message", "replica", "app", "session"} <= line.keys()
-    assert (line["app"], len(line["session"])) == ("/app", 8)
+    for words in ("a line of the app", "the app's last line"):
+        line = json.loads(many.wait_line(words).string)
+        assert {"level", "message", "replica", "app", "session"} <= line.keys()
+        assert (line["app"], len(line["session"])) == ("/app", 8)
     assert client.page is not None
     assert client.page.session_id not in many.log
     many.wait_line('"level": "debug"')
@@ -234,7 +235,8 @@ async def test_websocket_max_message_size(many: Replica) -> None:
     async with await Client.open(many.app_url()) as client:
         await client.wire.send_frames(["x" * 6000])
 
-        assert await client.wait_closed() in (1006, 1009)
+        # The rest is not read, so the frame that says why may be lost with the connection.
+        assert await client.wait_closed() in (1009, 1006, None)
 
 
 @pytest.mark.flags("--websocket-compression-level", "--websocket-compression-mem-level")

@@ -13,6 +13,7 @@ import pytest
 from service import logs
 from service.errors import ConfigError
 from service.tokens import TokenAuthority
+from store.contract import SessionKey
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,22 @@ def test_line_has_time_level_message_and_context() -> None:
     stamp, rest = out.getvalue().split(" ", 1)
     assert stamp.endswith("Z")
     assert rest == "INFO     opened it replica=r1 app=/a session=ab12\n"
+
+
+def test_what_a_line_is_about_goes_with_each_line_once() -> None:
+    out = lines()
+    key = SessionKey("/a", "session")
+
+    with logs.about(**key.facts):
+        LOG.info("within")
+    LOG.info("outside")
+    LOG.info("by itself", extra=key.facts)
+
+    marked = f"app=/a session={key.short}"
+    within, outside, by_itself = out.getvalue().splitlines()
+    assert within.endswith(f"within {marked}")
+    assert outside.endswith("outside")
+    assert by_itself.endswith(f"by itself {marked}")
 
 
 def test_colours_only_on_a_terminal() -> None:

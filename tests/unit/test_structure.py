@@ -202,3 +202,16 @@ def test_no_two_test_modules_have_one_name() -> None:
     counts = Counter(path.name for path in modules)
 
     assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_log_messages_leave_the_session_to_the_lines_own_field() -> None:
+    """``extra=key.facts``; a ``%s`` for it would say it twice."""
+    found = [
+        f"{path}:{call.lineno}"
+        for path, tree in MODULES.items()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("log.")
+        if any(isinstance(arg, ast.Attribute) and arg.attr == "short" for arg in call.args)
+    ]
+
+    assert found == []
