@@ -307,8 +307,11 @@ class Store(Protocol):
     async def retire(self, replica: str) -> None:
         """Remove the replica's heartbeat and index at a clean stop. Idempotent."""
 
-    async def sessions(self, replica: str) -> list[SessionRecord]:
-        """The sessions in the replica's index that it still owns. A hint: may lag by one beat."""
+    async def sessions(self, replica: str, *, limit: int | None = None) -> list[SessionRecord]:
+        """The sessions in the replica's index that it still owns. A hint: may lag by one beat.
+
+        With a ``limit`` at most so many of them are read, always the same ones.
+        """
 
     async def sweep(self, lifetime: float, *, retention: float = 0.0, limit: int = 1000) -> int:
         """Discard sessions whose owner has been gone for ``lifetime`` seconds; how many it discarded.

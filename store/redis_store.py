@@ -206,10 +206,10 @@ class RedisStore:
         while not await self._sweeper.bury(replica, _ms(_GRACE), limit=1000):
             pass
 
-    async def sessions(self, replica: str) -> list[SessionRecord]:
+    async def sessions(self, replica: str, *, limit: int | None = None) -> list[SessionRecord]:
         tags = await self._link.send("SMEMBERS", self._keys.sessions(replica))
         found = await self._link.pipe(
-            [Command(("HGETALL", self._keys.session(tag.decode()))) for tag in sorted(tags)]
+            [Command(("HGETALL", self._keys.session(tag.decode()))) for tag in sorted(tags)[:limit]]
         )
         owned = [hash_ for hash_ in found if hash_.get(b"owner") == replica.encode()]
         return [records.decode_session(hash_) for hash_ in owned]

@@ -82,7 +82,7 @@ class FleetWatch:
             return
         held: list[SessionRecord] = []
         for each in view.replicas:
-            held += (await self._store.sessions(each.replica))[: MOST - len(held)]
+            held += await self._store.sessions(each.replica, limit=MOST - len(held))
         self._held = held
         self._held_due = time.monotonic() + (time.monotonic() - begun) / SHARE
 

@@ -439,6 +439,20 @@ async def test_the_index_follows_the_beats(store: RedisStore) -> None:
     assert await store.sessions("a") == []
 
 
+async def test_a_few_of_many_sessions_can_be_read(store: RedisStore) -> None:
+    keys = [SessionKey("/app", str(n)) for n in range(5)]
+    for key in keys:
+        await store.claim(key, "a", request=REQUEST)
+    await store.beat(heartbeat(), ttl=5, opened=keys)
+
+    few = await store.sessions("a", limit=2)
+
+    assert len(few) == 2
+    assert await store.sessions("a", limit=2) == few
+    assert await store.sessions("a", limit=0) == []
+    assert len(await store.sessions("a", limit=9)) == 5
+
+
 async def test_an_index_entry_of_somebody_elses_session_is_not_listed(store: RedisStore) -> None:
     first = await store.claim(KEY, "a", request=REQUEST)
     await store.beat(heartbeat("a"), ttl=5, opened=[KEY])
