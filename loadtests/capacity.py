@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ from loadtests.watch import read_metrics
 ROOT = Path(__file__).parent.parent
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+DOCUMENT = ROOT / "docs" / "operate" / "capacity.md"
+PUBLISHED = re.compile(r"(<!-- measured -->\n+```\n)(.*?)(```\n+<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,8 @@ def need(sessions: int, costs: Costs, plan: Plan) -> Need:
     return Need(sessions, each, replicas, shards, memory / GIB, ops, gbit)
 
 
-HEARTBEAT_OPS = 12.0
-"""Commands per second of one replica that does nothing: about three beats of four commands."""
+HEARTBEAT_OPS = 15.0
+"""Commands per second of one replica that does nothing: about three beats of five commands."""
 
 
 def table(costs: Costs, plan: Plan, sizes: Sequence[int] = (1_000, 10_000, 100_000, 1_000_000)) -> str:
@@ -208,20 +211,53 @@ def ops_between(one: Reading, other: Reading) -> float:
     return other.redis_ops - one.redis_ops - one.redis_idle_ops * (other.at - one.at)
 
 
+def said(costs: Costs, plan: Plan) -> str:
+    """The costs, and what they come to."""
+    lines = [f"  {field.name:16} {getattr(costs, field.name):>14,.5g}" for field in fields(Costs)]
+    return "\n".join(
+        [
+            "one session of examples/sliders.py costs",
+            *lines,
+            f"\none replica holds {per_replica(costs, plan)} of them (see Plan in loadtests/capacity.py)\n",
+            table(costs, plan),
+        ]
+    )
+
+
+def publish(text: str) -> None:
+    """Put `text` in the place of what the documentation says now."""
+    found = PUBLISHED.sub(lambda found: f"{found[1]}{text}\n{found[3]}", DOCUMENT.read_text())
+    DOCUMENT.write_text(found)
+
+
+def documented() -> Costs:
+    """What the documentation says that a session costs (rounded as there)."""
+    found = PUBLISHED.search(DOCUMENT.read_text())
+    assert found is not None
+    rows = (line.split() for line in found[2].splitlines())
+    named = {row[0]: float(row[1].replace(",", "")) for row in rows if len(row) == 2}
+    return Costs(**{field.name: named[field.name] for field in fields(Costs)})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make capacity ARGS='...'", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100, help="tabs to measure with")
+    parser.add_argument("--documented", action="store_true", help="do not measure: the costs of the document")
+    parser.add_argument("--publish", action="store_true", help=f"write it into {DOCUMENT.relative_to(ROOT)}")
     parser.add_argument("--cost", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--plan", action="append", default=[], metavar="NAME=VALUE")
     given = parser.parse_args()
-    costs = replace(measure(given.sessions), **parsed(given.cost))
-    plan = replace(Plan(), **parsed(given.plan))
-    print("one session of examples/sliders.py costs here")
-    for field in fields(Costs):
-        print(f"  {field.name:16} {getattr(costs, field.name):>14,.5g}")
-    print(f"\none replica holds {per_replica(costs, plan)} of them (see Plan in loadtests/capacity.py)\n")
-    print(table(costs, plan))
+    measured = documented() if given.documented else rounded(measure(given.sessions))
+    text = said(replace(measured, **parsed(given.cost)), replace(Plan(), **parsed(given.plan)))
+    print(text)
+    if given.publish:
+        publish(text)
     return 0
+
+
+def rounded(costs: Costs) -> Costs:
+    """As they are shown, so that the table follows from what is shown."""
+    return Costs(**{field.name: float(f"{getattr(costs, field.name):.5g}") for field in fields(Costs)})
 
 
 def parsed(pairs: Sequence[str]) -> Mapping[str, float]:

@@ -113,11 +113,20 @@ def draw_lines(axis: Axes, samples: list[dict[str, Any]], start: float, field: s
     total: dict[int, float] = defaultdict(float)
     for name, mine in by_replica(samples).items():
         axis.plot([s["at"] - start for s in mine], [s[field] for s in mine], label=name)
-        for second, value in {int(s["at"] - start): s[field] for s in mine}.items():
+        for second, value in each_second([(s["at"] - start, s[field]) for s in mine]).items():
             total[second] += value
     axis.plot(sorted(total), [total[second] for second in sorted(total)], "k--", linewidth=1, label="all")
     axis.set_title(title)
     axis.legend(fontsize=7, ncols=6)
+
+
+def each_second(samples: Sequence[tuple[float, float]]) -> dict[int, float]:
+    """The last value by each second from the first sample to the last: a late sample is no drop to zero."""
+    last = {int(at): value for at, value in samples}
+    found: dict[int, float] = {}
+    for second in range(min(last), max(last) + 1):
+        found[second] = last.get(second, found.get(second - 1, 0.0))
+    return found
 
 
 def draw_latency(axis: Axes, events: list[dict[str, Any]], start: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from loadtests.capacity import GIB, MIB, Costs, Plan, need, per_replica, table
+from loadtests.capacity import DOCUMENT, GIB, MIB, Costs, Plan, documented, need, per_replica, said, table
 
 COSTS = Costs(
     replica_base=100 * MIB, replica_session=MIB / 4, cpu_open=0.03, cpu_move=0.002,
@@ -41,3 +41,7 @@ def test_the_table_has_a_row_per_size() -> None:
     assert [line.split()[0] for line in table(COSTS, PLAN).splitlines()[1:]] == [
         "1,000", "10,000", "100,000", "1,000,000",
     ]  # fmt: skip
+
+
+def test_the_documented_table_follows_from_the_documented_costs() -> None:
+    assert said(documented(), Plan()) in DOCUMENT.read_text()

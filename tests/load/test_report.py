@@ -43,3 +43,7 @@ def test_the_page_holds_its_plots(summary: report.Summary) -> None:
     assert "data:image/png;base64," in page
     assert "a title &lt;x&gt;" in page
     assert "http" not in page.replace("http-equiv", "").partition("base64,")[0]
+
+
+def test_a_second_without_a_sample_has_the_value_before() -> None:
+    assert report.each_second([(1.2, 5.0), (1.9, 6.0), (4.1, 7.0)]) == {1: 6.0, 2: 6.0, 3: 6.0, 4: 7.0}
