@@ -83,9 +83,10 @@ def running(
             flags = [*args]
             if redis is None:
                 server: Server = BokehServe(apps, name=title, args=flags, env=env)
+                started.callback(server.kill)  # it would take minutes over its last sessions
             else:
                 server = Replica(apps, name=title, args=[*flags, *ours_only], env=env, redis_url=redis.url)
-            started.callback(server.stop)
+                started.callback(server.stop)
             servers.append(server.start())
             _pin(server.pid)
         yield Side(name, servers)

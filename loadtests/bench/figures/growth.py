@@ -11,7 +11,7 @@ from loadtests.bench.servers import Side
 
 __all__ = ("SCENARIOS",)
 
-LIVE = (50, 125, 250, 375, 500)
+LIVE = (50, 150, 300, 500)
 """Numbers of live sessions at which costs are measured: the last is ten times the first."""
 BATCH = 30
 MOVES = 300
