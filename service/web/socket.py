@@ -110,6 +110,7 @@ class SocketTransport(WebSocketHandler):
     def begin(self, peer: Peer) -> None:
         """From here on ``peer`` answers."""
         self.peer = peer
+        self.request.headers.clear()  # cookies and all, which an open tab would keep for days
         self.set_nodelay(True)
         self._last_sign = time.monotonic()
         self._keep_alive()
