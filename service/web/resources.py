@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
-from bokeh.embed.bundle import Bundle, bundle_for_objs_and_resources, extension_dirs
+from bokeh.embed.bundle import URL, Bundle, bundle_for_objs_and_resources, extension_dirs
 from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings as bokeh_settings
@@ -108,11 +108,16 @@ class PageResources:
 
     def bundle(self, absolute_url: str | None = None) -> Bundle:
         """For a page of ours, or with ``absolute_url`` (scheme and host) for one elsewhere."""
-        made = self.once(
-            f"bundle {absolute_url}",
-            lambda: bundle_for_objs_and_resources(None, self._resources(absolute_url)),
-        )
+        made = self.once(f"bundle {absolute_url}", lambda: self._bundle(absolute_url))
         return Bundle(made.js_files, made.js_raw, made.css_files, made.css_raw, made.hashes)
+
+    def _bundle(self, absolute_url: str | None) -> Bundle:
+        bundle = bundle_for_objs_and_resources(None, self._resources(absolute_url))
+        if absolute_url:
+            root_url = self._root_url(absolute_url)
+            bundle.js_files = [_within(root_url, each) for each in bundle.js_files]
+            bundle.css_files = [_within(root_url, each) for each in bundle.css_files]
+        return bundle
 
     def bare_bundle(self) -> Bundle:
         """No resources at all, for pages that bring their own."""
@@ -126,6 +131,12 @@ class PageResources:
         mode = bokeh_settings.resources(default="server")
         if not mode.startswith("server"):
             return Resources(mode=mode)
-        prefix = self._prefix + "/"
-        root_url = urljoin(absolute_url, prefix) if absolute_url else prefix
-        return Resources(mode=mode, root_url=root_url, path_versioner=_with_version)
+        return Resources(mode=mode, root_url=self._root_url(absolute_url), path_versioner=_with_version)
+
+    def _root_url(self, absolute_url: str | None) -> str:
+        return urljoin(absolute_url or "", self._prefix + "/")
+
+
+def _within(root_url: str, url: URL) -> URL:
+    """A file of ours where a model class names it relative to our pages, as Panel's (1.9) do."""
+    return URL(urljoin(root_url, url.url))

@@ -18,6 +18,7 @@ from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness.browser import Tab
 from harness.client import Client
+from harness.site import show
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import read
 
@@ -199,22 +200,6 @@ async def run_cell(client: Any, source: str) -> str:
     reply = await client.execute_interactive(source, timeout=60, output_hook=take)
     assert reply["content"]["status"] == "ok", reply["content"]
     return "".join(html)
-
-
-async def show(tab: Tab, html: str, port: int) -> None:
-    """The output as a page of the notebook's origin."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = f"<!DOCTYPE html><html><link rel=icon href=data:,><body>{html}</body></html>".encode()
-        head = f"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", port)
-    async with server:
-        await tab.open(f"http://127.0.0.1:{port}/")
 
 
 # -- the class itself ------------------------------------------------------------------------------

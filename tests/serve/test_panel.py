@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import html
 import subprocess
@@ -13,23 +14,28 @@ from typing import Any
 import panel.models.tabulator  # the client makes models of these classes
 import panel.models.widgets
 import pytest
+from bokeh.embed import server_document
 from bokeh.events import DocumentReady
 from bokeh.models import ColumnDataSource, Slider
 from bokeh.models.widgets import FileInput, Spinner
 from devfleet.fleet import Fleet
+from devfleet.ports import free_port
 from harness.browser import Tab
 from harness.client import Client
+from harness.site import show
 from panel.models.location import Location
 from panel.models.markup import HTML
 
-APPS = sorted((Path(__file__).parent / "panel_apps").glob("*.py"))
+FOLDER = Path(__file__).parent / "panel_apps"
+APPS = [*sorted(FOLDER.glob("*.py")), FOLDER / "tasks"]
 BUTTON = {"type": panel.models.widgets.Button}
 
 
 @pytest.fixture(scope="module")
 def fleet(start_fleet: Callable[..., Fleet]) -> Fleet:
-    """Replicas that serve all apps."""
-    return start_fleet(APPS, args=["--unused-session-lifetime", "1000"])
+    """Replicas that serve all apps, also to pages of another site."""
+    soon = ["--unused-session-lifetime", "1000", "--check-unused-sessions", "200"]
+    return start_fleet(APPS, args=[*soon, "--allow-websocket-origin", "127.0.0.1:*"])
 
 
 async def opened(fleet: Fleet, app: str, **request: Any) -> Client:
@@ -101,6 +107,47 @@ async def test_a_table_grows(fleet: Fleet) -> None:
         await shows(client, "total 10")
         source = client.model(panel.models.tabulator.DataTabulator).source
         await client.expect(lambda _: len(source.data["name"]) == 4)
+
+
+async def test_a_cell_of_a_table_is_edited(fleet: Fleet) -> None:
+    """As Panel's JavaScript does it: one event before the change of the data, and one after."""
+    async with await opened(fleet, "table") as client:
+        table = client.model(panel.models.tabulator.DataTabulator)
+
+        await client.patch_json(edited(table, pre=True))
+        await client.change(lambda _: table.source.patch({"amount": [(1, 20)]}))
+        await client.patch_json(edited(table, pre=False))
+
+        await shows(client, "total 24")
+
+
+def edited(table: Any, *, pre: bool) -> dict[str, Any]:
+    values = [["model", table.ref], ["column", "amount"], ["row", 1], ["pre", pre]]
+    event = {"type": "event", "name": "table-edit", "values": {"type": "map", "entries": values}}
+    return {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": event}
+
+
+async def test_a_scheduled_task_goes_on_when_its_session_has_ended(fleet: Fleet) -> None:
+    replica = fleet.replicas[0]
+    async with await Client.open(replica.app_url("tasks"), timeout=60) as first:
+        await first.expect(lambda c: c.value(Spinner, "value") >= 2)
+        seen = first.value(Spinner, "value")
+    await asyncio.to_thread(replica.wait_line, "a session with a task ended")
+
+    async with await Client.open(replica.app_url("tasks"), timeout=60) as second:
+        await second.expect(lambda c: c.value(Spinner, "value") > seen + 10)
+    assert not replica.matching("Traceback")
+
+
+async def test_a_page_of_another_site_embeds_an_app(fleet: Fleet, tab: Tab) -> None:
+    tab.expect_problem(r"fonts\.(googleapis|gstatic)\.com")
+
+    await show(tab, server_document(fleet.app_url("bound")), free_port())
+
+    await tab.raw.get_by_text("square 1").first.wait_for(timeout=30_000)
+    models = "[...Bokeh.documents[0]._all_models.values()]"
+    await tab.nudge_slider(await tab.evaluate(f"{models}.find(each => each.type == 'Slider').id"), 2)
+    await tab.raw.get_by_text("square 9").first.wait_for(timeout=30_000)
 
 
 async def test_holoviews_streams(fleet: Fleet) -> None:
