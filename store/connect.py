@@ -10,10 +10,12 @@ from typing import Any
 
 from redis.asyncio import (
     BlockingConnectionPool,
+    Connection,
     Redis,
     RedisCluster,
     Sentinel,
     SSLConnection,
+    UnixDomainSocketConnection,
 )
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
@@ -25,7 +27,6 @@ from store.errors import StoreConfigError
 from store.keys import Keys
 from store.link import Client, Link, Observe
 from store.redis_store import RedisStore
-from store.sending import PlainConnection, UnixConnection
 from store.url import StoreUrl, parse
 
 __all__ = ("open_store",)
@@ -71,7 +72,7 @@ def _redis(url: StoreUrl, patience: float, connections: int, options: dict[str, 
     options = {name: value for name, value in options.items() if name != "ssl"}  # the class says it
     return _pooled(
         BlockingConnectionPool(
-            connection_class=SSLConnection if url.tls else PlainConnection,
+            connection_class=SSLConnection if url.tls else Connection,
             max_connections=connections, timeout=patience, host=host, port=port, db=url.db, **options,
         )
     )  # fmt: skip
@@ -81,7 +82,7 @@ def _unix(url: StoreUrl, patience: float, connections: int, options: dict[str, A
     options = {name: value for name, value in options.items() if name != "socket_keepalive"}
     return _pooled(
         BlockingConnectionPool(
-            connection_class=UnixConnection,
+            connection_class=UnixDomainSocketConnection,
             max_connections=connections, timeout=patience, path=url.path, db=url.db, **options,
         )
     )  # fmt: skip
