@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from harness.client import Client
 from harness.tools import require
 
 from operations.manifests import K8S
+from operations.scrape import scrape, until
+from service.fleet.ending import end_session
+from store.connect import open_store
+from store.contract import SessionKey
 
 pytestmark = pytest.mark.redis
 
@@ -36,7 +41,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 async def test_a_fleet_works_as_the_restricted_user(
     url: str, replica: Callable[..., Replica], examples: Path
 ) -> None:
-    ends = ["--unused-session-lifetime", "1", "--check-unused-sessions", "50"]
+    ends = ["--unused-session-lifetime", "500", "--check-unused-sessions", "50"]
     one = replica([examples / "sliders.py"], redis_url=url, args=ends)
     other = replica([examples / "sliders.py"], redis_url=url, args=ends)
     async with await Client.open(one.app_url()) as client:
@@ -44,10 +49,23 @@ async def test_a_fleet_works_as_the_restricted_user(
         async with await Client.open(other.app_url(), session_id=client.page.session_id) as second:
             await second.patch("offset", value=2.0)
             await client.expect_value("offset", "value", 2.0)
+    await asyncio.to_thread(until, lambda: scrape(one.url)("svc_session_ends_total", reason="unused") >= 1)
+    async with await Client.open(one.app_url(), session_id="to be ended") as client:
+        await end(url, SessionKey("/sliders", "to be ended"))
+        await client.wait_closed()
     other.stop()
     one.stop()
 
     assert not [line for server in (one, other) for line in server.matching("(?i)refuses|NOPERM|permission")]
+
+
+async def end(url: str, key: SessionKey) -> None:
+    """As `svc sessions --end`."""
+    store = open_store(url)
+    try:
+        assert await end_session(store, key)
+    finally:
+        await store.close()
 
 
 def test_the_user_may_not_see_or_harm_anything_else(url: str) -> None:
