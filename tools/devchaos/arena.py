@@ -73,6 +73,8 @@ class Arena:
             args=["--durability", durability, *args],
             env={"CHAOS_RUNS": str(self.runs_file)},
             make_last=self.island.replica if self.island else Replica,
+            # Where the last one can reach them: it would seize what is of one that refuses.
+            address=self.island.gateway if isinstance(self.island, NamespaceIsland) else LOOPBACK,
         )
         self.owners: Owners
         self._living: list[asyncio.Task[None]] = []

@@ -47,7 +47,10 @@ def no_namespaces() -> str | None:
 
 
 class NamespaceIsland:
-    """At the other end of a cable, and Redis at this one. The addresses are those for tests (RFC 2544)."""
+    """At the other end of a cable; at this one `gateway` is where Redis and the others have to listen.
+
+    The addresses are those for tests (RFC 2544).
+    """
 
     def __init__(self, redis: RedisServer) -> None:
         self._redis = redis
@@ -77,7 +80,7 @@ class NamespaceIsland:
     def replica(self, apps: Sequence[AppPath], **options: Any) -> Replica:
         options["redis_url"] = f"redis://{self.gateway}:{self._redis.port}/0"
         within = ["nsenter", f"--net=/run/netns/{self._name}"]
-        return Replica(apps, address=self._address, within=within, **options)
+        return Replica(apps, within=within, **{**options, "address": self._address})
 
     def cut(self) -> None:
         self._inside("link", "set", self._ends[1], "down")

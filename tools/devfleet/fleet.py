@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from devfleet.nginx import Nginx
+from devfleet.ports import LOOPBACK
 from devfleet.redis_server import RedisServer
 from devfleet.replica import AppPath, Replica
 
@@ -20,8 +21,9 @@ from devfleet.replica import AppPath, Replica
 class Fleet:
     """`with Fleet([app, ...], n=3) as fleet: fleet.app_url()`.
 
-    `args` are further flags for every replica; `make_last` makes the last one. The replicas are named a, b,
-    c, ... in `replicas`; they can be killed, paused and started again one by one.
+    `args` are further flags for every replica; `make_last` makes the last one, and all listen on `address`.
+    The replicas are named a, b, c, ... in `replicas`; they can be killed, paused and started again one by
+    one.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Fleet:
         prefix: str = "",
         redis: RedisServer | None = None,
         make_last: Callable[..., Replica] = Replica,
+        address: str = LOOPBACK,
     ) -> None:
         self.apps = [Path(app) for app in apps]
         self.redis = redis or RedisServer()
@@ -43,6 +46,7 @@ class Fleet:
         self._size = n
         self._owns_redis = redis is None
         self._make_last = make_last
+        self._address = address
         self._args = list(args)
         self._env = env
         self._started = ExitStack()
@@ -118,6 +122,7 @@ class Fleet:
             env=self._env,
             prefix=self.prefix,
             origins=[self.nginx.host],
+            address=self._address,
         )
 
     def __enter__(self) -> Self:
