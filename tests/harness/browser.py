@@ -131,9 +131,6 @@ class Tab:
         """Sets a property from JavaScript, as a CustomJS would; it goes to the server."""
         await self.evaluate("(model(argument[0])[argument[1]] = argument[2], null)", [which, path, value])
 
-    async def session_id(self) -> str:
-        return str(await self.evaluate("Bokeh.documents[0].session_id ?? ''"))
-
     # elements, through their shadow roots, by real mouse and keyboard
 
     async def element(self, which: str, inner: str | None = None) -> ElementHandle:
