@@ -64,6 +64,9 @@ class Ownership:
         match claim.outcome:
             case Outcome.OWN:
                 return self._go(Step.SERVE)
+            case Outcome.UNKNOWN if self.step is Step.SEIZE:
+                # Its owner ended it a moment ago: only a claim may begin it anew.
+                return self._go(Step.CLAIM)
             case Outcome.UNKNOWN:
                 return self._go(Step.UNKNOWN)
             case Outcome.RELAY:

@@ -19,7 +19,7 @@ from service.sessions.building import Grant
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from service.tracing import OFF, Tracing
-from store.contract import Claim, Heartbeat, PageRequest, SessionKey, Store
+from store.contract import Claim, Heartbeat, Outcome, PageRequest, SessionKey, Store
 
 __all__ = ("Router",)
 
@@ -106,10 +106,11 @@ class Router:
         claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)
         answer = await self._open(key, claim, "own", ownership)
         while not isinstance(answer, Session):
-            reached = await self._reach(ownership, dial)
-            if reached is not None:
-                self._claims.labels("relay").inc()
-                return reached[0]
+            if ownership.step is Step.FIND_OWNER:
+                reached = await self._reach(ownership, dial)
+                if reached is not None:
+                    self._claims.labels("relay").inc()
+                    return reached[0]
             if ownership.step is Step.CLAIM:
                 await asyncio.sleep(MOMENT)
                 answer = await self._open(key, claim, "own", ownership)
@@ -124,12 +125,12 @@ class Router:
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str, ownership: Ownership
     ) -> Session | Claim:
         """Claim or seize (``kind``), and build what became ours; one at a time per session."""
-        opening = self._opening.get(key)
-        if opening is None:
-            opening = asyncio.create_task(self._open_now(key, ask, kind))
-            self._opening[key] = opening
-            opening.add_done_callback(lambda _: self._opening.pop(key, None))
-        answer = await asyncio.shield(opening)
+        while (others := self._opening.get(key)) is not None:
+            answer = await asyncio.shield(others)
+            if isinstance(answer, Session) or answer.outcome != Outcome.UNKNOWN:
+                break  # else ours may know what theirs did not: the handoff of another token
+        else:
+            answer = await self._open_alone(key, ask, kind)
         if isinstance(answer, Claim):
             match ownership.claimed(answer):
                 case Step.UNKNOWN:
@@ -137,6 +138,14 @@ class Router:
                 case Step.GIVE_UP:
                     raise Unavailable("the session keeps moving between replicas")
         return answer
+
+    async def _open_alone(
+        self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str
+    ) -> Session | Claim:
+        opening = asyncio.create_task(self._open_now(key, ask, kind))
+        self._opening[key] = opening
+        opening.add_done_callback(lambda _: self._opening.pop(key, None))
+        return await asyncio.shield(opening)
 
     async def _open_now(
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str

@@ -73,7 +73,7 @@ def run(replicas: list[Replica], examples: Path, tmp_path: Path) -> Iterator[Cal
 
     yield start
     for each in running:
-        each.stop()
+        each.stop(timeout=30)  # Apache gives its children time
 
 
 async def visits(url: str, app: CountedApp, *, count: int = 6) -> None:

@@ -40,6 +40,13 @@ def test_what_never_was_is_unknown(way: Ownership) -> None:
     assert way.claimed(Claim(Outcome.UNKNOWN)) is Step.UNKNOWN
 
 
+def test_what_its_owner_ended_meanwhile_may_begin_anew(way: Ownership) -> None:
+    dialling(way).dialled(Dialled.NOT_OWNER)
+
+    assert way.claimed(Claim(Outcome.UNKNOWN)) is Step.CLAIM
+    assert way.claimed(OWN) is Step.SERVE
+
+
 def test_an_owner_elsewhere_is_looked_for_dialled_and_relayed_to(way: Ownership) -> None:
     assert way.claimed(THEIRS) is Step.FIND_OWNER
     assert way.found(OTHER) is Step.DIAL

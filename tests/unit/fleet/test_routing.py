@@ -1,0 +1,90 @@
+"""Races on the way from a token to a session: the embedded store, and an owner that exists only there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from bokeh.document import Document
+from harness.runs import app_of
+from tornado.httpclient import HTTPClientError
+
+from service.errors import SessionUnknown
+from service.fleet.relay import GONE
+from service.fleet.routing import Router
+from service.metrics import Metrics
+from service.sessions.building import Builder
+from service.sessions.registry import Registry
+from service.sessions.session import Session
+from store.connect import open_store
+from store.contract import Heartbeat, PageRequest, SessionKey
+from store.redis_store import RedisStore
+
+KEY = SessionKey("/app", "s")
+
+
+class Owner:
+    """Says that it does not hold the session, after `first` happened."""
+
+    def __init__(self, first: Callable[[], Awaitable[object]]) -> None:
+        self._first = first
+
+    async def relay(self, *args: Any) -> Any:
+        await self._first()
+        raise HTTPClientError(GONE)
+
+
+async def ours(session: Session) -> bool:
+    return True
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[RedisStore]:
+    opened = open_store(None)
+    await opened.beat(Heartbeat("owner", "http://127.0.0.1:1", "1", 0.0), ttl=60)
+    yield opened
+    await opened.close()
+
+
+def router(store: RedisStore, owner: Any) -> Router:
+    def nothing(doc: Document) -> None:
+        doc.title = "made by its code"
+
+    metrics = Metrics()
+    registry = Registry({"/app": app_of(nothing)}, Builder(durable=True, replay_inputs=True, metrics=metrics))
+    return Router(store, registry, "me", owner, metrics, retention=0, is_ours=ours)
+
+
+async def ended_by(store: RedisStore, epoch: int) -> None:
+    assert await store.discard(KEY, owner="owner", epoch=epoch)
+
+
+async def test_what_its_owner_ends_meanwhile_begins_anew_from_the_handoff(store: RedisStore) -> None:
+    await store.put_handoff(KEY, "token", PageRequest(), 60)
+    epoch = (await store.claim(KEY, "owner", request=PageRequest())).epoch
+
+    session = await router(store, Owner(lambda: ended_by(store, epoch))).session(KEY, "token")
+
+    assert isinstance(session, Session)
+    assert session.document.title == "made by its code"
+
+
+async def test_without_a_handoff_it_is_gone(store: RedisStore) -> None:
+    epoch = (await store.claim(KEY, "owner", request=PageRequest())).epoch
+
+    with pytest.raises(SessionUnknown):
+        await router(store, Owner(lambda: ended_by(store, epoch))).session(KEY, "token")
+
+
+async def test_who_has_a_handoff_does_not_share_the_answer_of_who_has_none(store: RedisStore) -> None:
+    await store.put_handoff(KEY, "token", PageRequest(), 60)
+    here = router(store, None)
+
+    without, by_token = await asyncio.gather(
+        here.session(KEY, "another token"), here.session(KEY, "token"), return_exceptions=True
+    )
+
+    assert isinstance(without, SessionUnknown)
+    assert isinstance(by_token, Session)
