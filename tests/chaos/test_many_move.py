@@ -25,6 +25,7 @@ def holds(verdict: Verdict) -> None:
     assert not verdict.problems, f"{verdict}\n" + "\n".join(verdict.problems)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_nobody_minds_that_a_replica_goes(
     arena: StartArena, record_property: Callable[..., None]

@@ -60,6 +60,7 @@ async def still_works(client: Client) -> None:
     await client.expect(lambda client: client.value("ticks", "data")["n"][-1] > last)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["kill", "terminate"])
 async def test_a_session_survives_its_replica(fleet: Fleet, way: str) -> None:
     owner = fleet.replicas[0]

@@ -12,8 +12,6 @@ from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.client import Client
 
-pytestmark = pytest.mark.alone
-
 IN_TIME = 2.0
 """Seconds in which another replica has to serve the session of one that is gone."""
 
@@ -48,6 +46,7 @@ async def comes_back(client: Client, elsewhere: Replica) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["kill", "pause"])
 async def test_the_next_visitor_is_served_elsewhere(fleet: Fleet, plain: CountedApp, way: str) -> None:
     owner, other = fleet.replicas
@@ -91,6 +90,7 @@ async def test_who_is_connected_through_another_replica_is_told_to_come_back(fle
         await client.expect_value("double", "text", "10")
 
 
+@pytest.mark.alone
 async def test_through_the_balancer_as_well(fleet: Fleet) -> None:
     client = await visited(fleet.replicas[0])
     client.url = fleet.app_url()

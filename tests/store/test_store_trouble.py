@@ -38,7 +38,6 @@ async def use(store: RedisStore) -> None:
 # -- away ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "url",
     [
