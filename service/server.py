@@ -40,7 +40,7 @@ from service.sessions.ending import Ending
 from service.sessions.expiry import Expiry
 from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
-from service.sessions.leaving import Leaving
+from service.sessions.leaving import COME_BACK, Leaving
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from service.settings import Settings
@@ -204,6 +204,8 @@ class Server:
             for server in (self._http, self._internal):
                 server.stop()
                 await server.close_all_connections()
+            for websocket in list(self.services.websockets):
+                websocket.cut()
             self._listener.close()
 
     @asynccontextmanager
@@ -394,6 +396,8 @@ class Server:
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
         await Drain(self._registry, self._leaving, self.metrics, timeout=settings.drain_timeout).run()
+        for websocket in list(self.services.websockets):  # those of relays
+            websocket.close(COME_BACK, "the replica stops")
 
     def _sign_tokens(self, secret: str, previous: str | None = None) -> None:
         self.services.token_authority = TokenAuthority(

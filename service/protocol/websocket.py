@@ -15,21 +15,33 @@ from service.protocol.messages import Frame
 
 __all__ = (
     "BINARY",
+    "CLOSE",
+    "PING",
+    "PONG",
     "TEXT",
     "Deflater",
     "FrameError",
     "FrameReader",
     "FrameTooBig",
     "Inflater",
+    "NotText",
     "Received",
+    "close_code_of",
+    "close_payload",
+    "encode_control",
     "encode_frames",
 )
 
 CONTINUATION, TEXT, BINARY = 0, 1, 2
+CLOSE, PING, PONG = 8, 9, 10
 _FIN, _RESERVED, _OPCODE, _CONTROL, _MASKED, _SIZE = 0x80, 0x70, 0x0F, 0x08, 0x80, 0x7F
 _COMPRESSED = 0x40
 _CUT_OFF = b"\x00\x00\xff\xff"
 """What RFC 7692 has the sender leave out at the end of a compressed message."""
+_LONGEST_REASON = 123
+"""Bytes: the limit of a control frame, without the code."""
+_NOT_TO_BE_SENT = (1004, 1005, 1006, 1015)
+"""Codes that RFC 6455 reserves for what never is in a frame."""
 _LARGE = 16 * 1024
 """Bytes from which a payload is handed on as it is instead of being copied next to others."""
 
@@ -40,9 +52,19 @@ Received: TypeAlias = tuple[int, bytes]
 class FrameError(ValueError):
     """The client breaks RFC 6455."""
 
+    close_code = 1002
+
 
 class FrameTooBig(FrameError):
     """A message is longer than allowed; said before it is read."""
+
+    close_code = 1009
+
+
+class NotText(FrameError):
+    """A text message is not UTF-8."""
+
+    close_code = 1007
 
 
 class Deflater:
@@ -196,6 +218,27 @@ def encode_frames(
     if small:
         pieces.append(bytes(small))
     return pieces
+
+
+def encode_control(opcode: int, payload: bytes) -> bytes:
+    """A control frame; its payload has at most 125 bytes."""
+    return _head(opcode, len(payload)) + payload
+
+
+def close_payload(code: int | None, reason: str = "") -> bytes:
+    """What a close frame says; a reason that is too long for one is cut off."""
+    if code is None:
+        return b""
+    whole = reason.encode("utf-8", "replace")[:_LONGEST_REASON]
+    return struct.pack("!H", code) + whole.decode("utf-8", "ignore").encode()
+
+
+def close_code_of(payload: bytes) -> int | None:
+    """The code in a client's close frame, if it gives one that may be sent back to it."""
+    if len(payload) < 2:
+        return None
+    (code,) = struct.unpack_from("!H", payload)
+    return code if 1000 <= code < 5000 and code not in _NOT_TO_BE_SENT else None
 
 
 def _head(opcode: int, size: int) -> bytes:

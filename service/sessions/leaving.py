@@ -13,7 +13,7 @@ from service.sessions.session import Session
 from store.contract import Store
 from store.errors import StoreError
 
-__all__ = ("Leaving",)
+__all__ = ("COME_BACK", "Leaving")
 
 log = logging.getLogger(__name__)
 

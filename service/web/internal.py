@@ -11,12 +11,14 @@ from service import logs
 from service.errors import AppError, SessionMoved
 from service.fleet.relay import GONE, TOKEN_ID_HEADER
 from service.sessions.connection import Connection
-from service.sessions.notice import Notice, app_failed
+from service.sessions.notice import app_failed
 from service.sessions.session import Session
 from service.tracing import HEADER
 from service.web.base import BaseHandler
 from service.web.page import render_page
-from service.web.socket import SocketTransport
+from service.web.socket import join, tell
+from service.web.upgrade import UpgradeHandler
+from service.web.websocket import WebSocket
 from store.contract import SessionKey
 
 __all__ = ("OwnerPageHandler", "RelayHandler")
@@ -50,29 +52,27 @@ class OwnerHandler(BaseHandler):
         return session
 
 
-class RelayHandler(SocketTransport, OwnerHandler):
+class RelayHandler(UpgradeHandler, OwnerHandler):
     """The owner's end of a relay. The upgrade is the answer that the session is here."""
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         try:
-            session = await self.owned_session()
+            self._found: Session | AppError = await self.owned_session()
         except AppError as error:
-            detail = error.detail if self.services.settings.dev is not None else ""
-            self._opened: Notice | Connection = app_failed(self, detail)
-        else:
-            token_id = self.request.headers.get(TOKEN_ID_HEADER, "")
-            limit = self.services.settings.websocket_max_message_size
-            self._opened = Connection(session, self, token_id, max_bytes=limit)
-        self.keep_alive = self.services.settings.keep_alive
+            self._found = error
         await super().get(*args, **kwargs)
 
-    async def open(self, *args: str, **kwargs: str) -> None:
+    async def opened(self, websocket: WebSocket) -> None:
+        settings = self.services.settings
+        if isinstance(self._found, AppError):
+            detail = self._found.detail if settings.dev is not None else ""
+            tell(app_failed(websocket, detail), websocket)
+            return
+        token_id, limit = self.request.headers.get(TOKEN_ID_HEADER, ""), settings.websocket_max_message_size
         try:
-            self._opened.open()
+            join(Connection(self._found, websocket, token_id, max_bytes=limit), websocket)
         except SessionMoved as error:
-            self.close(error.close_code, str(error))
-        else:
-            self.begin(self._opened)
+            websocket.close(error.close_code, str(error))
 
 
 class OwnerPageHandler(OwnerHandler):

@@ -18,6 +18,7 @@ from service.tracing import Tracing
 from service.web.auth import Auth
 from service.web.origins import OriginPolicy
 from service.web.resources import PageResources
+from service.web.websocket import WebSocket
 from store.contract import Store
 
 __all__ = ("Services",)
@@ -39,6 +40,8 @@ class Services:
     auth: Auth
     metrics: Metrics
     tracing: Tracing
+    websockets: set[WebSocket] = field(default_factory=set)
+    """All that are open."""
     token_authority: TokenAuthority | None = field(default=None)
     started: asyncio.Event = field(default_factory=asyncio.Event)
     draining: bool = False

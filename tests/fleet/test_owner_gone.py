@@ -90,6 +90,19 @@ async def test_who_is_connected_through_another_replica_is_told_to_come_back(fle
         await client.expect_value("double", "text", "10")
 
 
+async def test_whose_relay_stops_is_told_to_come_back(fleet: Fleet) -> None:
+    owner, other = fleet.replicas
+    async with await Client.open(owner.app_url()) as client:
+        client.url = other.app_url()
+        await client.reconnect()
+        other.terminate()
+        assert await client.wait_closed() == 1012
+        client.url = owner.app_url()
+        await client.reconnect()
+        await client.patch("slider", value=5)
+        await client.expect_value("double", "text", "10")
+
+
 @pytest.mark.alone
 async def test_through_the_balancer_as_well(fleet: Fleet) -> None:
     client = await visited(fleet.replicas[0])

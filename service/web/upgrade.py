@@ -1,0 +1,125 @@
+"""From an HTTP request to a :class:`~service.web.websocket.WebSocket`: the handshake is Tornado's.
+
+Once it is done the socket is taken out of Tornado's hands: of the handler, the request and the stream, which
+an idle tab would keep for days, nothing stays. Overridden are ``_receive_frame_loop``, ``_abort`` and
+``_create_compressors`` of Tornado 6.5 and 6.6, and the stream is taken apart; a test fails when they change.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import zlib
+from typing import Any
+
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.websocket import WebSocketHandler, WebSocketProtocol13
+
+from service.protocol.websocket import Deflater, FrameReader, Inflater
+from service.web.base import BaseHandler
+from service.web.websocket import WebSocket
+
+__all__ = ("UpgradeHandler",)
+
+log = logging.getLogger(__name__)
+
+_COMPRESSION = {
+    "server_no_context_takeover",
+    "client_no_context_takeover",
+    "server_max_window_bits",
+    "client_max_window_bits",
+}
+"""The parameters of RFC 7692."""
+
+
+class UpgradeHandler(WebSocketHandler, BaseHandler):
+    """A handler that lives until its WebSocket is open."""
+
+    def get_websocket_protocol(self) -> Handshake | None:
+        protocol = super().get_websocket_protocol()
+        return Handshake(self, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        handshake, services = self.ws_connection, self.services
+        assert isinstance(handshake, Handshake)
+        try:
+            opened = await handshake.take_over(
+                among=services.websockets, keep_alive=services.settings.keep_alive, about=self.request.path
+            )
+        except StreamClosedError:
+            log.debug("a client left during the handshake")
+        else:
+            await self.opened(opened)
+
+    async def opened(self, websocket: WebSocket) -> None:
+        """The client is there; find out who answers."""
+        raise NotImplementedError
+
+
+class Handshake(WebSocketProtocol13):
+    """Tornado's handshake without what it does afterwards."""
+
+    handler: UpgradeHandler
+
+    def __init__(self, handler: UpgradeHandler, params: Any) -> None:
+        super().__init__(handler, mask_outgoing=False, params=params)
+        self._reader = FrameReader(params.max_message_size)
+        self._deflater: Deflater | None = None
+        self._taken: WebSocket | None = None
+
+    def _create_compressors(
+        self, side: str, agreed_parameters: dict[str, Any], compression_options: dict[str, Any] | None = None
+    ) -> None:
+        """Both sides want compression. Raises ValueError, which ends the handshake, for what is unknown."""
+        if unknown := agreed_parameters.keys() - _COMPRESSION:
+            raise ValueError(f"unsupported compression parameters {unknown}")
+        options = compression_options or {}
+        self._deflater = Deflater(
+            options["compression_level"],
+            options.get("mem_level", 8),
+            window_bits=int(agreed_parameters.get("server_max_window_bits") or zlib.MAX_WBITS),
+            forgetful="server_no_context_takeover" in agreed_parameters,
+        )
+        self._reader.inflater = Inflater(
+            self.params.max_message_size,
+            window_bits=int(agreed_parameters.get("client_max_window_bits") or zlib.MAX_WBITS),
+            forgetful="client_no_context_takeover" in agreed_parameters,
+        )
+
+    async def take_over(self, **options: Any) -> WebSocket:
+        """The socket, with the handshake behind it. Raises StreamClosedError when it is gone already."""
+        stream = self.stream
+        await stream.write(b"")  # returns when the handshake's answer is sent
+        stream.set_nodelay(True)
+        stream.set_close_callback(None)
+        connected, early = taken_from(stream)
+        self._taken = WebSocket(connected, self._reader, self._deflater, **options)
+        if early:
+            self._taken.received(early)
+        self._taken.resume()
+        return self._taken
+
+    async def _receive_frame_loop(self) -> None:
+        """Whoever answers is found: that is all that handler and request were needed for."""
+        self._let_go()
+
+    def _abort(self) -> None:
+        if self._taken is None:
+            super()._abort()
+        else:
+            self._taken.cut()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave nothing that refers to each other in a circle."""
+        self.handler.ws_connection = None
+        self.handler.on_ws_connection_close()
+
+
+def taken_from(stream: IOStream) -> tuple[socket.socket, bytes]:
+    """A stream's socket, and what it had read from it already. The stream is dead afterwards."""
+    early = bytes(stream._read_buffer[: stream._read_buffer_size])
+    stream.io_loop.remove_handler(stream.fileno())
+    connected: socket.socket = stream.socket
+    stream.socket = None  # type: ignore[assignment]
+    return connected, early
