@@ -20,7 +20,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 __all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "Metrics", "Reading")
@@ -45,9 +45,11 @@ class Reading:
 
 
 class AppMeter:
-    """What is counted per app, for one app."""
+    """What is counted per app, for one app. Messages are counted in plain numbers, on the loop's thread."""
 
     def __init__(self, metrics: Metrics, app: str) -> None:
+        self.patches_in = self.patches_out = 0
+        self.bytes_in = self.bytes_out = 0
         self.opens = metrics.opens.labels(app)
         self.failures = metrics.app_failures.labels(app)
         self.shed = metrics.shed.labels(app)
@@ -55,10 +57,6 @@ class AppMeter:
         self.restore_seconds = metrics.restore_seconds.labels(app)
         self.callback_seconds = metrics.callback_seconds.labels(app)
         self.callback_failures = metrics.callback_failures.labels(app)
-        self.patches_in = metrics.patches.labels(app, "in")
-        self.patches_out = metrics.patches.labels(app, "out")
-        self.bytes_in = metrics.message_bytes.labels(app, "in")
-        self.bytes_out = metrics.message_bytes.labels(app, "out")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -133,10 +131,7 @@ class Metrics:
         )
         self.app_failures = self._counter("app_failures", "Apps that raised while they were run", app)
         self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
-        self.patches = self._counter("patches", "Document patches, in from and out to clients",
-                                     ("app", "direction"))  # fmt: skip
-        self.message_bytes = self._counter("message_bytes", "Bytes of Bokeh's protocol",
-                                           ("app", "direction"))  # fmt: skip
+        self.registry.register(_Messages(self._apps))
         self.http_seconds = self._histogram("http_request_seconds", "Answering HTTP, sockets not counted",
                                             ("route", "code"), SLOW)  # fmt: skip
         self.lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer fires", (), FAST)
@@ -171,6 +166,26 @@ class Metrics:
         self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]
     ) -> Histogram:
         return Histogram(f"svc_{name}", text + ".", labels, registry=self.registry, buckets=buckets)
+
+
+class _Messages(Collector):
+    """What the meters of all apps have counted of messages."""
+
+    def __init__(self, meters: Mapping[str, AppMeter]) -> None:
+        self._meters = meters
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ("app", "direction")
+        patches = CounterMetricFamily(
+            "svc_patches", "Document patches, in from and out to clients.", labels=labels
+        )
+        size = CounterMetricFamily("svc_message_bytes", "Bytes of Bokeh's protocol.", labels=labels)
+        for app, meter in self._meters.items():
+            patches.add_metric((app, "in"), meter.patches_in)
+            patches.add_metric((app, "out"), meter.patches_out)
+            size.add_metric((app, "in"), meter.bytes_in)
+            size.add_metric((app, "out"), meter.bytes_out)
+        yield from (patches, size)
 
 
 class _Watched(Collector):

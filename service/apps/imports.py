@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -27,21 +27,24 @@ class ImportSpace:
         # Already imported from here by the server itself: a second copy would not be the same.
         self._names -= {name for name in self._names if self._owns(sys.modules.get(name))}
         self._depth = 0
+        self._hidden: dict[str, ModuleType] = {}
+        """What the space's modules hide while it is entered."""
+        self._before = 0
+        """How many modules there were then."""
 
     def entered(self) -> AbstractContextManager[None]:
         """Imports inside find the app's own modules first. May nest; must not span an ``await``."""
-        return _NOTHING if not self._path or self._depth else self._entered()
+        return _NOTHING if not self._path or self._depth else self
 
-    @contextmanager
-    def _entered(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         self._depth += 1
-        hidden = self._install()
-        before = len(sys.modules)
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            self._uninstall(hidden, changed=len(sys.modules) != before)
+        self._hidden = self._install()
+        self._before = len(sys.modules)
+
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        hidden, self._hidden = self._hidden, {}
+        self._uninstall(hidden, changed=len(sys.modules) != self._before)
 
     def sources(self) -> Iterator[str]:
         """The source code of the app's own modules that were imported so far."""

@@ -34,9 +34,15 @@ __all__ = (
 Frame: TypeAlias = str | bytes
 """One WebSocket message: text is ``str``, binary is ``bytes``."""
 
-Frames: TypeAlias = tuple[Frame, ...]
-"""One protocol message as it goes over the wire, in order: header, metadata, content, then a
-header and a payload per buffer. The frames of one message must not be mixed with another's."""
+
+class Frames(tuple[Frame, ...]):
+    """One protocol message as it goes over the wire, in order: header, metadata, content, then a
+    header and a payload per buffer. The frames of one message must not be mixed with another's.
+    """
+
+    pieces: list[bytes] | None = None
+    """How it was encoded for a WebSocket, once that has happened: many may get the same message."""
+
 
 Buffers: TypeAlias = Iterable[tuple[str, bytes]]
 """Pairs of buffer id (unique in its message) and payload."""
@@ -95,7 +101,7 @@ def compose(msgtype: str, content_json: str, *, reqid: str | None = None, buffer
         header += f', "reqid": {_quoted(reqid)}'
     if pairs:
         header += f', "num_buffers": {len(pairs) // 2}'
-    return (header + "}", "{}", content_json, *pairs)
+    return Frames((header + "}", "{}", content_json, *pairs))
 
 
 def ack() -> Frames:

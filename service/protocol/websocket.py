@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from service.protocol.messages import Frame
+from service.protocol.messages import Frame, Frames
 
 __all__ = (
     "BINARY",
@@ -30,12 +30,14 @@ __all__ = (
     "close_payload",
     "encode_control",
     "encode_frames",
+    "encode_once",
 )
 
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 CLOSE, PING, PONG = 8, 9, 10
 _FIN, _RESERVED, _OPCODE, _CONTROL, _MASKED, _SIZE = 0x80, 0x70, 0x0F, 0x08, 0x80, 0x7F
 _COMPRESSED = 0x40
+_SHORT_TEXT = _FIN | TEXT
 _CUT_OFF = b"\x00\x00\xff\xff"
 """What RFC 7692 has the sender leave out at the end of a compressed message."""
 _LONGEST_REASON = 123
@@ -111,13 +113,14 @@ class Inflater:
 class FrameReader:
     """Frames out of bytes as they come in, in pieces of any size."""
 
-    __slots__ = ("_buffer", "_compressed", "_fragments", "_kind", "_limit", "inflater")
+    __slots__ = ("_buffer", "_compressed", "_fragments", "_kind", "_limit", "_longest_short", "inflater")
 
     def __init__(self, limit: int) -> None:
         self.inflater: Inflater | None = None
         """Set where compression was agreed upon."""
         self._compressed = False
         self._limit = limit
+        self._longest_short = _MASKED | min(125, limit)
         self._buffer = bytearray()
         self._fragments: bytearray | None = None
         self._kind = TEXT
@@ -129,7 +132,19 @@ class FrameReader:
         if buffer:
             buffer += data
             source = buffer
-        while (found := self._frame(source, at)) is not None:
+        whole = len(source)
+        while at + 1 < whole:
+            if source[at] == _SHORT_TEXT and _MASKED <= source[at + 1] <= self._longest_short:
+                # Nearly all that BokehJS sends is this: a short masked text in one frame.
+                body = at + 6
+                end = body + (source[at + 1] & _SIZE)
+                if end <= whole and self._fragments is None:
+                    yield TEXT, _unmasked(bytes(source[body:end]), bytes(source[at + 2 : body]))
+                    at = end
+                    continue
+            found = self._frame(source, at)
+            if found is None:
+                break
             at, message = found
             if message is not None:
                 yield message
@@ -196,9 +211,7 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ over).to_bytes(size, "little")
 
 
-def encode_frames(
-    frames: Sequence[Frame], deflate: Callable[[bytes], bytes] | None = None
-) -> list[bytes]:
+def encode_frames(frames: Sequence[Frame], deflate: Callable[[bytes], bytes] | None = None) -> list[bytes]:
     """Each of ``frames`` as one unfragmented, unmasked WebSocket message: bytes to write, in order.
 
     ``deflate`` compresses them (RFC 7692).
@@ -218,6 +231,13 @@ def encode_frames(
     if small:
         pieces.append(bytes(small))
     return pieces
+
+
+def encode_once(frames: Frames) -> list[bytes]:
+    """As :func:`encode_frames`, the first time; whoever else gets this message is sent the same bytes."""
+    if frames.pieces is None:
+        frames.pieces = encode_frames(frames)
+    return frames.pieces
 
 
 def encode_control(opcode: int, payload: bytes) -> bytes:

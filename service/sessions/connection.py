@@ -90,7 +90,7 @@ class Connection:
         self._bytes_in += len(frame)
         if message is None:
             return None
-        self._meter.bytes_in.inc(self._bytes_in)
+        self._meter.bytes_in += self._bytes_in
         self._bytes_in = 0
         handler = _HANDLERS.get(message.msgtype)
         if handler is None:
@@ -130,7 +130,7 @@ class Connection:
             self.close(1008, "reads too slowly")
 
     def send(self, frames: Frames) -> None:
-        self._meter.bytes_out.inc(sum(map(len, frames)))
+        self._meter.bytes_out += sum(map(len, frames))
         self._transport.send(frames)
 
     def close(self, code: int, reason: str) -> None:
@@ -164,7 +164,7 @@ class Connection:
 
     async def _patch(self, message: Message) -> None:
         session = self.session
-        self._meter.patches_in.inc()
+        self._meter.patches_in += 1
         self.subscribed = True
         await session.apply(
             lambda: apply_patch(session.document, message.content, message.buffers, session), self
@@ -174,7 +174,7 @@ class Connection:
 
     def _patch_at_once(self, session: Session, message: Message) -> Awaitable[None] | None:
         """As :meth:`_patch` where nobody else is at work on the Document: without waiting for anything."""
-        self._meter.patches_in.inc()
+        self._meter.patches_in += 1
         self.subscribed = True
         change = partial(apply_patch, session.document, message.content, message.buffers, session)
         try:

@@ -15,7 +15,7 @@ from service.background import spawn
 from service.errors import AppError, SessionUnknown, TokenExpired, TokenInvalid
 from service.fleet.relay import RelayLink
 from service.metrics import Metrics
-from service.protocol.messages import Frame
+from service.protocol.messages import Frame, Frames
 from service.sessions.connection import Connection
 from service.sessions.notice import Notice, app_failed, session_ended
 from service.sessions.session import Session
@@ -155,7 +155,7 @@ async def carry(link: RelayLink, websocket: WebSocket, metrics: Metrics) -> None
     """Pass the owner's frames on to the browser until one of them closes."""
     with metrics.relays.track_inprogress():
         while (frame := await link.receive()) is not None:
-            websocket.send((frame,))
+            websocket.send(Frames((frame,)))
             if websocket.unsent:
                 await websocket.drained()
         websocket.close(link.close_code or VANISHED, link.close_reason or "the session's replica is gone")

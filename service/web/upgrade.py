@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import socket
 import zlib
-from typing import Any
+from asyncio import Future
+from typing import Any, cast
 
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13
@@ -104,11 +105,11 @@ class Handshake(WebSocketProtocol13):
         self._let_go()
 
     def _abort(self) -> None:
-        if self._taken is None:
-            super()._abort()
-        else:
+        if self._taken is not None:
             self._taken.cut()
-            self._let_go()
+        elif self.stream is not None:
+            self.stream.close()
+        self._let_go()
 
     def _let_go(self) -> None:
         """Leave nothing that refers to each other in a circle."""
@@ -117,8 +118,14 @@ class Handshake(WebSocketProtocol13):
 
 
 def taken_from(stream: IOStream) -> tuple[socket.socket, bytes]:
-    """A stream's socket, and what it had read from it already. The stream is dead afterwards."""
-    early = bytes(stream._read_buffer[: stream._read_buffer_size])
+    """A stream's socket, and what it had read from it already. The stream is dead afterwards.
+
+    Raises StreamClosedError.
+    """
+    reading = cast("Future[bytes]", stream.read_bytes(stream.max_buffer_size, partial=True))
+    early = reading.result() if reading.done() else b""
+    if stream.closed():
+        raise StreamClosedError
     stream.io_loop.remove_handler(stream.fileno())
     connected: socket.socket = stream.socket
     stream.socket = None  # type: ignore[assignment]

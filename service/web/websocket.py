@@ -11,7 +11,7 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 from service.background import spawn
@@ -32,6 +32,7 @@ from service.protocol.websocket import (
     close_payload,
     encode_control,
     encode_frames,
+    encode_once,
 )
 from service.web.wire import CHUNK, Wire
 
@@ -66,7 +67,7 @@ class WebSocket(Wire):
     """
 
     __slots__ = (
-        "_among", "_backlog", "_busy", "_closing", "_deflater", "_fault", "_flushes", "_keep_alive",
+        "_among", "_backlog", "_busy", "_closing", "_deaf", "_deflater", "_fault", "_flushes", "_keep_alive",
         "_last_sign", "_peer", "_pending", "_pending_size", "_reader", "_timer", "about",
     )  # fmt: skip
 
@@ -92,6 +93,8 @@ class WebSocket(Wire):
         self._fault: FrameError | None = None
         self._busy = False
         """Somebody works the backlog off."""
+        self._deaf = False
+        """Whatever else comes from the client is nothing to us."""
         self._closing = False
         """Our close frame is on its way, and nothing may follow it."""
         self._flushes = False
@@ -111,7 +114,7 @@ class WebSocket(Wire):
         if not self._closing:
             self._stay_alive()
         if self._backlog or self._fault:
-            self._loop.call_soon(self._go_on)
+            self._loop.call_soon(self._catch_up)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -156,44 +159,56 @@ class WebSocket(Wire):
 
     def _encoded(self, frames: Frames) -> list[bytes]:
         if self._deflater is None:
-            return _encoded(frames)
+            return encode_once(frames)
         return encode_frames(frames, self._deflater.deflate)  # refers to what this client got before
 
     # -- reading -------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
-        if self._fault is not None:
-            return  # whatever follows is not to be understood
-        try:
-            for message in self._reader.feed(data):
-                self._add(message)
-        except FrameError as error:
-            self._fault = error
-        if self._peer is None and not self._closing:
-            self._hold_on()
-        elif self._busy:
-            if self._backlog is not None and len(self._backlog) > MOST_WAITING:
-                self.pause()
+        if self._deaf or self._fault is not None:
+            return
+        self._last_sign = time.monotonic()
+        messages = self._reader.feed(data)
+        if self._busy or (self._peer is None and not self._closing):
+            self._queue(messages)
         else:
-            self._go_on()
+            self._go_on(messages)
+
+    def _queue(self, messages: Iterator[Received]) -> None:
+        """For who is at work, or for nobody yet. Of those who go on all the same little more is read."""
+        try:
+            for message in messages:
+                self._add(message)
+        except FrameError as fault:
+            self._fault = fault
+        if self._backlog and (self._peer is None or len(self._backlog) > MOST_WAITING):
+            self.pause()
 
     def _add(self, message: Received) -> None:
         if self._backlog is None:
             self._backlog = deque()
         self._backlog.append(message)
 
-    def _hold_on(self) -> None:
-        """Nobody is there yet to answer. Who speaks first all the same, gets no more attention for now."""
-        if self._backlog:
-            self.pause()
+    def _catch_up(self) -> None:
+        """Work off what came before there was anybody to answer."""
+        if not self._busy:
+            backlog, self._backlog = self._backlog, None
+            self._go_on(iter(backlog or ()))
 
-    def _go_on(self) -> None:
-        """Work the backlog off as far as that goes at once; the rest is a task's."""
-        if self._busy:
-            return
+    def _go_on(self, messages: Iterator[Received]) -> None:
+        """Deal with them as far as that goes at once; the rest is a task's."""
         self._busy = self._flushes = True
+        waiting: Awaitable[None] | None = None
         try:
-            waiting = self._work()
+            for message in messages:
+                if waiting is not None:
+                    self._add(message)
+                    continue
+                waiting = self._take(*message)
+                if self._deaf:
+                    break
+        except FrameError as fault:
+            self._fault = fault
         finally:
             self._flushes = False
             self.flush()
@@ -202,28 +217,22 @@ class WebSocket(Wire):
         else:
             spawn(self._work_off(waiting))
 
-    async def _work_off(self, waiting: Awaitable[None] | None) -> None:
-        while waiting is not None:
-            await self._guarded(waiting)
-            waiting = self._work()
+    async def _work_off(self, waiting: Awaitable[None]) -> None:
+        await self._guarded(waiting)
+        while self._backlog and not self._deaf:
+            left = self._take(*self._backlog.popleft())
+            if left is not None:
+                await self._guarded(left)
         self._worked_off()
-
-    def _work(self) -> Awaitable[None] | None:
-        """Work the backlog off until something has to be waited for, which is returned."""
-        while self._backlog:
-            waiting = self._take(*self._backlog.popleft())
-            if waiting is not None:
-                return waiting
-        return None
 
     def _worked_off(self) -> None:
         self._busy, self._backlog = False, None
-        if not self.open:
+        if self._socket is None:
             self._farewell()
         elif self._fault is not None:
             self.close(self._fault.close_code, str(self._fault))
             self.finish()
-        else:
+        elif not self._reads:
             self.resume()
 
     def _take(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
@@ -231,23 +240,20 @@ class WebSocket(Wire):
             try:
                 return self._hand_on(payload.decode())
             except UnicodeDecodeError:
-                self._fail(NotText("text that is not UTF-8"))
+                self._break_off(NotText("text that is not UTF-8"))
         elif opcode == BINARY:
             return self._hand_on(payload)
         elif opcode == CLOSE:
-            self._forget_backlog()
+            self._deaf = True
             self.close(close_code_of(payload))
             self.cut()
         elif opcode == PING:
             self._control(PONG, payload)
-        elif opcode == PONG:
-            self._last_sign = time.monotonic()
-        else:
-            self._fail(FrameError("an unknown opcode"))
+        elif opcode != PONG:
+            self._break_off(FrameError("an unknown opcode"))
         return None
 
     def _hand_on(self, message: Frame) -> Awaitable[None] | None:
-        self._last_sign = time.monotonic()
         if self._peer is None:
             return None
         try:
@@ -269,16 +275,11 @@ class WebSocket(Wire):
             self._farewell()
         else:
             log.error("a message on a socket of %s failed", self.about, exc_info=error)
+            self._deaf = True
             self.cut()
-            self._forget_backlog()
 
-    def _fail(self, fault: FrameError) -> None:
-        self._fault = fault
-        self._forget_backlog()
-
-    def _forget_backlog(self) -> None:
-        if self._backlog is not None:
-            self._backlog.clear()
+    def _break_off(self, fault: FrameError) -> None:
+        self._fault, self._deaf = fault, True
 
     def _control(self, opcode: int, payload: bytes) -> None:
         if not self._closing:
@@ -319,23 +320,6 @@ class WebSocket(Wire):
         peer, self._peer = self._peer, None
         if peer is not None:
             spawn(peer.closed())
-
-
-# -- encoding once for all sockets -----------------------------------------------------------------
-
-_this_turn: dict[int, tuple[Frames, list[bytes]]] = {}
-"""What was encoded in this turn of the event loop, by identity: a broadcast is encoded once."""
-
-
-def _encoded(frames: Frames) -> list[bytes]:
-    known = _this_turn.get(id(frames))
-    if known is not None:
-        return known[1]
-    if not _this_turn:
-        asyncio.get_running_loop().call_soon(_this_turn.clear)
-    pieces = encode_frames(frames)
-    _this_turn[id(frames)] = (frames, pieces)
-    return pieces
 
 
 def _joined(pieces: list[bytes]) -> list[bytes]:

@@ -5,13 +5,21 @@ Bokeh makes a table of all models of the Document for each change that comes or 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 from bokeh import __version__
 from bokeh.core.has_props import HasProps
-from bokeh.core.serialization import Deserializer, Serialized, Serializer, UnknownReferenceError
+from bokeh.core.serialization import (
+    Buffer,
+    BytesRep,
+    Deserializer,
+    Serialized,
+    Serializer,
+    UnknownReferenceError,
+)
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
@@ -114,6 +122,18 @@ def to_json(self: Document, *, deferred: bool = True) -> Any:
         document["callbacks"] = callbacks
     self.models.flush_synced()
     return Serialized(document, buffers=serializer.buffers) if deferred else document
+
+
+_buffers = itertools.count(1)
+
+
+def _encode_bytes(self: Serializer, obj: bytes | memoryview) -> BytesRep:
+    """Bokeh's own asks the settings what each buffer's id shall look like, which names it in one message."""
+    buffer = Buffer(ID(f"b{next(_buffers)}"), obj)
+    if self._deferred:
+        self._buffers.append(buffer)
+        return BytesRep(type="bytes", data=buffer)
+    return BytesRep(type="bytes", data=buffer.to_base64())
 
 
 def to_serializable(self: HasProps, serializer: Serializer) -> Any:

@@ -81,6 +81,7 @@ SHORTCUTS = (
     _shortcut(Document, "apply_json_patch", "c5dc2d783d337643"),
     _shortcut(Document, "to_json", "6c14801bfde49329"),
     _shortcut(HasProps, "to_serializable", "253a7ed63b12906e"),
+    _shortcut(Serializer, "_encode_bytes", "25a2d486f04823fe"),
     _shortcut(bokeh_util, "visit_immediate_value_references", "94591d886aacef72"),
     _shortcut(bokeh_callbacks, "invoke_with_curdoc", "516b6eef5f8cd5cf"),
     _shortcut(Model, "trigger", "d88b9252165572ed"),
