@@ -85,5 +85,6 @@ def render_shell(resources: PageResources, token: str) -> str:
 
 def _shell_parts(resources: PageResources) -> tuple[str, str]:
     item = RenderItem(token=TOKEN_MARK, elementid=ID("svc-document"), use_for_title=True)
-    before, _, after = html_page_for_render_items(resources.bundle(), {}, [item], None).partition(TOKEN_MARK)
+    page: str = html_page_for_render_items(resources.shell_bundle(), {}, [item], None)
+    before, _, after = page.partition(TOKEN_MARK)
     return before, after

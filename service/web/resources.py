@@ -26,6 +26,9 @@ __all__ = ("PageResources", "bokehjs_directory", "extension_directory")
 
 T = TypeVar("T")
 
+_TEMPLATES = Path(__file__).parent / "templates"
+_MATHJAX = "/bokeh-mathjax."
+
 
 def bokehjs_directory() -> Path:
     """Where BokehJS's files are (another place with ``BOKEH_DEV``)."""
@@ -117,6 +120,16 @@ class PageResources:
             root_url = self._root_url(absolute_url)
             bundle.js_files = [_within(root_url, each) for each in bundle.js_files]
             bundle.css_files = [_within(root_url, each) for each in bundle.css_files]
+        return bundle
+
+    def shell_bundle(self) -> Bundle:
+        """For a page whose Document nobody knows yet: what it hardly needs is loaded late."""
+        bundle = self.bundle()
+        late = [each for each in bundle.js_files if _MATHJAX in each.url]
+        if len(late) == 1:
+            bundle.js_files = [each for each in bundle.js_files if each not in late]
+            script = (_TEMPLATES / "late_mathjax.js").read_text(encoding="utf-8").strip()
+            bundle.js_raw = [f"{script}({json.dumps(late[0].url)})", *bundle.js_raw]
         return bundle
 
     def bare_bundle(self) -> Bundle:

@@ -1,0 +1,49 @@
+// MathJax is most of what a page of BokehJS loads, and few pages show formulas. So it is loaded when somebody
+// needs it, or else once the page has been drawn. BokehJS 3.9 asks its provider for it before it draws a widget,
+// and waits for the answer: a Document with what may be TeX gets it before it is drawn, as if it had been there.
+(function (url) {
+  const provider = Bokeh.require("models/text/providers").default_provider
+  const fetch = provider.fetch.bind(provider)
+  let loaded = null
+  let asked = null
+
+  function load() {
+    loaded ??= new Promise((done, failed) => {
+      const script = document.createElement("script")
+      script.src = url
+      script.onload = done
+      script.onerror = failed
+      document.head.appendChild(script)
+    }).then(fetch, () => (loaded = null)) // fetch looks for it, and tells those who wait
+    return loaded
+  }
+
+  const may_be_tex = (text) => text.includes("$$") || text.includes("\\")
+
+  function has_tex(value, depth = 0) {
+    if (typeof value == "string") return may_be_tex(value)
+    if (value == null || typeof value != "object" || depth > 3) return false
+    if (Array.isArray(value)) return value.some((each) => has_tex(each, depth + 1))
+    if (value instanceof Map) return has_tex([...value.values()], depth)
+    return Object.getPrototypeOf(value) == Object.prototype && has_tex(Object.values(value), depth)
+  }
+
+  function shows_formulas(model) {
+    return /^(TeX|MathML|Ascii)/.test(model.type) || has_tex(Object.values(model.attributes))
+  }
+
+  async function fetch_if_needed() {
+    const documents = [...Bokeh.documents]
+    if (documents.some((each) => [...each.all_models].some(shows_formulas))) {
+      await load()
+    } else if (loaded == null) {
+      for (const each of documents) each.idle.connect(() => setTimeout(load))
+      setTimeout(load, 5000) // at the latest: some pages are never idle
+    }
+  }
+
+  provider.fetch = () => {
+    asked ??= fetch_if_needed().finally(() => setTimeout(() => (asked = null))) // one look for all that is drawn at once
+    return asked
+  }
+})
