@@ -128,8 +128,10 @@ class Wire:
         connected, self._socket = self._socket, None
         if connected is None:
             return
-        self._loop.remove_reader(connected)
-        self._loop.remove_writer(connected)
+        if self._reads:
+            self._loop.remove_reader(connected)
+        if self._unsent is not None:
+            self._loop.remove_writer(connected)
         connected.close()
         self._nothing_unsent()
         self.lost()

@@ -13,7 +13,9 @@ __all__ = ("SCENARIOS",)
 
 LIVE = (50, 150, 300, 500)
 """Numbers of live sessions at which costs are measured: the last is ten times the first."""
-BATCH = 30
+BATCH = 60
+"""Sessions that are opened and ended at each: so many that their end, a millisecond each, stands out
+from what the server does by itself."""
 MOVES = 300
 KINDS = {"open": "opening", "patch": "a slider move", "end": "ending"}
 
@@ -36,7 +38,7 @@ async def growth(side: Side, scale: Scale) -> Measures:
 async def _costs(side: Side) -> Measures:
     """Seconds of CPU, beside what the server does by itself all the time."""
     await _calm(side)
-    idle = await _idle(side)
+    idle = await _idle(side, 3.0)
     cpu = side.cpu_seconds()
     tabs = await open_many(side, "sliders", BATCH)
     opened = side.cpu_seconds()
