@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
-__all__ = ("end", "spawn")
+__all__ = ("beside", "end", "spawn")
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,16 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=AGAIN)
+
+
+@asynccontextmanager
+async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """``work`` runs beside what is inside."""
+    tasks = [spawn(each) for each in work]
+    try:
+        yield
+    finally:
+        await end(tasks)
 
 
 def _finished(task: asyncio.Task[Any]) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import os
 import secrets
-import signal
 import time
-import webbrowser
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -20,28 +17,20 @@ from tornado.httpserver import HTTPServer
 from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps.app import App
-from service.apps.loading import load_apps
-from service.background import end, spawn
+from service.background import beside, spawn
 from service.documents import classes, curdoc, ids, shortcuts
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
-from service.fleet.doubt import Doubt
-from service.fleet.drain import Drain
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
+from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector
 from service.metrics import Metrics
 from service.reloading import Reloader
-from service.sessions.building import Builder
-from service.sessions.ending import Ending
-from service.sessions.expiry import Expiry
-from service.sessions.hibernation import Hibernation
-from service.sessions.journaling import JournalWriter
-from service.sessions.leaving import COME_BACK, Leaving
-from service.sessions.registry import Registry
+from service.sessions.leaving import COME_BACK
 from service.sessions.session import Session
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
@@ -59,7 +48,7 @@ from store.contract import Heartbeat
 from store.errors import StoreConfigError, StoreUnavailable
 from store.redis_store import RedisStore
 
-__all__ = ("Server", "run")
+__all__ = ("Server",)
 
 log = logging.getLogger(__name__)
 
@@ -99,27 +88,8 @@ class Server:
         self._store = _open_store(settings, self.metrics)
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
-        self._registry = Registry(self.apps, _builder(settings, self.metrics))
-        self._writer = JournalWriter(
-            self._store,
-            self.replica,
-            interval=settings.journal_interval,
-            max_bytes=settings.journal_max_bytes,
-            sync=settings.durability == "sync",
-            lost=lambda session: self._leaving.lost(session),
-            metrics=self.metrics,
-        )
-        self._leaving = Leaving(
-            self._store,
-            self._registry,
-            self._writer,
-            self.replica,
-            retention=settings.session_retention,
-            metrics=self.metrics,
-        )
+        self._keeping = Keeping(self._store, self.apps, settings, self.replica, self.metrics)
         self._agreement = Agreement(self._store)
-        self._doubt = Doubt(self._store, self._registry, self._writer, self._leaving, self.replica)
-        self._registry.on_built = self._wire
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self._load = LoadMeter()
         self.asked_to_stop = asyncio.Event()
@@ -127,14 +97,14 @@ class Server:
         self._heart = Heart(
             self._store.twin,
             self._describe,
-            self._registry.changes,
+            self._keeping.registry.changes,
             ttl=settings.heartbeat_ttl,
             on_doubt=self._in_doubt,
             on_drain=self.asked_to_stop.set,
-            on_end=Ending(self._registry, self._leaving).asked,
+            on_end=self._keeping.asked_to_end,
         )
         self.services = self._make_services()
-        self.health = Health(self.services, self._heart.silent_for, self._writer.lag)
+        self.health = Health(self.services, self._heart.silent_for, self._keeping.writer.lag)
         self.metrics.watch(self.health.readings)
         self._application = make_application(self.services, self.health, extra_routes)
         tls = self._listener.tls
@@ -162,7 +132,7 @@ class Server:
             self._store_answering,
             self._apps_loaded,
             self._heart_beating,
-            self._journaling,
+            self._keeping.journaling,
             self._expiring,
             self._logging_stats,
             self._watching,
@@ -253,39 +223,23 @@ class Server:
             await self._heart.stop()
 
     @asynccontextmanager
-    async def _journaling(self) -> AsyncIterator[None]:
-        async with _running(self._writer.run()):
-            yield
-
-    @asynccontextmanager
     async def _expiring(self) -> AsyncIterator[None]:
-        settings = self.settings
-        expiry = Expiry(
-            self._store,
-            self._registry,
-            self._writer,
-            self._leaving,
-            Hibernation(self._store, self._registry, self._writer, after=settings.hibernate_after),
-            lifetime=settings.unused_session_lifetime,
-            interval=settings.check_unused_sessions,
-            retention=settings.session_retention,
-        )
-        async with _running(expiry.run(), self._lag.run()):
+        async with beside(self._keeping.expire(), self._lag.run()):
             yield
 
     @asynccontextmanager
     async def _logging_stats(self) -> AsyncIterator[None]:
         settings = self.settings
         jobs = (
-            repeat(partial(log_stats, self._registry), settings.stats_log_frequency),
+            repeat(partial(log_stats, self._keeping.registry), settings.stats_log_frequency),
             repeat(log_memory, settings.mem_log_frequency),
         )
-        async with _running(*jobs):
+        async with beside(*jobs):
             yield
 
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:
-        async with _running(self._watch.run()):
+        async with beside(self._watch.run()):
             yield
 
     @asynccontextmanager
@@ -300,11 +254,11 @@ class Server:
             app,
             settings.args,
             settings.dev,
-            self._registry,
-            self._leaving,
+            self._keeping.registry,
+            self._keeping.leaving,
             self.services.resources,
         )
-        async with _running(reloader.run()):
+        async with beside(reloader.run()):
             yield
 
     @asynccontextmanager
@@ -312,7 +266,7 @@ class Server:
         collector = Collector()
         collector.settle()
         try:
-            async with _running(collector.run()):
+            async with beside(collector.run()):
                 yield
         finally:
             collector.stop()
@@ -353,10 +307,10 @@ class Server:
             replica=self.replica,
             apps=self.apps,
             store=self._store,
-            registry=self._registry,
+            registry=self._keeping.registry,
             router=Router(
                 self._store,
-                self._registry,
+                self._keeping.registry,
                 self.replica,
                 dialer,
                 self.metrics,
@@ -388,14 +342,14 @@ class Server:
     async def _drain(self) -> None:
         """Unready at once; serve on until the balancer has noticed; then move the sessions away."""
         settings = self.settings
-        if settings.redis is not None and len(self._registry):
+        if settings.redis is not None and len(self._keeping.registry):
             log.info("draining begins in %g s", settings.drain_delay)
             # At least until the others have heard of it, who else would take us for dead.
             await asyncio.sleep(max(settings.drain_delay, 2 * BEAT_INTERVAL))
         self.services.closed = True
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
-        await Drain(self._registry, self._leaving, self.metrics, timeout=settings.drain_timeout).run()
+        await self._keeping.drain()
         for websocket in list(self.services.websockets):  # those of relays
             websocket.close(COME_BACK, "the replica stops")
 
@@ -409,17 +363,11 @@ class Server:
 
     def _in_doubt(self) -> None:
         spawn(self._agreement.again())
-        spawn(self._doubt.resolve(self._heart.doubts))
+        spawn(self._keeping.doubt.resolve(self._heart.doubts))
 
     async def _is_ours(self, session: Session) -> bool:
-        return self._doubt.sure(self._heart) or await self._doubt.is_ours(session)
-
-    def _wire(self, session: Session) -> None:
-        session.on_dirty = self._writer.mark
-        if self.settings.durability == "sync":
-            session.settle = self._writer.settle
-        if session.journal is not None and session.journal.dirty:
-            self._writer.mark(session)
+        doubt = self._keeping.doubt
+        return doubt.sure(self._heart) or await doubt.is_ours(session)
 
     def _describe(self) -> Heartbeat:
         return Heartbeat(
@@ -427,73 +375,12 @@ class Server:
             address=self._listener.advertised,
             version=VERSION,
             started=self._started,
-            sessions=self._registry.counts(),
-            connections=self._registry.connections(),
+            sessions=self._keeping.registry.counts(),
+            connections=self._keeping.registry.connections(),
             lag=self._lag.worst(),
             load=self._load.share(),
             draining=self.services.draining,
         )
-
-
-@asynccontextmanager
-async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """``work`` runs beside what is inside."""
-    tasks = [spawn(each) for each in work]
-    try:
-        yield
-    finally:
-        await end(tasks)
-
-
-def _builder(settings: Settings, metrics: Metrics) -> Builder:
-    # Without a shared store there is no other replica, and what is retained would only take memory.
-    durable = settings.durability != "off" and settings.redis is not None
-    return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay", metrics=metrics)
-
-
-def run(settings: Settings, inherited: Inherited | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, or until the parent of ``inherited`` is gone; the exit status.
-
-    Raises ConfigError and AppLoadError when it cannot begin.
-    """
-    return asyncio.run(_run(settings, inherited))
-
-
-async def _run(settings: Settings, inherited: Inherited | None) -> int:
-    server = Server(settings, load_apps(settings.apps, settings.args, patterns=settings.glob), inherited)
-    stopping = server.asked_to_stop
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    if inherited is not None:
-        loop.add_reader(inherited.lifeline, stopping.set)
-        os.close(inherited.ready)
-    starting = asyncio.create_task(_start(server))
-    waiting = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-            await waiting
-    finally:
-        starting.cancel()
-        waiting.cancel()
-        await asyncio.gather(starting, waiting, return_exceptions=True)
-        await server.stop()
-    log.info("stopped")
-    return 0
-
-
-async def _start(server: Server) -> None:
-    log.info("replica %s listens on port %d", server.replica, server.port)
-    try:
-        await server.start()
-    except StoreConfigError as error:
-        raise ConfigError(f"--redis: {error}") from error
-    for url in server.urls:
-        log.info("Bokeh app running at: %s", url)
-        if server.settings.show:
-            webbrowser.open_new_tab(url)
 
 
 def _open_store(settings: Settings, metrics: Metrics) -> RedisStore:

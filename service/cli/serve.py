@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def serve(options: settings.Settings, inherited: Inherited | None = None) -> int:
     """Serve in this process; the exit status."""
-    from service.server import run as run_server  # late: a typo need not wait until bokeh is imported
+    from service.running import run as run_server  # late: a typo need not wait until bokeh is imported
 
     if options.use_config is not None:
         from bokeh.settings import settings as bokehs

@@ -22,8 +22,8 @@ def _logging_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Stands for ``service.server``: remembers the settings, ends with ``result``."""
-    module: Any = ModuleType("service.server")
+    """Stands for ``service.running``: remembers the settings, ends with ``result``."""
+    module: Any = ModuleType("service.running")
     module.settings = None
     module.result = 0
 
@@ -34,7 +34,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
         return int(module.result)
 
     module.run = run
-    monkeypatch.setitem(sys.modules, "service.server", module)
+    monkeypatch.setitem(sys.modules, "service.running", module)
     return module
 
 

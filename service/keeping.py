@@ -1,0 +1,88 @@
+"""What keeps a replica's sessions: those that live here, their journals, and the ways in which they leave."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from service.apps.app import App
+from service.background import beside
+from service.fleet.doubt import Doubt
+from service.fleet.drain import Drain
+from service.metrics import Metrics
+from service.sessions.building import Builder
+from service.sessions.ending import Ending
+from service.sessions.expiry import Expiry
+from service.sessions.hibernation import Hibernation
+from service.sessions.journaling import JournalWriter
+from service.sessions.leaving import Leaving
+from service.sessions.registry import Registry
+from service.sessions.session import Session
+from service.settings import Settings
+from store.contract import Store
+
+__all__ = ("Keeping",)
+
+
+class Keeping:
+    """Makes these parts, which know each other, as ``settings`` say."""
+
+    def __init__(
+        self, store: Store, apps: Mapping[str, App], settings: Settings, replica: str, metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._metrics = metrics
+        self.registry = Registry(apps, _builder(settings, metrics))
+        self.writer = JournalWriter(
+            store,
+            replica,
+            interval=settings.journal_interval,
+            max_bytes=settings.journal_max_bytes,
+            sync=settings.durability == "sync",
+            lost=lambda session: self.leaving.lost(session),
+            metrics=metrics,
+        )
+        self.leaving = Leaving(
+            store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
+        )
+        self.doubt = Doubt(store, self.registry, self.writer, self.leaving, replica)
+        self.asked_to_end = Ending(self.registry, self.leaving).asked
+        self.registry.on_built = self._wire
+
+    @asynccontextmanager
+    async def journaling(self) -> AsyncIterator[None]:
+        """Journals are written meanwhile."""
+        async with beside(self.writer.run()):
+            yield
+
+    async def expire(self) -> None:
+        """End or hibernate what is not used; until cancelled."""
+        settings = self._settings
+        await Expiry(
+            self._store,
+            self.registry,
+            self.writer,
+            self.leaving,
+            Hibernation(self._store, self.registry, self.writer, after=settings.hibernate_after),
+            lifetime=settings.unused_session_lifetime,
+            interval=settings.check_unused_sessions,
+            retention=settings.session_retention,
+        ).run()
+
+    async def drain(self) -> None:
+        """Move all sessions to other replicas."""
+        await Drain(self.registry, self.leaving, self._metrics, timeout=self._settings.drain_timeout).run()
+
+    def _wire(self, session: Session) -> None:
+        session.on_dirty = self.writer.mark
+        if self._settings.durability == "sync":
+            session.settle = self.writer.settle
+        if session.journal is not None and session.journal.dirty:
+            self.writer.mark(session)
+
+
+def _builder(settings: Settings, metrics: Metrics) -> Builder:
+    # Without a shared store there is no other replica, and what is retained would only take memory.
+    durable = settings.durability != "off" and settings.redis is not None
+    return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay", metrics=metrics)

@@ -1,0 +1,65 @@
+"""One server as a process: until a signal, an operator, or the end of its parent asks it to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import webbrowser
+
+from service.apps.loading import load_apps
+from service.errors import ConfigError
+from service.listening import Inherited
+from service.server import Server
+from service.settings import Settings
+from store.errors import StoreConfigError
+
+__all__ = ("run",)
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, inherited: Inherited | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, or until the parent of ``inherited`` is gone; the exit status.
+
+    Raises ConfigError and AppLoadError when it cannot begin.
+    """
+    return asyncio.run(_run(settings, inherited))
+
+
+async def _run(settings: Settings, inherited: Inherited | None) -> int:
+    server = Server(settings, load_apps(settings.apps, settings.args, patterns=settings.glob), inherited)
+    stopping = server.asked_to_stop
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if inherited is not None:
+        loop.add_reader(inherited.lifeline, stopping.set)
+        os.close(inherited.ready)
+    starting = asyncio.create_task(_start(server))
+    waiting = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await waiting
+    finally:
+        starting.cancel()
+        waiting.cancel()
+        await asyncio.gather(starting, waiting, return_exceptions=True)
+        await server.stop()
+    log.info("stopped")
+    return 0
+
+
+async def _start(server: Server) -> None:
+    log.info("replica %s listens on port %d", server.replica, server.port)
+    try:
+        await server.start()
+    except StoreConfigError as error:
+        raise ConfigError(f"--redis: {error}") from error
+    for url in server.urls:
+        log.info("Bokeh app running at: %s", url)
+        if server.settings.show:
+            webbrowser.open_new_tab(url)
