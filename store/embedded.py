@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fakeredis import FakeAsyncRedis, FakeServer
+from fakeredis.aioredis import FakeAsyncRedisConnection
 
 from store.link import Client
+from store.pieces import packing_pieces
 
 __all__ = ("connector",)
 
@@ -20,4 +22,7 @@ _VERSION = (7,)
 def connector() -> Callable[[], Client]:
     """Makes clients that share one new, empty data set; safe to use from several threads."""
     server = FakeServer(version=_VERSION)
-    return lambda: Client(FakeAsyncRedis(server=server, version=_VERSION), embedded=True)
+    connection = packing_pieces(FakeAsyncRedisConnection)
+    return lambda: Client(
+        FakeAsyncRedis(server=server, version=_VERSION, connection_class=connection), embedded=True
+    )
