@@ -34,11 +34,12 @@ __all__ = (
 Frame: TypeAlias = str | bytes
 """One WebSocket message: text is ``str``, binary is ``bytes``."""
 
-Frames: TypeAlias = tuple[Frame, ...]
+Frames: TypeAlias = tuple[Frame | memoryview, ...]
 """One protocol message as it goes over the wire, in order: header, metadata, content, then a
-header and a payload per buffer. The frames of one message must not be mixed with another's."""
+header and a payload per buffer. The frames of one message must not be mixed with another's.
+Payloads may be views of bytes that do not change."""
 
-Buffers: TypeAlias = Iterable[tuple[str, bytes]]
+Buffers: TypeAlias = Iterable[tuple[str, bytes | memoryview]]
 """Pairs of buffer id (unique in its message) and payload."""
 
 MSGTYPES = frozenset(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from service.protocol.messages import Frame
 
@@ -58,7 +58,7 @@ class Deflater:
         one = zlib.compressobj(*self._options)  # ValueError here rather than later
         self._context = None if forgetful else one
 
-    def deflate(self, message: bytes) -> bytes:
+    def deflate(self, message: bytes | memoryview) -> bytes:
         context = self._context or zlib.compressobj(*self._options)
         return (context.compress(message) + context.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_CUT_OFF)
 
@@ -175,11 +175,12 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
 
 
 def encode_frames(
-    frames: Sequence[Frame], deflate: Callable[[bytes], bytes] | None = None
+    frames: Sequence[Frame | memoryview], deflate: Callable[[bytes | memoryview], bytes] | None = None
 ) -> list[bytes]:
     """Each of ``frames`` as one unfragmented, unmasked WebSocket message: bytes to write, in order.
 
-    ``deflate`` compresses them (RFC 7692).
+    Large views remain views, which are as good as bytes to who writes them. ``deflate`` compresses
+    (RFC 7692).
     """
     pieces: list[bytes] = []
     small = bytearray()
@@ -191,7 +192,7 @@ def encode_frames(
         if len(payload) < _LARGE:
             small += payload
         else:
-            pieces += bytes(small), payload
+            pieces += bytes(small), cast("bytes", payload)
             small.clear()
     if small:
         pieces.append(bytes(small))
