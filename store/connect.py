@@ -117,7 +117,7 @@ def _cluster(url: StoreUrl, patience: float, connections: int, options: dict[str
     cluster = RedisCluster(startup_nodes=nodes, max_connections=connections, **options)
     connection = sending_pieces(SSLConnection if url.tls else Connection)
     cluster.connection_kwargs["connection_class"] = connection  # for nodes that it learns of
-    for node in cluster.startup_nodes:
+    for node in cluster.nodes_manager.startup_nodes.values():
         node.connection_class = connection
     return Client(cluster, clustered=True)
 

@@ -219,6 +219,8 @@ async def test_the_journal_holds_the_very_bytes_that_clients_were_sent() -> None
 
     assert any(part is client.payloads[-1] for part in parts(run))
     assert await restored(run) == 5.0
+    assert run.session.journal is not None
+    assert run.session.journal.stored_bytes == sum(len(bytes(entry)) for entry in run.stored.values())
 
 
 async def test_a_client_that_has_to_catch_up_changes_nothing_about_that() -> None:
