@@ -27,7 +27,7 @@ from service.fleet.routing import Router
 from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
-from service.memory import Collector
+from service.memory import Collector, keep_large_blocks
 from service.metrics import Metrics
 from service.reloading import Reloader
 from service.sessions.leaving import COME_BACK
@@ -263,6 +263,7 @@ class Server:
 
     @asynccontextmanager
     async def _collecting(self) -> AsyncIterator[None]:
+        keep_large_blocks()
         collector = Collector()
         collector.settle()
         try:

@@ -19,13 +19,18 @@ from redis.asyncio import (
 )
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.asyncio.sentinel import (
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
 
 from store.embedded import connector
 from store.errors import StoreConfigError
 from store.keys import Keys
 from store.link import Client, Link, Observe
+from store.pieces import sending_pieces
 from store.redis_store import RedisStore
 from store.url import StoreUrl, parse
 
@@ -72,7 +77,7 @@ def _redis(url: StoreUrl, patience: float, connections: int, options: dict[str, 
     options = {name: value for name, value in options.items() if name != "ssl"}  # the class says it
     return _pooled(
         BlockingConnectionPool(
-            connection_class=SSLConnection if url.tls else Connection,
+            connection_class=sending_pieces(SSLConnection if url.tls else Connection),
             max_connections=connections, timeout=patience, host=host, port=port, db=url.db, **options,
         )
     )  # fmt: skip
@@ -82,7 +87,7 @@ def _unix(url: StoreUrl, patience: float, connections: int, options: dict[str, A
     options = {name: value for name, value in options.items() if name != "socket_keepalive"}
     return _pooled(
         BlockingConnectionPool(
-            connection_class=UnixDomainSocketConnection,
+            connection_class=sending_pieces(UnixDomainSocketConnection),
             max_connections=connections, timeout=patience, path=url.path, db=url.db, **options,
         )
     )  # fmt: skip
@@ -99,15 +104,22 @@ def _sentinel(url: StoreUrl, patience: float, connections: int, options: dict[st
     credentials = {name: url.options[option] for name, option in names.items() if option in url.options}
     asking = {**_common(each), **_tls(url), **credentials}
     sentinel = Sentinel(url.hosts, sentinel_kwargs=asking, db=url.db, **options)  # type: ignore[no-untyped-call]
+    managed = SentinelManagedSSLConnection if url.tls else SentinelManagedConnection
     redis = sentinel.master_for(
-        url.master, connection_pool_class=_SentinelPool, max_connections=connections, timeout=patience
-    )
+        url.master, connection_pool_class=_SentinelPool, connection_class=sending_pieces(managed),
+        max_connections=connections, timeout=patience,
+    )  # fmt: skip
     return Client(redis, also=tuple(sentinel.sentinels))
 
 
 def _cluster(url: StoreUrl, patience: float, connections: int, options: dict[str, Any]) -> Client:
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
-    return Client(RedisCluster(startup_nodes=nodes, max_connections=connections, **options), clustered=True)
+    cluster = RedisCluster(startup_nodes=nodes, max_connections=connections, **options)
+    connection = sending_pieces(SSLConnection if url.tls else Connection)
+    cluster.connection_kwargs["connection_class"] = connection  # for nodes that it learns of
+    for node in cluster.nodes_manager.startup_nodes.values():
+        node.connection_class = connection
+    return Client(cluster, clustered=True)
 
 
 def _pooled(pool: BlockingConnectionPool) -> Client:

@@ -14,6 +14,8 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Protocol
 
+from store.pieces import Pieces
+
 __all__ = (
     "Beat",
     "Claim",
@@ -161,7 +163,7 @@ class JournalWrite:
     epoch: int
     number: int
     """1 for an owner's first write; each later one counts one up."""
-    put: Mapping[str, bytes | memoryview]
+    put: Mapping[str, bytes | Pieces]
     remove: Collection[str] = ()
     whole: bool = False
     """Replaces all there was, and is never BEHIND."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fakeredis import FakeAsyncRedis, FakeServer
 
 from store.link import Client
+from store.pieces import packing_pieces
 
 __all__ = ("connector",)
 
@@ -20,4 +21,10 @@ _VERSION = (7,)
 def connector() -> Callable[[], Client]:
     """Makes clients that share one new, empty data set; safe to use from several threads."""
     server = FakeServer(version=_VERSION)
-    return lambda: Client(FakeAsyncRedis(server=server, version=_VERSION), embedded=True)
+    return lambda: _client(server)
+
+
+def _client(server: FakeServer) -> Client:
+    redis = FakeAsyncRedis(server=server, version=_VERSION)
+    redis.connection_pool.connection_class = packing_pieces(redis.connection_pool.connection_class)
+    return Client(redis, embedded=True)

@@ -113,6 +113,8 @@ class Link:
     async def _pipe(self, commands: Sequence[Command]) -> list[Any]:
         replies = await self._pipe_once(commands)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        for i in missing:
+            replies[i].with_traceback(None)  # its frames, in a cycle with it, would keep what was sent
         if missing:
             again = await self._pipe_once([commands[i].as_text() for i in missing])
             for i, reply in zip(missing, again, strict=True):

@@ -7,19 +7,23 @@ is missing its default, so that two releases can run side by side during a rolli
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
 from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
 from store.errors import RecordError
+from store.pieces import LARGE, Pieces
 
 __all__ = (
     "JOURNAL_VERSION",
     "SESSION_VERSION",
     "Packed",
+    "Payload",
+    "as_payload",
     "decode_heartbeat",
     "decode_request",
     "decode_session",
@@ -34,12 +38,18 @@ SESSION_VERSION = 1
 HEARTBEAT_VERSION = 1
 JOURNAL_VERSION = 1
 
-Packed: TypeAlias = bytes | memoryview
-"""Large ones are views, so that they are not copied once more."""
-_LARGE = 64 * 1024
+Packed: TypeAlias = bytes | Pieces
+"""Large ones are in pieces, so that they are not copied once more."""
 
 T = TypeVar("T")
 _Check = Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Bytes within an entry that become a piece of it as they are. They must not change any more."""
+
+    data: bytes | memoryview
 
 
 def encode_request(request: PageRequest) -> bytes:
@@ -83,11 +93,16 @@ def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
 
 
 def pack_entry(value: Any) -> Packed:
-    """One field of a session's journal: lists, maps, text, numbers and bytes (or views of them).
+    """One field of a session's journal: lists, maps, text, numbers and bytes (also as :class:`Payload`).
 
     Raises :class:`RecordError` when ``value`` holds anything else.
     """
     return _pack("journal entry", JOURNAL_VERSION, {"value": value})
+
+
+def as_payload(data: bytes | memoryview) -> bytes | memoryview | Payload:
+    """Bytes for an entry: not to be copied if they are many."""
+    return Payload(data) if len(data) > LARGE else data
 
 
 def unpack_entry(data: Packed) -> Any:
@@ -99,18 +114,42 @@ def unpack_entry(data: Packed) -> Any:
 
 
 def _pack(what: str, version: int, values: Mapping[str, Any]) -> Packed:
-    packer = msgpack.Packer(unicode_errors="surrogatepass", autoreset=False)
+    payloads: list[tuple[int, bytes | memoryview]] = []
+    working: list[Any] = []
+
+    def note(found: object) -> None:
+        """Called in the midst of it for what msgpack does not know; a nil is written, to be replaced."""
+        if not isinstance(found, Payload):
+            raise TypeError(f"can not serialize {type(found).__name__!r} object")
+        payloads.append((len(working[0].getbuffer()), found.data))
+
+    packer = msgpack.Packer(unicode_errors="surrogatepass", autoreset=False, default=note)
+    working.append(packer)
     try:
         packer.pack({"v": version, **values})
     except (TypeError, ValueError, OverflowError) as error:
         raise RecordError(f"this {what} cannot be stored: {error}") from error
+    finally:
+        working.clear()  # no cycle, in which large payloads would wait for the garbage collector
     packed: memoryview = packer.getbuffer()
-    return packed if len(packed) > _LARGE else bytes(packed)
+    if payloads:
+        return _interleaved(packed, payloads)
+    return Pieces((packed,)) if len(packed) > LARGE else bytes(packed)
+
+
+def _interleaved(packed: memoryview, payloads: list[tuple[int, bytes | memoryview]]) -> Pieces:
+    """``packed`` with each payload, as msgpack's ``bin 32``, in place of the nil at its offset."""
+    parts: list[bytes | memoryview] = []
+    begin = 0
+    for at, payload in payloads:
+        parts += [bytes(packed[begin:at]) + struct.pack(">BI", 0xC6, len(payload)), payload]
+        begin = at + 1
+    return Pieces((*parts, bytes(packed[begin:])))
 
 
 def _unpack(what: str, version: int, data: Packed | None) -> dict[str, Any]:
     try:
-        values = msgpack.unpackb(data or b"", unicode_errors="surrogatepass", strict_map_key=False)
+        values = msgpack.unpackb(bytes(data or b""), unicode_errors="surrogatepass", strict_map_key=False)
     except (msgpack.UnpackException, ValueError, TypeError) as error:  # TypeError: a list as a key
         raise RecordError(f"a stored {what} is damaged") from error
     if not isinstance(values, dict):

@@ -76,7 +76,7 @@ def themed(model: Model) -> set[str]:
 
 
 class _Parts:
-    def __init__(self, buffers: Mapping[str, bytes], models: dict[str, Attributes]) -> None:
+    def __init__(self, buffers: Mapping[str, bytes | memoryview], models: dict[str, Attributes]) -> None:
         self._buffers = buffers
         self._models = models
 
@@ -97,7 +97,7 @@ class _Parts:
     def _bytes(self, data: Any) -> bytes:
         if isinstance(data, str):
             return gzip.decompress(base64.b64decode(data))
-        return self._buffers[data["id"]]
+        return bytes(self._buffers[data["id"]])
 
 
 def _like(existing: Any, value: Any) -> Any:

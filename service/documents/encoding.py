@@ -18,11 +18,12 @@ from bokeh.document.events import DocumentPatchedEvent
 from bokeh.settings import settings
 
 from service.documents import shortcuts
+from service.documents.copies import Copies, copied, soon
 from service.errors import ProtocolError
 
 __all__ = ("Buffers", "apply_patch", "encode_document", "encode_patch", "replace_document")
 
-Buffers = Sequence[tuple[str, bytes]]
+Buffers = Sequence[tuple[str, bytes | memoryview]]
 
 
 def encode_document(document: Document, *, inline: bool) -> tuple[str, Buffers]:
@@ -38,17 +39,22 @@ def encode_document(document: Document, *, inline: bool) -> tuple[str, Buffers]:
     return _to_json({"doc": serialized.content}), _buffers(serialized.buffers)
 
 
-def encode_patch(event: DocumentPatchedEvent) -> tuple[str, Buffers]:
+def encode_patch(event: DocumentPatchedEvent) -> tuple[str, Copies]:
     """The content of a PATCH-DOC with one event, as ``patch_doc.create`` of bokeh 3.9 makes it.
 
     Must be called while the event is dispatched: later changes must not show in it.
     """
+    content, buffers = _encoded(event)
+    return content, soon(Copies(buffers), event.document)
+
+
+def _encoded(event: DocumentPatchedEvent) -> tuple[str, list[Buffer]]:
     models = event.document.models
     serializer = shortcuts.patch_serializer(models)
     content = {"events": serializer.encode([event])}
     if models._new_models:
         models.flush_synced(lambda model: not serializer.has_ref(model))
-    return _to_json(content), _buffers(serializer.buffers)
+    return _to_json(content), serializer.buffers or []
 
 
 def note_patch(event: DocumentPatchedEvent) -> None:
@@ -57,7 +63,7 @@ def note_patch(event: DocumentPatchedEvent) -> None:
     Models that it brings along count as known to the clients from then on.
     """
     if event.document.models._new_models:
-        encode_patch(event)
+        _encoded(event)
 
 
 def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any) -> None:
@@ -99,4 +105,4 @@ def _serialized(content: Any, buffers: Buffers) -> Serialized[Any]:
 
 
 def _buffers(buffers: list[Buffer] | None) -> Buffers:
-    return [(buffer.id, buffer.to_bytes()) for buffer in buffers or ()]
+    return [(buffer.id, copied(buffer.data)) for buffer in buffers or ()]

@@ -19,7 +19,7 @@ from typing import Any
 
 from service.documents.encoding import Buffers
 from store.errors import RecordError
-from store.records import Packed, pack_entry, unpack_entry
+from store.records import Packed, as_payload, pack_entry, unpack_entry
 
 __all__ = ("Base", "Chunk", "Meta", "Stored", "Value", "WholeModel")
 
@@ -32,7 +32,7 @@ class Base:
     buffers: Buffers
 
     def pack(self) -> Packed:
-        buffers = [[id_, bytes(data)] for id_, data in self.buffers]
+        buffers = [[id_, as_payload(data)] for id_, data in self.buffers]
         return pack_entry([zlib.compress(self.content.encode("utf-8", "surrogatepass"), 1), buffers])
 
     @classmethod

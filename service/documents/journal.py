@@ -26,6 +26,7 @@ from bokeh.document.events import (
 from bokeh.model import Model
 
 from service.documents.base import themed
+from service.documents.copies import Copies
 from service.documents.encoding import Buffers, encode_document
 from service.documents.entries import Base, Meta, Stored, Value, WholeModel
 from service.documents.ids import IdSpace
@@ -69,6 +70,8 @@ class Journal:
         self._left: set[str] = set()
         self._marks: dict[tuple[str, str], tuple[int, bool, int]] = {}
         self._dirty: set[tuple[str, str]] = set()
+        self._shown: dict[tuple[str, str], Copies] = {}
+        """What clients were sent of values that are due; held until they are taken or work begins anew."""
         self._chunks: dict[str, list[Any]] = {}
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
@@ -135,6 +138,15 @@ class Journal:
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
                 self._outline_dirty = True
 
+    def shown(self, event: DocumentPatchedEvent, copies: Copies) -> None:
+        """Clients are sent ``copies`` of what was just noted: arrays among it need not be copied again."""
+        if len(copies) and isinstance(event, ModelChangedEvent | ColumnDataChangedEvent):
+            self._shown[event.model.id, event.attr] = copies
+
+    def work_begins(self) -> None:
+        """The Document may be changed now: what clients were shown does not count any more."""
+        self._shown.clear()
+
     def note_ready(self, ids_before: int) -> None:
         """A page is drawn (``DocumentReady``). Only the first time counts."""
         if self._meta.ready is None:
@@ -175,10 +187,12 @@ class Journal:
         self._sequence += 1
         self._marks[model_id, attr] = self._sequence, is_input, ids_before
         self._dirty.add((model_id, attr))
+        self._shown.pop((model_id, attr), None)
         if attr == "data":
             self._chunks.pop(model_id, None)
 
     def _note_chunk(self, model: Model, columns: Any, chunk: list[Any]) -> None:
+        self._shown.pop((model.id, "data"), None)
         if (model.id, "data") not in self._dirty:  # else the whole columns are due anyway
             chunk[1] = ValueWriter().encode({name: columns[name] for name in columns})
             self._chunks.setdefault(model.id, []).append(chunk)
@@ -188,6 +202,7 @@ class Journal:
     def take(self) -> Changes:
         """What is to be written now. Values are read here: call it between callbacks."""
         changes = self._take_whole() if self._whole_due else self._take_changed()
+        self._shown.clear()
         self._account(changes)
         return changes
 
@@ -289,7 +304,7 @@ class Journal:
 
     def _value(self, model: Model, attr: str) -> Value:
         sequence, is_input, ids_before = self._marks[model.id, attr]
-        value = ValueWriter(views=True).encode(getattr(model, attr))
+        value = ValueWriter(self._shown.get((model.id, attr))).encode(getattr(model, attr))
         return Value(sequence, is_input, ids_before, type_name(model), model.name, value)
 
     def _take_chunks(self, changes: Changes) -> None:
@@ -357,7 +372,7 @@ class _Outline:
 
 
 def _whole(model: Model) -> Packed:
-    writer = ValueWriter(views=True)
+    writer = ValueWriter()
     values = model.properties_with_values(include_defaults=False)
     attributes = {name: writer.encode(value) for name, value in values.items()}
     return WholeModel(type_name(model), attributes).pack()

@@ -16,6 +16,9 @@ from bokeh.core.serialization import DeserializationError, Deserializer, Seriali
 from bokeh.model import Model
 from bokeh.util.dependencies import uses_pandas
 
+from service.documents.copies import Copies, copy_of
+from store.records import as_payload
+
 __all__ = ("ValueReader", "ValueWriter")
 
 _TAG = "svc"
@@ -24,12 +27,12 @@ _TAG = "svc"
 class ValueWriter(Serializer):
     """Encodes values to lists, maps, text, numbers and bytes (bokeh 3.9: ``Serializer._encode_*``).
 
-    With ``views`` arrays are not copied, which is for who writes them down before anything else runs.
+    Arrays are copied, but for those that are among ``copies``.
     """
 
-    def __init__(self, *, views: bool = False) -> None:
+    def __init__(self, copies: Copies | None = None) -> None:
         super().__init__()
-        self._views = views
+        self._copies = copies
         self.models: dict[str, Model] = {}
         """Models that were referred to, by id."""
 
@@ -51,15 +54,14 @@ class ValueWriter(Serializer):
         return _tagged("tuple", [self.encode(item) for item in obj])
 
     def _encode_bytes(self, obj: bytes | memoryview) -> Any:
-        return _tagged("bytes", bytes(obj))
+        return _tagged("bytes", as_payload(bytes(obj)))
 
     def _encode_ndarray(self, obj: np.ndarray[Any, Any]) -> Any:
         if obj.dtype.hasobject:
             items = [self.encode(item) for item in obj.ravel().tolist()]
             return _tagged("objects", items, shape=list(obj.shape))
-        flat = np.ascontiguousarray(obj)
-        viewed = self._views and flat.nbytes
-        data = flat.reshape(-1).view(np.uint8).data if viewed else flat.tobytes()
+        copied = None if self._copies is None else self._copies.of(obj)
+        data = as_payload(copy_of(obj) if copied is None else copied)
         return _tagged("array", data, dtype=obj.dtype.str, shape=list(obj.shape))
 
     def _encode_other(self, obj: Any) -> Any:

@@ -19,6 +19,7 @@ __all__ = (
     "Frame",
     "Frames",
     "Message",
+    "Piece",
     "ack",
     "compose",
     "error",
@@ -34,17 +35,20 @@ __all__ = (
 Frame: TypeAlias = str | bytes
 """One WebSocket message: text is ``str``, binary is ``bytes``."""
 
+Piece: TypeAlias = bytes | memoryview
+"""Bytes that do not change."""
 
-class Frames(tuple[Frame, ...]):
+
+class Frames(tuple[Frame | memoryview, ...]):
     """One protocol message as it goes over the wire, in order: header, metadata, content, then a
     header and a payload per buffer. The frames of one message must not be mixed with another's.
     """
 
-    pieces: list[bytes] | None = None
+    pieces: list[Piece] | None = None
     """How it was encoded for a WebSocket, once that has happened: many may get the same message."""
 
 
-Buffers: TypeAlias = Iterable[tuple[str, bytes]]
+Buffers: TypeAlias = Iterable[tuple[str, Piece]]
 """Pairs of buffer id (unique in its message) and payload."""
 
 MSGTYPES = frozenset(

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from service.protocol.messages import Frame, Frames
+from service.protocol.messages import Frame, Frames, Piece
 
 __all__ = (
     "BINARY",
@@ -82,7 +82,7 @@ class Deflater:
         one = zlib.compressobj(*self._options)  # ValueError here rather than later
         self._context = None if forgetful else one
 
-    def deflate(self, message: bytes) -> bytes:
+    def deflate(self, message: Piece) -> bytes:
         context = self._context or zlib.compressobj(*self._options)
         return (context.compress(message) + context.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_CUT_OFF)
 
@@ -211,12 +211,15 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ over).to_bytes(size, "little")
 
 
-def encode_frames(frames: Sequence[Frame], deflate: Callable[[bytes], bytes] | None = None) -> list[bytes]:
+def encode_frames(
+    frames: Sequence[Frame | Piece], deflate: Callable[[Piece], bytes] | None = None
+) -> list[Piece]:
     """Each of ``frames`` as one unfragmented, unmasked WebSocket message: bytes to write, in order.
 
-    ``deflate`` compresses them (RFC 7692).
+    Large views remain views, which are as good as bytes to who writes them. ``deflate`` compresses
+    (RFC 7692).
     """
-    pieces: list[bytes] = []
+    pieces: list[Piece] = []
     small = bytearray()
     for frame in frames:
         opcode, payload = (TEXT, frame.encode()) if isinstance(frame, str) else (BINARY, frame)
@@ -233,7 +236,7 @@ def encode_frames(frames: Sequence[Frame], deflate: Callable[[bytes], bytes] | N
     return pieces
 
 
-def encode_once(frames: Frames) -> list[bytes]:
+def encode_once(frames: Frames) -> list[Piece]:
     """As :func:`encode_frames`, the first time; whoever else gets this message is sent the same bytes."""
     if frames.pieces is None:
         frames.pieces = encode_frames(frames)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
 from bokeh.events import ConnectionLost, DocumentReady, Event
@@ -20,13 +20,14 @@ from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.panel import PanelConnection, dispatch
+from service.documents.copies import Copies
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity
 from service.errors import SessionMoved
 from service.metrics import AppMeter
-from service.protocol.messages import Frames, patch_doc
+from service.protocol.messages import patch_doc
 from service.sessions.callbacks import SessionCallbacks
 from store.contract import PageRequest, SessionKey
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ("Session",)
 
 log = logging.getLogger(__name__)
+
+_Outgoing: TypeAlias = "tuple[str, Copies, list[Connection]]"
+"""A change as content and buffers, and whom it is sent to."""
 
 _MISSED = object()
 """The session was gone before something could run."""
@@ -88,7 +92,7 @@ class Session:
         self._waiting = 0
         self._patching: Connection | None = None
         self._ids_before = 0
-        self._outbox: list[tuple[Frames, list[Connection]]] | None = None
+        self._outbox: list[_Outgoing] | None = None
         self._callbacks = SessionCallbacks(
             asyncio.get_running_loop(), self.run_callback, meter.callback_failures.inc
         )
@@ -147,7 +151,15 @@ class Session:
         if self.lost or await self._locked(func, *args) is _MISSED:
             raise SessionMoved("the session has just left this replica")
 
+    async def catch_up(self) -> None:
+        """Wait, with the Document to oneself, for connections that have much unsent."""
+        await self._alone(self._let_slow_connections_catch_up)
+
     async def _locked(self, func: Callable[..., Any], *args: Any) -> Any:
+        return await self._alone(self._collecting, func, *args)
+
+    async def _alone(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """What ``work`` gives under the lock, or ``_MISSED``."""
         if self.destroyed:
             return _MISSED
         self._waiting += 1
@@ -155,7 +167,7 @@ class Session:
             async with self._lock:
                 if self.destroyed:
                     return _MISSED
-                return await self._collecting(func, *args)
+                return await work(*args)
         finally:
             self._waiting -= 1
 
@@ -180,7 +192,7 @@ class Session:
 
         It may be :attr:`congested` afterwards, which the caller has to wait for.
         """
-        self._outbox = []
+        self._begin()
         try:
             with self.meter.callback_seconds.time():
                 self._execution.call(self._apply, change, source)
@@ -198,13 +210,18 @@ class Session:
                 self.journal.note_held(self, self._ids_before)
 
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
-        self._outbox = []
+        self._begin()
         try:
             with self.meter.callback_seconds.time():
                 return await self._execution.run(func, *args)
         finally:
             self._worked()
             await self._let_slow_connections_catch_up()
+
+    def _begin(self) -> None:
+        self._outbox = []
+        if self.journal is not None:
+            self.journal.work_begins()
 
     def _worked(self) -> None:
         """Send what came of it, and see that it is journaled."""
@@ -214,8 +231,9 @@ class Session:
         if self.journal is not None and self.journal.dirty:
             self.on_dirty(self)
 
-    def _deliver(self, outbox: list[tuple[Frames, list[Connection]]]) -> None:
-        for frames, receivers in outbox:
+    def _deliver(self, outbox: list[_Outgoing]) -> None:
+        for content, buffers, receivers in outbox:
+            frames = patch_doc(content, buffers)
             for connection in receivers:
                 connection.send(frames)
             self.meter.patches_out += len(receivers)
@@ -265,7 +283,10 @@ class Session:
         # Now, not when it is sent: who pushes a Document is not subscribed while it takes effect.
         receivers = [each for each in self.connections if each.subscribed and each is not source]
         if receivers:
-            self._outbox.append((patch_doc(*encode_patch(event)), receivers))
+            content, copies = encode_patch(event)
+            self._outbox.append((content, copies, receivers))
+            if self.journal is not None:
+                self.journal.shown(event, copies)
         elif source is not None:
             note_patch(event)
 

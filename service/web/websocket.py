@@ -16,7 +16,7 @@ from typing import Protocol
 
 from service.background import spawn
 from service.errors import ServiceError
-from service.protocol.messages import Frame, Frames
+from service.protocol.messages import Frame, Frames, Piece
 from service.protocol.websocket import (
     BINARY,
     CLOSE,
@@ -157,7 +157,7 @@ class WebSocket(Wire):
         self._call_later(CLOSING_SECONDS, self.cut)
         self.resume()
 
-    def _encoded(self, frames: Frames) -> list[bytes]:
+    def _encoded(self, frames: Frames) -> list[Piece]:
         if self._deflater is None:
             return encode_once(frames)
         return encode_frames(frames, self._deflater.deflate)  # refers to what this client got before
@@ -322,7 +322,7 @@ class WebSocket(Wire):
             spawn(peer.closed())
 
 
-def _joined(pieces: list[bytes]) -> list[bytes]:
+def _joined(pieces: list[Piece]) -> list[Piece]:
     """Small pieces as one; large ones are left alone, so that they are not copied."""
     if len(pieces) < 2 or sum(map(len, pieces)) > CHUNK:
         return pieces

@@ -94,7 +94,7 @@ class Wire:
 
     # -- writing -------------------------------------------------------------------------------
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """Give it to the network at once as far as that takes it, and the rest when it can. In order."""
         if self._socket is None:
             return

@@ -26,6 +26,7 @@ from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
 from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
+from store.records import pack_entry, unpack_entry
 
 SESSION = "a session"
 
@@ -157,4 +158,4 @@ def _attributes(model: Model) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return repr(ValueWriter().encode(value))  # as text, so that NaN equals NaN
+    return repr(unpack_entry(pack_entry(ValueWriter().encode(value))))  # as text, so that NaN equals NaN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey, Written
-from store.records import Packed, pack_entry, unpack_entry
+from store.records import Packed, Payload, pack_entry, unpack_entry
 from store.redis_store import RedisStore
 
 KEY = SessionKey("/app", "one")
@@ -129,11 +129,23 @@ async def test_large_values_come_back_and_what_is_written_with_them(store: Redis
     other = SessionKey("/app", "other")
     claim = await store.claim(other, "a", request=REQUEST)
     writes = [
-        write(epoch, 1, x=pack_entry([1, memoryview(column)]), y=b"small", z=column),
+        write(epoch, 1, x=pack_entry([1, Payload(column), "end"]), y=b"small", z=column),
         JournalWrite(other, claim.epoch, 1, {"x": b"1"}),
     ]
     assert await store.write_journals("a", writes) == [Written.OK, Written.OK]
     found = await store.read_journal(KEY)
-    assert unpack_entry(found["x"]) == [1, column]
+    assert unpack_entry(found["x"]) == [1, column, "end"]
     assert (found["y"], found["z"]) == (b"small", column)
     assert await store.read_journal(other) == {"x": b"1"}
+
+
+async def test_a_large_value_reaches_a_store_that_does_not_know_the_script(
+    store: RedisStore, raw: Callable[..., Awaitable[object]]
+) -> None:
+    epoch = await owned(store)
+    column = bytes(range(256)) * 10_000
+    await raw("SCRIPT", "FLUSH")
+
+    assert await store.write_journals("a", [write(epoch, 1, x=pack_entry(Payload(column)))]) == [Written.OK]
+
+    assert unpack_entry((await store.read_journal(KEY))["x"]) == column

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import sys
 from types import MappingProxyType
 from typing import Any
 
@@ -146,3 +148,46 @@ async def test_a_key_of_another_type_is_refused(store: RedisStore, raw: Any) -> 
     for attempt in (store.read(key), store.claim(key, "a", request=PageRequest())):
         with pytest.raises(RecordError, match="another type"):
             await attempt
+
+
+def nested(payload: Any) -> Any:
+    inner = [payload(b""), "text", payload(b"\xc0" * 300_000)]
+    return [payload(b"a" * 70_000), {"x": inner}, "z" * 70_000, None]
+
+
+def test_a_payload_is_packed_as_the_bytes_it_holds() -> None:
+    packed = records.pack_entry(nested(records.Payload))
+
+    assert records.unpack_entry(packed) == nested(bytes)
+    assert records.unpack_entry(bytes(packed)) == nested(bytes)
+    assert len(packed) == len(bytes(packed))
+
+
+def test_a_large_payload_makes_the_same_entry_as_its_bytes_and_is_not_copied() -> None:
+    column = bytes(range(256)) * 1000
+    packed = records.pack_entry(["before", records.as_payload(column), "after"])
+
+    assert bytes(packed) == bytes(records.pack_entry(["before", column, "after"]))
+    assert any(part is column for part in packed.parts)
+    assert records.as_payload(b"few") == b"few"
+
+
+@given(st.recursive(st.binary() | st.integers(0, 9) | text, lambda inner: st.lists(inner, max_size=4)))
+def test_payloads_anywhere_in_an_entry(value: Any) -> None:
+    def wrapped(inner: Any) -> Any:
+        if isinstance(inner, list):
+            return [wrapped(each) for each in inner]
+        return records.Payload(inner) if isinstance(inner, bytes) else inner
+
+    assert records.unpack_entry(records.pack_entry(wrapped(value))) == value
+
+
+def test_a_packed_payload_does_not_wait_for_the_garbage_collector() -> None:
+    column = bytes(range(256)) * 1000
+    gc.disable()
+    try:
+        before = sys.getrefcount(column)
+        records.pack_entry([records.Payload(column)])
+        assert sys.getrefcount(column) == before
+    finally:
+        gc.enable()

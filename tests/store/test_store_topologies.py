@@ -11,6 +11,7 @@ from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster
 
 from store.contract import Heartbeat, JournalWrite, Outcome, PageRequest, SessionKey, SessionState, Written
 from store.errors import StoreConfigError, StoreUnavailable
+from store.records import Payload, pack_entry
 from store.redis_store import RedisStore
 
 KEYS = [SessionKey("/app", str(i)) for i in range(30)]
@@ -40,9 +41,10 @@ async def essentials(store: RedisStore) -> None:
     assert {record.key for record in await store.sessions("a")} == set(KEYS)
     assert [each.replica for each in await store.replicas()] == ["a", "b"]
 
-    writes = [JournalWrite(key, epochs[key], 1, {"x": key.tag.encode()}) for key in KEYS]
+    large = pack_entry(Payload(bytes(range(256)) * 1000))
+    writes = [JournalWrite(key, epochs[key], 1, {"x": key.tag.encode(), "y": large}) for key in KEYS]
     assert set(await store.write_journals("a", writes)) == {Written.OK}
-    assert await store.read_journal(KEYS[3]) == {"x": KEYS[3].tag.encode()}
+    assert await store.read_journal(KEYS[3]) == {"x": KEYS[3].tag.encode(), "y": bytes(large)}
 
     stored, seized, *rest = KEYS
     assert await store.release(stored, "a", epoch=epochs[stored], retention=60)

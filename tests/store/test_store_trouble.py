@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from harness.redis_server import RedisServer, free_port
 
-from store.contract import Heartbeat, Outcome, PageRequest, SessionKey
+from store.contract import Heartbeat, JournalWrite, Outcome, PageRequest, SessionKey, Written
 from store.errors import StoreConfigError, StoreFull, StoreUnavailable
 from store.probe import find_problem
+from store.records import Payload, pack_entry, unpack_entry
 from store.redis_store import RedisStore
 
 KEY = SessionKey("/app", "x")
@@ -231,6 +232,16 @@ async def test_transitions_whose_reply_is_lost(losing: Any) -> None:
     assert await store.agree_secret("new", "one") == "one"
 
 
+async def test_a_large_value_is_sent_again(losing: Any) -> None:
+    store, lose = losing
+    column = bytes(range(256)) * 20_000
+    epoch = (await store.claim(KEY, "a", request=PageRequest())).epoch
+    large = JournalWrite(KEY, epoch, 1, {"x": pack_entry([Payload(column)])})
+    lose()
+    assert await store.write_journals("a", [large]) == [Written.OK]
+    assert unpack_entry((await store.read_journal(KEY))["x"]) == [column]
+
+
 # -- refused -------------------------------------------------------------------------------------
 
 
@@ -359,6 +370,11 @@ async def test_tls(tls_server: tuple[str, Path], opened: Opened) -> None:
     store = opened(f"rediss://{address}?ssl_ca_certs={certificate}")
     await store.ping()
     await use(store)
+    column = bytes(range(256)) * 20_000
+    epoch = (await store.claim(KEY, "a", request=PageRequest())).epoch
+    large = JournalWrite(KEY, epoch, 1, {"x": pack_entry([Payload(column)])})
+    assert await store.write_journals("a", [large]) == [Written.OK]
+    assert unpack_entry((await store.read_journal(KEY))["x"]) == [column]
 
 
 async def test_an_unknown_certificate(tls_server: tuple[str, Path], opened: Opened) -> None:

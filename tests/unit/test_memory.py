@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import platform
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -60,3 +63,32 @@ def test_afterwards_python_s_collector_is_as_before() -> None:
 
 def test_memory_in_use_is_known() -> None:
     assert resident() > 1024 * 1024
+
+
+_FAULTS = """
+import resource
+from service.memory import keep_large_blocks, resident
+
+before = resident()
+{call}
+grown = resident() - before
+
+def pages():
+    begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    three = [b"x" * 10_000_000 for _ in range(3)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begun
+
+pages(), pages()
+print(pages(), grown)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other ways")
+@pytest.mark.parametrize("call", ["keep_large_blocks()", "pass"])
+def test_large_blocks_that_were_freed_serve_again(call: str) -> None:
+    code = _FAULTS.format(call=call)
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    pages, grown = map(int, found.stdout.split())
+
+    assert (pages < 500) == (call != "pass")
+    assert grown < 1024 * 1024

@@ -7,15 +7,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import bokeh.document.callbacks as bokeh_callbacks
+from bokeh.core.has_props import HasProps
+from bokeh.core.property.descriptors import ColumnDataPropertyDescriptor
+from bokeh.core.property.wrappers import PropertyValueColumnData
 from bokeh.document import Document
 from bokeh.model import Model
 
+from service.documents.copies import replacing
 from service.documents.curdoc import current_documents
 from service.documents.shortcuts.facts import SIMPLE
 
 __all__: tuple[str, ...] = ()
 
-bokeh = SimpleNamespace(invoke_with_curdoc=bokeh_callbacks.invoke_with_curdoc, trigger=Model.trigger)
+bokeh = SimpleNamespace(
+    __set__=ColumnDataPropertyDescriptor.__set__,
+    invoke_with_curdoc=bokeh_callbacks.invoke_with_curdoc,
+    trigger=Model.trigger,
+    update=PropertyValueColumnData.update,
+)
 
 
 def invoke_with_curdoc(doc: Document, f: Callable[[], Any]) -> Any:
@@ -32,3 +41,17 @@ def trigger(self: Model, attr: str, old: Any, new: Any, hint: Any = None, setter
         super(Model, self).trigger(self.lookup(attr).name, old, new, hint=hint, setter=setter)
     else:
         bokeh.trigger(self, attr, old, new, hint=hint, setter=setter)
+
+
+def __set__(  # noqa: N807
+    self: ColumnDataPropertyDescriptor, obj: HasProps, value: Any, *, setter: Any = None
+) -> None:
+    """Bokeh's own keeps the old columns until it is done, and it tells of the new ones before that."""
+    with replacing():
+        bokeh.__set__(self, obj, value, setter=setter)
+
+
+def update(self: PropertyValueColumnData, *args: Any, **kwargs: Any) -> Any:
+    """As :func:`__set__`, for single columns."""
+    with replacing():
+        return bokeh.update(self, *args, **kwargs)

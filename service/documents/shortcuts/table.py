@@ -13,7 +13,8 @@ import bokeh.document.callbacks as bokeh_callbacks
 import bokeh.model.util as bokeh_util
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
-from bokeh.core.property.descriptors import PropertyDescriptor
+from bokeh.core.property.descriptors import ColumnDataPropertyDescriptor, PropertyDescriptor
+from bokeh.core.property.wrappers import PropertyValueColumnData
 from bokeh.core.serialization import Deserializer, Serializer
 from bokeh.document import Document
 from bokeh.document.models import DocumentModelManager
@@ -85,6 +86,8 @@ SHORTCUTS = (
     _shortcut(bokeh_util, "visit_immediate_value_references", "94591d886aacef72"),
     _shortcut(bokeh_callbacks, "invoke_with_curdoc", "516b6eef5f8cd5cf"),
     _shortcut(Model, "trigger", "d88b9252165572ed"),
+    _shortcut(ColumnDataPropertyDescriptor, "__set__", "d1bef3b1b1574d17"),
+    _shortcut(PropertyValueColumnData, "update", "ef55b5da7c91a429"),
     _relied_on(bokeh_util, "collect_filtered_models", "076dfeb157680429"),
     _relied_on(bokeh_util, "visit_value_and_its_immediate_references", "e018cc9482917eac"),
     _relied_on(Model, "to_serializable", "22b00b286cc42244"),

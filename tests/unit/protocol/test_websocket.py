@@ -146,6 +146,16 @@ async def test_frames_are_written_as_by_tornado(size: int) -> None:
     assert b"".join(encode_frames(frames)) == stream.written
 
 
+@pytest.mark.parametrize("size", [0, 100, 100_000])
+def test_a_view_is_written_as_the_bytes_it_shows(size: int) -> None:
+    payload = bytes(size)
+    view = memoryview(payload)
+
+    assert b"".join(encode_frames(("{}", view))) == b"".join(encode_frames(("{}", payload)))
+    compressed = [b"".join(encode_frames(("{}", each), Deflater().deflate)) for each in (view, payload)]
+    assert compressed[0] == compressed[1]
+
+
 def test_a_large_payload_is_not_copied() -> None:
     payload = b"x" * 1_000_000
     assert any(piece is payload for piece in encode_frames(("{}", payload)))
