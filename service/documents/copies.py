@@ -7,7 +7,6 @@ there are then two at a time, not three.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from threading import local
 from typing import Any
 
@@ -52,6 +51,8 @@ def copied(data: bytes | memoryview) -> bytes | memoryview:
     """What ``data`` holds now."""
     if isinstance(data, bytes):
         return data
+    if data.nbytes <= _LARGE:
+        return data.tobytes()
     return copy_of(np.frombuffer(data, np.uint8)) if data.c_contiguous and data.nbytes else data.tobytes()
 
 
@@ -76,17 +77,22 @@ class _Replacing(local):
 _now = _Replacing()
 
 
-@contextmanager
-def replacing() -> Iterator[None]:
-    """Around what replaces a value and tells of it: inside, the old value is still in use."""
-    _now.depth += 1
-    try:
-        yield
-    finally:
+class _Around:
+    """A context manager by hand: every change of columns goes through it."""
+
+    def __enter__(self) -> None:
+        _now.depth += 1
+
+    def __exit__(self, *exception: object) -> None:
         _now.depth -= 1
-        waiting, _now.waiting = _now.waiting, ()
-        for copies in waiting:
-            copies.make()
+        if _now.waiting:
+            waiting, _now.waiting = _now.waiting, ()
+            for copies in waiting:
+                copies.make()
+
+
+replacing = _Around()
+"""Around what replaces a value and tells of it: inside, the old value is still in use."""
 
 
 def soon(copies: Copies, document: Document) -> Copies:

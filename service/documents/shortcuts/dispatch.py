@@ -47,11 +47,11 @@ def __set__(  # noqa: N807
     self: ColumnDataPropertyDescriptor, obj: HasProps, value: Any, *, setter: Any = None
 ) -> None:
     """Bokeh's own keeps the old columns until it is done, and it tells of the new ones before that."""
-    with replacing():
+    with replacing:
         bokeh.__set__(self, obj, value, setter=setter)
 
 
 def update(self: PropertyValueColumnData, *args: Any, **kwargs: Any) -> Any:
     """As :func:`__set__`, for single columns."""
-    with replacing():
+    with replacing:
         return bokeh.update(self, *args, **kwargs)
