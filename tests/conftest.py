@@ -158,6 +158,13 @@ def pytest_unconfigure() -> None:
         Replica.nurseries.close()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test to run alone need not be imported, all of them, to find that out."""
+    if config.getoption("--alone") != "only" or collection_path.suffix != ".py":
+        return None
+    return True if "mark.alone" not in collection_path.read_text() else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks tests by what they use. Those with a browser run in the browser's event loop."""
