@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from devfleet import processes
+from devfleet import nursery, processes
 from devfleet.fleet import Fleet
 from devfleet.replica import BokehServe, Replica, Server
 from harness import browser as browsers
@@ -78,6 +79,14 @@ def fleet(start_fleet: Callable[..., Fleet], examples: Path) -> Fleet:
     return start_fleet([examples / name for name in EXAMPLES])
 
 
+@pytest.fixture(scope="module")
+def own_command_line() -> Iterator[None]:
+    """For modules about how `svc` starts: their replicas do not come from a nursery."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Replica, "nurseries", None)
+        yield
+
+
 @pytest.fixture
 def replica() -> Iterator[Callable[..., Replica]]:
     """Starts single replicas: `replica([app], redis_url=..., args=[...])`. They end with the test."""
@@ -140,6 +149,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if flag := config.getoption("--ignoring"):
         ignoring.ignore(flag)
+    elif nursery.AVAILABLE:
+        Replica.nurseries = nursery.Nurseries(Replica.command[0])
+
+
+def pytest_unconfigure() -> None:
+    if Replica.nurseries is not None:
+        Replica.nurseries.close()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test to run alone need not be imported, all of them, to find that out."""
+    if config.getoption("--alone") != "only" or collection_path.suffix != ".py":
+        return None
+    return True if "mark.alone" not in collection_path.read_text() else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -174,6 +197,6 @@ def pytest_runtest_makereport(
     """A failed test shows the last words of every process that was running."""
     report = yield
     if report.failed:
-        for each in processes.running():
+        for each in filter(attrgetter("lines"), processes.running()):
             report.sections.append((f"log of {each!r}", each.tail()))
     return report

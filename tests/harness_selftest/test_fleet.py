@@ -18,6 +18,8 @@ from harness.client import Client
 from harness.pages import get_page
 from harness.tools import require
 
+pytestmark = pytest.mark.usefixtures("own_command_line")
+
 FLEET = Path(__file__).parents[2] / "tools" / "fleet.py"
 
 

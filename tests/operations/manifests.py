@@ -19,6 +19,9 @@ OVERLAYS = sorted(path.parent.name for path in K8S.glob("overlays/*/kustomizatio
 
 Manifest = dict[str, Any]
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same in C, where PyYAML was built with it: ten times faster."""
+
 
 def kustomize() -> list[str]:
     """The command that renders. Without one the test is skipped; under CI=true it fails."""
@@ -45,7 +48,7 @@ def render_text(directory: Path) -> str:
 
 def render(directory: Path) -> list[Manifest]:
     """All manifests of one kustomization."""
-    return [each for each in yaml.safe_load_all(render_text(directory)) if each]
+    return [each for each in yaml.load_all(render_text(directory), LOADER) if each]
 
 
 def overlay(name: str) -> list[Manifest]:

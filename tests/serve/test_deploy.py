@@ -172,7 +172,8 @@ async def test_supervisor(examples: Path, tmp_path: Path, app: CountedApp, redis
     for old, new in {
         "/opt/svc/venv/bin/svc": svc, "redis://127.0.0.1:6379": redis_server.url,
         "--port 51%(process_num)02d": "--port 0", "--allow-websocket-origin dashboards.example.com":
-        "--allow-websocket-origin 127.0.0.1:*", "/opt/svc/apps/sliders.py": str(app.path), "user=svc\n": "",
+        "--allow-websocket-origin 127.0.0.1:* --drain-delay 0", "user=svc\n": "",
+        "/opt/svc/apps/sliders.py": str(app.path),
     }.items():  # fmt: skip
         assert old in text, old
         text = text.replace(old, new)

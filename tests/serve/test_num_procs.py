@@ -20,6 +20,8 @@ from harness.client import Client
 from harness.pages import get_page
 from harness.tools import require
 
+pytestmark = pytest.mark.usefixtures("own_command_line")
+
 TEMPLATED = """
 from bokeh.io import curdoc
 from bokeh.models import Slider

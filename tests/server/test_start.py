@@ -14,6 +14,8 @@ from devfleet.replica import Replica
 from harness.client import Client
 from harness.tools import require
 
+pytestmark = pytest.mark.usefixtures("own_command_line")
+
 APP = "from bokeh.io import curdoc\n"
 
 

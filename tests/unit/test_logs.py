@@ -20,6 +20,7 @@ from store.contract import SessionKey
 def _restored() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in (None, "service", "store", "bokeh")]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    logs.this_replica("")  # a server that other tests ran in this process has set it
     yield
     logging.captureWarnings(False)
     for logger, level, handlers in before:

@@ -70,8 +70,7 @@ class Arena:
             [APP_FILE],
             n=replicas,
             redis=self.redis,
-            args=["--durability", durability, *args],
-            env={"CHAOS_RUNS": str(self.runs_file)},
+            args=["--durability", durability, *args, "--args", str(self.runs_file)],
             make_last=self.island.replica if self.island else Replica,
             # Where the last one can reach them: it would seize what is of one that refuses.
             address=self.island.gateway if isinstance(self.island, NamespaceIsland) else LOOPBACK,

@@ -131,7 +131,7 @@ class ProxyIsland:
     def replica(self, apps: Sequence[AppPath], *, args: Sequence[str] = (), **options: Any) -> Replica:
         front, store = self._proxies
         options["redis_url"] = f"redis://{LOOPBACK}:{store.port}/0"
-        args = [*args, "--advertise", f"http://{LOOPBACK}:{front.port}"]
+        args = ["--advertise", f"http://{LOOPBACK}:{front.port}", *args]  # they may end with the app's own
         options["origins"] = [*options.get("origins", ()), f"{LOOPBACK}:{self._port}"]
         made = _Behind(apps, args=args, port=self._port, **options)
         made.proxy_port = front.port

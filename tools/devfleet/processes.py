@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import IO, ClassVar, Protocol, Self
 from weakref import WeakSet
 
 _started: WeakSet[Process] = WeakSet()
@@ -24,6 +24,25 @@ _started: WeakSet[Process] = WeakSet()
 
 class ProcessFailed(RuntimeError):
     """The child died or did not do in time what it was started for; the message ends with its log."""
+
+
+class Child(Protocol):
+    """What is needed of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: signal.Signals, /) -> None: ...
 
 
 class Process:
@@ -42,15 +61,17 @@ class Process:
         *,
         env: Mapping[str, str | None] | None = None,
         cwd: str | os.PathLike[str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.argv = [os.fspath(part) for part in argv]
         self.lines: list[str] = []
         self._env = _environment(env or {})
         self._cwd = cwd
+        self._pass_fds = pass_fds
         self._news = threading.Condition()
         self._ended = False
-        self._popen: subprocess.Popen[str] | None = None
+        self._popen: Child | None = None
         self._reader: threading.Thread | None = None
 
     # life
@@ -60,17 +81,7 @@ class Process:
             raise RuntimeError(f"{self.name} is running already")
         self._close()
         self._ended = False
-        self._popen = subprocess.Popen(
-            [*_die_with_parent(self.orphan_signal), *self.argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self._env,
-            cwd=self._cwd,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
-        )
+        self._popen = self._launch()
         self._reader = threading.Thread(target=self._read, name=f"log of {self.name}", daemon=True)
         self._reader.start()
         _started.add(self)
@@ -175,8 +186,22 @@ class Process:
 
     # parts
 
+    def _launch(self) -> Child:
+        return subprocess.Popen(
+            [*_die_with_parent(self.orphan_signal), *self.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._env,
+            cwd=self._cwd,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
+            pass_fds=self._pass_fds,
+        )
+
     @property
-    def _child(self) -> subprocess.Popen[str]:
+    def _child(self) -> Child:
         if self._popen is None:
             raise RuntimeError(f"{self.name} was never started")
         return self._popen

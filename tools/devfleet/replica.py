@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
+from devfleet.nursery import Nurseries
 from devfleet.ports import LOOPBACK, free_port
-from devfleet.processes import Process, ProcessFailed
+from devfleet.processes import Child, Process, ProcessFailed
 
 AppPath = str | os.PathLike[str]
 
@@ -148,6 +149,8 @@ class Replica(Server):
 
     command = (str(Path(sys.executable).with_name("svc")), "serve")
     ready_path = "/healthz"
+    nurseries: ClassVar[Nurseries | None] = None
+    """Where replicas come from if they need nothing that only a command line of their own can give."""
 
     def __init__(
         self,
@@ -178,6 +181,12 @@ class Replica(Server):
             address=address,
             within=within,
         )
+        self._as_ever = not env and not within
+
+    def _launch(self) -> Child:
+        if self.nurseries is None or not self._as_ever:
+            return super()._launch()
+        return self.nurseries.fork(self.argv, env=self._env)
 
 
 class BokehServe(Server):

@@ -1,11 +1,12 @@
 """An app whose whole state tells on itself: what a user did can be read from it, and a wrong part is seen.
 
 Random data, a curve that a callback makes from a slider, models that clicks add, a count in the app's state.
-Each run is noted, with its session, in the file that CHAOS_RUNS names.
+Each run is noted, with its session, in the file that the first argument names.
 """
 
 import os
 import random
+import sys
 
 import numpy as np
 from bokeh.io import curdoc
@@ -15,8 +16,8 @@ from bokeh.plotting import figure
 
 from service import session_state
 
-if os.environ.get("CHAOS_RUNS"):
-    with open(os.environ["CHAOS_RUNS"], "a") as runs:
+if sys.argv[1:]:
+    with open(sys.argv[1], "a") as runs:
         runs.write(f"{curdoc().session_context.id} {os.getpid()}\n")
 
 X = np.arange(20.0)
