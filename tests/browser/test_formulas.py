@@ -9,6 +9,7 @@ import pytest
 from devfleet.fleet import Fleet
 from devfleet.replica import Server
 from harness.browser import Tab
+from playwright.async_api import Route
 
 APP = r"""
 from bokeh.io import curdoc
@@ -98,3 +99,17 @@ async def test_a_page_that_could_not_load_mathjax_tries_again(server: Server, ta
     await tab.click("button")
     await tab.evaluate("Bokeh.require('models/text/providers').default_provider.fetch().then(() => true)")
     await tab.until(DIV)
+
+
+@pytest.mark.parametrize("serving", ["one server"], indirect=True)
+async def test_a_bokehjs_that_has_changed_gets_mathjax_at_once(server: Server, tab: Tab) -> None:
+    async def changed(route: Route) -> None:
+        response = await route.fetch()
+        text = (await response.text()).replace('"models/text/providers":', '"models/text/others":')
+        await route.fulfill(response=response, body=text)
+
+    await tab.open(server.app_url("with_formulas"))
+    await tab.raw.route("**/bokeh.min.js*", changed)
+    await tab.open(server.app_url("with_formulas"))
+    assert await tab.evaluate("Bokeh.require('models/text/others').default_provider != null")
+    await formulas_are_shown(tab)

@@ -2,7 +2,13 @@
 // needs it, or else once the page has been drawn. BokehJS 3.9 asks its provider for it before it draws a widget,
 // and waits for the answer: a Document with what may be TeX gets it before it is drawn, as if it had been there.
 (function (url) {
-  const provider = Bokeh.require("models/text/providers").default_provider
+  let provider
+  try {
+    provider = Bokeh.require("models/text/providers").default_provider
+  } catch (error) {
+    document.write(`<script src="${url}"><\/script>`) // another BokehJS: as if this script were not there
+    return
+  }
   const fetch = provider.fetch.bind(provider)
   let loaded = null
   let asked = null
