@@ -8,6 +8,7 @@ on doing all the rest. Where no folder can be made files travel as they are.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gzip
 import logging
 import os
@@ -15,7 +16,7 @@ import shutil
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from tornado.web import StaticFileHandler
 
@@ -32,11 +33,35 @@ MOST = 1000
 """Files packed per process."""
 
 
+_PREFIX = "svc-static-"
+_LOCK = "in-use"
+
+
+def _lock(folder: Path) -> None:
+    """Leave a file in ``folder`` that is locked for as long as this process lives."""
+    new = folder / "new"
+    fcntl.flock(os.open(new, os.O_CREAT | os.O_WRONLY), fcntl.LOCK_EX)  # closed by the end of the process
+    new.rename(folder / _LOCK)
+
+
+def _remove_those_of_the_dead() -> None:
+    """A process that is killed leaves its folder."""
+    for lock in Path(gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        try:
+            with lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent)
+        except OSError as error:  # it lives, or it is somebody else's
+            log.debug("%s stays: %s", lock.parent, error)
+
+
 class PackedFiles:
     """Packed copies of files, by path, size and time of change."""
 
     def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="svc-static-")
+        _remove_those_of_the_dead()
+        self._folder = TemporaryDirectory(prefix=_PREFIX)
+        _lock(Path(self._folder.name))
         self._made: dict[tuple[str, int, int], Path | None] = {}
 
     def of(self, path: str) -> Path | None:

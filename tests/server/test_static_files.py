@@ -109,3 +109,26 @@ def test_a_file_that_changed_is_packed_anew(replica: Callable[..., Replica], tmp
 @pytest.mark.parametrize("path", ["/static/../main.py", "/static/%2e%2e/__init__.py", "/static/js/none.js"])
 def test_what_is_not_to_be_had_is_not_to_be_had_packed(server: Replica, path: str) -> None:
     assert ask(server, path, Accept_Encoding="gzip").status in (403, 404)
+
+
+def test_a_killed_process_leaves_no_copies_for_good(
+    replica: Callable[..., Replica], examples: Path, tmp_path: Path
+) -> None:
+    def folders() -> set[Path]:
+        return set(tmp_path.glob("svc-static-*"))
+
+    def started() -> Replica:
+        server = replica([examples / "sliders.py"], env={"TMPDIR": str(tmp_path)})
+        ask_packed(server, FILE)
+        return server
+
+    living, killed = started(), started()
+    both = folders()
+    killed.kill()
+    assert folders() == both
+    started()
+    (gone,) = both - folders()
+    assert len(folders()) == len(both) == 2
+    living.stop()
+    assert gone not in folders()
+    assert len(folders()) == 1
