@@ -58,9 +58,10 @@ class Expiry:
         One after the other with the event loop in between, so that nobody waits for a crowd.
         """
         ended = 0
-        for session in self._registry:
+        for session in [each for each in self._registry if each.unused_for() >= self._lifetime]:
             if self._writer.store_away:
                 break  # what they hold could not be kept
+            # Somebody may have come meanwhile, and left again.
             if session.unused_for() >= self._lifetime and await self._leaving.unused(session):
                 ended += 1
             await asyncio.sleep(0)
