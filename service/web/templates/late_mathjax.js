@@ -11,7 +11,6 @@
   }
   const fetch = provider.fetch.bind(provider)
   let loaded = null
-  let asked = null
 
   function load() {
     loaded ??= new Promise((done, failed) => {
@@ -22,6 +21,12 @@
       document.head.appendChild(script)
     }).then(fetch, () => (loaded = null)) // fetch looks for it, and tells those who wait
     return loaded
+  }
+
+  // It takes a tenth of a second to start: first what is drawn is shown, and answers to its user.
+  function when_quiet() {
+    if (window.requestIdleCallback) requestAnimationFrame(() => requestIdleCallback(load, {timeout: 2000}))
+    else setTimeout(load, 500)
   }
 
   const may_be_tex = (text) => text.includes("$$") || text.includes("\\")
@@ -38,18 +43,18 @@
     return /^(TeX|MathML|Ascii)/.test(model.type) || has_tex(Object.values(model.attributes))
   }
 
-  async function fetch_if_needed() {
-    const documents = [...Bokeh.documents]
-    if (documents.some((each) => [...each.all_models].some(shows_formulas))) {
-      await load()
-    } else if (loaded == null) {
-      for (const each of documents) each.idle.connect(() => setTimeout(load))
+  let looked_at = 0
+  let is_needed = false
+
+  // Asked for each widget, mostly for many in a row.
+  provider.fetch = async () => {
+    const models = Bokeh.documents.flatMap((each) => [...each.all_models])
+    if (models.length != looked_at) {
+      looked_at = models.length
+      is_needed ||= models.some(shows_formulas)
+      for (const each of Bokeh.documents) each.idle.connect(when_quiet)
       setTimeout(load, 5000) // at the latest: some pages are never idle
     }
-  }
-
-  provider.fetch = () => {
-    asked ??= fetch_if_needed().finally(() => setTimeout(() => (asked = null))) // one look for all that is drawn at once
-    return asked
+    if (is_needed) await load()
   }
 })
