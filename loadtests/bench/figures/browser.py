@@ -108,8 +108,8 @@ SCENARIOS = [
         [
             Row("first_view", "time to interactive in Chromium, first visit", "ms", Ratio(at_most=0.8)),
             Row("servers_part", "the same: the server's part of it", "ms"),
-            Row("scripts", "the same: BokehJS fetched, compiled and started", "ms"),
-            Row("drawing", "the same: from the Document to all of it drawn", "ms"),
+            Row("scripts", "of a first visit: BokehJS fetched, compiled and started", "ms"),
+            Row("drawing", "of a first visit: from the Document to all of it drawn", "ms"),
             Row("next_view", "the same with a warm browser cache", "ms", Ratio(at_most=0.8)),
             Row("view_cpu", "the same: the server's CPU time per view, static files included", "ms"),
         ],
