@@ -81,26 +81,32 @@ async def test_an_owner_that_wakes_up_does_not_serve_what_it_held(fleet: Fleet) 
 async def test_who_is_connected_through_another_replica_is_told_to_come_back(fleet: Fleet) -> None:
     owner, other = fleet.replicas
     async with await Client.open(owner.app_url()) as client:
-        client.url = other.app_url()
-        await client.reconnect()
+        await relayed(client, other)
         owner.kill()
         assert await client.wait_closed() == 1012
-        await client.reconnect()
-        await client.patch("slider", value=5)
-        await client.expect_value("double", "text", "10")
+        await goes_on(client, other)
 
 
 async def test_whose_relay_stops_is_told_to_come_back(fleet: Fleet) -> None:
     owner, other = fleet.replicas
     async with await Client.open(owner.app_url()) as client:
-        client.url = other.app_url()
-        await client.reconnect()
+        await relayed(client, other)
         other.terminate()
         assert await client.wait_closed() == 1012
-        client.url = owner.app_url()
-        await client.reconnect()
-        await client.patch("slider", value=5)
-        await client.expect_value("double", "text", "10")
+        await goes_on(client, owner)
+
+
+async def relayed(client: Client, by: Replica) -> None:
+    client.url = by.app_url()
+    await client.reconnect()
+
+
+async def goes_on(client: Client, at: Replica) -> None:
+    """The tab comes back to a replica, and what it does there is answered."""
+    client.url = at.app_url()
+    await client.reconnect()
+    await client.patch("slider", value=5)
+    await client.expect_value("double", "text", "10")
 
 
 @pytest.mark.alone
