@@ -31,6 +31,7 @@ from service.apps.panel import (
 )
 from service.documents.curdoc import default_document_kept
 from service.errors import AppError
+from service.lines import line
 
 __all__ = ("App",)
 
@@ -161,7 +162,7 @@ class App:
 
     async def _run_session_hook(self, name: str, context: AppSessionContext, execution: Execution) -> None:
         for handler in hook_handlers(self.application):
-            await self._run_hook(name, execution, getattr(handler, name), context)
+            await self._run_hook(name, execution, line.session_hook(handler, name), context)
 
     async def _run_server_hook(self, name: str) -> None:
         for handler in self.application.handlers:

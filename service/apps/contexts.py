@@ -128,6 +128,10 @@ class AppSessionContext(SessionContext):
         return self._session
 
     @property
+    def document(self) -> Document:
+        return self._document
+
+    @property
     def request(self) -> RequestView:
         return self._request
 

@@ -19,6 +19,7 @@ from bokeh.core.property.wrappers import PropertyValueContainer
 
 from service.documents.shortcuts.facts import SIMPLE, facts_of
 from service.documents.shortcuts.purity import is_pure
+from service.lines import line
 
 __all__: tuple[str, ...] = ()
 
@@ -206,7 +207,7 @@ def prepare_value(self: Property[Any], owner: Any, name: str, value: Any, *, hin
     if key in valid:
         return value
     prepared = bokeh.prepare_value(self, owner, name, value, hint=hint)
-    if prepared is value and self._should_validate and _worth_remembering(value, valid):
+    if prepared is value and line.validation_on() and _worth_remembering(value, valid):
         valid.add(key)
     return prepared
 

@@ -1,0 +1,53 @@
+"""Bokeh 3.10, which runs on Python 3.12 and later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bokeh.core.property.bases as bokeh_bases
+import bokeh.io.doc as bokeh_io_doc
+from bokeh.application.handlers.lifecycle import LifecycleHandler
+
+from service.lines.contract import CurrentDocuments
+
+__all__ = (
+    "DIGESTS",
+    "PULLS_DROP_BUFFERS",
+    "VERSION",
+    "current_documents",
+    "install_curdoc",
+    "session_hook",
+    "validation_on",
+)
+
+VERSION = (3, 10)
+
+_io_doc: Any = bokeh_io_doc
+current_documents: CurrentDocuments = _io_doc._PATCHED_CURDOCS
+"""Bokeh's own: with a second variable beside it ``curdoc()`` and the unlocked proxy would disagree."""
+
+
+def install_curdoc() -> None:
+    """Bokeh keeps it in the context by itself."""
+
+
+def validation_on() -> bool:
+    """A default of the process, and an override in the context."""
+    return bokeh_bases.validation_on()
+
+
+def session_hook(handler: Any, name: str) -> Callable[..., Any]:
+    """The app's own function, where ``LifecycleHandler`` would run it on a thread and drop its result.
+
+    ``DirectoryHandler`` passes the call on to a handler for its hooks module.
+    """
+    lifecycle = getattr(handler, "_lifecycle_handler", handler)
+    ours = getattr(type(lifecycle), name) is getattr(LifecycleHandler, name)
+    hook: Callable[..., Any] = getattr(lifecycle, f"_{name}") if ours else getattr(handler, name)
+    return hook
+
+
+PULLS_DROP_BUFFERS = False
+
+DIGESTS: dict[str, str] = {}

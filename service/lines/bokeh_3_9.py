@@ -1,0 +1,73 @@
+"""Bokeh 3.9, which runs on Python 3.11."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import bokeh.core.property.bases as bokeh_bases
+import bokeh.io.doc as bokeh_io_doc
+
+from service.lines.contract import CurrentDocuments
+
+__all__ = (
+    "DIGESTS",
+    "PULLS_DROP_BUFFERS",
+    "VERSION",
+    "current_documents",
+    "install_curdoc",
+    "session_hook",
+    "validation_on",
+)
+
+VERSION = (3, 9)
+
+current_documents: CurrentDocuments = ContextVar("current_documents", default=())
+
+
+class ContextStack:
+    """The part of ``list`` that ``bokeh.io.doc`` uses, kept in a context variable."""
+
+    def append(self, reference: weakref.ReferenceType[Any]) -> None:
+        current_documents.set((*current_documents.get(), reference))
+
+    def pop(self) -> weakref.ReferenceType[Any]:
+        *rest, last = current_documents.get()
+        current_documents.set(tuple(rest))
+        return last
+
+    def clear(self) -> None:
+        current_documents.set(())
+
+    def __len__(self) -> int:
+        return len(current_documents.get())
+
+    def __getitem__(self, index: int) -> weakref.ReferenceType[Any]:
+        return current_documents.get()[index]
+
+
+def install_curdoc() -> None:
+    """``curdoc`` reads ``_PATCHED_CURDOCS[-1]`` and ``patch_curdoc`` appends and pops it, both through the
+    module's global name: a list of the process, not even popped when a callback raises.
+    """
+    module: Any = bokeh_io_doc
+    if not isinstance(module._PATCHED_CURDOCS, ContextStack):
+        module._PATCHED_CURDOCS = ContextStack()
+
+
+def validation_on() -> bool:
+    """A class attribute, which ``validation_on`` of this line reads, too."""
+    return bokeh_bases.validation_on()
+
+
+def session_hook(handler: Any, name: str) -> Callable[..., Any]:
+    """Handlers call the app's hook in the coroutine of theirs, and return what it gives."""
+    hook: Callable[..., Any] = getattr(handler, name)
+    return hook
+
+
+PULLS_DROP_BUFFERS = True
+
+DIGESTS: dict[str, str] = {}

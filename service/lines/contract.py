@@ -1,0 +1,48 @@
+"""What the module of a line of Bokeh provides."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+__all__ = ("CurrentDocuments", "Line")
+
+CurrentDocuments = ContextVar[tuple[weakref.ReferenceType[Any], ...]]
+"""The Documents that ``curdoc()`` stands for, innermost last."""
+
+
+class Line(Protocol):
+    """One line of Bokeh, such as 3.10: every release whose version begins with that."""
+
+    @property
+    def VERSION(self) -> tuple[int, int]:  # noqa: N802
+        """The line, such as ``(3, 10)``."""
+
+    @property
+    def current_documents(self) -> CurrentDocuments:
+        """The context variable that ``curdoc()`` reads, once :attr:`install_curdoc` was called."""
+
+    @property
+    def install_curdoc(self) -> Callable[[], None]:
+        """Make ``curdoc()`` a matter of the context. Idempotent."""
+
+    @property
+    def validation_on(self) -> Callable[[], bool]:
+        """Whether properties are validated when they are set."""
+
+    @property
+    def session_hook(self) -> Callable[[Any, str], Callable[..., Any]]:
+        """The function to call for a session hook of a handler, such as ``on_session_created``.
+
+        What it returns is awaited if it can be, as often as it takes.
+        """
+
+    @property
+    def PULLS_DROP_BUFFERS(self) -> bool:  # noqa: N802
+        """Whether pages of this line lose the binary buffers of a pull that follows a reconnect."""
+
+    @property
+    def DIGESTS(self) -> Mapping[str, str]:  # noqa: N802
+        """Digests of the functions of Bokeh that :mod:`service.documents.shortcuts` was written for."""
