@@ -81,6 +81,9 @@ class Metrics:
         self._work()
         self._fleet()
         self._durability()
+        self.shortcuts = self._gauge(
+            "shortcuts", "1 where a group of shortcuts is in, 0 where Bokeh's own functions run", ("group",)
+        )
         self._gauge("build", "Always 1; the version is in the label", ("version",)).labels(version).set(1)
 
     def app(self, path: str) -> AppMeter:

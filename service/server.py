@@ -83,6 +83,8 @@ class Server:
         self.port = self._listener.port
         self._metrics_sockets = open_metrics_sockets(settings)
         self.metrics = Metrics(version=VERSION)
+        for group, is_in in shortcuts.installed():
+            self.metrics.shortcuts.labels(group).set(is_in)
         self._tracing = tracing_for(settings.traces, self.replica)
         self._started = time.time()
         self._store = _open_store(settings, self.metrics)

@@ -12,7 +12,6 @@ from bokeh.application.handlers.lifecycle import LifecycleHandler
 from service.lines.contract import CurrentDocuments
 
 __all__ = (
-    "DIGESTS",
     "PULLS_DROP_BUFFERS",
     "VERSION",
     "current_documents",
@@ -49,5 +48,3 @@ def session_hook(handler: Any, name: str) -> Callable[..., Any]:
 
 
 PULLS_DROP_BUFFERS = False
-
-DIGESTS: dict[str, str] = {}

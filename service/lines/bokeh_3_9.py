@@ -13,7 +13,6 @@ import bokeh.io.doc as bokeh_io_doc
 from service.lines.contract import CurrentDocuments
 
 __all__ = (
-    "DIGESTS",
     "PULLS_DROP_BUFFERS",
     "VERSION",
     "current_documents",
@@ -69,5 +68,3 @@ def session_hook(handler: Any, name: str) -> Callable[..., Any]:
 
 
 PULLS_DROP_BUFFERS = True
-
-DIGESTS: dict[str, str] = {}

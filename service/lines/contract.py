@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -42,7 +42,3 @@ class Line(Protocol):
     @property
     def PULLS_DROP_BUFFERS(self) -> bool:  # noqa: N802
         """Whether pages of this line lose the binary buffers of a pull that follows a reconnect."""
-
-    @property
-    def DIGESTS(self) -> Mapping[str, str]:  # noqa: N802
-        """Digests of the functions of Bokeh that :mod:`service.documents.shortcuts` was written for."""

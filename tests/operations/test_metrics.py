@@ -13,6 +13,7 @@ from harness.client import Client, ServerError
 from harness.wire import WireClosed
 
 from operations.scrape import Scraped, get, scrape, until
+from service.documents import shortcuts
 
 Start = Callable[..., Replica]
 
@@ -22,7 +23,7 @@ FAMILIES = {
     "svc_event_loop_lag_seconds", "svc_journal_lag_seconds", "svc_journal_bytes", "svc_journal_errors",
     "svc_store_request_seconds", "svc_store_errors", "svc_drain_remaining_sessions",
     "svc_drain_moved_sessions", "svc_hibernated_sessions", "svc_admin_sessions",
-    "svc_ready", "svc_draining", "svc_relays",
+    "svc_ready", "svc_draining", "svc_relays", "svc_shortcuts",
     "svc_http_request_seconds", "svc_shed_pages", "process_resident_memory_bytes",
 }  # fmt: skip
 
@@ -79,6 +80,12 @@ def test_every_family_is_there_before_anybody_came(server: Replica) -> None:
     assert set(scrape(server.url).families) >= FAMILIES
 
 
+def test_all_shortcuts_are_in_use(server: Replica) -> None:
+    groups = {s.labels["group"]: s.value for s in scrape(server.url).samples if s.name == "svc_shortcuts"}
+
+    assert groups == dict.fromkeys((group.name for group in shortcuts.GROUPS), 1)
+
+
 def test_families_are_named_as_prometheus_wants_it(server: Replica) -> None:
     ours = [family for name, family in scrape(server.url).families.items() if name.startswith("svc_")]
 
@@ -95,7 +102,7 @@ async def test_no_label_names_a_session(server: Replica) -> None:
 
         assert client.page.session_id not in text
         assert {label for sample in Scraped(text).samples for label in sample.labels} <= {
-            "app", "code", "direction", "implementation", "kind", "le", "major", "minor", "outcome",
+            "app", "code", "direction", "group", "implementation", "kind", "le", "major", "minor", "outcome",
             "patchlevel", "reason", "route", "state", "version",
         }  # fmt: skip
 

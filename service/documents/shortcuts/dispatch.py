@@ -1,4 +1,4 @@
-"""Shortcuts on the way of one change from a model to the callbacks (bokeh 3.9)."""
+"""Shortcuts on the way of one change from a model to the callbacks (bokeh 3.9 and 3.10)."""
 
 from __future__ import annotations
 

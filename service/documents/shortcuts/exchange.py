@@ -1,4 +1,4 @@
-"""Shortcuts for Documents and their changes on the way to JSON and back (bokeh 3.9).
+"""Shortcuts for Documents and their changes on the way to JSON and back (bokeh 3.9 and 3.10).
 
 Bokeh makes a table of all models of the Document for each change that comes or goes.
 """

@@ -1,4 +1,4 @@
-"""Shortcuts for making models, and for reading and setting their properties (bokeh 3.9).
+"""Shortcuts for making models, and for reading and setting their properties (bokeh 3.9 and 3.10).
 
 Each function has the name and the behaviour of the one it replaces; what Bokeh does where no
 shortcut applies is reached through ``bokeh``, which holds its own functions.
@@ -24,7 +24,6 @@ from service.lines import line
 __all__: tuple[str, ...] = ()
 
 bokeh = SimpleNamespace(
-    _overridden_defaults=HasProps.__dict__["_overridden_defaults"].__func__,
     instance_default=PropertyDescriptor.instance_default,
     matches=Property.matches,
     prepare_value=Property.prepare_value,
@@ -76,16 +75,6 @@ def __setattr__(self: HasProps, name: str, value: Any) -> None:  # noqa: N807
 def themed_values(self: HasProps) -> dict[str, Any] | None:
     """Bokeh's own runs into ``__getattr__`` on each model without a theme."""
     return self.__dict__.get("__themed_values__")
-
-
-@classmethod  # type: ignore[misc]
-def _overridden_defaults(cls: type[HasProps]) -> dict[str, Any]:
-    found = cls.__dict__.get("__svc_overridden__")
-    if found is None:
-        found = bokeh._overridden_defaults(cls)
-        type.__setattr__(cls, "__svc_overridden__", found)
-    overridden: dict[str, Any] = found
-    return overridden
 
 
 def query_properties_with_values(

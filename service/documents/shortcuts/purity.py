@@ -13,7 +13,7 @@ any auto bases color constraints container dataspec either enum instance nullabl
 readonly required string
 """
 _PURE = frozenset(f"bokeh.core.property.{module}" for module in _MODULES.split())
-"""Bokeh's modules whose properties neither look at files or clocks nor warn (bokeh 3.9)."""
+"""Bokeh's modules whose properties neither look at files or clocks nor warn (bokeh 3.9 and 3.10)."""
 
 
 def is_pure(prop: Property[Any]) -> bool:

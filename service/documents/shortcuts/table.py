@@ -1,9 +1,11 @@
-"""The list of shortcuts, and putting them in where Bokeh is the one they were written for."""
+"""The shortcuts in groups, and putting in those groups whose functions of Bokeh we know."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from types import ModuleType
@@ -17,121 +19,220 @@ from bokeh.core.property.descriptors import ColumnDataPropertyDescriptor, Proper
 from bokeh.core.property.wrappers import PropertyValueColumnData
 from bokeh.core.serialization import Deserializer, Serializer
 from bokeh.document import Document
+from bokeh.document.events import DocumentPatchedEvent
 from bokeh.document.models import DocumentModelManager
 from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
+from bokeh.util.callback_manager import PropertyCallbackManager
 
 from service.documents.shortcuts import dispatch, exchange, properties
 from service.documents.shortcuts.exchange import PatchSerializer
 
-__all__ = ("SHORTCUTS", "Shortcut", "install", "outdated", "patch_serializer", "remove")
+__all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Shortcut:
-    """``replacement`` for a function of Bokeh whose source has the digest ``known`` (bokeh 3.9.2)."""
+class Known:
+    """A function of Bokeh as it was read: replaced by a shortcut, or relied on by one."""
 
     owner: type | ModuleType
     name: str
-    known: str
-    replacement: Any
+    digests: tuple[str, ...]
+    """Of the released versions for which the shortcuts of its group were shown to be right."""
     original: Any
+    replacement: Any = None
+    """None for what is only relied on."""
 
     @property
-    def digest(self) -> str:
-        return digest_of(self.original)
+    def as_read(self) -> bool:
+        """Whether the installed Bokeh's function is one of those."""
+        return digest_of(self.original) in self.digests
+
+    def put(self, function: Any) -> None:
+        if self.replacement is not None:
+            setattr(self.owner, self.name, function)
 
     def __str__(self) -> str:
         return f"{self.owner.__name__}.{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Shortcuts that rely on each other or on the same functions: all of them are in, or none."""
+
+    name: str
+    functions: tuple[Known, ...]
+
+    @property
+    def outdated(self) -> list[Known]:
+        """The functions that are others than those which the group was written for."""
+        return [each for each in self.functions if not each.as_read]
+
+
 def digest_of(function: Any) -> str:
-    """A short digest of a function's source; empty where there is no source."""
+    """A short digest of what a function does: its source without documentation and annotations.
+
+    Empty where there is no source.
+    """
     try:
         source = inspect.getsource(getattr(function, "__func__", function))
     except (OSError, TypeError):
         return ""
-    return sha256(source.encode()).hexdigest()[:16]
+    # Texts in a method may be indented less than the method, so it is not moved to the left.
+    tree = ast.parse(f"if True:\n{source}" if source[:1].isspace() else source)
+    for node in ast.walk(tree):
+        _strip(node)
+    return sha256(ast.unparse(tree).encode()).hexdigest()[:16]
 
 
-def _shortcut(owner: type | ModuleType, name: str, known: str) -> Shortcut:
-    found = [vars(module)[name] for module in (properties, exchange, dispatch) if name in vars(module)]
-    (replacement,) = found
-    return Shortcut(owner, name, known, replacement, owner.__dict__[name])
+def _strip(node: ast.AST) -> None:
+    if isinstance(node, ast.arg):
+        node.annotation = None
+    elif isinstance(node, ast.AnnAssign):
+        node.annotation = ast.Name("object")
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        node.returns = None
+        node.__dict__.pop("type_params", None)
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
 
 
-def _relied_on(owner: type | ModuleType, name: str, known: str) -> Shortcut:
-    """Nothing is replaced, but shortcuts rely on how this works."""
-    original = owner.__dict__[name]
-    return Shortcut(owner, name, known, original, original)
+def _shortcut(owner: type | ModuleType, name: str, *digests: str) -> Known:
+    (replacement,) = (
+        vars(module)[name] for module in (properties, exchange, dispatch) if name in vars(module)
+    )
+    return Known(owner, name, digests, owner.__dict__[name], replacement)
 
 
-SHORTCUTS = (
-    _shortcut(HasProps, "__init__", "8184f3bb9444ab37"),
-    _shortcut(HasProps, "__setattr__", "24282e78bd53f120"),
-    _shortcut(HasProps, "themed_values", "668c1fc00de346e8"),
-    _shortcut(HasProps, "_overridden_defaults", "c3b1c82a295e3b8b"),
-    _shortcut(HasProps, "query_properties_with_values", "e864a09d384658f4"),
-    _shortcut(PropertyDescriptor, "_get", "4a1853c83257a7cc"),
-    _shortcut(PropertyDescriptor, "_get_default", "6173b5a328b12fc3"),
-    _shortcut(PropertyDescriptor, "instance_default", "25b04bb55f486913"),
-    _shortcut(Property, "matches", "c8307ec9d49d8b12"),
-    _shortcut(Property, "prepare_value", "8cafcfe88f929018"),
-    _shortcut(Document, "apply_json_patch", "c5dc2d783d337643"),
-    _shortcut(Document, "to_json", "6c14801bfde49329"),
-    _shortcut(HasProps, "to_serializable", "253a7ed63b12906e"),
-    _shortcut(Serializer, "_encode_bytes", "25a2d486f04823fe"),
-    _shortcut(bokeh_util, "visit_immediate_value_references", "94591d886aacef72"),
-    _shortcut(bokeh_callbacks, "invoke_with_curdoc", "516b6eef5f8cd5cf"),
-    _shortcut(Model, "trigger", "d88b9252165572ed"),
-    _shortcut(ColumnDataPropertyDescriptor, "__set__", "d1bef3b1b1574d17"),
-    _shortcut(PropertyValueColumnData, "update", "ef55b5da7c91a429"),
-    _relied_on(bokeh_util, "collect_filtered_models", "076dfeb157680429"),
-    _relied_on(bokeh_util, "visit_value_and_its_immediate_references", "e018cc9482917eac"),
-    _relied_on(Model, "to_serializable", "22b00b286cc42244"),
-    _relied_on(Deserializer, "__init__", "af51c24c577285fd"),
-    _relied_on(Deserializer, "has_ref", "a335126f78b7cfc4"),
-    _relied_on(Serializer, "__init__", "d676c85b3021e564"),
-    _relied_on(Serializer, "add_ref", "cc5547a187c24498"),
-    _relied_on(Serializer, "get_ref", "82afd21da3fb869e"),
-    _relied_on(Serializer, "has_ref", "6b31df528992f912"),
-    _relied_on(DocumentModelManager, "flush_synced", "8e872ec04aea2718"),
-    _relied_on(patch_doc, "create", "935344e7cc170e99"),
+def _relied_on(owner: type | ModuleType, name: str, *digests: str) -> Known:
+    return Known(owner, name, digests, owner.__dict__[name])
+
+
+# Where there are two digests the first is that of bokeh 3.9.0 to 3.9.2 and the second that of 3.10.0 to
+# 3.10.2; where there is one all of these have it, unless the line says otherwise.
+GROUPS = (
+    Group(
+        "models",
+        (
+            _shortcut(HasProps, "__init__", "47d94fb1f4d9888a"),
+            _shortcut(HasProps, "query_properties_with_values", "95cad688128567d8"),
+            _shortcut(PropertyDescriptor, "_get", "eb3df85a1a6eff15"),
+            _shortcut(PropertyDescriptor, "_get_default", "94af62c3fe9e0a9d"),
+            _shortcut(PropertyDescriptor, "instance_default", "8c5c4ac061955716"),
+            _shortcut(bokeh_util, "visit_immediate_value_references", "76ee1586731798c8"),
+            _relied_on(HasProps, "properties_with_values", "6e03eb107fce3037"),
+            _relied_on(HasProps, "lookup", "89e2b9e2bf93185d"),
+            _relied_on(HasProps, "properties", "5e8c829b085d41bf", "a0c412f199531398"),
+            _relied_on(HasProps, "_overridden_defaults", "e7a346f672b80dab", "fa0d9c40ffb85e81"),
+            _relied_on(PropertyDescriptor, "get_value", "1de03b87bc7f63a3"),
+            _relied_on(PropertyDescriptor, "__get__", "8ed800e8ae288dc9"),
+            _relied_on(PropertyDescriptor, "has_unstable_default", "88b4fa6daf70eed4", "406b18fff6440ec1"),
+            _relied_on(PropertyDescriptor, "is_unstable", "637be351f4c6dcb9"),
+            _relied_on(Property, "themed_default", "d7a24facfe4d4452"),
+            _relied_on(Property, "_raw_default", "471a1642dad8a069"),
+            _relied_on(Property, "_copy_default", "ea9c1be9e3c5c247"),
+            _relied_on(bokeh_util, "collect_filtered_models", "a3ddbd854b831e1f"),
+            _relied_on(bokeh_util, "visit_value_and_its_immediate_references", "fe1f6a71b28e660b"),
+        ),
+    ),
+    Group(
+        "attributes",
+        (
+            _shortcut(HasProps, "__setattr__", "59c0887e669186ad"),
+            _shortcut(HasProps, "themed_values", "849036eb7884f521"),
+        ),
+    ),
+    Group(
+        "validation",
+        (
+            _shortcut(Property, "matches", "d6888593fd2144ae", "34d65baebf6c4673"),
+            _shortcut(Property, "prepare_value", "cd3068b0f5e41d6f", "525a9441abb75bfb"),
+        ),
+    ),
+    Group(
+        "encoding",
+        (
+            _shortcut(Document, "to_json", "070c146e47dbc903"),
+            _shortcut(HasProps, "to_serializable", "6300a703f29c4f1a"),
+            _shortcut(Serializer, "_encode_bytes", "dd71fb680560998e"),
+            _relied_on(HasProps, "properties_with_values", "6e03eb107fce3037"),
+            _relied_on(Model, "to_serializable", "e654319be3ea68e2"),
+            _relied_on(Serializer, "__init__", "08c28e2e90c3f229"),
+            # The first is that of 3.9.0 to 3.10.1.
+            _relied_on(Serializer, "encode", "5a5336844d6f2dd4", "93e51dcc97b4ea23"),
+            _relied_on(Serializer, "add_ref", "6ab667b0637f1bb9"),
+            _relied_on(Serializer, "get_ref", "750faa3908c1ca30"),
+            _relied_on(Serializer, "has_ref", "513c2b427f083186"),
+            _relied_on(DocumentModelManager, "flush_synced", "c1ae52205b6bfd07"),
+            _relied_on(patch_doc, "create", "a23a78826aa6d5ab"),
+        ),
+    ),
+    Group(
+        "patches",
+        (
+            _shortcut(Document, "apply_json_patch", "0aeb6ed5bcc78578"),
+            _relied_on(Deserializer, "__init__", "d87cec561ee697dd"),
+            _relied_on(Deserializer, "has_ref", "ff76d1ff883cd4e3"),
+            _relied_on(DocumentPatchedEvent, "handle_event", "c86004ecef618235", "37f06ca1cc4d2849"),
+            _relied_on(DocumentModelManager, "flush_synced", "c1ae52205b6bfd07"),
+            _relied_on(DocumentModelManager, "seen", "7bd61058391f5c34"),
+        ),
+    ),
+    Group(
+        "dispatch",
+        (
+            _shortcut(bokeh_callbacks, "invoke_with_curdoc", "20d1c3b2108480ff"),
+            _shortcut(Model, "trigger", "f7aed56ebe061edd"),
+            _relied_on(PropertyCallbackManager, "trigger", "644a1425be2e4f42"),
+        ),
+    ),
+    Group(
+        "columns",
+        (
+            _shortcut(ColumnDataPropertyDescriptor, "__set__", "21570bff593ce351", "d80bb5a82885869d"),
+            _shortcut(PropertyValueColumnData, "update", "2e61ae3f6deb0070", "6fe72194d778bcbc"),
+        ),
+    ),
 )
-"""Taken as a whole: they rely on each other's view of a class."""
-
-
-def outdated() -> list[Shortcut]:
-    """The shortcuts whose function in Bokeh is another than they were written for."""
-    return [each for each in SHORTCUTS if each.digest != each.known]
-
-
-_installed = False
 
 
 def install() -> bool:
-    """Put all shortcuts in, or none if Bokeh has changed. Idempotent; whether they are in."""
-    global _installed
-    if changed := outdated():
-        names = ", ".join(map(str, changed))
-        log.warning("this version of bokeh runs without our shortcuts: it has changed %s", names)
-        return False
-    for each in SHORTCUTS:
-        setattr(each.owner, each.name, each.replacement)
-    _installed = True
-    return True
+    """Put in each group whose functions Bokeh has not changed. Idempotent; whether all are in."""
+    for group in GROUPS:
+        if changed := group.outdated:
+            log.warning(
+                "this version of bokeh runs without our shortcuts for %s, which is slower: it has changed %s",
+                group.name, ", ".join(map(str, changed)),
+            )  # fmt: skip
+            continue
+        for each in group.functions:
+            each.put(each.replacement)
+        _installed.add(group.name)
+    log.debug("shortcuts: %s", ", ".join(f"{name} {'on' if on else 'off'}" for name, on in installed()))
+    return len(_installed) == len(GROUPS)
 
 
-def remove() -> None:
-    """Put Bokeh's own functions back, to compare with."""
-    global _installed
-    for each in SHORTCUTS:
-        setattr(each.owner, each.name, each.original)
-    _installed = False
+_installed: set[str] = set()
+
+
+def installed() -> Iterator[tuple[str, bool]]:
+    """The name of each group, and whether it is in."""
+    return ((group.name, group.name in _installed) for group in GROUPS)
+
+
+def remove(*names: str) -> None:
+    """Put Bokeh's own functions back, of these groups or of all, to compare with."""
+    for group in GROUPS:
+        if not names or group.name in names:
+            for each in group.functions:
+                each.put(each.original)
+            _installed.discard(group.name)
 
 
 def patch_serializer(models: DocumentModelManager) -> Serializer:
     """A serializer for changes: the models that clients have already are written as references."""
-    return PatchSerializer(models) if _installed else Serializer(references=models.synced_references)
+    if "encoding" in _installed:
+        return PatchSerializer(models)
+    return Serializer(references=models.synced_references)

@@ -18,7 +18,6 @@ from harness.comparing import both, comparable, outcome, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.documents import shortcuts
 from service.documents.encoding import apply_patch, encode_document, encode_patch
 
 Step = Callable[["Scene"], Any]
@@ -188,7 +187,6 @@ def test_a_change_is_encoded_as_bokeh_s_own_message_is() -> None:
 def test_the_json_encoder_writes_what_bokeh_s_does() -> None:
     serializer = Serializer()
     content = serializer.encode({"ä": [1.5, 1e300, -0.0, True, None, "\u2028", np.arange(3)]})
-    assert shortcuts.SHORTCUTS
     from service.documents.encoding import _to_json
 
     assert _to_json(content) == serialize_json(content)

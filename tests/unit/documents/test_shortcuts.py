@@ -12,7 +12,6 @@ import pytest
 from bokeh.core.json_encoder import serialize_json
 from bokeh.core.property.bases import Property
 from bokeh.core.property.singletons import Undefined
-from bokeh.core.property_mixins import HasProps
 from bokeh.document import Document
 from bokeh.io import curdoc
 from bokeh.model import Model
@@ -28,6 +27,7 @@ from service.apps.execution import Execution
 from service.apps.loading import load_apps
 from service.documents import shortcuts
 from service.documents.ids import IdSpace, new_document
+from service.documents.shortcuts import table
 from store.contract import PageRequest
 
 EXAMPLES = ("sliders.py", "weather", "streaming.py", "explorer.py")
@@ -49,15 +49,53 @@ def model_classes() -> list[type[Model]]:
 CLASSES = model_classes()
 
 
-def test_bokeh_is_the_one_the_shortcuts_were_written_for() -> None:
-    assert list(map(str, shortcuts.outdated())) == []
+def test_bokeh_is_one_the_shortcuts_were_written_for() -> None:
+    assert {group.name: list(map(str, group.outdated)) for group in shortcuts.GROUPS if group.outdated} == {}
 
 
-def test_with_another_bokeh_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("group", shortcuts.GROUPS, ids=lambda group: group.name)
+def test_a_changed_function_switches_off_its_groups_only(
+    group: shortcuts.Group, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = group.functions[0]
     shortcuts.remove()
-    monkeypatch.setattr("service.documents.shortcuts.table.digest_of", lambda function: "another")
+    digest_of = table.digest_of
+    monkeypatch.setattr(
+        table, "digest_of", lambda function: "" if function is changed.original else digest_of(function)
+    )
+
     assert not shortcuts.install()
-    assert HasProps.__dict__["__init__"] is shortcuts.SHORTCUTS[0].original
+
+    off = {name for name, on in shortcuts.installed() if not on}
+    assert off == {each.name for each in shortcuts.GROUPS if changed.original in _originals(each)}
+    assert changed.owner.__dict__[changed.name] is changed.original
+    assert f"for {group.name}" in caplog.text
+    assert str(changed) in caplog.text
+
+
+def _originals(group: shortcuts.Group) -> list[Any]:
+    return [each.original for each in group.functions]
+
+
+def test_documentation_and_annotations_are_no_change() -> None:
+    class One:
+        def double(self, value: int) -> int:
+            """Twice."""
+            doubled: int = value * 2
+            return doubled
+
+    class Same:
+        def double(self, value: Any) -> Any:
+            doubled: object = value * 2
+            return doubled
+
+    class Another:
+        def double(self, value: int) -> int:
+            doubled: int = value * 3
+            return doubled
+
+    one, same, another = (table.digest_of(cls.double) for cls in (One, Same, Another))
+    assert one == same != another
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -88,16 +126,23 @@ def test_themes_show_in_the_same_places(theme: str) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_examples_are_the_same_byte_for_byte(example: str, examples: Path) -> None:
-    encoded = []
-    for prepare in (shortcuts.remove, shortcuts.install):
-        prepare()
-        random.seed(1)
-        np.random.seed(1)
-        encoded.append(await _encoded_example(examples / example))
-    assert encoded[1] == encoded[0]
+    theirs = await _encoded_example(examples / example)
+    shortcuts.install()
+    assert await _encoded_example(examples / example) == theirs
+
+
+@pytest.mark.parametrize("group", shortcuts.GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "missing"])
+async def test_a_group_needs_no_other(group: shortcuts.Group, alone: bool, examples: Path) -> None:
+    theirs = await _encoded_example(examples / "weather")
+    shortcuts.install()
+    shortcuts.remove(*(each.name for each in shortcuts.GROUPS if (each is group) is not alone))
+    assert await _encoded_example(examples / "weather") == theirs
 
 
 async def _encoded_example(path: Path) -> Any:
+    random.seed(1)
+    np.random.seed(1)
     (app,) = load_apps([str(path)]).values()
     space = IdSpace("the same")
     document = new_document(space)
