@@ -48,7 +48,7 @@ loadtest: $(VENV)/.installed-loadtest
 	@PYTHONPATH=tools exec $(BIN)/python -m loadtests $(ARGS)
 
 # Puts the results into docs/performance.md, with plots. RESULTS: folders that "make bench" wrote to.
-RESULTS ?= build/bench
+RESULTS ?= $(wildcard build/bench/*)
 bench-docs: $(VENV)/.installed-test
 	@$(PIP) --editable '.[bench]'
 	@PYTHONPATH=tools $(BIN)/python -m loadtests.bench.publish $(RESULTS)

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
             failed.append(scenario.name)
         report.write([row for rows in results.values() for row in rows], command, options.out)
-    print("\n" + report.table([row for rows in results.values() for row in rows]))
+    print(f"\n{report.machine()}:\n\n" + report.table([row for rows in results.values() for row in rows]))
     print(f"failed: {', '.join(failed)}" if failed else "nothing failed")
     return 1 if failed else 0
 
@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="*", metavar="NAME", choices=[each.name for each in SCENARIOS],
                         help="some scenarios: %(choices)s")  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="keep the rounds that the folder has")
-    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for JSON and Markdown")
+    parser.add_argument("--out", type=Path, default=report.folder_of_line(),
+                        help="folder for JSON and Markdown (default: %(default)s)")  # fmt: skip
     return parser
 
 

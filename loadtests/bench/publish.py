@@ -1,6 +1,7 @@
 """``python -m loadtests.bench.publish FOLDER ...``: results into ``docs/performance.md``, with plots.
 
-Each folder is one that ``make bench`` wrote to; where two hold the same figure the later one counts.
+Each folder is one that ``make bench`` wrote to. Each version of Bokeh has a table; where two folders of one
+version hold the same figure the later one counts. The plots are those of the newest version.
 Needs matplotlib (``pip install -e '.[bench]'``).
 """
 
@@ -19,38 +20,62 @@ __all__ = ("main",)
 PAGE = ROOT / "docs" / "performance.md"
 IMAGES = ROOT / "docs" / "images"
 PLOTTED = {"open": "opening a session", "patch": "a slider move", "end": "ending a session"}
+Result = dict[str, Any]
+"""What a ``bench.json`` holds."""
+
 BEGIN, END = "<!-- results: make bench-docs -->", "<!-- end of results -->"
 
 
 def main(folders: Sequence[str]) -> int:
     results = [json.loads((Path(folder) / "bench.json").read_text()) for folder in folders]
-    figures: dict[str, dict[str, Any]] = {}
-    for result in results:
-        figures |= result["figures"]
+    lines = {bokeh: [each for each in results if each["bokeh"] == bokeh] for bokeh in _newest_first(results)}
     IMAGES.mkdir(exist_ok=True)
-    _write(results, {name: each for name, each in figures.items() if "@" not in name})
+    _write(lines)
+    figures = _figures(next(iter(lines.values())))
     compared = {name: each for name, each in figures.items() if each["ratio"] and each["target"]}
     _plot_ratios({name: each for name, each in compared.items() if not name.endswith("_10x")})
     _plot_growth({name: each for name, each in figures.items() if "@" in name})
     return 0
 
 
-def _write(results: list[dict[str, Any]], figures: dict[str, dict[str, Any]]) -> None:
-    lines = [
-        "| figure | unit | ours | `bokeh serve` | ratio | target | verdict | rounds |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for each in figures.values():
-        ratio = f"{each['ratio']:.3g}x" if each["ratio"] else ""
-        rounds = "/".join(str(len(values)) for values in each["rounds"].values())
-        cells = (each["label"], each["unit"], _number(each["ours"]), _number(each["bokeh"]), ratio,
-                 each["target"], each["verdict"], rounds)  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    commands = " and ".join(f"`{result['command']}`" for result in results)
-    text = f"{BEGIN}\n\nMade by {commands} on {results[0]['machine']}:\n\n" + "\n".join(lines) + f"\n\n{END}"
+def _newest_first(results: list[Result]) -> list[str]:
+    versions = {each["bokeh"] for each in results}
+    return sorted(versions, key=lambda text: tuple(map(int, text.split("."))), reverse=True)
+
+
+def _figures(results: list[Result]) -> dict[str, dict[str, Any]]:
+    figures: dict[str, dict[str, Any]] = {}
+    for result in results:
+        figures |= result["figures"]
+    return figures
+
+
+def _write(lines: dict[str, list[Result]]) -> None:
+    text = f"{BEGIN}\n\n" + "\n".join(_section(*line) for line in lines.items()) + END
     page = PAGE.read_text()
     before, after = page[: page.index(BEGIN)], page[page.index(END) + len(END) :]
     PAGE.write_text(before + text + after)
+
+
+def _section(bokeh: str, results: list[Result]) -> str:
+    """The table of one line of Bokeh."""
+    commands = " and ".join(f"`{result['command']}`" for result in results)
+    rows = [
+        f"### Bokeh {bokeh}\n",
+        f"Made by {commands} on {results[0]['machine']}:\n",
+        "| figure | unit | ours | `bokeh serve` | ratio | target | verdict | rounds |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_row(each) for name, each in _figures(results).items() if "@" not in name),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _row(figure: dict[str, Any]) -> str:
+    ratio = f"{figure['ratio']:.3g}x" if figure["ratio"] else ""
+    rounds = "/".join(str(len(values)) for values in figure["rounds"].values())
+    cells = (figure["label"], figure["unit"], _number(figure["ours"]), _number(figure["bokeh"]), ratio,
+             figure["target"], figure["verdict"], rounds)  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadtests.bench.scenario import Measured
 
-__all__ = ("as_json", "read", "table", "write")
+__all__ = ("as_json", "folder_of_line", "read", "table", "write")
 
 HEAD = ("figure", "unit", "ours", "bokeh serve", "ratio", "target", "verdict", "rounds")
 
@@ -40,7 +40,14 @@ def as_json(measured: Sequence[Measured], command: str) -> str:
         }
         for each in measured
     }
-    return json.dumps({"command": command, "machine": machine(), "figures": figures}, indent=1) + "\n"
+    facts = {"command": command, "machine": machine(), "bokeh": version("bokeh"), "figures": figures}
+    return json.dumps(facts, indent=1) + "\n"
+
+
+def folder_of_line() -> Path:
+    """Where results go by default: each line of Bokeh has a folder of its own."""
+    major, minor, *_ = version("bokeh").split(".")
+    return Path("build/bench") / f"bokeh-{major}.{minor}"
 
 
 def machine() -> str:

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bokeh
 import pytest
 
 from loadtests.bench import __main__ as bench
-from loadtests.bench import publish
+from loadtests.bench import publish, report
 from loadtests.bench.scenario import Measures, Ratio, Row, Scale, Scenario, Upto
 from loadtests.bench.servers import BOKEH, OURS, Side
 
@@ -82,6 +83,31 @@ def test_results_take_the_place_of_older_ones(
     assert publish.main([str(tmp_path / "results")]) == 0
     text = page.read_text()
     assert "| things done | 1/s | 4 | 1 | 4x | ≥ 3x | met | 1/1 |" in text
+    assert f"### Bokeh {bokeh.__version__}" in text
     assert "old" not in text
     assert text.endswith("afterwards\n")
     assert {file.name for file in images.iterdir()} == {"performance-ratios.svg", "performance-growth.svg"}
+
+
+def test_each_version_of_bokeh_has_a_table_the_newest_first(
+    measured: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(PAGE)
+    monkeypatch.setattr(publish, "PAGE", page)
+    monkeypatch.setattr(publish, "IMAGES", tmp_path / "images")
+    for version in ("3.9.2", "3.10.0"):
+        bench.main(["--rounds", "1", "--out", str(tmp_path / version)])
+        results = tmp_path / version / "bench.json"
+        results.write_text(json.dumps(json.loads(results.read_text()) | {"bokeh": version}))
+
+    assert publish.main([str(tmp_path / "3.9.2"), str(tmp_path / "3.10.0")]) == 0
+    first, second = page.read_text().split("### Bokeh ")[1:]
+    assert first.startswith("3.10.0\n")
+    assert second.startswith("3.9.2\n")
+    assert first.count("| things done |") == second.count("| things done |") == 1
+
+
+def test_results_of_two_lines_do_not_mix() -> None:
+    line = ".".join(bokeh.__version__.split(".")[:2])
+    assert report.folder_of_line() == Path("build/bench") / f"bokeh-{line}"

@@ -77,10 +77,10 @@ SCENARIOS = [
     Scenario(
         "sliders",
         [
-            Row("open", "sessions opened, one replica", "1/s", Ratio(at_least=3)),
-            Row("open_cpu", "the same per second of CPU", "1/s", Ratio(at_least=3)),
-            Row("moves", "slider moves answered", "1/s", Ratio(at_least=2.5)),
-            Row("moves_cpu", "the same per second of CPU", "1/s", Ratio(at_least=2.5)),
+            Row("open", "sessions opened, one replica", "1/s", Ratio(at_least=4)),
+            Row("open_cpu", "the same per second of CPU", "1/s", Ratio(at_least=4)),
+            Row("moves", "slider moves answered", "1/s", Ratio(at_least=3)),
+            Row("moves_cpu", "the same per second of CPU", "1/s", Ratio(at_least=3)),
             Row("pages", "pages where the app need not run", "1/s", Ratio(at_least=30)),
             Row("pages_cpu", "the same per second of CPU", "1/s", Ratio(at_least=30)),
         ],
