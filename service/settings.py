@@ -102,6 +102,16 @@ def _existing_file(raw: str) -> str:
     return raw
 
 
+TEMPLATE_SUFFIXES = (".html", ".htm", ".xhtml", ".jinja", ".jinja2", ".j2", ".tmpl", ".tpl")
+
+
+def _template(raw: str) -> str:
+    """A file named as a template: anything else would be shown to visitors as it is."""
+    if Path(raw).suffix.lower() not in TEMPLATE_SUFFIXES:
+        raise ValueError(f"is no template by its name (one of {', '.join(TEMPLATE_SUFFIXES)})")
+    return _existing_file(raw)
+
+
 def _icon(raw: str) -> str:
     """``none``, ``default`` (Bokeh's, also by its development name), or a file."""
     if raw.lower() in ("none", "default", "default-dev"):
@@ -537,7 +547,7 @@ class Settings:
         env=("SVC_EXCLUDE_COOKIES",),
     )
     index: str | None = option(
-        "--index", _existing_file, "A template for the page at the root", metavar="FILE", env=("SVC_INDEX",)
+        "--index", _template, "A template for the page at the root", metavar="FILE", env=("SVC_INDEX",)
     )
     disable_index: bool = option(
         "--disable-index",

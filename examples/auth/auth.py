@@ -22,8 +22,12 @@ def get_user(request_handler):
 
 
 def within(url):
-    """Only paths of this server: a `next` that leads elsewhere would help phishing."""
-    return url if url.startswith("/") and not url.startswith(("//", "/\\")) else "/"
+    """Only paths of this server: a `next` that leads elsewhere would help phishing.
+
+    Browsers take a backslash for a slash, and leave control characters out before they read a URL.
+    """
+    is_path = url.startswith("/") and not url.startswith("//")
+    return url if is_path and url.isprintable() and "\\" not in url else "/"
 
 
 class LoginHandler(RequestHandler):
@@ -41,10 +45,18 @@ class LoginHandler(RequestHandler):
             self.get("That is not right.")
             return
         self.set_signed_cookie("user", name)
+        self.clear_cookie("_xsrf")  # what a stranger may have planted before the login is worth nothing after it
         self.redirect(within(self.get_argument("next", "/")))
 
 
 class LogoutHandler(RequestHandler):
+    """Logging out takes a POST, so that no link or image on somebody else's page can do it."""
+
     def get(self):
+        self.finish(f"""<!DOCTYPE html><html lang="en"><title>Log out</title><form method="post">
+            {self.xsrf_form_html()}<button>Log out</button></form></html>""")
+
+    def post(self):
         self.clear_cookie("user")
+        self.clear_cookie("_xsrf")
         self.redirect(login_url)

@@ -116,8 +116,12 @@ def user_of(claims):
 
 
 def within(url):
-    """Only paths of this server: a `next` that leads elsewhere would help phishing."""
-    return url if url.startswith("/") and not url.startswith(("//", "/\\")) else "/"
+    """Only paths of this server: a `next` that leads elsewhere would help phishing.
+
+    Browsers take a backslash for a slash, and leave control characters out before they read a URL.
+    """
+    is_path = url.startswith("/") and not url.startswith("//")
+    return url if is_path and url.isprintable() and "\\" not in url else "/"
 
 
 def kept_in(state):
@@ -162,6 +166,7 @@ class LoginHandler(RequestHandler):
         begun, there = json.loads(kept), await provider()
         token = await redeem(there, self.get_query_argument("code"), begun["verifier"], self.redirect_uri)
         self.set_signed_cookie("user", user_of(await claims_of(there, token, begun["nonce"])))
+        self.clear_cookie("_xsrf")  # what a stranger may have planted before the login is worth nothing after it
         self.redirect(begun["next"])
 
     @property
@@ -174,10 +179,18 @@ class LoginHandler(RequestHandler):
 
 
 class LogoutHandler(RequestHandler):
-    """Ends the login here and, where the provider has a page for that, there."""
+    """Ends the login here and, where the provider has a page for that, there.
 
-    async def get(self):
+    It takes a POST, so that no link or image on somebody else's page can do it.
+    """
+
+    def get(self):
+        self.finish(f"""<!DOCTYPE html><html lang="en"><title>Log out</title><form method="post">
+            {self.xsrf_form_html()}<button>Log out</button></form></html>""")
+
+    async def post(self):
         self.clear_cookie("user")
+        self.clear_cookie("_xsrf")
         there = await provider()
         if "end_session_endpoint" in there:
             self.redirect(url_concat(there["end_session_endpoint"], {"client_id": CLIENT_ID}))

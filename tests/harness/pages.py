@@ -58,6 +58,21 @@ def token_head(token: str) -> dict[str, Any]:
     return dict(json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))))
 
 
+async def post(
+    url: str, fields: Mapping[str, str], cookies: Mapping[str, str], **headers: str
+) -> HTTPResponse:
+    """POST a form to `url`, whatever the status; redirects are not followed."""
+    return await _fetch(
+        HTTPRequest(
+            url,
+            method="POST",
+            body=urlencode(fields),
+            headers=request_headers(headers, cookies),
+            follow_redirects=False,
+        )
+    )
+
+
 async def get_page(
     url: str,
     *,

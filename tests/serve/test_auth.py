@@ -12,9 +12,9 @@ from devfleet.fleet import Fleet
 from devfleet.replica import Replica, Server
 from harness.apps import CountedApp
 from harness.client import Client
-from harness.pages import Page, get_page
+from harness.pages import Page, get_page, post
 from harness.wire import Wire, WireClosed
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httpclient import HTTPResponse
 from tornado.web import create_signed_value
 
 Start = Callable[..., Replica]
@@ -83,16 +83,6 @@ async def submit_login(server: Server | Fleet, **fields: str) -> tuple[HTTPRespo
     form = await get_page(f"{server.url}/login")
     cookies = dict(form.cookies)
     return await post(f"{server.url}/login", {"_xsrf": cookies["_xsrf"], **fields}, cookies), cookies
-
-
-async def post(url: str, fields: dict[str, str], cookies: dict[str, str], **headers: str) -> HTTPResponse:
-    headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    request = HTTPRequest(url, method="POST", body=urlencode(fields), headers=headers, follow_redirects=False)
-    client = AsyncHTTPClient(force_instance=True)
-    try:
-        return await client.fetch(request, raise_error=False)
-    finally:
-        client.close()
 
 
 @pytest.mark.flags("--auth-module")
@@ -207,6 +197,44 @@ async def test_the_example_does_not_let_others_in(example: Server | Fleet) -> No
 
     assert (answer.code, b"That is not right" in answer.body) == (403, True)
     assert "user=" not in str(answer.headers.get_list("Set-Cookie"))
+
+
+ELSEWHERES = (
+    "https://evil.example.com/", "//evil.example.com", "/\\evil.example.com", "/\t/evil.example.com",
+    "\n//evil.example.com", "/\r\n/evil.example.com", "/\x7f/evil.example.com", "javascript:alert(1)",
+)  # fmt: skip
+
+
+async def test_the_example_s_login_leads_nowhere_else(example: Server | Fleet) -> None:
+    form = await get_page(f"{example.url}/login")
+    for elsewhere in ELSEWHERES:
+        url = f"{example.url}/login?{urlencode({'next': elsewhere})}"
+        fields = {"_xsrf": form.cookies["_xsrf"], "name": "ada", "password": "open sesame"}
+        answer = await post(url, fields, dict(form.cookies))
+        assert (answer.code, answer.headers["Location"]) == (302, "/"), elsewhere
+
+
+async def test_logging_in_makes_the_form_s_token_worthless(example: Server | Fleet) -> None:
+    answer, before = await submit_login(example, name="ada", password="open sesame")
+    forgotten = [line for line in answer.headers.get_list("Set-Cookie") if line.startswith('_xsrf="";')]
+
+    form = await get_page(f"{example.url}/login")
+
+    assert forgotten
+    assert form.cookies["_xsrf"] != before["_xsrf"]
+
+
+async def test_only_a_form_of_the_example_logs_out(example: Server | Fleet) -> None:
+    cookies = await log_in(example, "ada", password="open sesame")
+    url = f"{example.url}/logout"
+
+    form = await get_page(url, cookies=cookies)
+    assert form.cookies["user"] == cookies["user"]
+    assert (await post(url, {}, cookies)).code == 403
+    out = await post(url, {"_xsrf": form.cookies["_xsrf"]}, dict(form.cookies))
+
+    assert (out.code, out.headers["Location"]) == (302, "/login")
+    assert any(line.startswith('user="";') for line in out.headers.get_list("Set-Cookie"))
 
 
 # -- other modules ---------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from devfleet.fleet import Fleet
 from devfleet.replica import Replica, Server
 from harness.client import Client
 from harness.oidc import OidcProvider
-from harness.pages import Page, get_page
+from harness.pages import Page, get_page, post
+from tornado.httpclient import HTTPResponse
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,14 @@ class Visitor:
         self.cookies = dict(page.cookies)
         self.pages.append(page)
         return page
+
+    async def post(self, url: str) -> HTTPResponse:
+        """A form without fields."""
+        answer = await post(url, {}, self.cookies)
+        for line in answer.headers.get_list("Set-Cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies[name] = value.strip('"')
+        return answer
 
     async def follow(self, page: Page) -> Page:
         """One redirect further."""
@@ -100,7 +109,11 @@ async def test_logging_out_ends_it_here_and_leads_to_the_provider(
     await visitor.comes_back(server.app_url())
     assert (await visitor.get(server.app_url())).status == 200
 
-    out = await visitor.get(f"{server.url}/logout")
+    form = await visitor.get(f"{server.url}/logout")
+    assert '<form method="post">' in form.text
+    assert (await visitor.get(server.app_url())).status == 200
+
+    out = await visitor.post(f"{server.url}/logout")
 
     assert out.headers["Location"] == f"{provider.issuer}/logout?client_id=dashboards"
     assert (await visitor.get(server.app_url())).status == 302
@@ -179,7 +192,9 @@ async def test_the_way_back_in_another_browser(server: Server) -> None:
 
 @alone
 async def test_the_way_back_leads_nowhere_else(server: Server) -> None:
-    for elsewhere in ("https://evil.example.com/", "//evil.example.com", "/\\evil.example.com"):
+    for elsewhere in (
+        "https://evil.example.com/", "//evil.example.com", "/\\evil.example.com", "/\t/evil.example.com",
+    ):  # fmt: skip
         visitor = Visitor()
         begun = await visitor.get(f"{server.url}/login?{urlencode({'next': elsewhere})}")
         back = await visitor.follow(await visitor.follow(begun))

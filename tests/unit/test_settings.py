@@ -37,6 +37,7 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "svc.toml"
 
 
+INDEX = str(Path(__file__).parents[2] / "service/web/templates/index.html")
 YAML = str(Path(__file__).with_name("bokeh.yaml"))
 
 # A row per option: how it is written, what it becomes, and what ends up in the settings by default.
@@ -88,7 +89,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("exclude_headers", ["a", "b"], ("a", "b"), ()),
     ("include_cookies", ["a", "b"], ("a", "b"), ()),
     ("exclude_cookies", ["a", "b"], ("a", "b"), ()),
-    ("index", [__file__], __file__, None),
+    ("index", [INDEX], INDEX, None),
     ("disable_index", [], True, False),
     ("disable_index_redirect", [], True, False),
     ("log_level", ["DEBUG"], "debug", "info"),
@@ -229,7 +230,8 @@ def test_message_names_option_and_source(config: Path) -> None:
         ("--session-ids", "none", "one of unsigned, signed, external-signed"),
         ("--log-level", "loud", "one of trace, debug, info, warning, error, critical"),
         ("--address", "", "must not be empty"),
-        ("--index", "/no/such/file", "no such file"),
+        ("--index", "/no/such/file.html", "no such file"),
+        ("--index", __file__, "no template by its name"),
         ("--prefix", "a b", "not a URL path"),
         ("--redis-prefix", "{a}", "letters"),
         ("--advertise", "host", "names no port"),
@@ -330,7 +332,7 @@ def test_contradiction_across_sources_is_found() -> None:
 
 
 def test_index_and_no_index_contradict() -> None:
-    assert "contradict" in refusal("--index", __file__, "--disable-index")
+    assert "contradict" in refusal("--index", INDEX, "--disable-index")
 
 
 @pytest.mark.parametrize("mode", ["signed", "external-signed"])
