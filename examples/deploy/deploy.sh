@@ -239,7 +239,8 @@ server {
         proxy_next_upstream error timeout http_503 non_idempotent;
     }
 
-    location /_svc/ {
+    # For other replicas, probes and Prometheus, which ask the server itself.
+    location ~ ^/(_svc/|(metrics|healthz|readyz|startupz)\$) {
         return 404;
     }
 }

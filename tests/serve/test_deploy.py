@@ -18,7 +18,7 @@ from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.tools import require
 from harness.visit import visit
-from tornado.httpclient import AsyncHTTPClient
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from serve.conftest import Certificate
 
@@ -76,11 +76,21 @@ def run(replicas: list[Replica], examples: Path, tmp_path: Path) -> Iterator[Cal
         each.stop(timeout=30)  # Apache gives its children time
 
 
-async def visits(url: str, app: CountedApp, *, count: int = 6) -> None:
+async def visits(base: str, app: CountedApp, *, count: int = 6) -> None:
+    """The app opens, once per visit, and what is not for visitors is closed to them."""
     before = len(app.runs)
     for _ in range(count):
-        await visit(url)
+        await visit(f"{base}/sliders")
     assert len(app.runs) - before == count
+    await closed_to_visitors(base)
+
+
+async def closed_to_visitors(base: str, tls: ssl.SSLContext | None = None) -> None:
+    client = AsyncHTTPClient(force_instance=True)
+    for path in ("/_svc/relay", "/metrics", "/healthz", "/readyz", "/startupz"):
+        response = await client.fetch(HTTPRequest(base + path, ssl_options=tls), raise_error=False)
+        assert response.code == 404, path
+    client.close()
 
 
 # -- nginx -----------------------------------------------------------------------------------------
@@ -103,7 +113,7 @@ async def test_nginx(name: str, run: Callable[..., int], tmp_path: Path, app: Co
 
     port = run(f"nginx/{name}.conf", argv, wrap, **{"listen 80;": "listen 127.0.0.1:PORT;"})
 
-    await visits(f"http://127.0.0.1:{port}/sliders", app)
+    await visits(f"http://127.0.0.1:{port}", app)
 
 
 async def test_nginx_with_tls(run: Callable[..., int], tmp_path: Path, certificate: Certificate) -> None:
@@ -119,17 +129,7 @@ async def test_nginx_with_tls(run: Callable[..., int], tmp_path: Path, certifica
 
     tls = ssl.create_default_context(cafile=str(certificate.cert))
     await visit(f"https://127.0.0.1:{port}/sliders", tls)
-
-
-async def test_the_paths_for_replicas_are_closed_to_clients(run: Callable[..., int], tmp_path: Path) -> None:
-    argv, wrap = nginx(tmp_path)
-    port = run("nginx/balanced.conf", argv, wrap, **{"listen 80;": "listen 127.0.0.1:PORT;"})
-    client = AsyncHTTPClient(force_instance=True)
-
-    response = await client.fetch(f"http://127.0.0.1:{port}/_svc/relay", raise_error=False)
-    client.close()
-
-    assert response.code == 404
+    await closed_to_visitors(f"https://127.0.0.1:{port}", tls)
 
 
 # -- the others ------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ async def test_haproxy(run: Callable[..., int], app: CountedApp) -> None:
         **{"bind :80": "bind 127.0.0.1:PORT"},
     )
 
-    await visits(f"http://127.0.0.1:{port}/sliders", app)
+    await visits(f"http://127.0.0.1:{port}", app)
 
 
 @pytest.mark.parametrize("name", ["proxy", "balancer"])
@@ -162,7 +162,7 @@ async def test_apache(name: str, run: Callable[..., int], tmp_path: Path, app: C
         **{"<VirtualHost *:80>": "<VirtualHost 127.0.0.1:PORT>"},
     )
 
-    await visits(f"http://127.0.0.1:{port}/sliders", app)
+    await visits(f"http://127.0.0.1:{port}", app)
 
 
 async def test_supervisor(examples: Path, tmp_path: Path, app: CountedApp, redis_server: RedisServer) -> None:
