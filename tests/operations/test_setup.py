@@ -11,24 +11,7 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).parents[2] / "tools"
-NEEDED = [
-    "sh",
-    "bash",
-    "env",
-    "cat",
-    "dirname",
-    "grep",
-    "head",
-    "id",
-    "ls",
-    "mkdir",
-    "rm",
-    "sed",
-    "sort",
-    "tail",
-    "tee",
-    "tr",
-]
+NEEDED = "sh bash env cat dirname grep head id ls mkdir rm sed sort tail tee tr"
 
 FAKE = """\
 #!/bin/sh
@@ -49,7 +32,7 @@ class Machine:
         self.path = root / "path"
         self.home = root / "home"
         self.path.mkdir()
-        for program in NEEDED:
+        for program in NEEDED.split():
             (self.path / program).symlink_to(shutil.which(program) or pytest.fail(f"there is no {program}"))
 
     def add(
