@@ -3,6 +3,7 @@
 #   make run     serve the example apps from one process, without Redis  (PORT=5006, APPS=..., ARGS=...)
 #   make fleet   redis-server, three replicas and nginx on loopback      (APPS=..., ARGS=...)
 #   make test    lint, types, import contract, tests                     (ARGS='-k name' goes to pytest)
+#   make matrix  the same on every Python that is found, see docs/versions.md  (PYTHON=3.12, BOKEH=3.9.2, ARGS=...)
 #   make lint    the first three of these
 #   make loadtest  a fleet, locust before it, a report with plots        (ARGS='herd --users 50', see --help)
 #   make bench   our server and `bokeh serve` side by side, as a table   (ARGS='--quick', see --help)
@@ -13,10 +14,11 @@
 #   make flags   each test of a flag has to fail where the flag is ignored (FLAGS=--port chooses some)
 #   make docs    write the generated parts of docs/ anew
 #   make docs-images  the pictures of the admin page and of a terminal, of a fleet started for that
-#   make lock    write requirements.lock, what the Dockerfile installs, anew
-#   make clean   remove .venv and all caches
+#   make lock    write the locks, of which the Dockerfile installs one   (ARGS=--upgrade)
+#   make clean   remove .venv, those of `make matrix`, and all caches
 #
-# PYTHON=/path/to/python chooses the interpreter (3.11 or newer) when .venv is made.
+# .venv is made with the newest Python that is there, from 3.11 to 3.14. PYTHON=3.12 or PYTHON=/path/to/python
+# makes it with that one, BOKEH=3.9.2 installs that; both stay as they are until the next that says otherwise.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -24,10 +26,23 @@ BIN := $(VENV)/bin
 PORT ?= 5006
 APPS ?= examples/sliders.py examples/weather examples/streaming.py examples/explorer.py
 ARGS ?=
+PYTHON ?=
+BOKEH ?=
+export PYTHON BOKEH VENV
+# Nothing newer than what the tests run on, see docs/versions.md.
+TESTED := --constraint constraints.txt $(if $(BOKEH),'bokeh==$(BOKEH)')
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos test lint docs docs-images
-.PHONY: lock clean programs
+.PHONY: matrix lock clean programs
+
+# Before make looks at what is there: a marker that a recipe removed would count as there.
+ifneq ($(PYTHON)$(BOKEH),)
+  _ := $(shell PYTHON='$(PYTHON)' BOKEH='$(BOKEH)' tools/setup/check_venv '$(VENV)')
+  ifneq ($(.SHELLSTATUS),0)
+    $(error no environment can be made with PYTHON=$(PYTHON))
+  endif
+endif
 
 help:
 	@sed -n 's/^#  /  /p' Makefile
@@ -50,7 +65,7 @@ loadtest: $(VENV)/.installed-loadtest
 # Puts the results into docs/performance.md, with plots. RESULTS: folders that "make bench" wrote to.
 RESULTS ?= $(wildcard build/bench/*)
 bench-docs: $(VENV)/.installed-test
-	@$(PIP) --editable '.[bench]'
+	@$(PIP) $(TESTED) --editable '.[bench]'
 	@PYTHONPATH=tools $(BIN)/python -m loadtests.bench.publish $(RESULTS)
 
 chaos: $(VENV)/.installed-test
@@ -88,35 +103,35 @@ docs-images: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx chromium
 	@PYTHONPATH=tools:tests $(BIN)/python tools/docs_images.py
 
-# Where packages come from is a matter of who installs them, so no index is written down.
-lock: $(VENV)/.made
-	@$(PIP) pip-tools
-	@$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
-		--extra otel --output-file requirements.lock pyproject.toml
+matrix:
+	@tools/matrix
+
+lock:
+	@tools/lock $(ARGS)
 
 # Without them their tests are skipped, or fail where CI=true.
 programs:
 	@tools/setup/programs redis-server nginx chromium haproxy apache2 supervisor iproute2 || true
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
 	@python=$$(tools/setup/find_python) && echo "setup: $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "setup: installing svc into $(VENV)"
-	@$(PIP) --editable .
+	@$(PIP) $(TESTED) --editable .
 	@touch $@
 
-$(VENV)/.installed-loadtest: pyproject.toml | $(VENV)/.made
+$(VENV)/.installed-loadtest: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "setup: installing svc and what its load tests need into $(VENV)"
-	@$(PIP) --editable '.[loadtest]'
+	@$(PIP) $(TESTED) --editable '.[loadtest]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/.made
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "setup: installing svc and what its tests need into $(VENV)"
-	@$(PIP) --editable '.[test]'
+	@$(PIP) $(TESTED) --editable '.[test]'
 	@touch $@ $(VENV)/.installed

@@ -23,6 +23,7 @@ from tornado.ioloop import IOLoop
 from service.apps.loading import apps_from_applications
 from service.apps.panel import application_for
 from service.errors import ConfigError
+from service.lines import check_bokeh
 from service.server import Server as Replica
 from service.settings import Settings, from_arguments
 from service.tokens import SessionIds
@@ -69,6 +70,7 @@ class Server:
         settings = settings_of(options)
         if settings.num_procs > 1:
             raise ConfigError("num_procs is for svc serve: a program cannot be in several processes")
+        check_bokeh()
         self._io_loop = io_loop or IOLoop.current()
         self._replica = Replica(
             settings,

@@ -145,7 +145,8 @@ environment() {
     if [ "$venv" = "$own_venv" ]; then
         say "installing svc into $venv"
         [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$repository"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            --constraint "$repository/constraints.txt" "$repository"
     fi
     [ -x "$venv/bin/svc" ] || fail "there is no svc in $venv"
 }

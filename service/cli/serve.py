@@ -6,6 +6,7 @@ import argparse
 import os
 
 from service import logs, settings
+from service.lines import check_bokeh
 from service.listening import Inherited
 
 __all__ = ("HELP", "add_arguments", "run", "serve")
@@ -19,6 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigError and AppLoadError before anything was started."""
     options = settings.from_arguments(vars(arguments), os.environ)
     logs.set_up(options.log_level, form=options.log_format, path=options.log_file)
+    check_bokeh()
     if options.num_procs > 1:
         from service.cli import processes
 

@@ -4,7 +4,21 @@ One module per line, with the same names in each; :mod:`service.lines.contract` 
 has to provide. Everybody else imports :data:`line` from here and never asks for a version.
 """
 
-from service.lines.choice import check_bokeh, line
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from service.lines.choice import check_bokeh, load, refuse_unsupported
 from service.lines.contract import Line
 
-__all__ = ("Line", "check_bokeh", "line")
+if TYPE_CHECKING:
+    line: Line
+
+__all__ = ("Line", "check_bokeh", "line", "refuse_unsupported")
+
+
+def __getattr__(name: str) -> Any:
+    # Late: versions are checked, and the command line answers, without an import of bokeh.
+    if name == "line":
+        return load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

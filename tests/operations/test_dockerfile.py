@@ -12,49 +12,85 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from devfleet.ports import free_port
 from devfleet.processes import Process
+from packaging.requirements import Requirement
 
 from operations.scrape import get, until
 
 ROOT = Path(__file__).parent.parent.parent
+LINES = ("3.11", "3.13")
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def stages() -> list[list[tuple[str, str]]]:
-    """The instructions of each stage, as (name, rest)."""
+def stages(arguments: Mapping[str, str] | None = None) -> list[list[tuple[str, str]]]:
+    """The instructions of each stage, as (name, rest), with these build arguments or the defaults."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    defaults = dict(re.findall(r"^ARG (\w+)=(.+)$", text, re.MULTILINE))
+    assert set(arguments or ()) <= set(defaults)
+    for name, value in {**defaults, **(arguments or {})}.items():
+        text = text.replace(f"${{{name}}}", value)
     lines = [line.partition(" ") for line in text.splitlines() if line and not line.startswith("#")]
     found: list[list[tuple[str, str]]] = []
     for name, _, rest in lines:
         if name == "FROM":
             found.append([])
-        found[-1].append((name, rest.strip()))
+        if found:
+            found[-1].append((name, rest.strip()))
     return found
+
+
+def documented(line: str) -> dict[str, str]:
+    """The build arguments for an image with this Python, as the Dockerfile says at its top."""
+    for command in re.findall(r"^# +(docker build .+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE):
+        arguments = dict(re.findall(r"--build-arg (\w+)=(\S+)", command))
+        if stages(arguments)[0][0][1].startswith(f"python:{line}."):
+            return arguments
+    pytest.fail(f"the Dockerfile does not say how to build with Python {line}")
 
 
 def values(stage: list[tuple[str, str]], name: str) -> list[str]:
     return [rest for each, rest in stage if each == name]
 
 
-def test_bases_are_pinned_and_the_same() -> None:
-    bases = [values(stage, "FROM")[0].split()[0] for stage in stages()]
+def test_the_image_has_the_newer_line_unless_told_otherwise() -> None:
+    assert documented(LINES[-1]) == {}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_bases_are_pinned_and_the_same(line: str) -> None:
+    bases = [values(stage, "FROM")[0].split()[0] for stage in stages(documented(line))]
 
     assert len(set(bases)) == 1
-    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-bookworm(@sha256:[0-9a-f]{64})?", bases[0])
+    assert re.fullmatch(rf"python:{re.escape(line)}\.\d+-slim-bookworm(@sha256:[0-9a-f]{{64}})?", bases[0])
 
 
-def test_packages_are_pinned_with_hashes() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    pinned = {line.split("==")[0] for line in lock.splitlines() if re.match(r"\w[\w.-]*==", line)}
-    project = (ROOT / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("\n]")[0]
-    wanted = {name.lower() for name in re.findall(r'^\s+"([\w-]+)', project, re.MULTILINE)}
+@pytest.mark.parametrize("line", LINES)
+def test_packages_are_pinned_with_hashes(line: str) -> None:
+    lock = (ROOT / values(stages(documented(line))[0], "COPY")[0].split()[0]).read_text()
+    pinned = dict(re.findall(r"^(\w[\w.-]*)==(\S+)", lock, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {Requirement(each).name.lower(): Requirement(each) for each in project["dependencies"]}
 
-    assert wanted <= pinned
+    assert f"pip-compile with Python {line}\n" in lock
+    assert wanted.keys() <= pinned.keys()
+    assert all(wanted[name].specifier.contains(pinned[name]) for name in wanted)
+    assert pinned["bokeh"].startswith({"3.11": "3.9.", "3.13": "3.10."}[line])
+    assert lock.count("--hash=sha256:") >= len(pinned)
     assert all(line.endswith("\\") for line in lock.splitlines() if re.match(r"\w[\w.-]*==", line))
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_locks_do_not_say_where_packages_come_from(line: str) -> None:
+    lock = (ROOT / f"requirements-{line}.lock").read_text()
+
+    assert [each for each in lock.splitlines() if re.match(r" *(-i|-f|--(?!hash))", each)] == []
+    assert re.findall(r"\w+://|(?<![\w.])/\w+", lock) == []
 
 
 def test_the_image_runs_as_nobody_and_is_probed() -> None:
@@ -74,7 +110,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("image")
     source = root / "src"
     source.mkdir()
-    for name, rest in stages()[0]:
+    if HERE not in LINES:
+        pytest.skip(f"there is no lock for Python {HERE}")
+    for name, rest in stages(documented(HERE))[0]:
         if name == "COPY":
             *parts, target = rest.split()
             copy(parts, source / target)
