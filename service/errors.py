@@ -13,6 +13,7 @@
     ├── ProtocolError       400  1002  frames that are malformed or out of order
     │   └── MessageTooBig   413  1009  a message over the configured limit
     ├── SessionUnknown      404  1008  there is no such session, and nothing to begin it with
+    ├── SessionParked       410  1008  the session ended its replicas and was set aside
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
         └── Full            503  1013  this replica holds as many sessions as it may
@@ -35,6 +36,7 @@ __all__ = (
     "ProtocolError",
     "ServiceError",
     "SessionMoved",
+    "SessionParked",
     "SessionUnknown",
     "TokenError",
     "TokenExpired",
@@ -111,6 +113,13 @@ class SessionUnknown(ServiceError):
     """There is no such session, and nothing to begin it with."""
 
     http_status = 404
+    close_code = 1008
+
+
+class SessionParked(ServiceError):
+    """The session ended the replicas it was on, one after another, and was set aside."""
+
+    http_status = 410
     close_code = 1008
 
 

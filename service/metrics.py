@@ -53,6 +53,7 @@ class AppMeter:
         self.opens = metrics.opens.labels(app)
         self.failures = metrics.app_failures.labels(app)
         self.shed = metrics.shed.labels(app)
+        self.parked = metrics.parked.labels(app)
         self.run_seconds = metrics.run_seconds.labels(app)
         self.restore_seconds = metrics.restore_seconds.labels(app)
         self.callback_seconds = metrics.callback_seconds.labels(app)
@@ -120,6 +121,9 @@ class Metrics:
         for reason in ("unused", "moved", "lost", "ended"):
             self.ends.labels(reason)
         self.relays = self._gauge("relays", "Sockets this replica passes on to a session's owner")
+        self.parked = self._counter(
+            "parked_sessions", "Sessions set aside because replicas died with them", ("app",)
+        )
         self.shed = self._counter("shed_pages", "Page views refused because this replica is full", ("app",))
 
     def _work(self) -> None:

@@ -317,6 +317,7 @@ class Server:
                 self.metrics,
                 retention=settings.session_retention,
                 is_ours=self._is_ours,
+                brake=self._keeping.brake,
                 tracing=self._tracing,
             ),
             dialer=dialer,

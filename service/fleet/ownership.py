@@ -26,6 +26,7 @@ class Step(StrEnum):
     SERVE = "serve"
     RELAY = "relay"
     UNKNOWN = "unknown"
+    PARKED = "parked"
     GIVE_UP = "give up"
 
 
@@ -69,6 +70,8 @@ class Ownership:
                 return self._go(Step.CLAIM)
             case Outcome.UNKNOWN:
                 return self._go(Step.UNKNOWN)
+            case Outcome.PARKED:
+                return self._go(Step.PARKED)
             case Outcome.RELAY:
                 if not self._is_draining():
                     self.attempts -= 1

@@ -36,6 +36,10 @@ def test_what_nobody_owns_is_served_here(way: Ownership) -> None:
     assert not way.seized
 
 
+def test_what_was_set_aside_is_parked(way: Ownership) -> None:
+    assert way.claimed(Claim(Outcome.PARKED)) is Step.PARKED
+
+
 def test_what_never_was_is_unknown(way: Ownership) -> None:
     assert way.claimed(Claim(Outcome.UNKNOWN)) is Step.UNKNOWN
 
