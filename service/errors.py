@@ -7,7 +7,8 @@
     ├── AppLoadError        500  1011  an app cannot be found or read
     ├── AppError            500  1011  the app raised while it built its Document
     ├── TokenError          403  1008  a session token or session id is not acceptable
-    │   ├── TokenInvalid    403  1008  malformed, forged, or for another app
+    │   ├── TokenInvalid    403  1008  malformed or forged
+    │   │   └── TokenMisdirected  403  1008  right, but for another app or replica
     │   └── TokenExpired    403  1008  right, but too old for what it is used for
     ├── OriginRefused       403  1008  the page or host may not open connections here
     ├── ProtocolError       400  1002  frames that are malformed or out of order
@@ -41,6 +42,7 @@ __all__ = (
     "TokenError",
     "TokenExpired",
     "TokenInvalid",
+    "TokenMisdirected",
     "Unavailable",
 )
 
@@ -81,7 +83,11 @@ class TokenError(ServiceError):
 
 
 class TokenInvalid(TokenError):
-    """Malformed, forged, or made for another app."""
+    """Malformed, forged, or made for something else."""
+
+
+class TokenMisdirected(TokenInvalid):
+    """A token of ours, made for another app or another replica."""
 
 
 class TokenExpired(TokenError):

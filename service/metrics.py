@@ -27,7 +27,7 @@ __all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "Metrics", "Reading")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-CLAIM_OUTCOMES = ("own", "relay", "seize", "restore_exact", "restore_partial", "restore_fresh")
+CLAIM_OUTCOMES = ("own", "relay", "seize", "denied", "restore_exact", "restore_partial", "restore_fresh")
 """How a page or socket found its session. A restore counts besides the own or seize it followed."""
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

@@ -216,6 +216,7 @@ class Server:
 
     @asynccontextmanager
     async def _heart_beating(self) -> AsyncIterator[None]:
+        await asyncio.to_thread(self._listener.find_address)  # DNS may take its time
         await self._heart.start(own_thread=self.settings.redis is not None)
         try:
             yield
@@ -296,6 +297,7 @@ class Server:
         settings = self.settings
         dialer = Dialer(
             lambda: self.services.tokens,
+            self._heart.store_time,
             settings.prefix,
             settings.websocket_max_message_size,
             peer_tls(settings),
@@ -326,6 +328,7 @@ class Server:
             resources=PageResources(settings.prefix),
             metrics=self.metrics,
             tracing=self._tracing,
+            clock=self._heart.store_time,
         )
 
     async def _wait_for_store(self) -> None:

@@ -168,6 +168,8 @@ class Beat:
     known: bool
     """False at the first beat, or when the store lost its data or the heartbeat ran out: the
     replica should make sure that what it holds is still its own."""
+    now: float = field(default=0.0, compare=False)
+    """Wall-clock seconds by the store's clock, when it took the beat."""
     drain: bool = False
     """Somebody asked the replica to drain."""
     end: frozenset[tuple[str, int]] = frozenset()

@@ -211,7 +211,7 @@ class RedisStore:
         ended: Collection[SessionKey] = (),
     ) -> Beat:
         replica, encoded = heartbeat.replica, _encode_beat(heartbeat, ttl)
-        before, drain, end, *_ = await self._link.pipe(
+        before, drain, end, now, *_ = await self._link.pipe(
             [
                 Command(
                     ("SET", self._keys.heartbeat(replica), encoded, "PX", _ms(ttl), "GET"), {"get": True}
@@ -226,7 +226,7 @@ class RedisStore:
         )
         # Our own bytes: an attempt of this call whose reply was lost, which hid what was there before.
         known = before is not None and before != encoded
-        return Beat(known=known, drain=bool(drain), end=frozenset(map(_asked, end)))
+        return Beat(known=known, now=now / 1000, drain=bool(drain), end=frozenset(map(_asked, end)))
 
     async def ask_to_drain(self, replica: str) -> bool:
         if await self.replica(replica) is None:

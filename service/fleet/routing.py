@@ -207,10 +207,22 @@ class Router:
         pause = PATIENCE
         while True:
             await asyncio.wait([attempt], timeout=pause)
-            if attempt.done():
-                return ownership.dialled(result_of(attempt))
+            result = result_of(attempt) if attempt.done() else Dialled.SILENT
+            if ownership.dialled(result) is not Step.KEEP_WAITING:
+                return ownership.step
+            if ownership.denied:
+                await asyncio.sleep(PATIENCE)
             pause = LOOK_AGAIN
-            ownership.dialled(Dialled.SILENT)
             owner = await self._store.replica(ownership.claim.owner)
-            if ownership.looked_again(owner) is Step.SEIZE:
-                return Step.SEIZE
+            match ownership.looked_again(owner):
+                case Step.SEIZE:
+                    return Step.SEIZE
+                case Step.DENIED:
+                    self._denied(ownership.claim.owner)
+
+    def _denied(self, owner: str) -> NoReturn:
+        self._claims.labels("denied").inc()
+        log.error(
+            "replica %s, which is alive, does not let this one in: do they have the same secret key?", owner
+        )
+        raise Unavailable("the session's owner does not let this replica in")

@@ -385,7 +385,7 @@ class Session:
         self.journal = None
         self.context.detach()
 
-    def close_connections(self, code: int, reason: str) -> None:
-        """Close all connections; they report back through :meth:`disconnect`."""
+    def close_connections(self, code: int, reason: str, **options: float) -> None:
+        """Close all connections; they report back through :meth:`disconnect`. Options are the transport's."""
         for connection in list(self.connections):
-            connection.close(code, reason)
+            connection.close(code, reason, **options)
