@@ -7,12 +7,14 @@
     ├── AppLoadError        500  1011  an app cannot be found or read
     ├── AppError            500  1011  the app raised while it built its Document
     ├── TokenError          403  1008  a session token or session id is not acceptable
-    │   ├── TokenInvalid    403  1008  malformed, forged, or for another app
+    │   ├── TokenInvalid    403  1008  malformed or forged
+    │   │   └── TokenMisdirected  403  1008  right, but for another app or replica
     │   └── TokenExpired    403  1008  right, but too old for what it is used for
     ├── OriginRefused       403  1008  the page or host may not open connections here
     ├── ProtocolError       400  1002  frames that are malformed or out of order
     │   └── MessageTooBig   413  1009  a message over the configured limit
     ├── SessionUnknown      404  1008  there is no such session, and nothing to begin it with
+    ├── SessionParked       410  1008  the session ended its replicas and was set aside
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
         └── Full            503  1013  this replica holds as many sessions as it may
@@ -35,10 +37,12 @@ __all__ = (
     "ProtocolError",
     "ServiceError",
     "SessionMoved",
+    "SessionParked",
     "SessionUnknown",
     "TokenError",
     "TokenExpired",
     "TokenInvalid",
+    "TokenMisdirected",
     "Unavailable",
 )
 
@@ -79,7 +83,11 @@ class TokenError(ServiceError):
 
 
 class TokenInvalid(TokenError):
-    """Malformed, forged, or made for another app."""
+    """Malformed, forged, or made for something else."""
+
+
+class TokenMisdirected(TokenInvalid):
+    """A token of ours, made for another app or another replica."""
 
 
 class TokenExpired(TokenError):
@@ -111,6 +119,13 @@ class SessionUnknown(ServiceError):
     """There is no such session, and nothing to begin it with."""
 
     http_status = 404
+    close_code = 1008
+
+
+class SessionParked(ServiceError):
+    """The session ended the replicas it was on, one after another, and was set aside."""
+
+    http_status = 410
     close_code = 1008
 
 

@@ -10,6 +10,7 @@ from service.background import beside
 from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
 from service.metrics import Metrics
+from service.sessions.brake import Brake
 from service.sessions.building import Builder
 from service.sessions.ending import Ending
 from service.sessions.expiry import Expiry
@@ -33,6 +34,7 @@ class Keeping:
         self._store = store
         self._settings = settings
         self._metrics = metrics
+        self.brake = Brake(store, replica)
         self.registry = Registry(apps, _builder(settings, metrics))
         self.writer = JournalWriter(
             store,
@@ -76,6 +78,8 @@ class Keeping:
 
     def _wire(self, session: Session) -> None:
         session.on_dirty = self.writer.mark
+        if session.journal is not None:
+            session.around_timer = self.brake.timer
         if self._settings.durability == "sync":
             session.settle = self.writer.settle
         if session.journal is not None and session.journal.dirty:

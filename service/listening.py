@@ -53,6 +53,7 @@ class Listener:
 
     def __init__(self, settings: Settings, inherited: Inherited | None = None) -> None:
         self._settings = settings
+        self._advertised = ""
         self._owns_path = inherited is None and settings.unix_socket is not None
         self.tls = server_tls(settings)
         self.public = _adopted(inherited) if inherited else open_public_sockets(settings)
@@ -71,11 +72,16 @@ class Listener:
 
     @property
     def advertised(self) -> str:
-        """Where other replicas find this one: a base URL."""
+        """Where other replicas find this one: a base URL. After :meth:`find_address`, and never waits."""
+        return self._advertised
+
+    def find_address(self) -> None:
+        """Find out where others reach this process, once and for all. May wait for DNS."""
         if self._settings.advertise and not self.internal:
-            return self._settings.advertise
+            self._advertised = self._settings.advertise
+            return
         port = _port_of(self.internal) if self.internal else self.port
-        return f"{self._scheme}://{guess_host(self._settings)}:{port}"
+        self._advertised = f"{self._scheme}://{guess_host(self._settings)}:{port}"
 
     def close(self) -> None:
         """Close what is still open, and remove the Unix socket if it was made here."""

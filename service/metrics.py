@@ -27,7 +27,7 @@ __all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "Metrics", "Reading")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-CLAIM_OUTCOMES = ("own", "relay", "seize", "restore_exact", "restore_partial", "restore_fresh")
+CLAIM_OUTCOMES = ("own", "relay", "seize", "denied", "restore_exact", "restore_partial", "restore_fresh")
 """How a page or socket found its session. A restore counts besides the own or seize it followed."""
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -53,6 +53,7 @@ class AppMeter:
         self.opens = metrics.opens.labels(app)
         self.failures = metrics.app_failures.labels(app)
         self.shed = metrics.shed.labels(app)
+        self.parked = metrics.parked.labels(app)
         self.run_seconds = metrics.run_seconds.labels(app)
         self.restore_seconds = metrics.restore_seconds.labels(app)
         self.callback_seconds = metrics.callback_seconds.labels(app)
@@ -123,6 +124,9 @@ class Metrics:
         for reason in ("unused", "moved", "lost", "ended"):
             self.ends.labels(reason)
         self.relays = self._gauge("relays", "Sockets this replica passes on to a session's owner")
+        self.parked = self._counter(
+            "parked_sessions", "Sessions set aside because replicas died with them", ("app",)
+        )
         self.shed = self._counter("shed_pages", "Page views refused because this replica is full", ("app",))
 
     def _work(self) -> None:

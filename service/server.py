@@ -218,6 +218,7 @@ class Server:
 
     @asynccontextmanager
     async def _heart_beating(self) -> AsyncIterator[None]:
+        await asyncio.to_thread(self._listener.find_address)  # DNS may take its time
         await self._heart.start(own_thread=self.settings.redis is not None)
         try:
             yield
@@ -298,6 +299,7 @@ class Server:
         settings = self.settings
         dialer = Dialer(
             lambda: self.services.tokens,
+            self._heart.store_time,
             settings.prefix,
             settings.websocket_max_message_size,
             peer_tls(settings),
@@ -319,6 +321,7 @@ class Server:
                 self.metrics,
                 retention=settings.session_retention,
                 is_ours=self._is_ours,
+                brake=self._keeping.brake,
                 tracing=self._tracing,
             ),
             dialer=dialer,
@@ -327,6 +330,7 @@ class Server:
             resources=PageResources(settings.prefix),
             metrics=self.metrics,
             tracing=self._tracing,
+            clock=self._heart.store_time,
         )
 
     async def _wait_for_store(self) -> None:

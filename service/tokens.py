@@ -13,7 +13,6 @@ import hmac
 import math
 import re
 import secrets
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -29,7 +28,7 @@ from service.bokeh_tokens import (
     signature,
     to_base64,
 )
-from service.errors import ConfigError, TokenExpired, TokenInvalid
+from service.errors import ConfigError, TokenExpired, TokenInvalid, TokenMisdirected
 
 __all__ = ("RelayGrant", "SessionIds", "TokenAuthority", "VerifiedToken", "generate_secret")
 
@@ -243,22 +242,26 @@ class TokenAuthority:
         target_replica: str,
         lifetime: float = 30.0,
         *,
-        now: float | None = None,
-    ) -> str:
-        """A token with which this replica may speak for the session at ``target_replica``.
+        now: float,
+    ) -> list[str]:
+        """Tokens with which this replica may speak for the session at ``target_replica``; either will do.
 
-        ``lifetime`` is in seconds, and has to cover the difference between the replicas' clocks.
+        There is one for each secret, newest first: the other replica may not have the new one yet.
+        ``lifetime`` and ``now`` are in seconds; both replicas have to have about the same ``now``.
         """
-        expiry = (time.time() if now is None else now) + lifetime
+        expiry = now + lifetime
         claims = {"aud": f"svc-relay:{target_replica}", "exp": expiry, "jti": secrets.token_urlsafe(9)}
         claims |= {"app": app, "sid": session_id, "epoch": epoch}
-        return jwt.encode(claims, self._relay_keys[0], _ALGORITHM)
+        return [jwt.encode(claims, key, _ALGORITHM) for key in self._relay_keys]
 
-    def verify_relay(self, token: str, target_replica: str, *, now: float | None = None) -> RelayGrant:
-        """What the relay token allows here. Raises TokenInvalid, or TokenExpired when it is too old."""
+    def verify_relay(self, token: str, target_replica: str, *, now: float) -> RelayGrant:
+        """What the relay token allows here.
+
+        Raises TokenInvalid, TokenExpired when it is too old, TokenMisdirected when it is for another replica.
+        """
         _check_shape(token, self._max_token_length)
         claims = _decode_jwt(token, self._relay_keys, f"svc-relay:{target_replica}")["payload"]
-        if (time.time() if now is None else now) >= claims["exp"]:
+        if now >= claims["exp"]:
             raise TokenExpired("the relay token has expired")
         match claims:
             case {"app": str(app), "sid": str(session_id), "epoch": int(epoch)}:
@@ -300,7 +303,7 @@ def _decode_jwt(token: str, keys: list[bytes], audience: str) -> dict[str, Any]:
         except jwt.InvalidSignatureError:
             continue
         except jwt.InvalidAudienceError:
-            raise TokenInvalid("the token was made for something else") from None
+            raise TokenMisdirected("the token was made for something else") from None
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise TokenInvalid("the token is malformed") from None
         _check_claims(decoded["payload"])

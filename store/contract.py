@@ -23,6 +23,7 @@ __all__ = (
     "JournalWrite",
     "Outcome",
     "PageRequest",
+    "Parked",
     "SessionKey",
     "SessionRecord",
     "SessionState",
@@ -103,6 +104,8 @@ class Outcome(StrEnum):
     """The caller is the owner now (or was already)."""
     RELAY = "relay"
     """Another replica is the owner."""
+    PARKED = "parked"
+    """It ended its owners and was set aside; see :meth:`Store.park`."""
     UNKNOWN = "unknown"
     """There is no such session and no handoff to begin one with."""
 
@@ -118,6 +121,22 @@ class Claim:
     """True when this claim made the record, so there is nothing to restore."""
     request: PageRequest | None = None
     """The session's request; given when the outcome is OWN."""
+    deaths: int = 0
+    """How many owners in a row died within ten seconds of taking the session or of its last change."""
+    suspects: int = 0
+    """How many sessions the last of them had announced work on (:meth:`Store.announce`), if this is one:
+    with 1 it died while it worked on this session and on no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A session that was set aside."""
+
+    key: SessionKey
+    at: float
+    """When, in wall-clock seconds by the store's clock."""
+    deaths: int
+    """How many owners it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +168,8 @@ class Beat:
     known: bool
     """False at the first beat, or when the store lost its data or the heartbeat ran out: the
     replica should make sure that what it holds is still its own."""
+    now: float = field(default=0.0, compare=False)
+    """Wall-clock seconds by the store's clock, when it took the beat."""
     drain: bool = False
     """Somebody asked the replica to drain."""
     end: frozenset[tuple[str, int]] = frozenset()
@@ -194,9 +215,7 @@ class Store(Protocol):
 
     # -- handoffs ----------------------------------------------------------------------------
 
-    async def put_handoff(
-        self, key: SessionKey, token_id: str, request: PageRequest, ttl: float
-    ) -> None:
+    async def put_handoff(self, key: SessionKey, token_id: str, request: PageRequest, ttl: float) -> None:
         """Leave ``request`` for the WebSocket that will come with token ``token_id``.
 
         Idempotent. Gone after ``ttl`` seconds. Not consumed by a claim: until it expires, its
@@ -229,12 +248,10 @@ class Store(Protocol):
 
         A lost race answers RELAY with the winner; a repeated call after success answers OWN with
         the same epoch; a session that is gone answers UNKNOWN; one that was released meanwhile
-        is taken as by :meth:`claim`.
+        is taken as by :meth:`claim`. The owner's death is counted once, see :attr:`Claim.deaths`.
         """
 
-    async def release(
-        self, key: SessionKey, replica: str, *, epoch: int, retention: float
-    ) -> bool:
+    async def release(self, key: SessionKey, replica: str, *, epoch: int, retention: float) -> bool:
         """Give the session up but keep it claimable for ``retention`` seconds. Atomic.
 
         False, and nothing happens, when ``replica`` is not its owner at ``epoch`` any more.
@@ -255,6 +272,34 @@ class Store(Protocol):
         False, and nothing happens, when somebody else holds it by now. For a day no handoff that was
         left before begins it anew, and an owner that was away gets STALE.
         """
+
+    async def announce(self, replica: str, key: SessionKey) -> None:
+        """``replica`` is about to run code of the session that may end it. Idempotent.
+
+        Known for ten minutes. If it dies before it says :meth:`withdraw`, :meth:`seize` finds this.
+        """
+
+    async def withdraw(self, replica: str, key: SessionKey) -> None:
+        """``replica`` has survived what it announced. Idempotent."""
+
+    async def park(self, key: SessionKey, replica: str, *, epoch: int) -> bool:
+        """Set the session aside, if ``replica`` is still its owner at ``epoch``. Atomic, and idempotent.
+
+        For a day claims answer PARKED, unless a page was viewed after this (:meth:`put_handoff`), which
+        begins the session anew. Its journal is gone. False, and nothing happens, when somebody else holds it.
+        """
+
+    async def parked(self) -> list[Parked]:
+        """The parked sessions, longest first."""
+
+    async def begin_build(self, name: str, replica: str) -> int:
+        """``replica`` is about to build ``name`` (an app at a version) for its first time.
+
+        Answers how many replicas died while they did, in a row and within ten minutes; idempotent.
+        """
+
+    async def end_build(self, name: str, replica: str, *, built: bool) -> None:
+        """``replica`` has survived it. ``built``: it worked, which ends the row. Idempotent."""
 
     async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
         """Say again that ``replica`` owns the session at ``epoch``. Atomic.

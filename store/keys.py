@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from store.errors import StoreConfigError
 
@@ -39,13 +40,16 @@ class Family:
 # The order matters to whoever looks a key up: the first family that matches is the key's.
 FAMILIES = (
     Family("<prefix>:{<tag>}:session", "hash", "stored, just claimed or ended: yes; live: none", "tag",
-           "claim, seize, release, discard, end, keep, reassert"),
+           "claim, seize, release, discard, end, park, keep, reassert"),
     Family("<prefix>:{<tag>}:journal", "hash", "as the session's", "tag",
-           "write_journals; claim, seize, release, discard, end, keep, reassert"),
+           "write_journals; claim, seize, release, discard, end, park, keep, reassert"),
     Family("<prefix>:{<tag>}:handoff:<token>", "string", "the token's first use", "tag", "put_handoff"),
     Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
     Family("<prefix>:replica:<id>:end", "set", "one minute", "key", "ask_to_end"),
+    Family("<prefix>:replica:<id>:work", "set", "ten minutes", "key", "announce, withdraw"),
+    Family("<prefix>:building:<name>", "zset", "ten minutes", "key", "begin_build, end_build"),
+    Family("<prefix>:parked", "zset", "none; members removed by parked", "key", "park, parked"),
     Family("<prefix>:replica:<id>", "string", "heartbeat", "key", "beat, retire"),
     Family("<prefix>:secret:<name>", "string", "none", "key", "agree_secret"),
     Family("<prefix>:replicas", "zset", "none; members removed by sweep", "key", "beat, retire, sweep"),
@@ -66,6 +70,8 @@ class Keys:
         """Replica id -> last beat, in milliseconds by the store's clock."""
         self.unused = f"{prefix}:unused"
         """Session tag -> when its owner has been gone for too long, in milliseconds."""
+        self.parked = f"{prefix}:parked"
+        """Tag of a parked session -> when it was parked, in milliseconds."""
 
     def session(self, tag: str) -> str:
         return f"{self.prefix}:{{{tag}}}:session"
@@ -82,6 +88,12 @@ class Keys:
 
     def end(self, replica: str) -> str:
         return f"{self.prefix}:replica:{replica}:end"
+
+    def work(self, replica: str) -> str:
+        return f"{self.prefix}:replica:{replica}:work"
+
+    def building(self, name: str) -> str:
+        return f"{self.prefix}:building:{blake2b(name.encode(), digest_size=8).hexdigest()}"
 
     def handoff(self, tag: str, token_id: str) -> str:
         return f"{self.prefix}:{{{tag}}}:handoff:{token_id}"

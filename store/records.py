@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
-from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
+from store.contract import Heartbeat, PageRequest, Parked, SessionKey, SessionRecord, SessionState
 from store.errors import RecordError
 from store.pieces import LARGE, Pieces
 
@@ -25,6 +25,7 @@ __all__ = (
     "Payload",
     "as_payload",
     "decode_heartbeat",
+    "decode_parked",
     "decode_request",
     "decode_session",
     "encode_heartbeat",
@@ -90,6 +91,12 @@ def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
         created=_number(hash_, b"created") / 1000,
         request=decode_request(hash_.get(b"request")),
     )
+
+
+def decode_parked(at: bytes, app: bytes, session_id: bytes, deaths: bytes) -> Parked:
+    """From the fields that ``park.lua`` leaves."""
+    key = SessionKey(app.decode(errors="surrogatepass"), session_id.decode(errors="surrogatepass"))
+    return Parked(key, int(at) / 1000, int(deaths))
 
 
 def pack_entry(value: Any) -> Packed:

@@ -19,6 +19,7 @@ from store.contract import (
     JournalWrite,
     Outcome,
     PageRequest,
+    Parked,
     SessionKey,
     SessionRecord,
     Written,
@@ -36,6 +37,12 @@ _GRACE = 60.0
 
 _ENDED = 24 * 3600.0
 """Seconds in which a session that was ended is not begun anew from what was there before."""
+
+_CALM = 10.0
+"""Seconds after which an owner that still lives has survived what it took a session for."""
+
+_ANNOUNCED = 600.0
+"""Seconds for which it is known what a dead replica had announced."""
 
 _REASSERTED = {b"kept": Written.OK, b"restored": Written.BEHIND, b"lost": Written.STALE}
 
@@ -77,7 +84,7 @@ class RedisStore:
         await self._link.pipe(
             [
                 Command(("SET", handoff, records.encode_request(request), "PX", _ms(ttl))),
-                Command(("HDEL", self._keys.session(key.tag), "ended")),
+                Command(("HDEL", self._keys.session(key.tag), "ended", "parked")),
             ]
         )
 
@@ -103,8 +110,53 @@ class RedisStore:
         return _claim(reply)
 
     async def seize(self, key: SessionKey, replica: str, *, owner: str, epoch: int) -> Claim:
+        work, last_beat = await self._link.pipe(
+            [
+                Command(("SMEMBERS", self._keys.work(owner))),
+                Command(("ZSCORE", self._keys.replicas, owner)),
+            ]
+        )
+        suspects = len(work) if key.tag.encode() in work else 0
+        died = "" if last_beat is None else round(float(last_beat))
         keys = self._keys.record(key.tag)
-        return _claim(await self._link.run(load("seize")(keys, replica, owner, epoch, _ms(_GRACE))))
+        return _claim(
+            await self._link.run(
+                load("seize")(keys, replica, owner, epoch, _ms(_GRACE), died, suspects, _ms(_CALM))
+            )
+        )
+
+    async def announce(self, replica: str, key: SessionKey) -> None:
+        work = self._keys.work(replica)
+        await self._link.pipe([Command(("SADD", work, key.tag)), Command(("PEXPIRE", work, _ms(_ANNOUNCED)))])
+
+    async def withdraw(self, replica: str, key: SessionKey) -> None:
+        await self._link.send("SREM", self._keys.work(replica), key.tag)
+
+    async def park(self, key: SessionKey, replica: str, *, epoch: int) -> bool:
+        # Listed first: what is listed and not parked is taken off again by who lists it.
+        await self._link.run(load("enlist")([self._keys.parked], key.tag))
+        keys = self._keys.record(key.tag)
+        return bool(await self._link.run(load("park")(keys, replica, epoch, _ms(_ENDED))))
+
+    async def parked(self) -> list[Parked]:
+        tags = [tag.decode() for tag in await self._link.send("ZRANGE", self._keys.parked, 0, -1)]
+        fields = ("parked", "app", "session_id", "deaths")
+        found = await self._link.pipe([Command(("HMGET", self._keys.session(tag), *fields)) for tag in tags])
+        listed = dict(zip(tags, found, strict=True))
+        gone = [tag for tag, (at, *_) in listed.items() if at is None]
+        if gone:
+            await self._link.send("ZREM", self._keys.parked, *gone)
+        return [records.decode_parked(*held) for tag, held in listed.items() if tag not in gone]
+
+    async def begin_build(self, name: str, replica: str) -> int:
+        noted = await self._link.run(load("build")([self._keys.building(name)], replica, _ms(_ANNOUNCED)))
+        others = [each.decode() for each in noted if each != replica.encode()]
+        alive = await self._link.pipe([Command(("EXISTS", self._keys.heartbeat(each))) for each in others])
+        return alive.count(0)
+
+    async def end_build(self, name: str, replica: str, *, built: bool) -> None:
+        building = self._keys.building(name)
+        await self._link.send(*(("DEL", building) if built else ("ZREM", building, replica)))
 
     async def release(self, key: SessionKey, replica: str, *, epoch: int, retention: float) -> bool:
         keys = self._keys.record(key.tag)
@@ -159,7 +211,7 @@ class RedisStore:
         ended: Collection[SessionKey] = (),
     ) -> Beat:
         replica, encoded = heartbeat.replica, _encode_beat(heartbeat, ttl)
-        before, drain, end, *_ = await self._link.pipe(
+        before, drain, end, now, *_ = await self._link.pipe(
             [
                 Command(
                     ("SET", self._keys.heartbeat(replica), encoded, "PX", _ms(ttl), "GET"), {"get": True}
@@ -174,7 +226,7 @@ class RedisStore:
         )
         # Our own bytes: an attempt of this call whose reply was lost, which hid what was there before.
         known = before is not None and before != encoded
-        return Beat(known=known, drain=bool(drain), end=frozenset(map(_asked, end)))
+        return Beat(known=known, now=now / 1000, drain=bool(drain), end=frozenset(map(_asked, end)))
 
     async def ask_to_drain(self, replica: str) -> bool:
         if await self.replica(replica) is None:
@@ -252,12 +304,13 @@ def _asked(member: bytes) -> tuple[str, int]:
 
 def _claim(reply: list[Any]) -> Claim:
     outcome = Outcome(reply[0].decode())
-    if outcome is Outcome.UNKNOWN:
+    if outcome in (Outcome.UNKNOWN, Outcome.PARKED):
         return Claim(outcome)
     owner, epoch = reply[1].decode(), int(reply[2])
     if outcome is Outcome.RELAY:
         return Claim(outcome, owner, epoch)
-    return Claim(outcome, owner, epoch, bool(reply[3]), records.decode_request(reply[4]))
+    request = records.decode_request(reply[4])
+    return Claim(outcome, owner, epoch, bool(reply[3]), request, int(reply[5]), int(reply[6]))
 
 
 def _ms(seconds: float) -> int:

@@ -11,9 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.fleet.view import FleetView, duration
-from store.contract import Heartbeat, SessionRecord
+from store.contract import Heartbeat, Parked, SessionRecord
 
-__all__ = ("as_json", "as_text", "sessions_as_json", "sessions_as_text")
+__all__ = (
+    "as_json",
+    "as_text",
+    "parked_as_json",
+    "parked_as_text",
+    "sessions_as_json",
+    "sessions_as_text",
+)
 
 def as_text(view: FleetView) -> str:
     """Tables, with a line of totals at the end."""
@@ -117,6 +124,27 @@ def sessions_as_json(held: Sequence[SessionRecord], now: float) -> str:
         [
             {**_session_entry(each, now), "user": each.request.user, "remote_ip": each.request.remote_ip}
             for each in held
+        ],
+        indent=2,
+    )
+
+
+PARKED_COLUMNS = ("SESSION", "APP", "PARKED", "REPLICAS LOST")
+
+
+def parked_as_text(parked: Sequence[Parked], now: float) -> str:
+    """A table, and how many there are."""
+    rows = [(each.key.short, each.key.app, duration(now - each.at), str(each.deaths)) for each in parked]
+    total = _count(len(parked), "parked session")
+    return f"{_table(PARKED_COLUMNS, rows)}\n\n{total}" if parked else total
+
+
+def parked_as_json(parked: Sequence[Parked], now: float) -> str:
+    """A list of objects; times are seconds."""
+    return json.dumps(
+        [
+            {**each.key.facts, "parked_for": round(now - each.at, 3), "replicas_lost": each.deaths}
+            for each in parked
         ],
         indent=2,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 
 from service.cli.opening import add_store_arguments, opened_store
-from service.cli.rendering import sessions_as_json, sessions_as_text
+from service.cli.rendering import parked_as_json, parked_as_text, sessions_as_json, sessions_as_text
 from service.errors import ConfigError, Unavailable
 from service.fleet.ending import end_session
 from service.fleet.view import Chosen, FleetView, look
@@ -14,7 +15,7 @@ from store.contract import SessionRecord, Store
 
 __all__ = ("HELP", "add_arguments", "run")
 
-HELP = "List the sessions that the replicas of a fleet hold, or end one."
+HELP = "List the sessions that the replicas of a fleet hold, or that were set aside, or end one."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="End the one session that fits: its hooks run, and its pages say that it has ended",
     )
     parser.add_argument(
+        "--parked",
+        action="store_true",
+        help="List those that were set aside because replicas died with them, one after another",
+    )
+    parser.add_argument(
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --end: wait this long for that"
     )
     parser.add_argument("--json", action="store_true", help="For scripts; times are in seconds")
@@ -42,6 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _run(arguments: argparse.Namespace) -> int:
     async with opened_store(arguments) as store:
+        if arguments.parked:
+            parked, now = await store.parked(), time.time()
+            print(parked_as_json(parked, now) if arguments.json else parked_as_text(parked, now))
+            return 0
         view = await look(store, sessions=True)
         found = _chosen(arguments, view)
         if arguments.end:

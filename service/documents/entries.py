@@ -131,6 +131,11 @@ class Stored:
             raise RecordError(f"a stored journal is damaged: {error}") from error
         return stored
 
+    def forget_inputs(self) -> None:
+        """From here on what clients set are values like others, whose callbacks do not run again."""
+        for value in self.values.values():
+            value.is_input = False
+
     def _add(self, name: str, data: Packed) -> None:
         kind, _, rest = name.partition(":")
         self.sizes[name] = len(data)

@@ -58,6 +58,8 @@ class Heart:
         self._on_end = on_end
         self._home: asyncio.AbstractEventLoop | None = None
         self._last_beat: float | None = None
+        self._store_ahead: float | None = None
+        """What the store's clock shows more than ``time.monotonic()``."""
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,6 +73,10 @@ class Heart:
     def silent_for(self) -> float:
         """Seconds since a beat last reached the store; infinite before the first one did."""
         return float("inf") if self._last_beat is None else time.monotonic() - self._last_beat
+
+    def store_time(self) -> float:
+        """Wall-clock seconds by the store's clock, on which all replicas agree; at first by our own."""
+        return time.time() if self._store_ahead is None else time.monotonic() + self._store_ahead
 
     async def start(self, *, own_thread: bool) -> None:
         """Begin to beat; returns after the first try."""
@@ -138,6 +144,7 @@ class Heart:
     def _judge(self, beat: Beat) -> None:
         """Whether the others may have thought that this replica is gone."""
         last, now = self._last_beat, time.monotonic()
+        self._store_ahead = beat.now - now
         assert self._home is not None
         doubtful = self._thread is not None and last is not None and (not beat.known or now - last > DOUBTFUL)
         self.doubts += doubtful  # before the beat counts: see Doubt.sure

@@ -1,7 +1,8 @@
 """The state machine that decides who serves a session. Pure: no I/O, no clock of its own.
 
 A replica claims; if another owns the session it is dialled; if it is gone, refuses or stays
-silent while its heartbeat has stopped too, the session is seized from it.
+silent while its heartbeat has stopped too, the session is seized from it. One that answers and whose
+heart beats is alive, whatever it answers: if it does not let us in, that is an error, no reason to seize.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class Step(StrEnum):
     SERVE = "serve"
     RELAY = "relay"
     UNKNOWN = "unknown"
+    PARKED = "parked"
     GIVE_UP = "give up"
+    DENIED = "denied"
+    """The owner lives and does not let this replica in: their secret keys differ."""
 
 
 class Dialled(StrEnum):
@@ -34,7 +38,9 @@ class Dialled(StrEnum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    """Nobody listens there, or not this replica."""
+    """Nobody listens there."""
+    DENIED = "denied"
+    """Whoever listens there does not let us in: another process that has the address by now, or the owner."""
     NOT_OWNER = "not owner"
     """It answers that it does not hold the session."""
     SILENT = "silent"
@@ -56,9 +62,11 @@ class Ownership:
     claim: Claim = field(default_factory=lambda: Claim(Outcome.UNKNOWN))
     seized: bool = False
     owner: Heartbeat | None = None
+    denied: bool = False
 
     def claimed(self, claim: Claim) -> Step:
         """The store answered a claim, or a seizure."""
+        self.denied = False
         self.seized = self.step is Step.SEIZE and claim.outcome is Outcome.OWN
         self.claim = claim
         match claim.outcome:
@@ -69,6 +77,8 @@ class Ownership:
                 return self._go(Step.CLAIM)
             case Outcome.UNKNOWN:
                 return self._go(Step.UNKNOWN)
+            case Outcome.PARKED:
+                return self._go(Step.PARKED)
             case Outcome.RELAY:
                 if not self._is_draining():
                     self.attempts -= 1
@@ -88,13 +98,17 @@ class Ownership:
                 return self._go(Step.CLAIM)
             case Dialled.REFUSED | Dialled.NOT_OWNER:
                 return self._go(Step.SEIZE)
+            case Dialled.DENIED:
+                self.denied = True
+                return self._go(Step.KEEP_WAITING)
             case Dialled.SILENT:
                 return self._go(Step.KEEP_WAITING)
 
     def looked_again(self, owner: Heartbeat | None) -> Step:
-        """The silent owner's heartbeat was read again."""
-        gone = owner is None or owner.age > self.silence
-        return self._go(Step.SEIZE if gone else Step.KEEP_WAITING)
+        """The heartbeat of an owner that was silent, or denied us ``silence`` seconds ago, was read again."""
+        if owner is None or owner.age > self.silence:
+            return self._go(Step.SEIZE)
+        return self._go(Step.DENIED if self.denied else Step.KEEP_WAITING)
 
     def _is_draining(self) -> bool:
         """The owner takes no more connections because it moves its sessions away: soon this one, too.

@@ -22,11 +22,21 @@ from service.tokens import TokenAuthority
 from service.tracing import HEADER, OFF, Tracing
 from store.contract import Heartbeat, SessionKey
 
-__all__ = ("PAGE_PATH", "RELAY_PATH", "TOKEN_ID_HEADER", "Dialer", "RelayLink", "result_of")
+__all__ = (
+    "OTHER_TOKEN_HEADER",
+    "PAGE_PATH",
+    "RELAY_PATH",
+    "TOKEN_ID_HEADER",
+    "Dialer",
+    "RelayLink",
+    "result_of",
+)
 
 RELAY_PATH = "/_svc/relay"
 PAGE_PATH = "/_svc/page"
 TOKEN_ID_HEADER = "Svc-Token-Id"
+OTHER_TOKEN_HEADER = "Svc-Relay-Token"
+"""The same token once more, signed with the key before the last rotation, if there was one."""
 
 GONE = 410
 """HTTP status of a replica that does not own the session it was dialled for."""
@@ -63,17 +73,19 @@ class RelayLink:
 
 
 class Dialer:
-    """Makes authenticated requests to other replicas."""
+    """Makes authenticated requests to other replicas. ``clock`` is one on which all of them agree."""
 
     def __init__(
         self,
         tokens: Callable[[], TokenAuthority],
+        clock: Callable[[], float],
         prefix: str,
         max_message_size: int,
         tls: ssl.SSLContext | None = None,
         tracing: Tracing = OFF,
     ) -> None:
         self._tokens = tokens
+        self._clock = clock
         self._prefix = prefix
         self._max_message_size = max_message_size
         self._tls = tls
@@ -101,10 +113,10 @@ class Dialer:
             self._client.close()
 
     def _request(self, owner: Heartbeat, path: str, key: SessionKey, epoch: int) -> HTTPRequest:
-        token = self._tokens().mint_relay(key.app, key.session_id, epoch, owner.replica)
+        tokens = self._tokens().mint_relay(key.app, key.session_id, epoch, owner.replica, now=self._clock())
         return HTTPRequest(
             owner.address + self._prefix + path,
-            headers={"Authorization": f"Bearer {token}", **self._trace()},
+            headers={"Authorization": f"Bearer {tokens[0]}", OTHER_TOKEN_HEADER: tokens[-1], **self._trace()},
             connect_timeout=LONGEST_ANSWER,
             request_timeout=LONGEST_ANSWER,
             ssl_options=self._tls,
@@ -128,8 +140,9 @@ def result_of(attempt: asyncio.Future[Any]) -> Dialled:
             return Dialled.ACCEPTED
         case HTTPClientError(code=code) if code == GONE:
             return Dialled.NOT_OWNER
-        case HTTPClientError(code=403 | 404 | 599) | OSError():
-            # 403 and 404: something else lives at that address by now. 599: the connection broke.
+        case HTTPClientError(code=403 | 404):
+            return Dialled.DENIED
+        case HTTPClientError(code=599) | OSError():  # 599: the connection broke
             return Dialled.REFUSED
         case HTTPClientError(code=code):
             raise Unavailable(f"the session's owner answered {code}")

@@ -9,12 +9,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from service.errors import AppError, SessionUnknown, Unavailable
+from service.errors import AppError, SessionParked, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.relay import Dialer, RelayLink, result_of
 from service.metrics import Metrics
+from service.sessions.brake import Brake, Care, care_for
 from service.sessions.building import Grant
 from service.sessions.registry import Registry
 from service.sessions.session import Session
@@ -54,6 +55,7 @@ class Router:
         *,
         retention: float,
         is_ours: Callable[[Session], Awaitable[bool]],
+        brake: Brake | None = None,
         tracing: Tracing = OFF,
     ) -> None:
         self._store = store
@@ -62,6 +64,8 @@ class Router:
         self._dialer = dialer
         self._retention = retention
         self._is_ours = is_ours
+        self._brake = brake or Brake(store, replica)
+        self._metrics = metrics
         self._claims = metrics.claims
         self._tracing = tracing
         self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
@@ -135,6 +139,8 @@ class Router:
             match ownership.claimed(answer):
                 case Step.UNKNOWN:
                     raise SessionUnknown("the session was ended, or its token is too old to begin it anew")
+                case Step.PARKED:
+                    raise SessionParked("the session ended the replicas it was on and is parked")
                 case Step.GIVE_UP:
                     raise Unavailable("the session keeps moving between replicas")
         return answer
@@ -156,16 +162,34 @@ class Router:
         if claim.outcome != "own":
             return claim
         self._claims.labels(kind).inc()
-        assert claim.request is not None
-        fields = None if claim.created else await self._store.read_journal(key)
         try:
-            with self._tracing.span("build" if claim.created else "restore", session=key.short):
-                return await self._registry.build(Grant(key, claim.epoch, claim.request, fields))
+            return await self._build(key, claim, care_for(claim))
         except AppError:
             # What a client has seen is kept: the next try may find the cause gone.
             kept = self._retention
             await self._store.discard(key, owner=self._replica, epoch=claim.epoch, retention=kept)
             raise
+
+    async def _build(self, key: SessionKey, claim: Claim, care: Care) -> Session:
+        assert claim.request is not None
+        if care is Care.PARK:
+            await self._park(key, claim)
+        if care is not Care.NONE:
+            log.warning("%d replicas died with the session: it is restored without running its inputs again",
+                        claim.deaths, extra=key.facts)  # fmt: skip
+        async with self._brake.taking_over(key, care), self._brake.building(self._registry.app(key.app)):
+            fields = None if claim.created else await self._store.read_journal(key)
+            grant = Grant(key, claim.epoch, claim.request, fields, replay=care is Care.NONE)
+            with self._tracing.span("build" if claim.created else "restore", session=key.short):
+                return await self._registry.build(grant)
+
+    async def _park(self, key: SessionKey, claim: Claim) -> NoReturn:
+        log.error(
+            "parking the session: %d replicas died with it, one after another", claim.deaths, extra=key.facts
+        )
+        if await self._store.park(key, self._replica, epoch=claim.epoch):
+            self._metrics.app(key.app).parked.inc()
+        raise SessionParked("the session ended the replicas it was on and is parked")
 
     async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:
         """Dial the owner; None when the session has to be seized from it, or claimed once more."""
@@ -183,10 +207,22 @@ class Router:
         pause = PATIENCE
         while True:
             await asyncio.wait([attempt], timeout=pause)
-            if attempt.done():
-                return ownership.dialled(result_of(attempt))
+            result = result_of(attempt) if attempt.done() else Dialled.SILENT
+            if ownership.dialled(result) is not Step.KEEP_WAITING:
+                return ownership.step
+            if ownership.denied:
+                await asyncio.sleep(PATIENCE)
             pause = LOOK_AGAIN
-            ownership.dialled(Dialled.SILENT)
             owner = await self._store.replica(ownership.claim.owner)
-            if ownership.looked_again(owner) is Step.SEIZE:
-                return Step.SEIZE
+            match ownership.looked_again(owner):
+                case Step.SEIZE:
+                    return Step.SEIZE
+                case Step.DENIED:
+                    self._denied(ownership.claim.owner)
+
+    def _denied(self, owner: str) -> NoReturn:
+        self._claims.labels("denied").inc()
+        log.error(
+            "replica %s, which is alive, does not let this one in: do they have the same secret key?", owner
+        )
+        raise Unavailable("the session's owner does not let this replica in")

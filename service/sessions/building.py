@@ -38,6 +38,8 @@ class Grant:
     request: PageRequest
     fields: Mapping[str, bytes] | None = None
     """The stored journal; None when this claim made the session."""
+    replay: bool = True
+    """Whether callbacks of its inputs may run again; see :mod:`service.sessions.brake`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Builder:
         Raises :class:`AppError` when the app's code fails; nothing is left behind then.
         """
         stored = _unpack(grant)
+        if stored is not None and not grant.replay:
+            stored.forget_inputs()
         if stored is not None:
             with self._metrics.app(app.path).restore_seconds.time():
                 session = await self._restored(app, grant, stored)
@@ -86,7 +90,7 @@ class Builder:
         """None when the journal cannot be laid over what the app builds now."""
         draft = await self._draft(app, grant, stored, track=True)
         try:
-            fidelity = self._lay_over(draft, stored)
+            fidelity = self._lay_over(draft, stored, replay=grant.replay)
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
@@ -100,9 +104,9 @@ class Builder:
         await session.with_document_locked(app.restored, draft.context, draft.execution)
         return session
 
-    def _lay_over(self, draft: _Draft, stored: Stored) -> Fidelity:
+    def _lay_over(self, draft: _Draft, stored: Stored, *, replay: bool) -> Fidelity:
         restorer = Restorer(
-            draft.document, draft.ids, stored, run=draft.execution.call, replay=self._replay_inputs
+            draft.document, draft.ids, stored, run=draft.execution.call, replay=self._replay_inputs and replay
         )
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
@@ -111,6 +115,8 @@ class Builder:
         draft.state.restore(stored.state if fidelity is Fidelity.EXACT else {**built, **stored.state})
         if fidelity is Fidelity.EXACT and not restorer.failed_inputs:
             draft.journal.resume(stored)
+            if not replay:
+                draft.journal.lost()  # the next replica shall not run them again either
         else:
             draft.journal.lost()
         return fidelity

@@ -46,8 +46,8 @@ class Transport(Protocol):
     async def drained(self) -> None:
         """Return when nothing is unsent, or the transport is closed."""
 
-    def close(self, code: int, reason: str) -> None:
-        """Close with a WebSocket close code, after what is queued."""
+    def close(self, code: int, reason: str, *, patience: float | None = None) -> None:
+        """Close with a WebSocket close code, after what is queued; ``patience`` seconds later in any case."""
 
 
 class Connection:
@@ -133,8 +133,8 @@ class Connection:
         self._meter.bytes_out += sum(map(len, frames))
         self._transport.send(frames)
 
-    def close(self, code: int, reason: str) -> None:
-        self._transport.close(code, reason)
+    def close(self, code: int, reason: str, *, patience: float | None = None) -> None:
+        self._transport.close(code, reason, patience=patience)
 
     # -- messages ------------------------------------------------------------------------------
 

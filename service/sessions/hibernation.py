@@ -54,9 +54,9 @@ class Sleeper:
         """Seconds without any connection."""
         return 0.0 if self.connections else time.monotonic() - self.unused_since
 
-    def close_connections(self, code: int, reason: str) -> None:
+    def close_connections(self, code: int, reason: str, **options: float) -> None:
         for connection in list(self.connections):
-            connection.close(code, reason)
+            connection.close(code, reason, **options)
 
 
 class Hibernation:

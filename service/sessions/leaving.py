@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 COME_BACK = 1012
 """WebSocket close code "service restart", on which BokehJS reconnects at once."""
 
+LOST_SECONDS = 0.5
+"""How long a client may take to leave a copy that is not the session any more."""
+
 ENDED = "the session was ended"
 """Its pages come back, too: only then can they be told."""
 
@@ -81,7 +84,7 @@ class Leaving:
     def lost_sleeper(self, sleeper: Sleeper) -> None:
         """As :meth:`lost`, for a hibernated session."""
         if self._registry.forget_sleeper(sleeper):
-            sleeper.close_connections(COME_BACK, "another replica has the session")
+            sleeper.close_connections(COME_BACK, "another replica has the session", patience=LOST_SECONDS)
 
     async def renew(self, session: Session) -> None:
         """End it, and let its clients begin it anew from their tokens."""
@@ -118,7 +121,7 @@ class Leaving:
 
     async def _drop(self, session: Session) -> None:
         session.journal = None
-        session.close_connections(COME_BACK, "another replica has the session")
+        session.close_connections(COME_BACK, "another replica has the session", patience=LOST_SECONDS)
 
     async def _put_down(self, session: Session | Sleeper) -> None:
         retention = max(self._retention, 60.0)  # a session that moves needs the time to arrive

@@ -18,7 +18,7 @@ from service.protocol.framing import Assembler
 from service.protocol.messages import Frame
 from service.sessions.connection import Transport
 
-__all__ = ("Notice", "app_failed", "session_ended")
+__all__ = ("Notice", "app_failed", "session_ended", "session_parked")
 
 
 class Notice:
@@ -82,6 +82,17 @@ def session_ended(transport: Transport) -> Notice:
         transport,
         "This session has ended.",
         "Nobody used it for a long time, it was ended by an operator, or the server lost it. "
+        "What you had entered is gone.",
+        button="Start afresh",
+    )
+
+
+def session_parked(transport: Transport) -> Notice:
+    """The session ended the replicas it was on; a reload begins another one."""
+    return Notice(
+        transport,
+        "This session was stopped.",
+        "What was done in it ended the server several times, so it is not brought back. "
         "What you had entered is gone.",
         button="Start afresh",
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
@@ -77,6 +79,10 @@ class Session:
         self.lost = False
         """Another replica owns the session by now."""
         self.unused_since = self._last_work = time.monotonic()
+        self.last_input = -math.inf
+        """When a client last did something, as ``time.monotonic()`` has it."""
+        self.around_timer: Callable[[Session], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
+        """What session callbacks run inside of."""
         self.journal = journal
         """None when the session is not, or no longer, kept in the store."""
         self.writes = 0
@@ -173,9 +179,10 @@ class Session:
 
     async def run_callback(self, callback: Callable[..., Any]) -> Any:
         """Run a session callback: under the lock, unless it is marked ``without_document_lock``."""
-        if getattr(callback, "nolock", False):
-            return await self._execution.run(callback, locked=False)
-        return await self.with_document_locked(callback)
+        async with self.around_timer(self):
+            if getattr(callback, "nolock", False):
+                return await self._execution.run(callback, locked=False)
+            return await self.with_document_locked(callback)
 
     async def apply(self, change: Callable[[], None], source: Connection) -> None:
         """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved."""
@@ -201,6 +208,7 @@ class Session:
 
     def _apply(self, change: Callable[[], None], source: Connection) -> None:
         self._patching = source
+        self.last_input = time.monotonic()
         self._ids_before = self._execution.id_count
         try:
             change()
@@ -377,7 +385,7 @@ class Session:
         self.journal = None
         self.context.detach()
 
-    def close_connections(self, code: int, reason: str) -> None:
-        """Close all connections; they report back through :meth:`disconnect`."""
+    def close_connections(self, code: int, reason: str, **options: float) -> None:
+        """Close all connections; they report back through :meth:`disconnect`. Options are the transport's."""
         for connection in list(self.connections):
-            connection.close(code, reason)
+            connection.close(code, reason, **options)

@@ -8,11 +8,12 @@ from typing import Any
 from tornado.web import HTTPError
 
 from service import logs
-from service.errors import AppError, SessionMoved
-from service.fleet.relay import GONE, TOKEN_ID_HEADER
+from service.errors import AppError, SessionMoved, TokenExpired, TokenInvalid, TokenMisdirected
+from service.fleet.relay import GONE, OTHER_TOKEN_HEADER, TOKEN_ID_HEADER
 from service.sessions.connection import Connection
 from service.sessions.notice import app_failed
 from service.sessions.session import Session
+from service.tokens import RelayGrant
 from service.tracing import HEADER
 from service.web.base import BaseHandler
 from service.web.page import render_page
@@ -43,13 +44,25 @@ class OwnerHandler(BaseHandler):
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":
             raise HTTPError(403, "a relay token is missing")
-        grant = self.services.tokens.verify_relay(token, self.services.replica)
+        grant = self._verified(token)
         key = SessionKey(grant.app, grant.session_id)
         logs.speaking_of(**key.facts)
         session = await self.services.router.local(key, grant.epoch)
         if session is None or session.destroyed:
             raise HTTPError(GONE, "the session is not here")
         return session
+
+    def _verified(self, token: str) -> RelayGrant:
+        """Either of the two tokens will do: whoever dials may have a newer secret than this replica."""
+        tokens, replica, now = self.services.tokens, self.services.replica, self.services.clock()
+        try:
+            return tokens.verify_relay(token, replica, now=now)
+        except TokenExpired:
+            raise
+        except TokenMisdirected as error:  # whom it was for had this address before
+            raise HTTPError(GONE, str(error)) from error
+        except TokenInvalid:
+            return tokens.verify_relay(self.request.headers.get(OTHER_TOKEN_HEADER, token), replica, now=now)
 
 
 class RelayHandler(UpgradeHandler, OwnerHandler):

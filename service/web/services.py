@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from service.apps.app import App
@@ -40,6 +40,8 @@ class Services:
     auth: Auth
     metrics: Metrics
     tracing: Tracing
+    clock: Callable[[], float]
+    """Wall-clock seconds on which all replicas agree."""
     websockets: set[WebSocket] = field(default_factory=set)
     """All that are open."""
     token_authority: TokenAuthority | None = field(default=None)

@@ -12,12 +12,12 @@ from tornado.websocket import WebSocketClosedError
 
 from service import logs
 from service.background import spawn
-from service.errors import AppError, SessionUnknown, TokenExpired, TokenInvalid
+from service.errors import AppError, SessionParked, SessionUnknown, TokenExpired, TokenInvalid
 from service.fleet.relay import RelayLink
 from service.metrics import Metrics
 from service.protocol.messages import Frame, Frames
 from service.sessions.connection import Connection
-from service.sessions.notice import Notice, app_failed, session_ended
+from service.sessions.notice import Notice, app_failed, session_ended, session_parked
 from service.sessions.session import Session
 from service.tokens import VerifiedToken
 from service.web.base import failure_of
@@ -83,10 +83,11 @@ class SocketHandler(UpgradeHandler, AppHandler):
         except AppError as error:
             detail = error.detail if self.services.settings.dev is not None else ""
             tell(app_failed(websocket, detail), websocket)
-        except SessionUnknown as error:
+        except (SessionUnknown, SessionParked) as error:
             log.warning("refusing a socket: %s", error)
+            notice = session_parked if isinstance(error, SessionParked) else session_ended
             if self.token.minted_by_us:
-                tell(session_ended(websocket), websocket)
+                tell(notice(websocket), websocket)
             else:
                 websocket.close(error.close_code, str(error))
         except Exception as error:

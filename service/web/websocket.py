@@ -44,7 +44,7 @@ MISSED_PONGS = 3
 """Keep-alive intervals without any sign of life after which a client is gone."""
 
 CLOSING_SECONDS = 5.0
-"""How long a client may take to answer a close frame."""
+"""How long a client may take to answer a close frame, if it is not told otherwise."""
 
 MOST_WAITING = 256
 """Messages that wait for one at work; then the client's network has to keep what else it sends."""
@@ -147,14 +147,17 @@ class WebSocket(Wire):
         self.flush()
         await self.sent()
 
-    def close(self, code: int | None = None, reason: str = "") -> None:
-        """Send a close frame after what is queued; the socket closes when the client has answered it."""
+    def close(self, code: int | None = None, reason: str = "", *, patience: float | None = None) -> None:
+        """Send a close frame after what is queued; the socket closes when the client has answered it.
+
+        Or, if it does not, after ``patience`` seconds.
+        """
         if self._closing or not self.open:
             return
         self.flush()
         self._closing = True
         self.write(encode_control(CLOSE, close_payload(code, reason)))
-        self._call_later(CLOSING_SECONDS, self.cut)
+        self._call_later(CLOSING_SECONDS if patience is None else patience, self.cut)
         self.resume()
 
     def _encoded(self, frames: Frames) -> list[Piece]:

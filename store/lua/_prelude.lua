@@ -17,7 +17,7 @@ end
 local function take(session, journal, replica, grace)
   local stored = tonumber(redis.call('HGET', session, 'epoch') or '0') or 0
   local epoch = integer(math.max(stored + 1, now()))
-  redis.call('HSET', session, 'state', 'live', 'owner', replica, 'epoch', epoch)
+  redis.call('HSET', session, 'state', 'live', 'owner', replica, 'epoch', epoch, 'taken', integer(now()))
   if redis.call('PTTL', session) < tonumber(grace) then
     redis.call('PEXPIRE', session, grace)
     redis.call('PEXPIRE', journal, grace)

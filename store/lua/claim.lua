@@ -11,12 +11,14 @@
 -- ARGV[6]  app
 -- ARGV[7]  session id
 --
--- Returns {'own', replica, epoch, created 0|1, request}, {'relay', owner, epoch} or {'unknown'}.
+-- Returns {'own', replica, epoch, created 0|1, request, deaths, suspects}, {'relay', owner, epoch}, {'parked'} (see
+-- park.lua) or {'unknown'}. What deaths and suspects are: seize.lua.
 -- Repeated, it finds the caller to be the owner and changes nothing. A session that was ended (end.lua)
 -- begins anew from a request only.
 
-local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'call', 'request', 'ended')
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'call', 'request', 'ended', 'parked', 'deaths', 'suspects')
 local owner, epoch, call, request, ended = held[1], held[2], held[3], held[4], held[5]
+local deaths, suspects = held[7] or '0', held[8] or '0'
 
 if not owner then
   request = ARGV[3]
@@ -24,21 +26,21 @@ if not owner then
     request = redis.call('GET', KEYS[3]) or ''
   end
   if request == '' then
-    return {'unknown'}
+    return {held[6] and 'parked' or 'unknown'}
   end
   if epoch then -- it was ended before
-    redis.call('HDEL', KEYS[1], 'ended')
+    redis.call('HDEL', KEYS[1], 'ended', 'parked', 'deaths')
     redis.call('PERSIST', KEYS[1])
   end
   redis.call('HSET', KEYS[1], 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],
              'created', integer(now()), 'request', request, 'call', ARGV[2])
-  return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 1, request}
+  return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 1, request, 0, 0}
 end
 
 if owner == ARGV[1] then
-  return {'own', owner, epoch, call == ARGV[2] and 1 or 0, request}
+  return {'own', owner, epoch, call == ARGV[2] and 1 or 0, request, deaths, suspects}
 end
 if owner ~= '' then
   return {'relay', owner, epoch}
 end
-return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 0, request}
+return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 0, request, deaths, suspects}

@@ -3,6 +3,8 @@
 -- KEYS[1]  replicas zset
 -- ARGV[1]  replica
 --
--- Returns 1 when the replica is new in the list, else 0.
+-- Returns the store's time, ms.
 
-return redis.call('ZADD', KEYS[1], integer(now()), ARGV[1])
+local at = now()
+redis.call('ZADD', KEYS[1], integer(at), ARGV[1])
+return at

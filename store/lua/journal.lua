@@ -42,6 +42,7 @@ for i = first, #ARGV, 2 do
   redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
 end
 redis.call('HSET', KEYS[2], 'write', stamp)
+redis.call('HSET', KEYS[1], 'active', integer(now())) -- for seize.lua
 local ttl = redis.call('PTTL', KEYS[1])
 if ttl > 0 then
   redis.call('PEXPIRE', KEYS[2], ttl)

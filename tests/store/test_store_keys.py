@@ -36,6 +36,10 @@ async def work_out(store: RedisStore) -> None:
     await store.ask_to_end(live, owner="r1", epoch=epoch)
     await store.release(stored, "r1", epoch=epoch, retention=100)
     await store.retire("lost")
+    await store.announce("r1", live)
+    await store.begin_build("/app 1", "r1")
+    parked = await store.claim(SessionKey("/app", "p"), "r1", request=PageRequest())
+    await store.park(SessionKey("/app", "p"), "r1", epoch=parked.epoch)
     await store.agree_secret("sign", "s3cret")
 
 
@@ -71,6 +75,8 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:{<tag>}:journal") == {True, False}
     assert expires.pop("<prefix>:replica:<id>:drain") == {True}
     assert expires.pop("<prefix>:replica:<id>:end") == {True}
+    assert expires.pop("<prefix>:replica:<id>:work") == {True}
+    assert expires.pop("<prefix>:building:<name>") == {True}
     assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}
     assert expires.pop("<prefix>:replica:<id>") == {True}
     assert all(seen == {False} for seen in expires.values())

@@ -36,6 +36,10 @@ def test_what_nobody_owns_is_served_here(way: Ownership) -> None:
     assert not way.seized
 
 
+def test_what_was_set_aside_is_parked(way: Ownership) -> None:
+    assert way.claimed(Claim(Outcome.PARKED)) is Step.PARKED
+
+
 def test_what_never_was_is_unknown(way: Ownership) -> None:
     assert way.claimed(Claim(Outcome.UNKNOWN)) is Step.UNKNOWN
 
@@ -100,3 +104,20 @@ def test_lost_races_come_to_an_end() -> None:
         way.found(None)
 
     assert steps == [Step.FIND_OWNER, Step.FIND_OWNER, Step.GIVE_UP]
+
+
+def test_one_that_lives_and_does_not_let_us_in_keeps_the_session(way: Ownership) -> None:
+    assert dialling(way).dialled(Dialled.DENIED) is Step.KEEP_WAITING
+    assert way.looked_again(OTHER) is Step.DENIED
+
+
+@pytest.mark.parametrize("owner", [FROZEN, None], ids=["its heart stopped", "it is gone"])
+def test_one_whose_address_somebody_else_has_is_seized_from(way: Ownership, owner: Heartbeat | None) -> None:
+    assert dialling(way).dialled(Dialled.DENIED) is Step.KEEP_WAITING
+    assert way.looked_again(owner) is Step.SEIZE
+
+
+def test_another_owner_may_let_us_in(way: Ownership) -> None:
+    dialling(way).dialled(Dialled.DENIED)
+    dialling(way).dialled(Dialled.SILENT)
+    assert way.looked_again(OTHER) is Step.KEEP_WAITING

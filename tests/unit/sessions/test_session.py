@@ -47,7 +47,7 @@ class Wire:
     async def drained(self) -> None:
         self.unsent = 0
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str, *, patience: float | None = None) -> None:
         self.closed = code
 
     def kinds(self) -> list[str]:

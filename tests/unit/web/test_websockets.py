@@ -275,6 +275,12 @@ async def test_a_client_that_does_not_answer_a_close_frame_is_cut_off(
     assert await line.read_all() == close_frame(1001, "x" * 123)
 
 
+async def test_who_holds_a_copy_that_is_not_the_session_any_more_has_no_time(line: Line) -> None:
+    line.websocket.close(1012, "moved", patience=0.01)
+    async with asyncio.timeout(module.CLOSING_SECONDS / 2):
+        assert await line.read_all() == close_frame(1012, "moved")
+
+
 async def test_a_client_that_does_not_answer_pings_is_gone(
     new_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:

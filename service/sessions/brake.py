@@ -1,0 +1,180 @@
+"""Keeping a session, or an app, that ends every process it comes to from going through the whole fleet.
+
+What ends a process at once is not in the journal yet, and is not done again. What ends it later is: by a
+timer, a thread, or memory that grows. Where a session comes back to a replica after its owner died, this
+decides how much of it is trusted (:func:`care_for`); and so that the next replica knows at whom to look, work
+that may be fatal is announced in the store before it is done:
+
+- timers of a session that had an input lately, as far as a budget allows, so that it costs little;
+- restoring a session that is under suspicion, and its first seconds afterwards;
+- the first build of an app on a replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+
+from service.apps.app import App
+from service.background import spawn
+from service.errors import AppError
+from service.sessions.session import Session
+from store.contract import Claim, SessionKey, Store
+from store.errors import StoreError
+
+__all__ = ("Brake", "Care", "care_for")
+
+log = logging.getLogger(__name__)
+
+OBSERVED_SECONDS = 3.0
+"""How long a session must run here until it is cleared of suspicion."""
+
+AT_RISK_SECONDS = 10.0
+"""Seconds after an input in which its timers are announced."""
+
+ANNOUNCEMENTS_PER_SECOND = 20.0
+"""Budget of a replica for announcing timers."""
+
+ANNOUNCE_TIMEOUT = 0.2
+"""Seconds that a timer waits for the store to take its announcement, at most."""
+
+PAUSE_SECONDS = 5.0
+"""Without announcements, after one failed."""
+
+DEATHS_CAREFUL = 2
+DEATHS_PARKED = 3
+BUILD_DEATHS = 3
+"""Replicas in a row that died while they built an app, after which no other tries."""
+
+
+class Care(StrEnum):
+    """How a session is taken over."""
+
+    NONE = "none"
+    """Restored with all its inputs."""
+    NO_REPLAY = "no replay"
+    """Its inputs' callbacks are not run again; under observation at first."""
+    ALONE = "alone"
+    """The same, and no other session is observed here meanwhile: if this replica dies, it was this one."""
+    PARK = "park"
+    """Not taken over at all."""
+
+
+def care_for(claim: Claim) -> Care:
+    """By how many owners died, and whether the last one was at work on this session alone."""
+    if claim.deaths >= DEATHS_PARKED:
+        return Care.PARK if claim.suspects == 1 else Care.ALONE
+    if claim.deaths >= DEATHS_CAREFUL or claim.suspects:
+        return Care.NO_REPLAY
+    return Care.NONE
+
+
+class Brake:
+    """Announces what may be fatal. A store that is away holds up nothing."""
+
+    def __init__(self, store: Store, replica: str) -> None:
+        self._store = store
+        self._replica = replica
+        self._announced: Counter[SessionKey] = Counter()
+        self._line = asyncio.Lock()
+        self._budget = _Budget(ANNOUNCEMENTS_PER_SECOND)
+        self._silent_until = 0.0
+
+    @asynccontextmanager
+    async def taking_over(self, key: SessionKey, care: Care) -> AsyncIterator[None]:
+        """Around building a session: what is suspected is observed, also for a while after."""
+        if care is Care.NONE:
+            yield
+            return
+        if care is Care.ALONE:
+            await self._line.acquire()
+        await self._announce(key)
+        try:
+            yield
+        finally:
+            spawn(self._observe(key, care))
+
+    async def _observe(self, key: SessionKey, care: Care) -> None:
+        try:
+            await asyncio.sleep(OBSERVED_SECONDS)
+            await self._withdraw(key)
+        finally:
+            if care is Care.ALONE:
+                self._line.release()
+
+    @asynccontextmanager
+    async def timer(self, session: Session) -> AsyncIterator[None]:
+        """Around a callback that nobody waits for."""
+        now = time.monotonic()
+        announced = (
+            now - session.last_input < AT_RISK_SECONDS
+            and now >= self._silent_until
+            and self._budget.take(now)
+        )
+        if announced:
+            await self._announce(session.key)
+        try:
+            yield
+        finally:
+            if announced:
+                await self._withdraw(session.key)
+
+    @asynccontextmanager
+    async def building(self, app: App) -> AsyncIterator[None]:
+        """Around a build. Raises AppError when the app has ended too many replicas that tried."""
+        if app.built:
+            yield
+            return
+        name = f"{app.path} {app.version}"
+        deaths = await self._store.begin_build(name, self._replica)
+        built = False
+        try:
+            if deaths >= BUILD_DEATHS:
+                raise AppError(
+                    f"{deaths} replicas ended while they started {app.path}: not tried again for some minutes"
+                )
+            yield
+            built = True
+        finally:
+            await self._try(self._store.end_build(name, self._replica, built=built))
+
+    async def _announce(self, key: SessionKey) -> None:
+        self._announced[key] += 1
+        if self._announced[key] == 1:
+            await self._try(self._store.announce(self._replica, key))
+
+    async def _withdraw(self, key: SessionKey) -> None:
+        self._announced[key] -= 1
+        if self._announced[key] <= 0:
+            del self._announced[key]
+            await self._try(self._store.withdraw(self._replica, key))
+
+    async def _try(self, request: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(ANNOUNCE_TIMEOUT):
+                await request
+        except (StoreError, TimeoutError) as error:
+            self._silent_until = time.monotonic() + PAUSE_SECONDS
+            log.debug("the store was not told what is at work here: %s", error)
+
+
+class _Budget:
+    """So many a second, and as many at once after a quiet second."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = self._left = per_second
+        self._since = 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether there is one left."""
+        self._left = min(self._per_second, self._left + (now - self._since) * self._per_second)
+        self._since = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

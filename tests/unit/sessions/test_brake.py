@@ -1,0 +1,128 @@
+"""How much a session is trusted that comes from a dead replica, and what is announced before it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from service.errors import AppError
+from service.sessions import brake as module
+from service.sessions.brake import ANNOUNCEMENTS_PER_SECOND, Brake, Care, care_for
+from store.connect import open_store
+from store.contract import Claim, Outcome, SessionKey
+from store.errors import StoreUnavailable
+from store.redis_store import RedisStore
+
+KEY, OTHER = SessionKey("/app", "s"), SessionKey("/app", "t")
+
+
+@pytest.mark.parametrize(
+    ("deaths", "suspects", "care"),
+    [
+        (0, 0, Care.NONE),
+        (1, 0, Care.NONE),
+        (1, 1, Care.NO_REPLAY),
+        (1, 2, Care.NO_REPLAY),
+        (2, 0, Care.NO_REPLAY),
+        (2, 1, Care.NO_REPLAY),
+        (3, 0, Care.ALONE),
+        (3, 2, Care.ALONE),
+        (3, 1, Care.PARK),
+        (9, 0, Care.ALONE),
+    ],
+)
+def test_care_grows_with_deaths_and_parks_the_only_suspect(deaths: int, suspects: int, care: Care) -> None:
+    assert care_for(Claim(Outcome.OWN, "me", 7, deaths=deaths, suspects=suspects)) is care
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[RedisStore]:
+    opened = open_store(None)
+    yield opened
+    await opened.close()
+
+
+async def announced(store: RedisStore) -> set[bytes]:
+    found: set[bytes] = await store._link.send("SMEMBERS", "svc:replica:me:work")
+    return found
+
+
+def session(*, input_ago: float) -> Any:
+    return Mock(key=KEY, last_input=time.monotonic() - input_ago)
+
+
+async def test_a_timer_soon_after_an_input_is_announced_while_it_runs(store: RedisStore) -> None:
+    brake = Brake(store, "me")
+    async with brake.timer(session(input_ago=1)):
+        async with brake.timer(session(input_ago=1)):
+            pass
+        assert await announced(store) == {KEY.tag.encode()}, "one of the two is still at work"
+    assert await announced(store) == set()
+
+
+async def test_other_timers_cost_nothing(store: RedisStore) -> None:
+    brake = Brake(store, "me")
+    async with brake.timer(session(input_ago=1000)):
+        assert await announced(store) == set()
+
+
+async def test_more_timers_than_the_budget_allows_are_not_announced(store: RedisStore) -> None:
+    asked = Mock(wraps=store)
+    brake = Brake(asked, "me")
+    for _ in range(10 * int(ANNOUNCEMENTS_PER_SECOND)):
+        async with brake.timer(session(input_ago=1)):
+            pass
+    assert asked.announce.call_count < 5 * ANNOUNCEMENTS_PER_SECOND
+
+
+async def test_a_store_that_is_away_holds_nobody_up_twice() -> None:
+    async def away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    store = Mock(announce=Mock(side_effect=away), withdraw=Mock(side_effect=away))
+    brake = Brake(store, "me")
+    for _ in range(5):
+        async with brake.timer(session(input_ago=1)):
+            pass
+    assert store.announce.call_count == 1
+
+
+async def test_who_is_trusted_is_not_observed(store: RedisStore) -> None:
+    async with Brake(store, "me").taking_over(KEY, Care.NONE):
+        assert await announced(store) == set()
+
+
+async def test_one_after_the_other_where_it_must_be_known_who_it_was(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OBSERVED_SECONDS", 0.05)
+    brake, seen = Brake(store, "me"), []
+
+    async def take_over(key: SessionKey, care: Care) -> None:
+        async with brake.taking_over(key, care):
+            seen.append(await announced(store))
+
+    await asyncio.gather(take_over(KEY, Care.ALONE), take_over(OTHER, Care.ALONE))
+    while await announced(store):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+
+    assert seen == [{KEY.tag.encode()}, {OTHER.tag.encode()}]
+
+
+async def test_an_app_that_ended_three_replicas_is_not_built(store: RedisStore) -> None:
+    app = Mock(built=False, path="/app", version="1")
+    for replica in ("a", "b", "c"):
+        await store.begin_build("/app 1", replica)
+
+    with pytest.raises(AppError, match="3 replicas ended while they started /app"):
+        async with Brake(store, "me").building(app):
+            raise AssertionError("it was built")
+
+    app.version = "2"
+    async with Brake(store, "me").building(app):
+        pass
