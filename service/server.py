@@ -16,9 +16,10 @@ from tornado.httpserver import HTTPServer
 
 from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
+from service.apps import threads
 from service.apps.app import App
 from service.background import beside, spawn
-from service.documents import classes, curdoc, ids, shortcuts
+from service.documents import classes, curdoc, ids, scheduling, shortcuts
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
@@ -69,7 +70,9 @@ class Server:
         extra_routes: Sequence[Any] = (),
     ) -> None:
         ids.install()
+        threads.install()
         curdoc.install()
+        scheduling.install()
         classes.install()
         shortcuts.install()
         if settings.dev is not None:

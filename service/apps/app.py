@@ -128,6 +128,7 @@ class App:
 
     async def load(self) -> None:
         """Run ``on_server_loaded``; what it raises is logged and the server goes on, as in Bokeh."""
+        self.server_context.on_this_loop()
         await self._run_server_hook("on_server_loaded")
 
     async def unload(self) -> None:

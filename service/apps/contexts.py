@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from bokeh.application.application import Application, ServerContext, SessionContext
 from bokeh.core.types import ID
 from bokeh.document import Document
+from tornado.ioloop import IOLoop
 
 from service.apps.state import SessionState
 from store.contract import PageRequest
@@ -39,6 +40,10 @@ class AppServerContext(ServerContext):
         self._live_sessions = live_sessions
         self.application_context = ApplicationView(self, path, application)
 
+    def on_this_loop(self) -> None:
+        """From here on the app is served by the event loop that runs now."""
+        self.application_context.io_loop = IOLoop.current()
+
     @property
     def sessions(self) -> list[Any]:
         """The live sessions of this app on this replica."""
@@ -51,6 +56,8 @@ class ApplicationView:
     def __init__(self, server_context: AppServerContext, path: str, application: Application) -> None:
         self.server_context = server_context
         self.application = application
+        self.io_loop: IOLoop | None = None
+        """Where the Documents' changes are made: Panel (1.10) knows other threads by it."""
         self.url = self._url = path
 
     @property

@@ -6,9 +6,12 @@ from there instead of from Bokeh's process-wide counter.
 
 from __future__ import annotations
 
+import itertools
+import secrets
+import threading
 from contextvars import ContextVar
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import bokeh.model.model as bokeh_model
 from bokeh.core.types import ID
@@ -16,9 +19,23 @@ from bokeh.document import Document
 from bokeh.model import Model
 from bokeh.util.serialization import make_id as bokeh_make_id
 
-__all__ = ("IdSpace", "current_ids", "install", "new_document")
+__all__ = ("IdSpace", "Ids", "current_ids", "install", "new_document")
 
 bokeh_new = Model.__new__
+
+
+class Ids(Protocol):
+    """Where new models take their ids from."""
+
+    @property
+    def prefix(self) -> str: ...
+
+    @property
+    def tracked(self) -> dict[str, Any] | None: ...
+
+    def make(self) -> ID: ...
+
+    def branch(self) -> Ids: ...
 
 
 class IdSpace:
@@ -28,7 +45,7 @@ class IdSpace:
     libraries such as Panel expect.
     """
 
-    __slots__ = ("count", "prefix", "tracked")
+    __slots__ = ("_branches", "_lock", "count", "mark", "prefix", "tracked")
 
     def __init__(self, session: str, count: int = 0) -> None:
         digest = blake2b(session.encode(), digest_size=4).hexdigest()
@@ -36,6 +53,10 @@ class IdSpace:
         self.count = count
         self.tracked: dict[str, Any] | None = None
         """When a dict, new models are added to it by id."""
+        self.mark = ""
+        """Ends the ids of threads, once they are made in an order that no other run repeats."""
+        self._branches = itertools.count(1)
+        self._lock = threading.Lock()
 
     def number(self, model_id: str) -> int:
         """Which number a model id of this space has; 0 if it is no id of this space."""
@@ -45,11 +66,53 @@ class IdSpace:
         return int(rest) if rest.isdecimal() else 0
 
     def make(self) -> ID:
-        self.count += 1
-        return ID(f"{self.prefix}{self.count}")
+        with self._lock:  # a thread of asyncio.to_thread has this space, too
+            self.count += 1
+            return ID(f"{self.prefix}{self.count}")
+
+    def branch(self) -> Branch:
+        """Ids for a thread. Those of this space go on as if there were none."""
+        return Branch(self, f"{next(self._branches)}t")
+
+    def built(self) -> None:
+        """The app's run is over: what threads make from here on is made at no certain time.
+
+        A thread of the next run, on another replica, must not give the same ids to other models.
+        """
+        self.mark = f"x{secrets.token_hex(3)}"
 
 
-current_ids: ContextVar[IdSpace | None] = ContextVar("current_ids", default=None)
+class Branch:
+    """Model ids ``<prefix><number of the thread>t<n>``: the same on any replica, if the app's run waits for
+    its threads.
+    """
+
+    __slots__ = ("_branches", "_count", "_name", "_space")
+
+    def __init__(self, space: IdSpace, name: str) -> None:
+        self._space = space
+        self._name = name
+        self._count = itertools.count(1)
+        self._branches = itertools.count(1)
+
+    @property
+    def prefix(self) -> str:
+        return self._space.prefix
+
+    @property
+    def tracked(self) -> dict[str, Any] | None:
+        return self._space.tracked
+
+    def make(self) -> ID:
+        space = self._space
+        return ID(f"{space.prefix}{self._name}{next(self._count)}{space.mark}")
+
+    def branch(self) -> Branch:
+        """Ids for a thread that this thread begins."""
+        return Branch(self._space, f"{self._name}{next(self._branches)}t")
+
+
+current_ids: ContextVar[Ids | None] = ContextVar("current_ids", default=None)
 
 
 def make_id() -> ID:

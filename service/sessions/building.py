@@ -137,6 +137,7 @@ class Builder:
             log.error("the app failed: %s\n%s", error.message, error.detail, extra=grant.key.facts)
             dispose(document)
             raise
+        ids.built()
         return _Draft(app, context, execution, ids, state, Journal(document, ids, state, version=app.version))
 
     def _session(self, grant: Grant, draft: _Draft, fidelity: Fidelity | None) -> Session:

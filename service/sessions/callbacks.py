@@ -9,15 +9,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCallback, TimeoutCallback
 
-__all__ = ("SessionCallbacks",)
+__all__ = ("SessionCallbacks", "on_loop")
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 Run = Callable[[Callable[..., Any]], Awaitable[Any]]
+
+
+def on_loop(loop: asyncio.AbstractEventLoop, func: Callable[[T], None], argument: T) -> None:
+    """Call ``func(argument)`` now on the thread of ``loop``, soon from any other."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is loop:
+        func(argument)
+    else:
+        loop.call_soon_threadsafe(func, argument)
 
 
 class SessionCallbacks:
@@ -42,11 +56,11 @@ class SessionCallbacks:
 
     def add(self, callback: SessionCallback) -> None:
         """Begin to run ``callback`` as its type says. Callable from any thread."""
-        self._on_loop(self._start, callback)
+        on_loop(self._loop, self._start, callback)
 
     def remove(self, callback: SessionCallback) -> None:
         """Stop ``callback``; a run under way is finished. Callable from any thread."""
-        self._on_loop(self._stop, callback.id)
+        on_loop(self._loop, self._stop, callback.id)
 
     def close(self) -> None:
         """Stop all callbacks for good."""
@@ -54,16 +68,6 @@ class SessionCallbacks:
         self._run = _ended
         for task in self._tasks.values():
             task.cancel()
-
-    def _on_loop(self, func: Callable[..., None], argument: Any) -> None:
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is self._loop:
-            func(argument)
-        else:
-            self._loop.call_soon_threadsafe(func, argument)
 
     def _start(self, callback: SessionCallback) -> None:
         if self._closed or callback.id in self._tasks:

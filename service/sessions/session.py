@@ -30,7 +30,8 @@ from service.documents.restore import Fidelity
 from service.errors import SessionMoved
 from service.metrics import AppMeter
 from service.protocol.messages import patch_doc
-from service.sessions.callbacks import SessionCallbacks
+from service.sessions.callbacks import SessionCallbacks, on_loop
+from service.sessions.lock import DocumentLock
 from store.contract import PageRequest, SessionKey
 
 if TYPE_CHECKING:
@@ -94,14 +95,13 @@ class Session:
         """Waits until the store has what clients changed, where clients shall wait for that."""
         self._pages: set[str] | None = set() if fidelity is None else None
         self._execution = execution
-        self._lock = asyncio.Lock()
+        self._lock = DocumentLock()
         self._waiting = 0
         self._patching: Connection | None = None
         self._ids_before = 0
         self._outbox: list[_Outgoing] | None = None
-        self._callbacks = SessionCallbacks(
-            asyncio.get_running_loop(), self.run_callback, meter.callback_failures.inc
-        )
+        self._loop = asyncio.get_running_loop()
+        self._callbacks = SessionCallbacks(self._loop, self.run_callback, meter.callback_failures.inc)
         self.document.callbacks.on_change_dispatch_to(self)
         self.document.on_event(DocumentReady, self._page_is_drawn)
         for callback in self.document.session_callbacks:
@@ -118,7 +118,7 @@ class Session:
     @property
     def locked(self) -> bool:
         """Whether something works on the Document right now."""
-        return self._lock.locked()
+        return self._lock.taken
 
     @property
     def held(self) -> bool:
@@ -191,7 +191,7 @@ class Session:
     @property
     def free(self) -> bool:
         """Whether a change can be made and acknowledged right now, without waiting for anything."""
-        busy = self._waiting or self._lock.locked()
+        busy = self._waiting or self._lock.taken
         return not (busy or self.destroyed or self.lost or self.settle is not _settled)
 
     def apply_at_once(self, change: Callable[[], None], source: Connection) -> None:
@@ -199,12 +199,13 @@ class Session:
 
         It may be :attr:`congested` afterwards, which the caller has to wait for.
         """
-        self._begin()
-        try:
-            with self.meter.callback_seconds.time():
-                self._execution.call(self._apply, change, source)
-        finally:
-            self._worked()
+        with self._lock.at_once():
+            self._begin()
+            try:
+                with self.meter.callback_seconds.time():
+                    self._execution.call(self._apply, change, source)
+            finally:
+                self._worked()
 
     def _apply(self, change: Callable[[], None], source: Connection) -> None:
         self._patching = source
@@ -264,12 +265,18 @@ class Session:
         watched = any(connection.subscribed for connection in self.connections)
         return [PanelConnection(self)] if watched or self.journal is not None else []
 
+    @property
+    def _pending_writes(self) -> list[_Outgoing] | None:
+        """Not None where Panel (1.10), off the event loop, may let changes take Bokeh's way to clients."""
+        return self._outbox if self._lock.locked() else None
+
     def send_at_once(self, events: Sequence[DocumentPatchedEvent]) -> None:
         """Send these changes, and before them those that wait for the lock to be given back."""
         waiting, self._outbox = self._outbox, []
         try:
-            for event in events:
-                dispatch(self.document, event)
+            with self._lock.at_once():
+                for event in events:
+                    dispatch(self.document, event)
         finally:
             now, self._outbox = self._outbox, None if waiting is None else []
             self._deliver([*(waiting or ()), *now])
@@ -277,7 +284,7 @@ class Session:
                 self.on_dirty(self)
 
     def _document_patched(self, event: DocumentPatchedEvent) -> None:
-        if self._outbox is None:
+        if self._outbox is None or not self._lock.locked():
             raise RuntimeError(
                 "the Document was changed without its lock: change it from a callback, or through "
                 "doc.add_next_tick_callback when on a thread or in an unlocked callback"
@@ -299,6 +306,10 @@ class Session:
             note_patch(event)
 
     def _state_changed(self, key: str) -> None:
+        """The app may do this on a thread of its own; journals are the event loop's."""
+        on_loop(self._loop, self._note_state, key)
+
+    def _note_state(self, key: str) -> None:
         if self.journal is not None:
             self.journal.note_state(key)
             self.on_dirty(self)

@@ -8,6 +8,7 @@ import html
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.client import Client
 from harness.site import show
 from panel.models.location import Location
 from panel.models.markup import HTML
+from panel.models.tabulator import TableEditEvent
 
 FOLDER = Path(__file__).parent / "panel_apps"
 APPS = [*sorted(FOLDER.glob("*.py")), FOLDER / "tasks"]
@@ -110,20 +112,26 @@ async def test_a_table_grows(fleet: Fleet) -> None:
 
 
 async def test_a_cell_of_a_table_is_edited(fleet: Fleet) -> None:
-    """As Panel's JavaScript does it: one event before the change of the data, and one after."""
     async with await opened(fleet, "table") as client:
-        table = client.model(panel.models.tabulator.DataTabulator)
-
-        await client.patch_json(edited(table, pre=True))
-        await client.change(lambda _: table.source.patch({"amount": [(1, 20)]}))
-        await client.patch_json(edited(table, pre=False))
-
+        await edit(client, "amount", 1, 20)
         await shows(client, "total 24")
 
 
-def edited(table: Any, *, pre: bool) -> dict[str, Any]:
-    values = [["model", table.ref], ["column", "amount"], ["row", 1], ["pre", pre]]
-    event = {"type": "event", "name": "table-edit", "values": {"type": "map", "entries": values}}
+async def edit(client: Client, column: str, row: int, value: Any) -> None:
+    """As Panel's JavaScript does it: an event before the change of the data, and (1.9) one after."""
+    table = client.model(panel.models.tabulator.DataTabulator)
+    twice = "pre" in signature(TableEditEvent).parameters
+    about = {"model": table.ref, "column": column, "row": row}
+
+    await client.patch_json(edited(**about, **({"pre": True} if twice else {"value": value, "old": 0})))
+    await client.change(lambda _: table.source.patch({column: [(row, value)]}))
+    if twice:
+        await client.patch_json(edited(**about, pre=False))
+
+
+def edited(**values: Any) -> dict[str, Any]:
+    entries = [[name, value] for name, value in values.items()]
+    event = {"type": "event", "name": "table-edit", "values": {"type": "map", "entries": entries}}
     return {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": event}
 
 
