@@ -15,6 +15,7 @@ from store.contract import Heartbeat, SessionRecord
 
 __all__ = ("as_json", "as_text", "sessions_as_json", "sessions_as_text")
 
+
 def as_text(view: FleetView) -> str:
     """Tables, with a line of totals at the end."""
     parts = [_table(REPLICA_COLUMNS, [_replica_row(each, view.at) for each in view.replicas])]
