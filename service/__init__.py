@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from service.lines import refuse_unsupported
@@ -27,3 +29,10 @@ def __getattr__(name: str) -> Any:
 
         return Server
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if os.path.join(os.path.dirname(__file__), "apps", "modules") in sys.path:
+    # multiprocessing began this process from one that serves apps, and it shall find their modules.
+    from service.apps.imports import adopt
+
+    adopt()

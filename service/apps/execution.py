@@ -1,21 +1,22 @@
 """The one seam through which all app code runs.
 
-It sets what must be in place while app code runs (model ids, ``curdoc``, import space) and takes
-it away again, also when the code fails or awaits. Today the code runs on the event loop; this
-seam is what would let it move elsewhere.
+It sets what must be in place while app code runs (model ids, ``curdoc``, whose imports these are) and
+takes it away again, also when the code fails. All of it is in context variables, which belong to a task or
+thread: other sessions run meanwhile. Today the code runs on the event loop; this seam is what would let it
+move elsewhere.
 """
 
 from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable, Generator
-from functools import partial
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bokeh.document import Document
 from bokeh.document.locking import UnlockedDocumentProxy
 
+from service.apps.app_directories import AppDirectory, running_app
 from service.apps.imports import ImportSpace
 from service.documents.curdoc import current_documents
 from service.documents.ids import IdSpace, current_ids
@@ -48,7 +49,7 @@ class Execution:
 
     def call(self, func: Callable[..., T], *args: Any) -> T:
         """Run ``func(*args)`` to its end, or to the coroutine it returns."""
-        with self._context(self._document), self._imports.entered():
+        with self._context(self._document):
             return func(*args)
 
     async def run(self, func: Callable[..., Any], *args: Any, locked: bool = True) -> Any:
@@ -60,55 +61,36 @@ class Execution:
         if not locked and document is not None:
             document = UnlockedDocumentProxy(document)
         with self._context(document):
-            with self._imports.entered():
-                result = func(*args)
-            if inspect.isawaitable(result):
-                result = await _Stepwise(result, self._imports)
-            return result
+            result = func(*args)
+            return await result if inspect.isawaitable(result) else result
 
     def _context(self, document: Any) -> _Context:
-        return _Context(self._ids, () if document is None else (weakref.ref(document),))
+        documents = () if document is None else (weakref.ref(document),)
+        return _Context(self._ids, documents, self._imports.directory)
 
 
 class _Context:
     """A context manager: around each call into app code, so by hand instead of from a generator."""
 
-    __slots__ = ("_documents", "_ids", "_tokens")
+    __slots__ = ("_directory", "_documents", "_ids", "_tokens")
 
-    def __init__(self, ids: IdSpace | None, documents: tuple[weakref.ReferenceType[Any], ...]) -> None:
-        self._ids, self._documents = ids, documents
+    def __init__(
+        self,
+        ids: IdSpace | None,
+        documents: tuple[weakref.ReferenceType[Any], ...],
+        directory: AppDirectory | None,
+    ) -> None:
+        self._ids, self._documents, self._directory = ids, documents, directory
 
     def __enter__(self) -> None:
-        self._tokens = current_ids.set(self._ids), current_documents.set(self._documents)
+        self._tokens = (
+            current_ids.set(self._ids),
+            current_documents.set(self._documents),
+            running_app.set(self._directory),
+        )
 
     def __exit__(self, *exception: object) -> None:
-        ids, documents = self._tokens
+        ids, documents, directory = self._tokens
+        running_app.reset(directory)
         current_documents.reset(documents)
         current_ids.reset(ids)
-
-
-class _Stepwise:
-    """Drives an awaitable so that each of its steps runs inside the import space.
-
-    Between the steps other sessions run, with other spaces.
-    """
-
-    def __init__(self, awaitable: Awaitable[Any], imports: ImportSpace) -> None:
-        self._awaitable = awaitable
-        self._imports = imports
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        steps = self._awaitable.__await__()
-        resume: Callable[[], Any] = partial(next, steps)
-        while True:
-            try:
-                with self._imports.entered():
-                    pending = resume()
-            except StopIteration as stop:
-                return stop.value
-            try:
-                yield pending
-            except BaseException as error:  # noqa: BLE001 - handed to the coroutine, which decides
-                resume = partial(steps.throw, error)
-            else:
-                resume = partial(next, steps)

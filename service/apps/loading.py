@@ -31,10 +31,12 @@ def load_apps(paths: Iterable[str], argv: Sequence[str] = (), *, patterns: bool 
 
     Raises :class:`AppLoadError`: no such path, syntax error, nothing to run, two apps on one URL.
     """
-    spaces: dict[Path, ImportSpace] = {}
+    found = [Path(path).expanduser() for path in (_expanded(paths) if patterns else paths)]
+    # All of them before any code runs: which names several apps have decides what a module is called.
+    spaces = [_space(path) for path in found]
     apps: dict[str, App] = {}
-    for path in _expanded(paths) if patterns else paths:
-        app = _load(Path(path).expanduser(), argv, spaces)
+    for path, space in zip(found, spaces, strict=True):
+        app = _load(path, argv, space)
         if app.path in apps:
             raise AppLoadError(f"two apps want the URL path {app.path}: rename {path}")
         apps[app.path] = app
@@ -65,9 +67,12 @@ def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:
     app.replace(_application(handler, path))
 
 
-def _load(path: Path, argv: Sequence[str], spaces: dict[Path, ImportSpace]) -> App:
-    directory = (path if path.is_dir() else path.parent).resolve()
-    space = spaces.setdefault(directory, ImportSpace(directory) if directory.is_dir() else ImportSpace(None))
+def _space(path: Path) -> ImportSpace:
+    directory = path if path.is_dir() else path.parent
+    return ImportSpace(directory if directory.is_dir() else None)
+
+
+def _load(path: Path, argv: Sequence[str], space: ImportSpace) -> App:
     with space.entered():
         handler = _handler(path, list(argv))
     if handler.failed:

@@ -22,6 +22,7 @@ __all__ = (
     "sessions_as_text",
 )
 
+
 def as_text(view: FleetView) -> str:
     """Tables, with a line of totals at the end."""
     parts = [_table(REPLICA_COLUMNS, [_replica_row(each, view.at) for each in view.replicas])]

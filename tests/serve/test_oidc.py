@@ -30,9 +30,7 @@ def _correct(provider: OidcProvider) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(
-    serving: Callable[..., Server | Fleet], provider: OidcProvider, examples: Path
-) -> Server | Fleet:
+def server(serving: Callable[..., Server | Fleet], provider: OidcProvider, examples: Path) -> Server | Fleet:
     args = ["--auth-module", str(examples / "auth/oidc.py")]
     started = serving([examples / "auth/app.py"], args=args, env=provider.env())
     provider.redirect_uris.add(f"{started.url}/login")

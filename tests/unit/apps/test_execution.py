@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from bokeh.document import Document
 from bokeh.io import curdoc
 from bokeh.models import Slider
 
+from service.apps.app_directories import running_app
 from service.apps.execution import Execution
 from service.apps.imports import ImportSpace
 from service.documents import curdoc as curdocs
@@ -68,22 +67,28 @@ async def test_sessions_that_await_in_turns_keep_apart(tmp_path: Path) -> None:
     assert found[1] == [other.document, IdSpace("other").prefix[:-1]] * 3
 
 
-async def test_the_import_space_is_left_while_code_awaits(tmp_path: Path) -> None:
-    (tmp_path / "helpers_of_one_app.py").write_text("")
-    waiting, go_on = asyncio.Event(), asyncio.Event()
+async def test_apps_that_await_in_turns_import_their_own(tmp_path: Path) -> None:
+    """By name, from a package that is nobody's: only what is in place while the code runs tells whose."""
+    turn = asyncio.Barrier(2)
 
-    async def callback() -> object:
-        waiting.set()
-        await go_on.wait()
-        return importlib.import_module("helpers_of_one_app")
+    async def callback() -> list[str]:
+        seen = []
+        for _ in range(3):
+            exec("import helpers_of_both", found := {})
+            seen.append(found["helpers_of_both"].NAME)
+            await turn.wait()
+        return seen
 
-    task = asyncio.create_task(execution("one", tmp_path).run(callback))
-    await waiting.wait()
-    assert str(tmp_path) not in sys.path
-    go_on.set()
+    def app(name: str) -> Execution:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "helpers_of_both.py").write_text(f"NAME = {name!r}\n")
+        return execution(name, tmp_path / name)
 
-    assert vars(await task)["__file__"] == str(tmp_path / "helpers_of_one_app.py")
-    assert "helpers_of_one_app" not in sys.modules
+    one, other = app("one"), app("other")
+    found = await asyncio.gather(one.run(callback), other.run(callback))
+
+    assert found == [["one"] * 3, ["other"] * 3]
+    assert running_app.get() is None
 
 
 async def test_an_awaiting_callback_hears_of_its_cancellation() -> None:

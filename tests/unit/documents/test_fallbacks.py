@@ -159,7 +159,7 @@ async def test_random_data_is_what_the_user_saw() -> None:
         doc.add_root(Div(text=str(random.random()), name="text"))
         table = {
             "float": rng.random(5),
-            "int": rng.integers(0, 2 ** 40, 5),
+            "int": rng.integers(0, 2**40, 5),
             "small": rng.integers(0, 9, 5, dtype="i2"),
             "day": days,
             "wait": rng.integers(0, 99, 5).astype("timedelta64[h]"),
@@ -167,7 +167,7 @@ async def test_random_data_is_what_the_user_saw() -> None:
             "truth": rng.random(5) > 0.5,
             "f4": rng.random(5).astype("f4"),
             "image": [rng.random((2, 2)) for _ in range(5)],
-            "uint": rng.integers(0, 2 ** 40, 5, dtype="u8"),
+            "uint": rng.integers(0, 2**40, 5, dtype="u8"),
             "when": [dt.datetime(2026, 1, 1, 0, 0, int(n)) for n in rng.integers(0, 60, 5)],
             "date": [dt.date(2026, 1, int(n)) for n in rng.integers(1, 28, 5)],
             "name": [str(n) for n in rng.random(5)],

@@ -228,6 +228,7 @@ def test_changes_in_a_document_reach_the_same_callbacks_with_the_same_document(
             seen.append((type(event), event.attr, curdoc() is document, len(document.models)))
 
         document.on_change(note)
+
         def changed(attr: str, old: Any, new: Any) -> None:
             seen.append((attr, repr(old), repr(new), curdoc() is document))
 

@@ -63,9 +63,7 @@ class Replica:
             store, name, interval=0.02, max_bytes=2**20, sync=False,
             lost=lambda session: self.leaving.lost(session), metrics=metrics,
         )  # fmt: skip
-        self.leaving = Leaving(
-            store, self.registry, self.writer, name, retention=retention, metrics=metrics
-        )
+        self.leaving = Leaving(store, self.registry, self.writer, name, retention=retention, metrics=metrics)
         self.doubt = Doubt(store, self.registry, self.writer, self.leaving, name)
         self.ending = Ending(self.registry, self.leaving)
         self._metrics = metrics
