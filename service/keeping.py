@@ -88,5 +88,7 @@ class Keeping:
 
 def _builder(settings: Settings, metrics: Metrics) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
-    durable = settings.durability != "off" and settings.redis is not None
+    # Over a change of its code, too, a session is restored from its journal.
+    restored = settings.redis is not None or settings.dev is not None
+    durable = restored and settings.durability != "off"
     return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay", metrics=metrics)

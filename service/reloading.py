@@ -1,7 +1,8 @@
 """``--dev``: when a file of the app changes, the app is read anew and its pages show it.
 
-Sessions end and their clients are told to come back at once, which begins the session again with
-the new code: the page stays open. An app that cannot be read shows why, until it can.
+Sessions leave and their clients are told to come back at once, which restores the session with the new
+code as after a deploy: inputs with a name stay, and so does the page. An app that cannot be read shows
+why, until it can.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Reloader:
 
     def _look(self) -> dict[Path, tuple[int, int]]:
         found = {}
-        for path in (*watched_files(self._path), *self._extra):
+        for path in {*watched_files(self._path), *self._app.imports.files(), *self._extra}:
             try:
                 stat = path.stat()
             except OSError:
@@ -88,7 +89,7 @@ class Reloader:
 
 
 def watched_files(path: Path) -> list[Path]:
-    """The app's files: all of its directory, or a script and the modules beside it."""
+    """The app's files, imported or not: all of its directory, or a script and the modules beside it."""
     if path.is_dir():
         return [each for each in path.rglob("*") if each.suffix in SUFFIXES]
     return [path, *path.parent.glob("*.py")]

@@ -8,6 +8,7 @@ import os
 import signal
 import webbrowser
 
+from service.apps.app import App
 from service.apps.loading import load_apps
 from service.errors import ConfigError
 from service.listening import Inherited
@@ -29,7 +30,7 @@ def run(settings: Settings, inherited: Inherited | None = None) -> int:
 
 
 async def _run(settings: Settings, inherited: Inherited | None) -> int:
-    server = Server(settings, load_apps(settings.apps, settings.args, patterns=settings.glob), inherited)
+    server = Server(settings, _apps(settings), inherited)
     stopping = server.asked_to_stop
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,6 +52,11 @@ async def _run(settings: Settings, inherited: Inherited | None) -> int:
         await server.stop()
     log.info("stopped")
     return 0
+
+
+def _apps(settings: Settings) -> dict[str, App]:
+    developing = settings.dev is not None
+    return load_apps(settings.apps, settings.args, patterns=settings.glob, broken_too=developing)
 
 
 async def _start(server: Server) -> None:

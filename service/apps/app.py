@@ -54,6 +54,7 @@ class App:
         self.built = False
         self.broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
+        self._replaced = 0
 
     def replace(self, application: Application) -> None:
         """Go on with other code."""
@@ -61,6 +62,7 @@ class App:
         self.page_needs_document = _has_own_page(application)
         self.built = False
         self.broken = None
+        self._replaced += 1
         self.__dict__.pop("version", None)
 
     @property
@@ -79,8 +81,11 @@ class App:
 
     @cached_property
     def version(self) -> str:
-        """A digest of the app's code, as far as it has files of its own."""
-        digest = blake2b(digest_size=8)
+        """A digest of the app's code, as far as it has files of its own; another after each :meth:`replace`.
+
+        Then it is perhaps a module of the app's that has changed.
+        """
+        digest = blake2b(f"{self._replaced or ''}".encode(), digest_size=8)
         for handler in self.application.handlers:
             for source in sources_of(handler):
                 digest.update(source.encode("utf-8", "surrogatepass"))

@@ -34,12 +34,17 @@ class ImportSpace:
         finally:
             running_app.reset(token)
 
-    def sources(self) -> Iterator[str]:
-        """The source code of the app's own modules that were imported so far."""
+    def files(self) -> Iterator[Path]:
+        """The files of the app's own modules that were imported so far."""
         for name in sorted(self.directory.loaded) if self.directory else ():
             file = getattr(sys.modules.get(name), "__file__", None)
             if file and file.endswith(".py"):
-                yield Path(file).read_text(encoding="utf-8", errors="replace")
+                yield Path(file)
+
+    def sources(self) -> Iterator[str]:
+        """The source code of those modules."""
+        for file in self.files():
+            yield file.read_text(encoding="utf-8", errors="replace")
 
     def forget(self) -> None:
         """Drop the app's own modules, so that they are read again."""

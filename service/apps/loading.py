@@ -24,10 +24,13 @@ __all__ = ("apps_from_applications", "load_apps", "reload_app")
 log = logging.getLogger(__name__)
 
 
-def load_apps(paths: Iterable[str], argv: Sequence[str] = (), *, patterns: bool = False) -> dict[str, App]:
+def load_apps(
+    paths: Iterable[str], argv: Sequence[str] = (), *, patterns: bool = False, broken_too: bool = False
+) -> dict[str, App]:
     """The apps at ``paths`` by URL path; with no paths, an empty app at ``/`` for pushed sessions.
 
-    With ``patterns`` the paths are globs.
+    With ``patterns`` the paths are globs. With ``broken_too`` an app whose code cannot be read is one that
+    shows why, until :func:`reload_app` can read it.
 
     Raises :class:`AppLoadError`: no such path, syntax error, nothing to run, two apps on one URL.
     """
@@ -36,7 +39,7 @@ def load_apps(paths: Iterable[str], argv: Sequence[str] = (), *, patterns: bool 
     spaces = [_space(path) for path in found]
     apps: dict[str, App] = {}
     for path, space in zip(found, spaces, strict=True):
-        app = _load(path, argv, space)
+        app = _load(path, argv, space, broken_too=broken_too)
         if app.path in apps:
             raise AppLoadError(f"two apps want the URL path {app.path}: rename {path}")
         apps[app.path] = app
@@ -63,7 +66,7 @@ def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:
     with app.imports.entered():
         handler = _handler(path, list(argv))
     if handler.failed:
-        raise AppLoadError(f"cannot load {path}: {_one_line(handler.error)}")
+        raise AppLoadError(_why(path, handler))
     app.replace(_application(handler, path))
 
 
@@ -72,14 +75,24 @@ def _space(path: Path) -> ImportSpace:
     return ImportSpace(directory if directory.is_dir() else None)
 
 
-def _load(path: Path, argv: Sequence[str], space: ImportSpace) -> App:
+def _load(path: Path, argv: Sequence[str], space: ImportSpace, *, broken_too: bool) -> App:
     with space.entered():
         handler = _handler(path, list(argv))
-    if handler.failed:
-        raise AppLoadError(f"cannot load {path}: {_one_line(handler.error)}")
-    with space.entered():
-        application = _application(handler, path)
-    return App(handler.url_path() or "/", application, space)
+    # Of one that failed the handler does not say (bokeh 3.9 and 3.10).
+    url = handler.url_path() or f"/{path.resolve().name.removesuffix(path.suffix)}"
+    if not handler.failed:
+        with space.entered():
+            return App(url, _application(handler, path), space)
+    if not broken_too:
+        raise AppLoadError(_why(path, handler))
+    app = App(url, Application(), space)
+    app.broken = _why(path, handler)
+    log.error("%s", app.broken)
+    return app
+
+
+def _why(path: Path, handler: Handler) -> str:
+    return f"cannot load {path}: {_one_line(handler.error)}"
 
 
 def _application(handler: Handler, path: Path) -> Application:

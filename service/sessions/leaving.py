@@ -87,7 +87,7 @@ class Leaving:
             sleeper.close_connections(COME_BACK, "another replica has the session", patience=LOST_SECONDS)
 
     async def renew(self, session: Session) -> None:
-        """End it, and let its clients begin it anew from their tokens."""
+        """The app has changed: its clients come back to a session that is restored with the new code."""
         await self._registry.end(session, self._renew)
 
     def lost(self, session: Session) -> None:
@@ -115,8 +115,8 @@ class Leaving:
         session.close_connections(COME_BACK, ENDED)
 
     async def _renew(self, session: Session) -> None:
-        session.journal = None
-        await self._forget(session)
+        await self._writer.write([session])
+        await self._put_down(session)
         session.close_connections(COME_BACK, "the app has changed")
 
     async def _drop(self, session: Session) -> None:

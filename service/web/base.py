@@ -10,7 +10,7 @@ from typing import Any
 
 from tornado.web import HTTPError
 
-from service.errors import ServiceError, Unavailable
+from service.errors import AppError, ServiceError, Unavailable
 from service.web.auth import SecureCookies, user_name
 from service.web.services import Services
 from store.errors import StoreError, StoreUnavailable
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 GRACE = 1.0
 """Seconds a request waits for a server that listens already but is not ready yet."""
+
+
+DEV_RETRY_SECONDS = 1
+"""After which a page of an app that fails is asked for again, with ``--dev``: its author is mending it."""
 
 
 class BaseHandler(SecureCookies):
@@ -64,6 +68,8 @@ class BaseHandler(SecureCookies):
                 # Spread the return of those who were turned away together.
                 retry = failure.retry_after + random.randint(0, failure.spread)
                 self.set_header("Retry-After", retry)
+        if isinstance(error, AppError) and self.services.settings.dev is not None:
+            retry = DEV_RETRY_SECONDS
         self.set_header("Cache-Control", "no-store")
         self.finish(plain_page(self._reason, self.explain(error, failure), retry=retry))
 
