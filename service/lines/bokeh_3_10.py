@@ -7,6 +7,8 @@ from typing import Any
 
 import bokeh.core.property.bases as bokeh_bases
 import bokeh.io.doc as bokeh_io_doc
+from bokeh.application import Application
+from bokeh.application.handlers import DirectoryHandler
 from bokeh.application.handlers.lifecycle import LifecycleHandler
 
 from service.lines.contract import CurrentDocuments
@@ -16,6 +18,7 @@ __all__ = (
     "VERSION",
     "current_documents",
     "install_curdoc",
+    "request_hook",
     "session_hook",
     "validation_on",
 )
@@ -39,11 +42,21 @@ def validation_on() -> bool:
 def session_hook(handler: Any, name: str) -> Callable[..., Any]:
     """The app's own function, where ``LifecycleHandler`` would run it on a thread and drop its result.
 
-    ``DirectoryHandler`` passes the call on to a handler for its hooks module.
+    ``DirectoryHandler`` passes the call on to a handler for its hooks module. Who overrides either
+    method is asked as ever.
     """
-    lifecycle = getattr(handler, "_lifecycle_handler", handler)
-    ours = getattr(type(lifecycle), name) is getattr(LifecycleHandler, name)
-    hook: Callable[..., Any] = getattr(lifecycle, f"_{name}") if ours else getattr(handler, name)
+    if getattr(type(handler), name) is getattr(DirectoryHandler, name):
+        handler = handler._lifecycle_handler
+    ours = getattr(type(handler), name) is getattr(LifecycleHandler, name)
+    hook: Callable[..., Any] = getattr(handler, f"_{name}" if ours else name)
+    return hook
+
+
+def request_hook(application: Any) -> Callable[..., Any]:
+    """The coroutine where a subclass has one of its own; Bokeh's would run the other on a thread."""
+    bokehs: Any = Application
+    own = type(application).process_request_async is not bokehs.process_request_async
+    hook: Callable[..., Any] = application.process_request_async if own else application.process_request
     return hook
 
 

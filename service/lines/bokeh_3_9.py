@@ -17,6 +17,7 @@ __all__ = (
     "VERSION",
     "current_documents",
     "install_curdoc",
+    "request_hook",
     "session_hook",
     "validation_on",
 )
@@ -64,6 +65,12 @@ def validation_on() -> bool:
 def session_hook(handler: Any, name: str) -> Callable[..., Any]:
     """Handlers call the app's hook in the coroutine of theirs, and return what it gives."""
     hook: Callable[..., Any] = getattr(handler, name)
+    return hook
+
+
+def request_hook(application: Any) -> Callable[..., Any]:
+    """The only one there is."""
+    hook: Callable[..., Any] = application.process_request
     return hook
 
 

@@ -40,5 +40,9 @@ class Line(Protocol):
         """
 
     @property
+    def request_hook(self) -> Callable[[Any], Callable[..., Any]]:
+        """The function of an ``Application`` that gives what it adds to a request, or an awaitable of that."""
+
+    @property
     def PULLS_DROP_BUFFERS(self) -> bool:  # noqa: N802
         """Whether pages of this line lose the binary buffers of a pull that follows a reconnect."""

@@ -56,7 +56,7 @@ class ThreadedStaticHandler(StaticFileHandler):
 
 
 def _run(answering: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never waits: without content to send, Tornado's ``get`` has nothing to wait for."""
+    """Run a coroutine that never waits: Tornado's ``get`` waits for nothing but to send its content."""
     try:
         answering.send(None)
     except StopIteration:
