@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import bokeh.core.property.bases as bokeh_bases
+import bokeh.events as bokeh_events
 import bokeh.io.doc as bokeh_io_doc
 from bokeh.application import Application
 from bokeh.application.handlers import DirectoryHandler
 from bokeh.application.handlers.lifecycle import LifecycleHandler
+from bokeh.events import Event
+from bokeh.model import Model
+from bokeh.models import FileInput
 
 from service.lines.contract import CurrentDocuments
 
@@ -17,6 +21,7 @@ __all__ = (
     "PULLS_DROP_BUFFERS",
     "VERSION",
     "current_documents",
+    "event_of_inputs",
     "install_curdoc",
     "request_hook",
     "session_hook",
@@ -50,6 +55,17 @@ def session_hook(handler: Any, name: str) -> Callable[..., Any]:
     ours = getattr(type(handler), name) is getattr(LifecycleHandler, name)
     hook: Callable[..., Any] = getattr(handler, f"_{name}" if ours else name)
     return hook
+
+
+def event_of_inputs(model: Model, attributes: Collection[str]) -> Event | None:
+    """``FileInputChange`` follows the three attributes of a ``FileInput``, and has all of them."""
+    if not isinstance(model, FileInput) or not {"value", "filename", "mime_type"} & set(attributes):
+        return None
+    events: Any = bokeh_events
+    event: Event = events.FileInputChange(
+        model, value=model.value, filename=model.filename, mime_type=model.mime_type
+    )
+    return event
 
 
 def request_hook(application: Any) -> Callable[..., Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import Any
 
 import bokeh.core.property.bases as bokeh_bases
 import bokeh.io.doc as bokeh_io_doc
+from bokeh.events import Event
+from bokeh.model import Model
 
 from service.lines.contract import CurrentDocuments
 
@@ -16,6 +18,7 @@ __all__ = (
     "PULLS_DROP_BUFFERS",
     "VERSION",
     "current_documents",
+    "event_of_inputs",
     "install_curdoc",
     "request_hook",
     "session_hook",
@@ -66,6 +69,11 @@ def session_hook(handler: Any, name: str) -> Callable[..., Any]:
     """Handlers call the app's hook in the coroutine of theirs, and return what it gives."""
     hook: Callable[..., Any] = getattr(handler, name)
     return hook
+
+
+def event_of_inputs(model: Model, attributes: Collection[str]) -> Event | None:
+    """There is none."""
+    return None
 
 
 def request_hook(application: Any) -> Callable[..., Any]:
