@@ -68,6 +68,7 @@ class Server:
         *,
         auth: Auth | None = None,
         extra_routes: Sequence[Any] = (),
+        http_options: Mapping[str, Any] | None = None,
     ) -> None:
         ids.install()
         threads.install()
@@ -113,7 +114,8 @@ class Server:
         self.metrics.watch(self.health.readings)
         self._application = make_application(self.services, self.health, extra_routes)
         tls = self._listener.tls
-        self._http = HTTPServer(self._application, xheaders=settings.use_xheaders, ssl_options=tls)
+        options = {"xheaders": settings.use_xheaders, **(http_options or {})}
+        self._http = HTTPServer(self._application, ssl_options=tls, **options)
         self._internal = HTTPServer(make_internal_application(self.services), ssl_options=tls)
         self._running = AsyncExitStack()
 
@@ -149,8 +151,11 @@ class Server:
             await self._running.enter_async_context(part())
 
     async def stop(self) -> None:
-        """Stop what was started, last first."""
+        """Stop what was started, last first. The sockets are there from the beginning, started or not."""
         await self._running.aclose()
+        self._listener.close()
+        for each in self._metrics_sockets:
+            each.close()
 
     # -- the parts, in order -------------------------------------------------------------------
 

@@ -92,6 +92,16 @@ class RequestView:
     def query(self) -> str:
         return urlsplit(self.uri).query
 
+    @property
+    def host_name(self) -> str:
+        """The host without its port."""
+        return urlsplit(f"//{self.host}").hostname or ""
+
+    @property
+    def query_arguments(self) -> dict[str, list[bytes]]:
+        """All there are: pages are asked for with GET, which has no body."""
+        return self.arguments
+
     def full_url(self) -> str:
         return f"{self.protocol}://{self.host}{self.uri}"
 

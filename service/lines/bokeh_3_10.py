@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
 from typing import Any
 
 import bokeh.core.property.bases as bokeh_bases
@@ -13,7 +14,7 @@ from bokeh.application.handlers import DirectoryHandler
 from bokeh.application.handlers.lifecycle import LifecycleHandler
 from bokeh.events import Event
 from bokeh.model import Model
-from bokeh.models import FileInput
+from bokeh.models.widgets.inputs import FileInput
 
 from service.lines.contract import CurrentDocuments
 
@@ -24,6 +25,7 @@ __all__ = (
     "event_of_inputs",
     "install_curdoc",
     "request_hook",
+    "server_request",
     "session_hook",
     "validation_on",
 )
@@ -74,6 +76,16 @@ def request_hook(application: Any) -> Callable[..., Any]:
     own = type(application).process_request_async is not bokehs.process_request_async
     hook: Callable[..., Any] = application.process_request_async if own else application.process_request
     return hook
+
+
+def server_request(*, headers: Mapping[str, str], cookies: Mapping[str, str], **facts: Any) -> Any:
+    """Bokeh's own class, and the two that its fields are made of."""
+    module = import_module("bokeh.server.request")
+    return module.ServerRequest(
+        headers=module.Headers(headers),
+        cookies={name: module.Cookie(value) for name, value in cookies.items()},
+        **facts,
+    )
 
 
 PULLS_DROP_BUFFERS = False

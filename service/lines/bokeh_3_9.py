@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 
 import bokeh.core.property.bases as bokeh_bases
 import bokeh.io.doc as bokeh_io_doc
 from bokeh.events import Event
 from bokeh.model import Model
+from tornado.httputil import HTTPHeaders
 
 from service.lines.contract import CurrentDocuments
 
@@ -21,6 +23,7 @@ __all__ = (
     "event_of_inputs",
     "install_curdoc",
     "request_hook",
+    "server_request",
     "session_hook",
     "validation_on",
 )
@@ -80,6 +83,15 @@ def request_hook(application: Any) -> Callable[..., Any]:
     """The only one there is."""
     hook: Callable[..., Any] = application.process_request
     return hook
+
+
+def server_request(*, headers: Mapping[str, str], cookies: Mapping[str, str], **facts: Any) -> Any:
+    """With the attributes of 3.10's, which this line does not have yet."""
+    return SimpleNamespace(
+        headers=HTTPHeaders(headers),
+        cookies={name: SimpleNamespace(value=value) for name, value in cookies.items()},
+        **{"root_path": "", "user": None, "state": {}, **facts},
+    )
 
 
 PULLS_DROP_BUFFERS = True

@@ -47,6 +47,13 @@ class Line(Protocol):
         """The function of an ``Application`` that gives what it adds to a request, perhaps awaitable."""
 
     @property
+    def server_request(self) -> Callable[..., Any]:
+        """Make what an ``AuthPolicy`` is asked about: the fields of ``bokeh.server.request.ServerRequest``.
+
+        Headers and cookies are given as plain mappings of texts.
+        """
+
+    @property
     def event_of_inputs(self) -> Callable[[Model, Collection[str]], Event | None]:
         """The event that BokehJS sends along with changes of these attributes, made of the model's values."""
 

@@ -39,7 +39,7 @@ class AutoloadHandler(AppHandler):
             self.set_header("Access-Control-Allow-Origin", origin)
             self.set_header("Access-Control-Allow-Credentials", "true")
 
-    def turn_away(self) -> None:
+    async def turn_away(self) -> None:
         """A script cannot be a login page."""
         raise HTTPError(403, "log in first: the embedding page has to send the user's cookies along")
 

@@ -1,7 +1,6 @@
 """Threads change the Document through Bokeh's locked callbacks, also after its end."""
 
 import threading
-from pathlib import Path
 
 from bokeh.io import curdoc
 from bokeh.models import Button, Div
