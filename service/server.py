@@ -30,6 +30,7 @@ from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
 from service.metrics import Metrics
+from service.probe import try_session
 from service.reloading import Reloader
 from service.sessions.leaving import COME_BACK
 from service.sessions.session import Session
@@ -138,6 +139,7 @@ class Server:
             self._measuring,
             self._store_answering,
             self._apps_loaded,
+            self._probed,
             self._heart_beating,
             self._keeping.journaling,
             self._expiring,
@@ -223,6 +225,17 @@ class Server:
         finally:
             for app in self.apps.values():
                 await app.unload()
+
+    @asynccontextmanager
+    async def _probed(self) -> AsyncIterator[None]:
+        """A server that can make no sessions lives on, for whoever looks into it, but is never ready."""
+        try:
+            await try_session(self.services.resources)
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            self.services.unfit = f"no session can be made: {reason}"
+            log.critical("this replica stays unready, %s", self.services.unfit, exc_info=error)
+        yield
 
     @asynccontextmanager
     async def _heart_beating(self) -> AsyncIterator[None]:
