@@ -206,8 +206,9 @@ def test_a_flag_takes_what_bokehs_takes(name: str) -> None:
 BOKEHS_SETTINGS = {
     "allowed_ws_origin": "allow_websocket_origin", "auth_module": "auth_module",
     "cookie_secret": "cookie_secret", "ico_path": "ico_path", "py_log_level": "log_level",
-    "secret_key_bytes": "secret_key", "sign_sessions": "session_ids", "ssl_certfile": "ssl_certfile", "ssl_keyfile": "ssl_keyfile",
-    "ssl_password": "ssl_password", "xsrf_cookies": "enable_xsrf_cookies", "load_config": "use_config",
+    "secret_key_bytes": "secret_key", "sign_sessions": "session_ids", "ssl_certfile": "ssl_certfile",
+    "ssl_keyfile": "ssl_keyfile", "ssl_password": "ssl_password", "xsrf_cookies": "enable_xsrf_cookies",
+    "load_config": "use_config",
 }  # fmt: skip
 OTHER_SETTINGS: Reasons = {
     "bokehjs_path": "Bokeh's own function is asked",
