@@ -13,21 +13,26 @@ import signal
 import webbrowser
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
 from bokeh.document import Document
+from bokeh.settings import settings as bokeh_settings
+from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
+from service.apps.app import App
 from service.apps.loading import apps_from_applications
 from service.apps.panel import application_for
 from service.errors import ConfigError
 from service.lines import check_bokeh
 from service.server import Server as Replica
-from service.settings import Settings, from_arguments
+from service.settings import OPTIONS, Settings, from_arguments
 from service.tokens import SessionIds
 from service.web.auth import Auth
+from service.web.policies import PolicyAuth, is_policy
 
 __all__ = ("Server",)
 
@@ -41,6 +46,11 @@ _SAME_BUT_NAMED = {
     "xsrf_cookies": "enable_xsrf_cookies",
     "websocket_max_message_size_bytes": "websocket_max_message_size",
 }
+_OF_BOKEHS_SETTINGS = (
+    "auth_module", "cookie_secret", "ico_path", "secret_key", "ssl_certfile", "ssl_keyfile", "ssl_password",
+    "xsrf_cookies",
+)  # fmt: skip
+"""What ``from_settings`` takes from there (bokeh 3.10), by Bokeh's names; and ``sign_sessions``."""
 _OPPOSITES = {"use_index": "disable_index", "redirect_root": "disable_index_redirect"}
 
 
@@ -59,26 +69,45 @@ class Server:
         self,
         applications: Applications,
         io_loop: IOLoop | None = None,
+        http_server_kwargs: Mapping[str, Any] | None = None,
         *,
         redis: str | None = None,
         auth_provider: object | None = None,
+        auth_policy: object | None = None,
         extra_patterns: Iterable[Any] = (),
         **options: Any,
     ) -> None:
         if redis is not None:
             options["redis"] = redis
         settings = settings_of(options)
-        if settings.num_procs > 1:
+        if settings.num_procs != 1:
             raise ConfigError("num_procs is for svc serve: a program cannot be in several processes")
         check_bokeh()
         self._io_loop = io_loop or IOLoop.current()
         self._replica = Replica(
             settings,
             apps_from_applications(_by_path(applications)),
-            auth=None if auth_provider is None else _auth_of(auth_provider),
+            auth=_auth_of(auth_provider, auth_policy),
             extra_routes=list(extra_patterns),
+            http_options=_http_options(http_server_kwargs or {}),
         )
         self._starting: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_settings(
+        cls,
+        applications: Applications,
+        io_loop: IOLoop | None = None,
+        http_server_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Server:
+        """As the constructor; what is given nowhere else comes from ``bokeh.settings.settings``.
+
+        That is the auth module, secret keys and signing, TLS, XSRF and the icon, as programs and Bokeh's own
+        configuration set them. (Bokeh's environment variables are honoured in any case.) Raises ConfigError.
+        """
+        return cls(applications, io_loop, http_server_kwargs, **{**_bokehs_settings(options), **options})
 
     # -- what it is ----------------------------------------------------------------------------
 
@@ -96,6 +125,16 @@ class Server:
         return self._replica.settings.address
 
     @property
+    def unix_socket(self) -> str | None:
+        """The path of the socket it listens on in the place of a port."""
+        return self._replica.settings.unix_socket
+
+    @property
+    def index(self) -> str | None:
+        """The template of the list of apps, if it is not the usual one."""
+        return self._replica.settings.index
+
+    @property
     def prefix(self) -> str:
         return self._replica.settings.prefix
 
@@ -104,16 +143,36 @@ class Server:
         """Of all apps, with a slash at the end."""
         return self._replica.base_url + "/"
 
-    def get_sessions(self, path: str | None = None) -> list[Any]:
-        """The live sessions of the app at ``path``, or of the only one. Raises ValueError."""
-        apps = self._replica.apps
-        if path is None:
-            if len(apps) != 1:
-                raise ValueError("there are several apps: name one's path")
-            (path,) = apps
-        if path not in apps:
+    def get_sessions(self, app_path: str | None = None) -> list[Any]:
+        """The sessions that live here, of the app at ``app_path`` or of all. Raises ValueError."""
+        paths = self._replica.apps if app_path is None else (app_path,)
+        return [session for path in paths for session in self._app(path).live_sessions()]
+
+    def get_session(self, app_path: str, session_id: str) -> Any:
+        """The one with that id, if it lives here. Raises ValueError."""
+        for session in self._app(app_path).live_sessions():
+            if session.id == session_id:
+                return session
+        raise ValueError(f"no such session lives here at {app_path}")
+
+    async def update_sessions(self, app_path: str, update_document: Callable[[Document], Any]) -> None:
+        """Call ``update_document``, plain or async, on the Document of each session that now lives here.
+
+        Each call has its session's Document to itself. Raises ValueError for an unknown path, and, when all
+        are done, the first of what the calls raised.
+        """
+        updates = [
+            session.with_document_locked(update_document, session.document)
+            for session in self.get_sessions(app_path)
+        ]
+        for result in await asyncio.gather(*updates, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    def _app(self, path: str) -> App:
+        if path not in self._replica.apps:
             raise ValueError(f"there is no app at {path}")
-        return list(apps[path].live_sessions())
+        return self._replica.apps[path]
 
     # -- its life ------------------------------------------------------------------------------
 
@@ -130,21 +189,30 @@ class Server:
         await asyncio.shield(self._starting)
 
     def stop(self, wait: bool = True) -> None:
-        """Stop, and wait for that, unless this is the loop's own thread: there it stops soon."""
+        """Stop, and wait for that, unless this is the loop's own thread: there it stops soon.
+
+        :meth:`wait_until_stopped` waits for it there.
+        """
         loop = _asyncio_loop(self._io_loop)
         if not loop.is_running():
-            loop.run_until_complete(self.stopped())
-            return
-        stopping = asyncio.run_coroutine_threadsafe(self.stopped(), loop)
-        if wait and not _is_current(loop):
-            stopping.result()
+            loop.run_until_complete(self.stop_async())
+        elif _is_current(loop):
+            self._begin_to_stop()
+        else:
+            stopping = asyncio.run_coroutine_threadsafe(self.stop_async(), loop)
+            if wait:
+                stopping.result()
 
-    async def stopped(self) -> None:
-        """Stop; return when all hooks have run and all is given back."""
-        if self._starting is not None and not self._starting.done():
-            self._starting.cancel()
-            await asyncio.wait([self._starting])
-        await self._replica.stop()
+    async def stop_async(self) -> None:
+        """Stop; return when all hooks have run and all is given back, whoever asked first."""
+        await asyncio.shield(self._begin_to_stop())
+
+    stopped = stop_async
+
+    async def wait_until_stopped(self) -> None:
+        """Return when the stop that was asked for is complete; at once if none was."""
+        if self._stopping is not None:
+            await asyncio.shield(self._stopping)
 
     unlisten = stop
 
@@ -159,17 +227,30 @@ class Server:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
-            loop.run_until_complete(self.stopped())
+            loop.run_until_complete(self.stop_async())
 
-    def show(self, path: str = "/", browser: str | None = None, new: str = "tab") -> None:
-        """Open the app at ``path`` in a browser."""
-        url = self.url.rstrip("/") + path
+    def show(self, app_path: str = "/", browser: str | None = None, new: str = "tab") -> None:
+        """Open the app at ``app_path`` in a browser. Raises ValueError."""
+        if not app_path.startswith("/"):
+            raise ValueError("app_path must start with a /")
+        url = self.url.rstrip("/") + app_path
         webbrowser.get(browser).open(url, new={"same": 0, "window": 1, "tab": 2}.get(new, 2))
 
     def _begin(self) -> None:
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._replica.start())
             self._starting.add_done_callback(_report)
+
+    def _begin_to_stop(self) -> asyncio.Task[None]:
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop())
+        return self._stopping
+
+    async def _stop(self) -> None:
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        await self._replica.stop()
 
 
 def _report(starting: asyncio.Task[None]) -> None:
@@ -227,16 +308,48 @@ def _session_ids(options: Mapping[str, Any]) -> dict[str, SessionIds]:
     return {"session_ids": SessionIds.SIGNED if generated else SessionIds.EXTERNAL_SIGNED}
 
 
-def _auth_of(provider: object) -> Auth:
-    """From one of ours, or from an ``AuthProvider`` of Bokeh's."""
+def _bokehs_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``bokeh.settings.settings`` says of options that neither ``options`` nor our environment have."""
+    found: dict[str, Any] = {}
+    for name in _OF_BOKEHS_SETTINGS:
+        option = OPTIONS[_SAME_BUT_NAMED.get(name, name)]
+        value = getattr(bokeh_settings, name)()
+        if options.get(name) is None and value and not any(each in os.environ for each in option.env):
+            found[name] = value
+    if options.get("auth_provider") is not None or options.get("auth_policy") is not None:
+        found.pop("auth_module", None)
+    if options.get("sign_sessions") is None and not any(n in os.environ for n in OPTIONS["session_ids"].env):
+        found["sign_sessions"] = bokeh_settings.sign_sessions() or None
+    return found
+
+
+def _http_options(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "ssl_options" in given:
+        raise ConfigError("http_server_kwargs: give ssl_certfile and ssl_keyfile, not ssl_options")
+    unknown = sorted(given.keys() - signature(HTTPServer.initialize).parameters.keys())
+    if unknown:
+        raise ConfigError(f"http_server_kwargs: Tornado's HTTPServer has no option {unknown[0]}")
+    return given
+
+
+def _auth_of(provider: object | None, policy: object | None) -> Auth | None:
+    """From a policy, or a provider: one of ours, or an ``AuthProvider`` of Bokeh's."""
+    if provider is not None and policy is not None:
+        raise ConfigError("give auth_provider or auth_policy, not both")
+    try:
+        if policy is not None or (provider is not None and is_policy(provider)):
+            return PolicyAuth(policy=policy or provider)
+        return None if provider is None else _auth_of_provider(provider)
+    except ValueError as error:
+        raise ConfigError(f"auth_{'provider' if policy is None else 'policy'}: {error}") from error
+
+
+def _auth_of_provider(provider: object) -> Auth:
     if isinstance(provider, Auth):
         return provider
     names = {field.name: field.name for field in fields(Auth)}
     names |= {"LoginHandler": "login_handler", "LogoutHandler": "logout_handler"}
-    try:
-        return Auth(**{ours: getattr(provider, theirs, None) for ours, theirs in names.items()})
-    except ValueError as error:
-        raise ConfigError(f"auth_provider: {error}") from error
+    return Auth(**{ours: getattr(provider, theirs, None) for ours, theirs in names.items()})
 
 
 def _asyncio_loop(io_loop: IOLoop) -> asyncio.AbstractEventLoop:

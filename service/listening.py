@@ -84,12 +84,13 @@ class Listener:
         self._advertised = f"{self._scheme}://{guess_host(self._settings)}:{port}"
 
     def close(self) -> None:
-        """Close what is still open, and remove the Unix socket if it was made here."""
+        """Close what is still open, and remove the Unix socket if it was made here. Idempotent."""
         for each in (*self.public, *self.internal):
             each.close()
         if self._owns_path and self._settings.unix_socket:
             with suppress(OSError):
                 os.unlink(self._settings.unix_socket)
+            self._owns_path = False  # the next one may be somebody else's
 
     @property
     def _scheme(self) -> str:

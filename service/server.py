@@ -30,6 +30,7 @@ from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
 from service.metrics import Metrics
+from service.probe import try_session
 from service.reloading import Reloader
 from service.sessions.leaving import COME_BACK
 from service.sessions.session import Session
@@ -68,6 +69,7 @@ class Server:
         *,
         auth: Auth | None = None,
         extra_routes: Sequence[Any] = (),
+        http_options: Mapping[str, Any] | None = None,
     ) -> None:
         ids.install()
         threads.install()
@@ -113,7 +115,8 @@ class Server:
         self.metrics.watch(self.health.readings)
         self._application = make_application(self.services, self.health, extra_routes)
         tls = self._listener.tls
-        self._http = HTTPServer(self._application, xheaders=settings.use_xheaders, ssl_options=tls)
+        options = {"xheaders": settings.use_xheaders, **(http_options or {})}
+        self._http = HTTPServer(self._application, ssl_options=tls, **options)
         self._internal = HTTPServer(make_internal_application(self.services), ssl_options=tls)
         self._running = AsyncExitStack()
 
@@ -136,6 +139,7 @@ class Server:
             self._measuring,
             self._store_answering,
             self._apps_loaded,
+            self._probed,
             self._heart_beating,
             self._keeping.journaling,
             self._expiring,
@@ -149,8 +153,11 @@ class Server:
             await self._running.enter_async_context(part())
 
     async def stop(self) -> None:
-        """Stop what was started, last first."""
+        """Stop what was started, last first. The sockets are there from the beginning, started or not."""
         await self._running.aclose()
+        self._listener.close()
+        for each in self._metrics_sockets:
+            each.close()
 
     # -- the parts, in order -------------------------------------------------------------------
 
@@ -218,6 +225,17 @@ class Server:
         finally:
             for app in self.apps.values():
                 await app.unload()
+
+    @asynccontextmanager
+    async def _probed(self) -> AsyncIterator[None]:
+        """A server that can make no sessions lives on, for whoever looks into it, but is never ready."""
+        try:
+            await try_session(self.services.resources)
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            self.services.unfit = f"no session can be made: {reason}"
+            log.critical("this replica stays unready, %s", self.services.unfit, exc_info=error)
+        yield
 
     @asynccontextmanager
     async def _heart_beating(self) -> AsyncIterator[None]:

@@ -26,6 +26,7 @@ from service.apps.panel import (
     hook_handlers,
     keep_coming_back,
     let_go_of_roots,
+    request_hooks,
     use_own_files,
     uses_panel,
 )
@@ -99,9 +100,16 @@ class App:
         data = self.application.metadata
         return (data() if callable(data) else data) or {}
 
-    def process_request(self, request: HTTPServerRequest) -> Mapping[str, Any]:
-        """What the app's ``process_request`` hook adds to the request."""
-        return Execution(self.imports).call(self.application.process_request, request)
+    async def process_request(self, request: HTTPServerRequest) -> Mapping[str, Any]:
+        """What the app's ``process_request`` hooks, plain or coroutine functions, add to the request.
+
+        Raises what they raise.
+        """
+        execution = Execution(self.imports)
+        data: dict[str, Any] = {}
+        for hook in request_hooks(self.application):
+            data.update(await execution.run(hook, request))
+        return data
 
     async def build(self, context: AppSessionContext, execution: Execution) -> None:
         """Run ``on_session_created`` and then the app's code on the Document of ``execution``.
@@ -171,7 +179,7 @@ class App:
             await self._run_hook(name, execution, line.session_hook(handler, name), context)
 
     async def _run_server_hook(self, name: str) -> None:
-        for handler in self.application.handlers:
+        for handler in hook_handlers(self.application):
             await self._run_hook(name, Execution(self.imports), getattr(handler, name), self.server_context)
 
     async def _run_hook(

@@ -78,6 +78,10 @@ class RequestView:
         if self.cookies and "Cookie" not in self.headers:
             self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         self.method = request.method
+        # Pages are asked for with GET, which has no body.
+        self.body = b""
+        self.body_arguments: dict[str, list[bytes]] = {}
+        self.files: dict[str, list[Any]] = {}
         self.uri = request.uri
         self.host = request.host
         self.protocol = request.protocol
@@ -91,6 +95,16 @@ class RequestView:
     @property
     def query(self) -> str:
         return urlsplit(self.uri).query
+
+    @property
+    def host_name(self) -> str:
+        """The host without its port."""
+        return urlsplit(f"//{self.host}").hostname or ""
+
+    @property
+    def query_arguments(self) -> dict[str, list[bytes]]:
+        """All there are."""
+        return self.arguments
 
     def full_url(self) -> str:
         return f"{self.protocol}://{self.host}{self.uri}"

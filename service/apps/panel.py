@@ -11,7 +11,8 @@ import importlib
 import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 from bokeh.application import Application
@@ -19,6 +20,8 @@ from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandl
 from bokeh.application.handlers.handler import Handler
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
+
+from service.lines import line
 
 __all__ = (
     "PanelConnection",
@@ -29,6 +32,7 @@ __all__ = (
     "keep_coming_back",
     "let_go_of_roots",
     "panel_page",
+    "request_hooks",
     "use_own_files",
     "uses_panel",
 )
@@ -119,12 +123,29 @@ def hook_handlers(application: Application) -> list[Any]:
     collection each time.
     """
     handlers = [each for each in application.handlers if not isinstance(each, DocumentLifecycleHandler)]
+    return [*_what_is_added(application), *handlers]
+
+
+def _what_is_added(application: Application) -> list[Application]:
+    """What a subclass of Bokeh's ``Application`` does besides asking its handlers.
+
+    One without handlers does that alone, so that a failing hook stops no other.
+    """
     if type(application) is Application:
-        return handlers
-    # One without handlers does what is added alone, so that a failing hook stops no other.
-    bare = type(application)()
+        return []
+    bare = copy(application)
     bare._handlers = []
-    return [bare, *handlers]
+    return [bare]
+
+
+def request_hooks(application: Application) -> list[Callable[..., Any]]:
+    """The functions that add to a request, in order; each may give an awaitable.
+
+    Not Bokeh's own loop over them, which fails at coroutines (3.9), or runs them on threads, outside of
+    the app's import space (3.10).
+    """
+    hooks: list[Callable[..., Any]] = [handler.process_request for handler in application.handlers]
+    return [*hooks, *map(line.request_hook, _what_is_added(application))]
 
 
 def connect_panel() -> None:

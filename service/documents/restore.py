@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,7 @@ from service.documents.entries import Base, Chunk, Stored, Value
 from service.documents.ids import IdSpace
 from service.documents.shape import model_class, shape_of, type_name
 from service.documents.values import ValueReader
+from service.lines import line
 
 __all__ = ("Fidelity", "Restorer")
 
@@ -135,7 +136,11 @@ class Restorer:
 
     def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
         inputs = [(key, value) for key, value in values.items() if value.is_input]
-        for (model_id, attr), value in sorted(inputs, key=lambda item: item[1].sequence):
+        inputs.sort(key=lambda item: item[1].sequence)
+        attributes: dict[str, list[str]] = {}
+        for (model_id, attr), _ in inputs:
+            attributes.setdefault(model_id, []).append(attr)
+        for (model_id, attr), value in inputs:
             model = self._document.models.get_by_id(ID(model_id))
             if model is None:
                 continue
@@ -144,9 +149,17 @@ class Restorer:
             try:
                 decoded = self._read(value.value)
                 self._run(model.set_from_json, attr, decoded)
+                if attr == attributes[model_id][-1]:
+                    self._replay_event(model, attributes[model_id])
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)
+
+    def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
+        """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""
+        event = line.event_of_inputs(model, attributes)
+        if event is not None:
+            self._run(self._document.callbacks.trigger_event, event)
 
     # -- everything, silently ------------------------------------------------------------------
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 
 import bokeh.core.property.bases as bokeh_bases
 import bokeh.io.doc as bokeh_io_doc
+from bokeh.events import Event
+from bokeh.model import Model
+from tornado.httputil import HTTPHeaders
 
 from service.lines.contract import CurrentDocuments
 
@@ -16,7 +20,10 @@ __all__ = (
     "PULLS_DROP_BUFFERS",
     "VERSION",
     "current_documents",
+    "event_of_inputs",
     "install_curdoc",
+    "request_hook",
+    "server_request",
     "session_hook",
     "validation_on",
 )
@@ -65,6 +72,26 @@ def session_hook(handler: Any, name: str) -> Callable[..., Any]:
     """Handlers call the app's hook in the coroutine of theirs, and return what it gives."""
     hook: Callable[..., Any] = getattr(handler, name)
     return hook
+
+
+def event_of_inputs(model: Model, attributes: Collection[str]) -> Event | None:
+    """There is none."""
+    return None
+
+
+def request_hook(application: Any) -> Callable[..., Any]:
+    """The only one there is."""
+    hook: Callable[..., Any] = application.process_request
+    return hook
+
+
+def server_request(*, headers: Mapping[str, str], cookies: Mapping[str, str], **facts: Any) -> Any:
+    """With the attributes of 3.10's, which this line does not have yet."""
+    return SimpleNamespace(
+        headers=HTTPHeaders(headers),
+        cookies={name: SimpleNamespace(value=value) for name, value in cookies.items()},
+        **{"root_path": "", "user": None, "state": {}, **facts},
+    )
 
 
 PULLS_DROP_BUFFERS = True

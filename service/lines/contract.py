@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from typing import Any, Protocol
+
+from bokeh.events import Event
+from bokeh.model import Model
 
 __all__ = ("CurrentDocuments", "Line")
 
@@ -38,6 +41,21 @@ class Line(Protocol):
 
         What it returns is awaited if it can be, as often as it takes.
         """
+
+    @property
+    def request_hook(self) -> Callable[[Any], Callable[..., Any]]:
+        """The function of an ``Application`` that gives what it adds to a request, perhaps awaitable."""
+
+    @property
+    def server_request(self) -> Callable[..., Any]:
+        """Make what an ``AuthPolicy`` is asked about: the fields of ``bokeh.server.request.ServerRequest``.
+
+        Headers and cookies are given as plain mappings of texts.
+        """
+
+    @property
+    def event_of_inputs(self) -> Callable[[Model, Collection[str]], Event | None]:
+        """The event that BokehJS sends along with changes of these attributes, made of the model's values."""
 
     @property
     def PULLS_DROP_BUFFERS(self) -> bool:  # noqa: N802

@@ -82,13 +82,13 @@ class Auth:
         if not self.asks:
             raise ConfigError("--admin-user needs --auth-module, which knows who the users are")
 
-    def login_location(self, handler: RequestHandler, prefix: str) -> str:
-        """Where to send somebody who has to log in, with the way back in ``next``."""
+    async def login_location(self, handler: RequestHandler, prefix: str) -> str | None:
+        """Where to send somebody who has to log in, with the way back in ``next``; None for nowhere."""
         if self.get_login_url is not None:
             url = self.get_login_url(handler)
         else:
             url = f"{prefix}/{(self.login_url or '').lstrip('/')}"
-        if "?" in url:
+        if not url or "?" in url:
             return url
         here = handler.request.full_url() if urlsplit(url).scheme else handler.request.uri
         return f"{url}?{urlencode({'next': here})}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 from urllib.parse import urlsplit
 
 from bokeh.core.templates import AUTOLOAD_JS
@@ -24,14 +25,21 @@ class AutoloadHandler(AppHandler):
     """``GET /app/autoload.js``. Does not need the Document, but once the model classes of the app."""
 
     def set_default_headers(self) -> None:
-        # With credentials browsers do not accept the wildcard.
-        origin = self.request.headers.get("Origin")
-        self.set_header("Access-Control-Allow-Origin", origin or "*")
+        self.set_header("Access-Control-Allow-Origin", "*")
         self.set_header("Access-Control-Allow-Headers", "*")
-        self.set_header("Access-Control-Allow-Credentials", "true")
         self.add_header("Vary", "Origin")
 
-    def turn_away(self) -> None:
+    def _admit_origin(self) -> None:
+        """Pages that may open a WebSocket get the script with their user's cookies, too, as in bokeh 3.10.
+
+        Others get one that no cookie had a part in: browsers do not take the wildcard for credentials.
+        """
+        origin = self.request.headers.get("Origin")
+        if origin is not None and self.services.origins.allows(origin):
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Allow-Credentials", "true")
+
+    async def turn_away(self) -> None:
         """A script cannot be a login page."""
         raise HTTPError(403, "log in first: the embedding page has to send the user's cookies along")
 
@@ -43,7 +51,7 @@ class AutoloadHandler(AppHandler):
         element_id = self.get_argument("bokeh-autoload-element", "")
         if not element_id:
             raise HTTPError(400, "the bokeh-autoload-element argument is missing")
-        view = self.view()
+        view = await self.view()
         await self.hand_off(view)
         if not self.app.built:
             await self._load_classes(view)
@@ -60,8 +68,13 @@ class AutoloadHandler(AppHandler):
             log.debug("no classes of %s: %s", self.app.path, error)
 
     async def prepare(self) -> None:
+        self._admit_origin()
         if self.request.method != "OPTIONS":  # browsers send no cookies with a preflight
             await super().prepare()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self._admit_origin()  # the headers begin anew
+        super().write_error(status_code, **kwargs)
 
     async def options(self) -> None:
         """Preflight of browsers that send headers along (``server_session``)."""

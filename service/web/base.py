@@ -90,13 +90,16 @@ class UserHandler(BaseHandler):
             self.current_user = await auth.user(self)
             self.user = user_name(self.current_user)
             if self.user is None:
-                self.turn_away()
+                await self.turn_away()
 
-    def turn_away(self) -> None:
+    async def turn_away(self) -> None:
         """Answer somebody who is not logged in."""
         if self.request.method not in ("GET", "HEAD"):
             raise HTTPError(403, "log in first")
-        self.redirect(self.services.auth.login_location(self, self.services.settings.prefix))
+        location = await self.services.auth.login_location(self, self.services.settings.prefix)
+        if not location:
+            raise HTTPError(401, "log in first")
+        self.redirect(location)
 
 
 def failure_of(error: BaseException | None) -> ServiceError | None:

@@ -50,7 +50,8 @@ class Health:
             "draining": self._services.draining,
             "the store is away": self._silent_for() > self._services.settings.readiness_grace,
         }
-        return [reason for reason, applies in reasons.items() if applies]
+        unfit = self._services.unfit
+        return [*([unfit] if unfit else []), *(reason for reason, applies in reasons.items() if applies)]
 
     def readings(self) -> Iterator[Reading]:
         """The gauges that are looked up at each scrape."""
@@ -93,14 +94,15 @@ class HealthHandler(RequestHandler):
 
 
 class StartupHandler(RequestHandler):
-    """``GET /startupz``: the apps are loaded, and the store has answered once."""
+    """``GET /startupz``: the apps are loaded, the store has answered once, and sessions can be made."""
 
     def initialize(self, services: Services) -> None:
         self._services = services
 
     def get(self) -> None:
-        self.set_status(200 if self._services.ready else 503)
-        self.finish("started\n" if self._services.ready else "starting\n")
+        reason = self._services.unfit or ("" if self._services.ready else "starting")
+        self.set_status(503 if reason else 200)
+        self.finish((reason or "started") + "\n")
 
 
 class ReadyHandler(RequestHandler):

@@ -58,7 +58,7 @@ class AppHandler(UserHandler):
         parent = self.request.headers.get(HEADER, "")
         return self.services.tracing.span(name, parent=parent, kind="server", app=self.app.path)
 
-    def view(self) -> PageView:
+    async def view(self) -> PageView:
         """Name the session and mint its token. Raises TokenInvalid, HTTPError, Full."""
         tokens = self.services.tokens
         requested = self._requested_session_id()
@@ -71,7 +71,7 @@ class AppHandler(UserHandler):
         token = tokens.mint(
             key.app, key.session_id, lifetime=lifetime, now=time.time(), token_id=token_id, user=self.user
         )
-        payload = self.app.process_request(self.request)
+        payload = await self.app.process_request(self.request)
         request = page_request(self.request, self.services.settings, payload, self.user)
         request = replace(request, trace=self.services.tracing.here())
         return PageView(key, token, token_id, request)

@@ -155,6 +155,16 @@ class OriginPolicy:
         if origin is not None:
             self._check_origin(origin)
 
+    def allows(self, origin: str) -> bool:
+        """Whether pages of ``origin`` may connect, and so read what their user's cookies get them."""
+        try:
+            return self.admits_everyone or self._matches(parse_origin(origin))
+        except ValueError:
+            return False
+
+    def _matches(self, address: Address) -> bool:
+        return any(pattern.matches(address) for pattern in self.patterns)
+
     def _check_host(self, host: str) -> None:
         try:
             address = parse_address(host)
@@ -173,7 +183,7 @@ class OriginPolicy:
                 f"the origin {_shown(origin)} does not name a host; only --allow-websocket-origin='*' "
                 "or SVC_ALLOW_WS_ORIGIN='*' admits it"
             ) from None
-        if not any(pattern.matches(address) for pattern in self.patterns):
+        if not self._matches(address):
             raise OriginRefused(_advice("origin", origin, address))
 
 

@@ -7,20 +7,19 @@ on doing all the rest. Where no folder can be made files travel as they are.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import gzip
 import logging
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-from tornado.web import StaticFileHandler
-
-from service.background import spawn
+from service.web.files import ThreadedStaticHandler
 
 __all__ = ("PackedFiles", "PackedStaticHandler")
 
@@ -63,24 +62,33 @@ class PackedFiles:
         self._folder = TemporaryDirectory(prefix=_PREFIX)
         _lock(Path(self._folder.name))
         self._made: dict[tuple[str, int, int], Path | None] = {}
+        self._lock = threading.Lock()
+        self._packer = ThreadPoolExecutor(1, thread_name_prefix="svc-pack")
 
     def of(self, path: str) -> Path | None:
-        """The packed copy of ``path``; None as long as there is none, and where that would not help."""
+        """The packed copy of ``path``; None as long as there is none, and where that would not help.
+
+        Callable from any thread. Reads the disk.
+        """
         found = os.stat(path)
         key = path, found.st_size, found.st_mtime_ns
-        if key not in self._made:
-            self._made[key] = None
-            if SMALLEST <= found.st_size <= LARGEST and len(self._made) < MOST:
-                spawn(self._pack(key))
-        return self._made[key]
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = None
+                if SMALLEST <= found.st_size <= LARGEST and len(self._made) < MOST:
+                    self._packer.submit(self._pack, key)
+            return self._made[key]
 
-    async def _pack(self, key: tuple[str, int, int]) -> None:
+    def _pack(self, key: tuple[str, int, int]) -> None:
         try:
-            packed = await asyncio.to_thread(self._write, *key)
+            packed = self._write(*key)
+            small = packed.stat().st_size < key[1]
         except OSError as error:
             log.warning("%s is served as it is: %s", key[0], error)
+        except Exception:  # nobody looks at what the executor's future holds
+            log.exception("%s is served as it is", key[0])
         else:
-            self._made[key] = packed if packed.stat().st_size < key[1] else None
+            self._made[key] = packed if small else None
 
     def _write(self, path: str, size: int, changed: int) -> Path:
         # The same suffix, from which the content type is guessed.
@@ -92,8 +100,16 @@ class PackedFiles:
         return packed
 
 
-@cache
+_MAKING = threading.Lock()
+
+
 def _packed_files() -> PackedFiles | None:
+    with _MAKING:  # two requests may be the first
+        return _make_packed_files()
+
+
+@cache
+def _make_packed_files() -> PackedFiles | None:
     try:
         return PackedFiles()
     except OSError as error:
@@ -101,7 +117,7 @@ def _packed_files() -> PackedFiles | None:
         return None
 
 
-class PackedStaticHandler(StaticFileHandler):
+class PackedStaticHandler(ThreadedStaticHandler):
     """Serves the packed copy to browsers that take it (all do)."""
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:

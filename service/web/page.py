@@ -27,7 +27,7 @@ class PageHandler(AppHandler):
             await self._answer()
 
     async def _answer(self) -> None:
-        view = self.view()
+        view = await self.view()
         await self.hand_off(view)
         if self.app.page_is_shell:
             page = render_shell(self.services.resources, view.token)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import bokeh
-from tornado.web import HTTPError, StaticFileHandler
+from tornado.web import HTTPError
 
 from service.web.base import UserHandler
+from service.web.files import ThreadedStaticHandler, on_file_thread
 from service.web.opening import AppHandler
 from service.web.packed import PackedStaticHandler
 from service.web.resources import extension_directory
@@ -58,7 +59,7 @@ class VersionedStaticHandler(PackedStaticHandler):
             self.set_header("Cache-Control", f"public, max-age={self.CACHE_MAX_AGE}, immutable")
 
 
-class FaviconHandler(StaticFileHandler):
+class FaviconHandler(ThreadedStaticHandler):
     """``/favicon.ico``."""
 
     def initialize(self, icon: Path) -> None:  # type: ignore[override]
@@ -78,7 +79,7 @@ class ExtensionHandler(PackedStaticHandler):
 
     async def get(self, path: str, include_body: bool = True) -> None:
         name, _, rest = path.partition("/")
-        directory = extension_directory(name)
+        directory = await on_file_thread(extension_directory, name)
         if directory is None or not rest:
             raise HTTPError(404)
         self.root = str(directory)

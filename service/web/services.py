@@ -46,6 +46,8 @@ class Services:
     """All that are open."""
     token_authority: TokenAuthority | None = field(default=None)
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    unfit: str | None = None
+    """Why this server cannot make sessions, whichever the app."""
     draining: bool = False
     """Going away, and not ready for new traffic, but still serving."""
     closed: bool = False

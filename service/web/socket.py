@@ -48,7 +48,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
         self.services.tokens.check_user(self.token, self.user)
         await super().get(*args, **kwargs)
 
-    def turn_away(self) -> None:
+    async def turn_away(self) -> None:
         raise HTTPError(403, "log in first")
 
     def get_compression_options(self) -> dict[str, Any] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,78 @@ def test_a_stopping_replica_says_so_before_it_is_gone(replica: Start, sliders: P
     server.terminate()
 
     assert server.wait() == 0
+
+
+# -- a server that can make no sessions ------------------------------------------------------------
+
+ABSTRACT_AGAIN = """
+from abc import abstractmethod
+from bokeh.application.application import SessionContext
+
+SessionContext.what_the_next_bokeh_asks_for = abstractmethod(lambda self: None)
+SessionContext.__abstractmethods__ |= {"what_the_next_bokeh_asks_for"}
+"""
+"""As Bokeh 3.10 did with `document`: every page was a 500, and `/readyz` said 200."""
+
+NO_ENCODING = """
+from bokeh.document import Document
+
+def to_json(self, *args, **kwargs):
+    raise AttributeError("Document has changed")
+
+Document.to_json = to_json
+"""
+NO_RESTORING = """
+from bokeh.core.has_props import HasProps
+
+HasProps.set_from_json = lambda self, name, value, setter=None: None
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (ABSTRACT_AGAIN, "TypeError: .* abstract"),
+        (NO_ENCODING, "AttributeError: Document has changed"),
+        (NO_RESTORING, "RuntimeError: a session is not restored as it was"),
+    ],
+)
+def test_a_replica_whose_bokeh_fits_no_session_is_neither_started_nor_ready(
+    replica: Start, sliders: Path, tmp_path: Path, change: str, reason: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(change)
+
+    server = replica([sliders], env={"PYTHONPATH": str(tmp_path)})
+
+    for probe in ("readyz", "startupz"):
+        until(lambda probe=probe: get(f"{server.url}/{probe}")[1] not in ("starting\n", None))
+        status, text, _ = get(f"{server.url}/{probe}")
+        assert status == 503
+        assert re.search(f"no session can be made: {reason}", text)
+    assert server.status("/healthz") == 200
+    assert len(server.matching(f"CRITICAL .*stays unready, no session can be made: {reason}")) == 1
+    server.wait_line("^Traceback")
+    assert scrape(server.url)("svc_ready") == 0
+
+
+async def test_an_app_that_fails_is_no_reason_to_stop_a_rollout(replica: Start, tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text("raise TypeError('a bug of the app')")
+    server = replica([tmp_path / "failing.py"])
+    until(lambda: server.status("/readyz") == 200)
+
+    with suppress(Exception):
+        await Client.open(server.app_url())
+    server.wait_line("a bug of the app")
+
+    assert [server.status(f"/{probe}z") for probe in ("health", "startup", "ready")] == [200, 200, 200]
+
+
+@pytest.mark.redis
+def test_nothing_of_the_try_at_the_start_is_left(replica: Start, sliders: Path, redis: RedisServer) -> None:
+    server = replica([sliders], redis_url=redis.url)
+    until(lambda: server.status("/readyz") == 200)
+
+    assert not [key for key in redis.command("KEYS", "*") if b"probe" in key or b"session" in key]
+    text = get(f"{server.url}/metrics")[1]
+    assert "probe" not in text
+    assert scrape(server.url)("svc_session_opens_total", app="/sliders") == 0

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.settings import settings as bokeh_settings
 from devfleet.fleet import Fleet
 from devfleet.ports import free_port, wait_open
 from devfleet.processes import Process
@@ -18,14 +23,19 @@ from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness.browser import Tab
 from harness.client import Client
+from harness.pages import get_page
 from harness.site import show
+from harness.wire import WireClosed
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import read
 
 from service import Server
 from service.embedding import settings_of
 from service.errors import ConfigError
+from service.lines import line
+from service.settings import Settings
 from service.tokens import SessionIds
+from service.web.auth import Auth
 
 
 @pytest.fixture
@@ -216,11 +226,249 @@ async def test_a_server_on_a_loop_that_runs_already() -> None:
         async with await Client.open(f"http://127.0.0.1:{server.port}") as client:
             assert client.document.title == "filled"
             assert len(server.get_sessions()) == 1
-            assert len(server.get_sessions("/")) == 1
+            assert len(server.get_sessions(app_path="/")) == 1
+            assert client.page is not None
+            assert server.get_session("/", client.page.session_id) is server.get_sessions()[0]
             with pytest.raises(ValueError, match="no app"):
                 server.get_sessions("/other")
+            with pytest.raises(ValueError, match="no such session"):
+                server.get_session("/", "other")
     finally:
         await server.stopped()
+
+
+@asynccontextmanager
+async def serving(apps: Any = fill, **options: Any) -> AsyncIterator[tuple[Server, str]]:
+    server = Server(apps, port=0, address="127.0.0.1", **options)
+    try:
+        await server.started()
+        yield server, f"http://127.0.0.1:{server.port}"
+    finally:
+        await server.stop_async()
+
+
+def app_that_notes(notes: list[str]) -> Application:
+    """An app all whose hooks note that they have run to their end."""
+
+    def noting(name: str) -> Any:
+        async def hook(self: Any, context: Any) -> None:
+            await asyncio.sleep(0)
+            notes.append(name)
+
+        return hook
+
+    names = ("on_server_loaded", "on_server_unloaded", "on_session_created", "on_session_destroyed")
+    kind: Any = type("Noting", (FunctionHandler,), {name: noting(name.removeprefix("on_")) for name in names})
+    return Application(kind(fill), metadata=lambda: {"notes": len(notes)})
+
+
+async def test_hooks_have_run_when_a_stop_is_complete() -> None:
+    notes: list[str] = []
+    async with serving(app_that_notes(notes)) as (server, url):
+        async with await Client.open(url):
+            assert notes == ["server_loaded", "session_created"]
+            await server.stop_async()
+            assert notes[2:] == ["session_destroyed", "server_unloaded"]
+        await server.wait_until_stopped()
+
+
+async def test_a_stop_from_the_loop_itself_can_be_waited_for() -> None:
+    notes: list[str] = []
+    async with serving(app_that_notes(notes)) as (server, _):
+        await server.wait_until_stopped()  # nobody asked: nothing to wait for
+        server.stop()
+        assert notes == ["server_loaded"]
+        one, other = server.wait_until_stopped(), server.stop_async()
+        await asyncio.gather(one, other)
+        assert notes == ["server_loaded", "server_unloaded"]
+
+
+async def test_a_stop_from_another_thread_waits() -> None:
+    notes: list[str] = []
+    async with serving(app_that_notes(notes)) as (server, _):
+        await asyncio.to_thread(server.stop)
+        assert notes == ["server_loaded", "server_unloaded"]
+
+
+async def test_metadata_may_be_a_function() -> None:
+    async with serving(app_that_notes([])) as (_, url):
+        assert (await get_page(f"{url}/metadata")).json() == {"url": "/", "data": {"notes": 1}}
+
+
+async def test_all_sessions_of_an_app_are_updated() -> None:
+    async def later(doc: Any) -> None:
+        await asyncio.sleep(0)
+        doc.title = f"{doc.title} later"
+
+    def titled(doc: Any) -> None:
+        doc.title = "updated"
+
+    def failing(doc: Any) -> None:
+        raise RuntimeError("not this one")
+
+    async with serving({"/one": fill, "/other": fill}) as (server, url), AsyncExitStack() as clients:
+        one, two, other = [
+            await clients.enter_async_context(await Client.open(f"{url}/{path}"))
+            for path in ("one", "one", "other")
+        ]
+        await server.update_sessions("/one", titled)
+        await server.update_sessions("/one", later)
+        for client in (one, two):
+            await client.expect(lambda c: c.document.title == "updated later")
+        assert other.document.title == "filled"
+        assert len(server.get_sessions()) == 3
+        with pytest.raises(RuntimeError, match="not this one"):
+            await server.update_sessions("/one", failing)
+        with pytest.raises(ValueError, match="no app"):
+            await server.update_sessions("/none", titled)
+
+
+async def test_tornados_own_options_are_passed_on() -> None:
+    async with serving(http_server_kwargs={"no_keep_alive": True}) as (_, url):
+        assert (await get_page(url)).headers["Connection"] == "close"
+    with pytest.raises(ConfigError, match="ssl_certfile"):
+        Server(fill, port=0, http_server_kwargs={"ssl_options": {}})
+    with pytest.raises(ConfigError, match="no option keep"):
+        Server(fill, port=0, http_server_kwargs={"keep": True})
+
+
+async def test_a_server_that_never_started_gives_back_its_port() -> None:
+    server = Server(fill, port=0, address="127.0.0.1")
+    await server.stop_async()
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", server.port))
+
+
+# -- what Bokeh's settings say ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def bokehs_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Bokeh's settings as a program sets them; unset again afterwards."""
+    for name in [name for name in os.environ if name.startswith(("BOKEH_", "SVC_"))]:
+        monkeypatch.delenv(name)
+    names = ("secret_key", "sign_sessions", "cookie_secret", "xsrf_cookies", "ico_path", "auth_module")
+    yield bokeh_settings
+    for name in names:
+        getattr(bokeh_settings, name).unset_value()
+
+
+async def made(**options: Any) -> Settings:
+    server = Server.from_settings(fill, port=0, **options)
+    await server.stop_async()
+    return server._replica.settings
+
+
+async def test_what_programs_set_in_bokehs_settings_counts(
+    bokehs_settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bokehs_settings.secret_key = "of the settings, long enough to be one"
+    bokehs_settings.sign_sessions = True
+    bokehs_settings.cookie_secret = "biscuit"
+    bokehs_settings.xsrf_cookies = True
+    bokehs_settings.ico_path = "none"
+
+    found = await made()
+    assert found.secret_key == "of the settings, long enough to be one"
+    assert found.session_ids is SessionIds.SIGNED
+    assert (found.cookie_secret, found.enable_xsrf_cookies, found.ico_path) == ("biscuit", True, "none")
+
+    monkeypatch.setenv("SVC_COOKIE_SECRET", "ours")
+    found = await made(secret_key=b"given", sign_sessions=False)
+    assert (found.secret_key, found.session_ids) == ("given", SessionIds.UNSIGNED)
+    assert found.cookie_secret == "ours"
+
+    auth = tmp_path / "auth.py"
+    auth.write_text("def get_user(handler): return 'x'\nlogin_url = '/in'\n")
+    bokehs_settings.auth_module = str(auth)
+    assert (await made()).auth_module == str(auth)
+    assert (await made(auth_provider=Auth())).auth_module is None
+
+
+async def test_signing_needs_a_key(bokehs_settings: Any) -> None:
+    with pytest.raises(ConfigError, match="secret"):
+        await made(sign_sessions=True, generate_session_ids=False)
+
+
+# -- who the user is -------------------------------------------------------------------------------
+
+
+class Policy:
+    """Made by hand: Bokeh 3.9 has no class for it."""
+
+    def __init__(self, authenticator: Any, *, login_url: Any = None, logout_url: str | None = None) -> None:
+        self._authenticator, self._login_url, self.logout_url = authenticator, login_url, logout_url
+
+    async def authenticate(self, request: Any) -> Any:
+        return self._authenticator(request)
+
+    def get_login_url(self, request: Any) -> str | None:
+        return self._login_url(request) if callable(self._login_url) else self._login_url
+
+
+POLICIES = [Policy]
+if line.VERSION >= (3, 10):
+    POLICIES.append(import_module("bokeh.server.auth").AuthPolicy)
+
+
+def show_user(doc: Any) -> None:
+    context = doc.session_context
+    doc.title = f"{context.request.user} leaves by {context.logout_url}"
+
+
+def by_cookie(request: Any) -> Any:
+    assert (request.method, request.protocol) == ("GET", "http")
+    assert request.headers["host"] == request.headers["Host"] == request.host
+    assert request.root_path == ""
+    assert request.uri.startswith(request.path)
+    named = request.cookies.get("name")
+    return None if named is None else {"name": named.value, "asks": sorted(request.arguments)}
+
+
+def by_argument(request: Any) -> str | None:
+    return f"/enter?from={request.query}" if "a" in request.arguments else None
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+@pytest.mark.parametrize("given_as", ["auth_policy", "auth_provider"])
+async def test_a_policy_says_who_may_see_an_app(kind: Any, given_as: str) -> None:
+    policy = kind(by_cookie, login_url=by_argument, logout_url="out")
+    async with serving(show_user, prefix="p", **{given_as: policy}) as (_, base):
+        url = f"{base}/p"
+        stranger = await get_page(url, arguments={"a": "1"}, follow=False)
+        assert (stranger.status, stranger.headers["Location"]) == (302, "/enter?from=a=1")
+        assert (await get_page(url)).status == 401
+        assert (await get_page(f"{url}/autoload.js")).status == 403
+
+        cookies = {"name": "ann"}
+        page = await get_page(url, cookies=cookies)
+        assert page.status == 200
+        with pytest.raises(WireClosed, match="403"):
+            await Client(url, page.token).connect()
+        async with await Client.open(url, cookies=cookies) as client:
+            assert client.document.title == '{"asks": [], "name": "ann"} leaves by /p/out'
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+async def test_a_policy_may_point_to_pages_elsewhere(kind: Any) -> None:
+    policy = kind(by_cookie, login_url="https://in.example/", logout_url="https://out.example/")
+    async with serving(show_user, auth_policy=policy) as (_, url):
+        assert (await get_page(url, follow=False)).headers["Location"] == "https://in.example/"
+        async with await Client.open(url, cookies={"name": "bob"}) as client:
+            assert client.document.title.endswith("leaves by https://out.example/")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"auth_policy": object()}, "auth_policy: it has no authenticate"),
+        ({"auth_policy": Policy(by_cookie), "auth_provider": Auth()}, "not both"),
+    ],
+)
+def test_a_policy_that_would_let_in_everybody_is_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        Server(fill, port=0, **options)
 
 
 def test_options_by_bokehs_names() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -132,3 +135,53 @@ def test_a_killed_process_leaves_no_copies_for_good(
     living.stop()
     assert gone not in folders()
     assert len(folders()) == 1
+
+
+# -- the event loop ------------------------------------------------------------------------------
+
+STALLING = """
+import os
+from pathlib import Path
+
+stat = os.stat
+
+def stalling(path, *args, **kwargs):
+    if str(path).endswith("slow.css"):
+        os.stat = stat
+        Path(__file__).with_name("gate").read_bytes()
+    return stat(path, *args, **kwargs)
+
+def on_server_loaded(server_context):
+    os.stat = stalling
+"""
+
+
+def opened_for_writing(pipe: Path) -> int:
+    """As soon as somebody reads it."""
+    deadline = time.monotonic() + 30
+    while True:
+        with suppress(OSError):
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        assert time.monotonic() < deadline, "nobody looked at the file"
+        time.sleep(0.01)
+
+
+def test_a_disk_that_stalls_stops_nobody_else(replica: Callable[..., Replica], tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    (app / "static").mkdir(parents=True)
+    (app / "main.py").write_text("")
+    (app / "app_hooks.py").write_text(STALLING)
+    (app / "static" / "slow.css").write_text("a { color: red }\n" * 100)
+    os.mkfifo(app / "gate")
+    server = replica([app])
+
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(ask, server, "/app/static/slow.css")
+        gate = opened_for_writing(app / "gate")
+        try:
+            assert server.status("/app", timeout=10) == 200
+            assert ask(server, FILE).status == 200
+            assert not slow.done()
+        finally:
+            os.close(gate)
+        assert slow.result().body == (app / "static" / "slow.css").read_bytes()

@@ -1,0 +1,108 @@
+"""Whether this server can make sessions at all: one of nobody's goes the way that users' sessions go.
+
+It has a plot and a widget; it is built, drawn, changed as by a browser, journaled, restored as after a move,
+and ended. Nothing of it reaches the store. What fails here fails for every app, so it is no app's fault: an
+incompatible Bokeh, most likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.document import Document
+from bokeh.layouts import column
+from bokeh.models.sources import ColumnDataSource
+from bokeh.models.widgets.sliders import Slider
+from bokeh.plotting import figure
+
+from service.apps.app import App
+from service.apps.loading import apps_from_applications
+from service.documents.encoding import apply_patch, encode_document
+from service.documents.restore import Fidelity
+from service.metrics import Metrics
+from service.sessions.building import Builder, Grant
+from service.sessions.session import Session
+from service.web.page import render_page
+from service.web.resources import PageResources
+from store.contract import PageRequest, SessionKey
+
+__all__ = ("try_session",)
+
+_PATH = "/svc-probe"
+_BEFORE, _AFTER = 1, 2
+
+
+async def try_session(resources: PageResources) -> None:
+    """Raises what keeps this server from making, showing or restoring sessions."""
+    application = Application(FunctionHandler(_fill))
+    app = apps_from_applications({_PATH: application})[_PATH]
+    # With metrics of its own: this is no visitor.
+    builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
+    async with _session(app, builder) as session:
+        await render_page(session, resources, "no token")
+        await session.with_document_locked(_pull, session)
+        await session.apply(lambda: _slide(session), _nobody())
+        fields = _journaled(session)
+    async with _session(app, builder, fields) as restored:
+        _check(restored)
+
+
+@asynccontextmanager
+async def _session(
+    app: App, builder: Builder, fields: Mapping[str, Any] | None = None
+) -> AsyncIterator[Session]:
+    grant = Grant(SessionKey(_PATH, "probe"), 1, PageRequest(), fields)
+    session = await builder.build(app, grant)
+    try:
+        yield session
+    finally:
+        await session.destroy(_farewell)
+
+
+async def _farewell(session: Session) -> None:
+    """There is nobody to tell."""
+
+
+def _fill(document: Document) -> None:
+    source = ColumnDataSource({"x": [0, 1], "y": [0, _BEFORE]}, name="source")
+    plot = figure(width=100, height=100, tools="")
+    plot.line("x", "y", source=source)
+    slider = Slider(start=0, end=10, value=_BEFORE, name="slider")
+    slider.on_change("value", lambda attr, old, new: source.data.update(y=[0, new]))
+    document.add_root(column(slider, plot))
+
+
+def _pull(session: Session) -> None:
+    assert session.journal is not None
+    session.journal.pulled(*encode_document(session.document, inline=False))
+
+
+def _slide(session: Session) -> None:
+    """As the patch of a browser does it."""
+    slider = _model(session, "slider")
+    event = {"kind": "ModelChanged", "model": {"id": slider.id}, "attr": "value", "new": _AFTER}
+    apply_patch(session.document, {"events": [event]}, (), session)
+
+
+def _nobody() -> Any:
+    """Stands for the connection that a change came from."""
+    return object()
+
+
+def _journaled(session: Session) -> dict[str, Any]:
+    assert session.journal is not None
+    return dict(session.journal.take().put)
+
+
+def _check(restored: Session) -> None:
+    seen = _model(restored, "slider").value, list(_model(restored, "source").data["y"])
+    if restored.fidelity is not Fidelity.EXACT or seen != (_AFTER, [0, _AFTER]):
+        raise RuntimeError(f"a session is not restored as it was: {restored.fidelity}, {seen}")
+
+
+def _model(session: Session, name: str) -> Any:
+    return session.document.select_one({"name": name})
