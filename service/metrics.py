@@ -161,6 +161,11 @@ class Metrics:
         self.journal_over_budget = self._counter(
             "journal_over_budget_sessions", "Sessions that grew too big to be durable (--journal-max-bytes)"
         )
+        self.values_lost = self._counter(
+            "lost_values", "Values and columns that could not be journaled, or read back", ("when",)
+        )
+        for when in ("written", "read"):
+            self.values_lost.labels(when)
         self.fenced = self._counter("fenced_writes", "Writes refused: another replica owns the session")
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:

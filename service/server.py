@@ -19,7 +19,7 @@ from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import threads
 from service.apps.app import App
 from service.background import beside, spawn
-from service.documents import classes, curdoc, ids, scheduling, shortcuts
+from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
@@ -76,6 +76,7 @@ class Server:
         curdoc.install()
         scheduling.install()
         classes.install()
+        unpacking.install()
         shortcuts.install()
         if settings.dev is not None:
             # The page stays open over reloads, however long its author thinks.

@@ -1,65 +1,145 @@
 """Comparing a Document with its base: what is not as the client first saw it.
 
 Both are taken apart into models and attributes, as Bokeh encodes them for BokehJS; only what
-differs is decoded.
+differs is decoded, of columns each by itself.
 """
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
-import gzip
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from bokeh.core.serialization import UnknownReferenceError
+from bokeh.core.property.wrappers import PropertyValueColumnData
+from bokeh.core.serialization import DeserializationError, UnknownReferenceError
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.model import Model
 
 from service.documents.encoding import encode_document
-from service.documents.entries import Base
+from service.documents.entries import Base, as_read_back
+from service.documents.exact import cast, exact_values
+from service.documents.losses import Losses, columns_or_gaps, place_of, reading
+from service.documents.unpacking import MAX_RECORD_BYTES, inflate
 from service.documents.values import ValueReader
 
-__all__ = ("differences", "taken_apart", "themed")
+__all__ = ("Differences", "taken_apart", "themed")
 
 Attributes = dict[str, Any]
 
 
-def differences(
-    document: Document, base: Base, noted: Collection[tuple[str, str]] = ()
-) -> Iterator[tuple[Model, str, Any]]:
-    """Model, attribute and base's value for all attributes that differ from ``base``.
+class Differences:
+    """Model, attribute and base's value for all attributes of ``document`` that differ from ``base``.
 
-    Only for models that both have. Attributes that are ``noted`` may refer to models that came later.
+    Only for models that both have. Attributes that are ``noted`` may refer to models that came later. What
+    cannot be read back goes into ``losses``. ``exact`` is what stands beside the base; None: an old one.
     """
-    then = taken_apart(base)
-    now = taken_apart(Base(*encode_document(document, inline=False)))
-    reader = ValueReader(document.models)
-    for model_id in then.keys() & now.keys():
-        model = document.models.get_by_id(ID(model_id))
-        if model is not None:
-            for name, value in _model_differences(model, then[model_id], now[model_id], reader, noted):
-                yield model, name, value
+
+    def __init__(
+        self,
+        document: Document,
+        base: Base,
+        exact: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        noted: Collection[tuple[str, str]] = (),
+        losses: Losses,
+        reader: ValueReader | None = None,
+    ) -> None:
+        self._document = document
+        self._then = taken_apart(base)
+        self._now = taken_apart(Base(*encode_document(document, inline=False)))
+        self._has_exact = exact is not None
+        self._exact_then: Mapping[str, Mapping[str, Any]] = exact or {}
+        self._exact_now = {} if exact is None else as_read_back(exact_values(document, Losses()))
+        self._noted = noted
+        self._losses = losses
+        self._reader = ValueReader(document.models) if reader is None else reader
+
+    def __iter__(self) -> Iterator[tuple[Model, str, Any]]:
+        for model_id in self._then.keys() & self._now.keys():
+            model = self._document.models.get_by_id(ID(model_id))
+            if model is not None:
+                for name, value in self._of(model):
+                    yield model, name, value
+
+    def _of(self, model: Model) -> Iterator[tuple[str, Any]]:
+        then, now = self._then[model.id], self._now[model.id]
+        for name in now.keys() - then.keys():
+            yield name, model.lookup(name).instance_default(model)
+        for name in {name for name in then if self._differs(model.id, name)} - themed(model):
+            try:
+                yield name, self._value(model, name)
+            except UnknownReferenceError:
+                if (model.id, name) not in self._noted:
+                    raise
+            except DeserializationError as error:
+                self._losses.add(place_of(model, name), str(error))
+
+    def _differs(self, model_id: str, name: str) -> bool:
+        then, now = self._then[model_id], self._now[model_id]
+        return name not in now or now[name] != then[name] or self._records(model_id, name) != (None, None)
+
+    def _records(self, model_id: str, name: str) -> tuple[Any, Any]:
+        """What stands beside the base then and now; twice None where it is the same."""
+        then = self._exact_then.get(model_id, {}).get(name)
+        now = self._exact_now.get(model_id, {}).get(name)
+        return (None, None) if then == now else (then, now)
+
+    def _value(self, model: Model, name: str) -> Any:
+        then = self._then[model.id][name]
+        record = self._exact_then.get(model.id, {}).get(name)
+        existing = getattr(model, name)
+        if isinstance(existing, PropertyValueColumnData) and _is_map(then):
+            return self._columns(model, name, existing)
+        return reading(lambda: self._read(existing, then, record))
+
+    def _columns(self, model: Model, name: str, existing: Mapping[str, Any]) -> dict[str, Any]:
+        """The app's own columns where they are as they were: nobody has to decode those."""
+        then, now = self._then[model.id][name], self._now[model.id].get(name)
+        columns_now = dict(now.get("entries", ())) if isinstance(now, dict) and _is_map(now) else {}
+        records_then, records_now = (_columns_of(all_.get(model.id, {}).get(name)) for all_ in self._exact)
+
+        def reads(column: str, encoded: Any) -> Callable[[], Any]:
+            record = records_then.get(column)
+            if column in existing and (encoded, record) == (columns_now.get(column), records_now.get(column)):
+                return lambda: existing[column]
+            return lambda: self._read(existing.get(column), encoded, record)
+
+        return columns_or_gaps(
+            [(column, reads(column, encoded)) for column, encoded in then.get("entries", ())],
+            lambda column, reason: self._losses.add(place_of(model, name, column), reason),
+        )
+
+    @property
+    def _exact(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        return self._exact_then, self._exact_now
+
+    def _read(self, existing: Any, encoded: Any, record: Any) -> Any:
+        match record:
+            case ["value", value]:
+                return self._reader.decode(value)
+            case {"svc": "lost"}:
+                return self._reader.decode(record)
+            case ["cast", dtype]:
+                return cast(self._reader.decode(encoded), np.dtype(dtype))
+        value = self._reader.decode(encoded)
+        return value if self._has_exact else _like(existing, value)
 
 
-def _model_differences(
-    model: Model, then: Attributes, now: Attributes, reader: ValueReader, noted: Collection[tuple[str, str]]
-) -> Iterator[tuple[str, Any]]:
-    for name in now.keys() - then.keys():
-        yield name, model.lookup(name).instance_default(model)
-    changed = {name for name, value in then.items() if name not in now or now[name] != value}
-    for name in changed - themed(model):
-        try:
-            value = reader.decode(then[name])
-        except UnknownReferenceError:
-            if (model.id, name) not in noted:
-                raise
-        else:
-            yield name, _like(getattr(model, name), value)
+def _is_map(encoded: Any) -> bool:
+    return isinstance(encoded, dict) and encoded.get("type") == "map"
+
+
+def _columns_of(record: Any) -> Mapping[str, Any]:
+    match record:
+        case ["columns", dict() as columns]:
+            return columns
+    return {}
 
 
 def taken_apart(base: Base) -> dict[str, Attributes]:
@@ -96,12 +176,15 @@ class _Parts:
 
     def _bytes(self, data: Any) -> bytes:
         if isinstance(data, str):
-            return gzip.decompress(base64.b64decode(data))
+            return inflate(base64.b64decode(data), most=MAX_RECORD_BYTES, wbits=zlib.MAX_WBITS | 16)
         return bytes(self._buffers[data["id"]])
 
 
 def _like(existing: Any, value: Any) -> Any:
-    """``value`` with the types that Bokeh's encoding lost, where ``existing`` shows them."""
+    """``value`` with the types that Bokeh's encoding lost, where ``existing`` shows them.
+
+    For what a release wrote that kept no exact values beside the base.
+    """
     match existing, value:
         case np.ndarray(), np.ndarray():
             return _array_like(existing, value)
@@ -123,11 +206,9 @@ _EPOCH = dt.datetime(1970, 1, 1)
 
 def _array_like(existing: np.ndarray[Any, Any], value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     match existing.dtype.kind, value.dtype.kind:
-        case "M" | "m" as kind, "f":  # milliseconds, and NaN for NaT
-            microseconds = np.where(np.isnan(value), 0, value * 1000).round().astype("int64")
-            times = microseconds.astype(f"{kind}8[us]")
-            times[np.isnan(value)] = "NaT"
-            return times.astype(existing.dtype)
+        case "M" | "m", "f":  # milliseconds, and NaN for NaT
+            found: np.ndarray[Any, Any] = cast(value, existing.dtype)
+            return found
         case ("i" | "u", "i" | "u") | ("i" | "u" | "b" | "f", "O"):
             return value.astype(existing.dtype)
     return value

@@ -3,6 +3,7 @@
 ::
 
     base            the first pull's JSON and buffers: data the app drew at random, say
+    exact           what that encoding loses: 64-bit integers, times, columns of pandas
     meta            id counter, shape, title, roots, theme
     v:<id>:<attr>   a changed attribute
     m:<id>          a model that came into the Document after the build
@@ -18,10 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.documents.encoding import Buffers
+from service.documents.unpacking import MAX_RECORD_BYTES, inflate
 from store.errors import RecordError
 from store.records import Packed, as_payload, pack_entry, unpack_entry
 
-__all__ = ("Base", "Chunk", "Meta", "Stored", "Value", "WholeModel")
+__all__ = ("Base", "Chunk", "Meta", "Stored", "Value", "WholeModel", "as_read_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,17 @@ class Base:
     buffers: Buffers
 
     def pack(self) -> Packed:
+        """Raises :class:`store.errors.RecordError` for one that :meth:`unpack` would refuse."""
+        text = self.content.encode("utf-8", "surrogatepass")
+        if len(text) > MAX_RECORD_BYTES:
+            raise RecordError(f"a Document of {len(text)} bytes is not kept")
         buffers = [[id_, as_payload(data)] for id_, data in self.buffers]
-        return pack_entry([zlib.compress(self.content.encode("utf-8", "surrogatepass"), 1), buffers])
+        return pack_entry([zlib.compress(text, 1), buffers])
 
     @classmethod
     def unpack(cls, data: Packed) -> Base:
         compressed, buffers = unpack_entry(data)
-        content = zlib.decompress(compressed).decode("utf-8", "surrogatepass")
+        content = inflate(compressed, most=MAX_RECORD_BYTES).decode("utf-8", "surrogatepass")
         return cls(content, [(id_, payload) for id_, payload in buffers])
 
 
@@ -110,6 +116,8 @@ class Stored:
 
     meta: Meta
     base: Base | None = None
+    exact: Mapping[str, Mapping[str, Any]] | None = None
+    """Besides the base: see :mod:`service.documents.exact`. None: written by a release without it."""
     values: dict[tuple[str, str], Value] = field(default_factory=dict)
     """By model id and attribute."""
     models: dict[str, WholeModel] = field(default_factory=dict)
@@ -117,16 +125,21 @@ class Stored:
     """By model id, oldest first."""
     state: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+    """Fields of single values that cannot be read, and why."""
 
     @classmethod
     def unpack(cls, fields: Mapping[str, Packed]) -> Stored | None:
-        """None when there is no journal worth restoring. Raises :class:`store.errors.RecordError`."""
+        """None when there is no journal worth restoring.
+
+        Raises :class:`store.errors.RecordError` when what holds the Document together is damaged.
+        """
         if "meta" not in fields:
             return None
         try:
             stored = cls(Meta(**_known(unpack_entry(fields["meta"]))))
             for name in sorted(fields):
-                stored._add(name, fields[name])
+                stored._add_or_note(name, fields[name])
         except (AttributeError, TypeError, ValueError, zlib.error) as error:
             raise RecordError(f"a stored journal is damaged: {error}") from error
         return stored
@@ -136,12 +149,22 @@ class Stored:
         for value in self.values.values():
             value.is_input = False
 
+    def _add_or_note(self, name: str, data: Packed) -> None:
+        self.sizes[name] = len(data)
+        try:
+            self._add(name, data)
+        except (RecordError, AttributeError, TypeError, ValueError) as error:
+            if name.partition(":")[0] not in _SINGLE:
+                raise
+            self.damaged[name] = str(error)
+
     def _add(self, name: str, data: Packed) -> None:
         kind, _, rest = name.partition(":")
-        self.sizes[name] = len(data)
         match kind:
             case "base":
                 self.base = Base.unpack(data)
+            case "exact":
+                self.exact = _by_model(unpack_entry(data))
             case "v":
                 model_id, _, attr = rest.partition(":")
                 self.values[model_id, attr] = Value(*unpack_entry(data))
@@ -152,6 +175,21 @@ class Stored:
                 self.chunks.setdefault(rest.partition(":")[0], []).extend(chunks)
             case "a":
                 self.state[rest] = unpack_entry(data)
+
+
+_SINGLE = frozenset({"exact", "v", "c", "a"})
+"""Fields that cost nothing but what is in them."""
+
+
+def as_read_back(exact: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """With tuples, views and payloads as they come out of the store, so that both can be compared."""
+    return _by_model(unpack_entry(pack_entry(exact)))
+
+
+def _by_model(found: Any) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise RecordError("it has the wrong type")
+    return found
 
 
 def _known(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,9 +29,12 @@ from service.documents.base import themed
 from service.documents.copies import Copies
 from service.documents.encoding import Buffers, encode_document
 from service.documents.entries import Base, Meta, Stored, Value, WholeModel
+from service.documents.exact import Exact, exact_values
 from service.documents.ids import IdSpace
+from service.documents.losses import Losses, place_of
 from service.documents.shape import shape_of, type_name
-from service.documents.values import ValueWriter
+from service.documents.values import lost, reason_of, write_value
+from store.errors import RecordError
 from store.records import Packed, pack_entry
 
 __all__ = ("Changes", "Journal")
@@ -76,6 +79,9 @@ class Journal:
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
         self._base: Base | None = None
+        self._exact: Exact = {}
+        """What belongs to the base that is due."""
+        self.losses = Losses()
         self._written_meta: Packed = b""
         self._outline_dirty = False
         self._whole_due = False
@@ -110,7 +116,7 @@ class Journal:
     def pulled(self, content: str, buffers: Buffers) -> None:
         """A client gets to see the Document like this. Only the first time counts."""
         if not self.has_base:
-            self._base = Base(content, buffers)
+            self._base, self._exact = Base(content, buffers), exact_values(self._document, self.losses)
             # The base has what was streamed by now: to replay that over it would double it.
             for model_id in self._chunks.keys() | self._chunk_bytes.keys():
                 self._mark_columns(model_id)
@@ -194,7 +200,7 @@ class Journal:
     def _note_chunk(self, model: Model, columns: Any, chunk: list[Any]) -> None:
         self._shown.pop((model.id, "data"), None)
         if (model.id, "data") not in self._dirty:  # else the whole columns are due anyway
-            chunk[1] = ValueWriter().encode({name: columns[name] for name in columns})
+            chunk[1] = self._encoded(model, "data", {name: columns[name] for name in columns})
             self._chunks.setdefault(model.id, []).append(chunk)
 
     # -- taking --------------------------------------------------------------------------------
@@ -213,8 +219,8 @@ class Journal:
         self._take_values(changes)
         self._take_state(changes)
         if self._base is not None:
-            changes.put["base"] = self._base.pack()
-        self._base = None
+            self._put_base(changes, self._base, self._exact)
+        self._base, self._exact = None, {}
         meta = self._take_meta()
         if meta != self._written_meta or "meta" not in self._sizes:
             changes.put["meta"] = self._written_meta = meta
@@ -228,7 +234,7 @@ class Journal:
         self._sizes.clear()
         for model in self._document.models:
             if not self._was_there(model.id):
-                changes.put[f"m:{model.id}"] = _whole(model)
+                changes.put[f"m:{model.id}"] = self._whole(model)
         self._look()
         self._came.clear()
         self._left.clear()
@@ -236,10 +242,23 @@ class Journal:
         self._take_values(changes)
         self._dirty_state = set(self._state)
         self._take_state(changes)
-        changes.put["base"] = self._present().pack()
+        self._put_base(changes, self._present(), exact_values(self._document, self.losses))
         changes.put["meta"] = self._written_meta = self._take_meta()
-        self._base, self._whole_due = None, False
+        self._base, self._exact, self._whole_due = None, {}, False
         return changes
+
+    def _put_base(self, changes: Changes, base: Base, exact: Exact) -> None:
+        changes.put["base"] = base.pack()
+        try:
+            changes.put["exact"] = pack_entry(exact)
+        except RecordError:
+            changes.put["exact"] = pack_entry({id_: self._packable_records(id_, exact[id_]) for id_ in exact})
+
+    def _packable_records(self, model_id: str, records: Mapping[str, Any]) -> dict[str, Any]:
+        model = self._document.models.get_by_id(ID(model_id))
+        if model is None:
+            return {}
+        return {name: self._packable(model, name, record) for name, record in records.items()}
 
     def _is_built(self, model_id: str) -> bool:
         """Whether the app's own run made the model."""
@@ -261,7 +280,9 @@ class Journal:
         """Models that came into the Document are written whole; of others that left nothing is kept."""
         self._look()
         for model_id in self._came:
-            changes.put[f"m:{model_id}"] = _whole(self._seen[ID(model_id)])
+            changes.put[f"m:{model_id}"] = self._whole(self._seen[ID(model_id)])
+            self._chunks.pop(model_id, None)  # what was streamed into it is in there
+            self._drop_chunks(changes, model_id)
         # What was noted before they left the Document would be laid over this.
         self._dirty.update(key for key in self._marks if key[0] in self._came)
         for model_id in self._left:
@@ -297,19 +318,53 @@ class Journal:
             if attr in themed(model):  # the theme is kept, so that another one can take its place
                 changes.remove.add(f"v:{model_id}:{attr}")
             else:
-                changes.put[f"v:{model_id}:{attr}"] = self._value(model, attr).pack()
+                changes.put[f"v:{model_id}:{attr}"] = self._value(model, attr)
                 if attr == "data":
                     self._drop_chunks(changes, model_id)
         self._dirty.clear()
 
-    def _value(self, model: Model, attr: str) -> Value:
+    def _value(self, model: Model, attr: str) -> Packed:
         sequence, is_input, ids_before = self._marks[model.id, attr]
-        value = ValueWriter(self._shown.get((model.id, attr))).encode(getattr(model, attr))
-        return Value(sequence, is_input, ids_before, type_name(model), model.name, value)
+        encoded = self._encoded(model, attr, getattr(model, attr), self._shown.get((model.id, attr)))
+        value = Value(sequence, is_input, ids_before, type_name(model), model.name, encoded)
+        try:
+            return value.pack()
+        except RecordError as error:
+            value.value = self._lost(model, attr, error)
+            return value.pack()
+
+    def _encoded(self, model: Model, attr: str, value: Any, copies: Copies | None = None) -> Any:
+        encoded, losses = write_value(value, copies)
+        for column, reason in losses.items():
+            self.losses.add(place_of(model, attr, column), reason)
+        return encoded
+
+    def _lost(self, model: Model, attr: str, error: Exception) -> Any:
+        self.losses.add(place_of(model, attr), reason_of(error))
+        return lost(reason_of(error))
+
+    def _whole(self, model: Model) -> Packed:
+        values = model.properties_with_values(include_defaults=False)
+        attributes = {name: self._encoded(model, name, value) for name, value in values.items()}
+        try:
+            return WholeModel(type_name(model), attributes).pack()
+        except RecordError:
+            attributes = {name: self._packable(model, name, item) for name, item in attributes.items()}
+            return WholeModel(type_name(model), attributes).pack()
+
+    def _packable(self, model: Model, attr: str, encoded: Any) -> Any:
+        try:
+            pack_entry(encoded)
+        except RecordError as error:
+            return self._lost(model, attr, error)
+        return encoded
 
     def _take_chunks(self, changes: Changes) -> None:
         for model_id, chunks in self._chunks.items():
-            packed = pack_entry(chunks)
+            packed = self._packed_chunks(model_id, chunks)
+            if packed is None:
+                self._mark_columns(model_id)
+                continue
             size = self._chunk_bytes.get(model_id, 0) + len(packed)
             if size > CHUNKS_ALLOWANCE and size > self._columns_bytes(model_id):
                 self._mark_columns(model_id)
@@ -318,6 +373,13 @@ class Journal:
             changes.put[f"c:{model_id}:{self._chunk_count:012}"] = packed
             self._chunk_bytes[model_id] = size
         self._chunks.clear()
+
+    def _packed_chunks(self, model_id: str, chunks: list[Any]) -> Packed | None:
+        """None when something in them cannot be stored: that is found out by column, of whole columns."""
+        try:
+            return pack_entry(chunks)
+        except RecordError:
+            return None
 
     def _columns_bytes(self, model_id: str) -> int:
         """About what whole columns would take: chunks may cost as much before those are written."""
@@ -337,10 +399,18 @@ class Journal:
     def _take_state(self, changes: Changes) -> None:
         for key in self._dirty_state:
             if key in self._state:
-                changes.put[f"a:{key}"] = pack_entry(self._state[key])
+                self._put_state(changes, key)
             else:
                 changes.remove.add(f"a:{key}")
         self._dirty_state.clear()
+
+    def _put_state(self, changes: Changes, key: str) -> None:
+        """A value was fit to be stored when it was assigned, but may have been changed in place."""
+        try:
+            changes.put[f"a:{key}"] = pack_entry(self._state[key])
+        except RecordError as error:
+            self.losses.add(f"session_state[{key!r:.80}]", str(error))
+            changes.remove.add(f"a:{key}")
 
     def _take_meta(self) -> Packed:
         meta, built, now = self._meta, self._built, _Outline.of(self._document)
@@ -369,10 +439,3 @@ class _Outline:
     @classmethod
     def of(cls, document: Document) -> _Outline:
         return cls(document.title, [root.id for root in document.roots], document.theme)
-
-
-def _whole(model: Model) -> Packed:
-    writer = ValueWriter()
-    values = model.properties_with_values(include_defaults=False)
-    attributes = {name: writer.encode(value) for name, value in values.items()}
-    return WholeModel(type_name(model), attributes).pack()

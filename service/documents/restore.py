@@ -12,22 +12,28 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from bokeh.core.has_props import HasProps
-from bokeh.core.serialization import DeserializationError
+from bokeh.core.serialization import DeserializationError, UnknownReferenceError
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.model import Model
+from bokeh.models.sources import ColumnarDataSource
 from bokeh.themes import Theme
 
-from service.documents.base import differences
+from service.documents.base import Differences
 from service.documents.encoding import replace_document
 from service.documents.entries import Base, Chunk, Stored, Value
+from service.documents.exact import survives
 from service.documents.ids import IdSpace
+from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.shape import model_class, shape_of, type_name
-from service.documents.values import ValueReader
+from service.documents.undoing import Undoing
+from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
+from service.documents.values import ValueReader, reason_of
 from service.lines import line
 
 __all__ = ("Fidelity", "Restorer")
@@ -63,8 +69,12 @@ class Restorer:
         self._run = run
         self._replay_inputs = replay
         self._models: dict[str, Model] = {}
+        self._undoing: Undoing | None = None
         self.failed_inputs = 0
         """Inputs whose callbacks raised."""
+        self.losses = Losses()
+        for field, reason in stored.damaged.items():
+            self.losses.add(f"field {field:.200}", reason)
 
     def restore(self, version: str) -> Fidelity:
         """Lay the journal over the Document, whose app has just run and is of ``version``."""
@@ -77,12 +87,18 @@ class Restorer:
         self._restore_exactly()
         return Fidelity.EXACT
 
+    @property
+    def _has_inputs(self) -> bool:
+        return self._stored.meta.ready is not None or any(
+            value.is_input for value in self._stored.values.values()
+        )
+
     # -- the ways to restore -------------------------------------------------------------------
 
     def _restore_pushed(self) -> None:
         if self._stored.base is not None:
             base = self._stored.base
-            with self._silently():
+            with self._silently(), unpacked_at_most(MAX_RECORD_BYTES):
                 replace_document(self._document, json.loads(base.content), base.buffers)
         self._run(self._overlay)
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
@@ -91,11 +107,16 @@ class Restorer:
         self._models = self._ids.tracked if self._ids.tracked is not None else {}
         if self._stored.base is not None:
             self._run(self._lay_base, self._stored.base)
-        if self._replay_inputs:
-            self._replay_ready()
-            self._replay(self._stored.values)
-        self._ids.count = max(self._ids.count, self._stored.meta.ids)
+        if self._replay_inputs and self._has_inputs:
+            self._undoing = Undoing(self._document)
+            with self._undoing.watching():
+                self._replay_ready()
+                self._replay(self._stored.values)
+        self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
         self._run(self._overlay)
+        # Models that are made only to be given what is in the journal bring others along, which go again.
+        used = (self._ids.number(model.id) for model in self._document.models)
+        self._ids.count = max(count, *used, 0)
 
     def _restore_named(self) -> Fidelity:
         """Inputs of models that have a name and still the same type."""
@@ -114,8 +135,12 @@ class Restorer:
     def _lay_base(self, base: Base) -> None:
         with self._silently():
             self._restore_theme()
-            for model, attr, value in differences(self._document, base, self._stored.values):
-                self._set(model, attr, value)
+            found = Differences(
+                self._document, base, self._stored.exact,
+                noted=self._stored.values, losses=self.losses, reader=self._reader(),
+            )  # fmt: skip
+            for model, attr, value in found:
+                self._lay(model, attr, lambda value=value: value)  # type: ignore[misc]
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -165,16 +190,30 @@ class Restorer:
 
     def _overlay(self) -> None:
         with self._silently():
+            self._undo_replay()
             self._make_models()
             for model_id, whole in self._stored.models.items():
                 self._reset(self._known(model_id), whole.attributes)
             for (model_id, attr), value in self._stored.values.items():
                 model = self._find(model_id)
                 if model is not None:
-                    self._set(model, attr, self._read(value.value))
+                    self._lay_encoded(model, attr, value.value)
             self._restore_outline()
             for model_id, chunks in self._stored.chunks.items():
                 self._replay_chunks(model_id, chunks)
+
+    def _undo_replay(self) -> None:
+        if self._undoing is None:
+            return
+        stored = self._stored
+        for model_id, attr in self._undoing.changed - stored.values.keys():
+            model = self._find(model_id)
+            if model is not None and model_id not in stored.models:
+                self._undoing.undo(model, attr)
+        meta = stored.meta
+        self._undoing.undo_outline(
+            title=meta.title is None, roots=meta.roots is None, theme=meta.theme is None
+        )
 
     def _make_models(self) -> None:
         """Instances for models that came later and that no callback made again."""
@@ -192,7 +231,7 @@ class Restorer:
             model._property_values.pop(name, None)
             model._unstable_default_values.pop(name, None)
         for name, value in attributes.items():
-            self._set(model, name, self._read(value))
+            self._lay_encoded(model, name, value)
 
     def _restore_outline(self) -> None:
         meta, document = self._stored.meta, self._document
@@ -217,11 +256,19 @@ class Restorer:
         if source is None:
             return
         for chunk in chunks:
-            columns = self._read(chunk.columns)
-            if chunk.is_stream:
-                source.stream(columns, chunk.rollover)
-            else:
-                source.patch({name: [tuple(each) for each in patches] for name, patches in columns.items()})
+            try:
+                self._replay_chunk(source, chunk)
+            except UnknownReferenceError:
+                raise
+            except Exception as error:  # noqa: BLE001 - rows that do not fit any more cost themselves
+                self.losses.add(place_of(source, "rows of data"), reason_of(error))
+
+    def _replay_chunk(self, source: Any, chunk: Chunk) -> None:
+        if chunk.is_stream:
+            source.stream(self._read_columns(source, "data", chunk.columns), chunk.rollover)
+        else:
+            patches = self._read(chunk.columns)
+            source.patch({name: [tuple(each) for each in column] for name, column in patches.items()})
 
     # -- details -------------------------------------------------------------------------------
 
@@ -234,11 +281,40 @@ class Restorer:
             raise DeserializationError(f"the journal refers to a model that is not there: {model_id}")
         return model
 
-    def _read(self, value: Any) -> Any:
-        return ValueReader({**_by_id(self._document), **self._models}.values()).decode(value)
+    def _reader(self) -> ValueReader:
+        models = {**_by_id(self._document), **self._models}.values()
+        return ValueReader(models, modules=self._document.modules._modules)  # bokeh 3.9 and 3.10
 
-    def _set(self, model: Model, attr: str, value: Any) -> None:
-        model.set_from_json(attr, value)
+    def _read(self, value: Any) -> Any:
+        return self._reader().decode(value)
+
+    def _read_columns(self, model: Model, attr: str, value: Any) -> Any:
+        """Each column by itself where these are columns."""
+        match value:
+            case {"type": "map", "entries": entries} if isinstance(model, ColumnarDataSource):
+                reader = self._reader()
+                columns = [(name, partial(reader.decode, column)) for name, column in entries]
+                return columns_or_gaps(
+                    columns, lambda name, reason: self.losses.add(place_of(model, attr, name), reason)
+                )
+        return self._read(value)
+
+    def _lay_encoded(self, model: Model, attr: str, value: Any) -> None:
+        read = self._read_columns if attr == "data" else self._read_single
+        self._lay(model, attr, lambda: read(model, attr, value))
+
+    def _read_single(self, model: Model, attr: str, value: Any) -> Any:
+        return self._read(value)
+
+    def _lay(self, model: Model, attr: str, read: Callable[[], Any]) -> None:
+        """Set the attribute. What cannot be read, or does not fit any more, costs just that."""
+        try:
+            value = reading(read)
+            reading(lambda: _set(model, attr, value))
+        except UnknownReferenceError:
+            raise
+        except DeserializationError as error:
+            self.losses.add(place_of(model, attr), str(error))
 
     @contextmanager
     def _silently(self) -> Iterator[None]:
@@ -249,6 +325,32 @@ class Restorer:
 
 def _by_id(document: Document) -> dict[str, Model]:
     return {model.id: model for model in document.models}
+
+
+def _set(model: Model, attr: str, value: Any) -> None:
+    """Bokeh (3.9 and 3.10) sets nothing that equals the value before, as it sees it.
+
+    Some columns refuse to be compared, and those of pandas that are compared item by item count as true.
+    """
+    before = model._property_values.get(attr)
+    try:
+        model.set_from_json(attr, value)
+    except Exception:
+        if before is None:
+            raise
+    else:
+        if before is None or survives(value) or model._property_values.get(attr) is not before:
+            return
+    _set_anew(model, attr, value)
+
+
+def _set_anew(model: Model, attr: str, value: Any) -> None:
+    before = model._property_values.pop(attr)
+    try:
+        model.set_from_json(attr, value)
+    except Exception:
+        model._property_values[attr] = before
+        raise
 
 
 def _blank(cls: type[Model], model_id: str) -> Model:

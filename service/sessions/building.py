@@ -90,7 +90,7 @@ class Builder:
         """None when the journal cannot be laid over what the app builds now."""
         draft = await self._draft(app, grant, stored, track=True)
         try:
-            fidelity = self._lay_over(draft, stored, replay=grant.replay)
+            fidelity = self._lay_over(grant, draft, stored)
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
@@ -104,22 +104,27 @@ class Builder:
         await session.with_document_locked(app.restored, draft.context, draft.execution)
         return session
 
-    def _lay_over(self, draft: _Draft, stored: Stored, *, replay: bool) -> Fidelity:
-        restorer = Restorer(
-            draft.document, draft.ids, stored, run=draft.execution.call, replay=self._replay_inputs and replay
-        )
+    def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored) -> Fidelity:
+        replay = self._replay_inputs and grant.replay
+        restorer = Restorer(draft.document, draft.ids, stored, run=draft.execution.call, replay=replay)
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
         fidelity = restorer.restore(draft.app.version)
         # What replayed callbacks made of it was in there already.
+        self._name_losses(grant, restorer.losses.take())
         draft.state.restore(stored.state if fidelity is Fidelity.EXACT else {**built, **stored.state})
-        if fidelity is Fidelity.EXACT and not restorer.failed_inputs:
+        if fidelity is Fidelity.EXACT and not restorer.failed_inputs and not restorer.losses:
             draft.journal.resume(stored)
-            if not replay:
+            if not grant.replay:
                 draft.journal.lost()  # the next replica shall not run them again either
         else:
             draft.journal.lost()
         return fidelity
+
+    def _name_losses(self, grant: Grant, losses: list[str]) -> None:
+        for loss in losses:
+            log.warning("this value could not be read back: %s", loss, extra=grant.key.facts)
+        self._metrics.values_lost.labels("read").inc(len(losses))
 
     async def _draft(self, app: App, grant: Grant, stored: Stored | None, *, track: bool = False) -> _Draft:
         ids = IdSpace(grant.key.tag)

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 from bokeh import __version__ as bokeh_version
 
 from service.documents.encoding import apply_patch, encode_document, replace_document
+from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
 from service.protocol import messages
 from service.protocol.framing import Assembler
@@ -60,6 +61,7 @@ class Connection:
         self._transport = transport
         self._token_id = token_id
         self._assembler = Assembler(max_bytes=max_bytes)
+        self._max_bytes = max_bytes
         self._bytes_in = 0
 
     @property
@@ -157,7 +159,8 @@ class Connection:
     def _push_locked(self, message: Message) -> None:
         # Its sender has this Document already; what changes from here on reaches it.
         self.subscribed = False
-        replace_document(self.session.document, message.content, message.buffers)
+        with unpacked_at_most(self._max_bytes):
+            replace_document(self.session.document, message.content, message.buffers)
         self.subscribed = True
         if self.session.journal is not None:
             self.session.journal.pushed()
@@ -166,9 +169,7 @@ class Connection:
         session = self.session
         self._meter.patches_in += 1
         self.subscribed = True
-        await session.apply(
-            lambda: apply_patch(session.document, message.content, message.buffers, session), self
-        )
+        await session.apply(lambda: self._apply(session, message), self)
         await session.settle(session)
         self.send(messages.ok(message.msgid))
 
@@ -176,9 +177,8 @@ class Connection:
         """As :meth:`_patch` where nobody else is at work on the Document: without waiting for anything."""
         self._meter.patches_in += 1
         self.subscribed = True
-        change = partial(apply_patch, session.document, message.content, message.buffers, session)
         try:
-            session.apply_at_once(change, self)
+            session.apply_at_once(partial(self._apply, session, message), self)
         except ServiceError:
             raise
         except Exception as error:
@@ -189,6 +189,10 @@ class Connection:
             return self._patched(session, message)
         self.send(messages.ok(message.msgid))
         return None
+
+    def _apply(self, session: Session, message: Message) -> None:
+        with unpacked_at_most(self._max_bytes):
+            apply_patch(session.document, message.content, message.buffers, session)
 
     async def _patched(self, session: Session, message: Message) -> None:
         await session.catch_up()

@@ -157,6 +157,7 @@ class JournalWriter:
                 "the session cannot be journaled and will not outlive this replica", extra=session.key.facts
             )
             return self._given_up(session)
+        self._name_losses(session, journal.losses.take())
         if journal.stored_bytes > self._max_bytes:
             log.warning(
                 "%d bytes are more than --journal-max-bytes: the session will not outlive this replica",
@@ -167,6 +168,11 @@ class JournalWriter:
         return JournalWrite(
             session.key, session.epoch, session.writes, changes.put, changes.remove, changes.whole
         )
+
+    def _name_losses(self, session: Session, losses: list[str]) -> None:
+        for loss in losses:
+            log.warning("this value cannot be journaled: %s", loss, extra=session.key.facts)
+        self._metrics.values_lost.labels("written").inc(len(losses))
 
     def _given_up(self, session: Session) -> JournalWrite:
         session.journal = None

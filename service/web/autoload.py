@@ -56,7 +56,7 @@ class AutoloadHandler(AppHandler):
         if not self.app.built:
             await self._load_classes(view)
         self.set_header("Content-Type", "application/javascript; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
+        self.keep_for_its_browser()
         self.finish(self._script(element_id, view.token))
 
     async def _load_classes(self, view: PageView) -> None:

@@ -92,6 +92,16 @@ class UserHandler(BaseHandler):
             if self.user is None:
                 await self.turn_away()
 
+    def keep_for_its_browser(self) -> None:
+        """What has a token in it: for the way back in its browser's history, which asks nobody.
+
+        Every other visit asks, and begins a session of its own. With ``no-store`` the way back would, too,
+        as it does where the cookies of somebody who logs in are others by then.
+        """
+        self.set_header("Cache-Control", "private, no-cache")
+        if self.services.auth.asks:
+            self.set_header("Vary", "Cookie")
+
     async def turn_away(self) -> None:
         """Answer somebody who is not logged in."""
         if self.request.method not in ("GET", "HEAD"):

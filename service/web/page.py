@@ -34,11 +34,11 @@ class PageHandler(AppHandler):
         else:
             page = await self._page_of_document(view.key, view.request, view.token)
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
+        self.keep_for_its_browser()
         self.finish(page)
 
     def compute_etag(self) -> str | None:
-        """None: no two pages are the same, and nobody may keep them."""
+        """None: no two pages are the same."""
         return None
 
     async def _page_of_document(self, key: Any, request: Any, token: str) -> str:

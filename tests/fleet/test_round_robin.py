@@ -101,9 +101,9 @@ async def test_template_variables_are_in_the_page_and_roots_in_their_places(flee
             assert client.page.roots.keys() == {root.id for root in client.document.roots}
 
 
-async def test_pages_are_not_stored(fleet: Fleet) -> None:
+async def test_pages_are_for_their_own_browser_only(fleet: Fleet) -> None:
     for name in ("plain", "templated"):
-        assert (await get_page(fleet.app_url(name))).headers["Cache-Control"] == "no-store"
+        assert (await get_page(fleet.app_url(name))).headers["Cache-Control"] == "private, no-cache"
 
 
 async def test_the_token_stays_small_whatever_the_cookies(fleet: Fleet) -> None:

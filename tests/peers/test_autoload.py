@@ -33,7 +33,7 @@ async def autoload(server: Replica, origin: str = ORIGIN, **arguments: str) -> P
 async def test_the_script_carries_a_token_that_opens_the_app(server: Replica) -> None:
     page = await autoload(server, bokeh_app_path="/sliders", bokeh_absolute_url=server.app_url())
     assert page.headers["Content-Type"].startswith("application/javascript")
-    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Cache-Control"] == "private, no-cache"
     async with Client(server.app_url(), page.token) as client:
         await client.pull()
         assert client.value("freq", "value") == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -78,6 +80,24 @@ async def test_a_message_over_the_limit_is_closed_with_1009(server: Replica) -> 
         half = json.dumps({"padding": "x" * (11 << 20)})
         await bad.wire.send_frames([PULL, half, half])
         assert await bad.wait_closed() == 1009
+        await assert_unharmed(good)
+
+
+@pytest.mark.parametrize("arrays", [1, 4])
+async def test_arrays_that_unpack_to_more_than_the_limit_are_closed_with_1009(
+    server: Replica, arrays: int
+) -> None:
+    """Gzipped they are a thousandth of it."""
+    data = base64.b64encode(gzip.compress(bytes((24 << 20) // arrays))).decode()
+    array = {"type": "ndarray", "array": {"type": "bytes", "data": data}, "shape": [(24 << 20) // arrays],
+             "dtype": "uint8", "order": "little"}  # fmt: skip
+    async with two_on_one_session(server) as (bad, good):
+        slider = {"id": bad.document.roots[0].id}
+        event = {"kind": "ModelChanged", "model": slider, "attr": "tags", "new": [array] * arrays}
+        header = json.dumps({"msgtype": "PATCH-DOC", "msgid": "1"})
+        await bad.wire.send_frames([header, "{}", json.dumps({"events": [event]})])
+        assert await bad.wait_closed() == 1009
+        assert "unpacked" in (bad.close_reason or "")
         await assert_unharmed(good)
 
 

@@ -7,9 +7,10 @@ from bokeh.layouts import column
 from bokeh.models import Div, Slider
 
 from service.documents import ids
-from service.documents.base import differences
+from service.documents.base import Differences
 from service.documents.encoding import encode_document
 from service.documents.entries import Base
+from service.documents.losses import Losses
 
 
 def built() -> Document:
@@ -32,6 +33,7 @@ def test_a_base_with_models_that_came_later() -> None:
     base = Base(*encode_document(used, inline=False))
 
     noted = [(used.get_model_by_name("column").id, "children")]  # type: ignore[union-attr]
-    found = [(model.name, attr, value) for model, attr, value in differences(built(), base, noted)]
+    differences = Differences(built(), base, noted=noted, losses=Losses())
+    found = [(model.name, attr, value) for model, attr, value in differences]
 
     assert found == [("slider", "value", 5)]

@@ -13,6 +13,8 @@ import pytest
 from bokeh.core.property.vectorization import Field, Value
 from bokeh.core.serialization import DeserializationError
 from bokeh.models import ColumnDataSource, Div, LinearColorMapper
+from harness.kinds import COLUMNS, SINGLE
+from harness.same import same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
@@ -24,35 +26,6 @@ from store.records import pack_entry, unpack_entry
 def through_the_store(value: Any, *models: Any) -> Any:
     packed = pack_entry(ValueWriter().encode(value))
     return ValueReader(models).decode(unpack_entry(packed))
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal values of equal types, with NaN equal to NaN."""
-    if type(one) is not type(other):
-        return False
-    match one:
-        case np.ndarray():
-            return one.dtype == other.dtype and one.shape == other.shape and _same_items(one, other)
-        case dict():
-            return len(one) == len(other) and all(map(same, one.items(), other.items()))
-        case list() | tuple():
-            return len(one) == len(other) and all(map(same, one, other))
-        case float():
-            return struct_of(one) == struct_of(other)
-    if one is pd.NaT or one is pd.NA:
-        return one is other
-    return bool(one == other) or bool(one != one and other != other)
-
-
-def struct_of(number: float) -> tuple[str, float]:
-    """NaN equals NaN, and 0.0 is not -0.0."""
-    return repr(number), math.copysign(1, number)
-
-
-def _same_items(one: Any, other: Any) -> bool:
-    if one.dtype.hasobject:
-        return same(one.ravel().tolist(), other.ravel().tolist())
-    return bool(one.tobytes() == other.tobytes())
 
 
 UTC = dt.timezone.utc  # noqa: UP017
@@ -160,24 +133,15 @@ def test_any_nesting(value: Any) -> None:
     assert same(through_the_store(value), value)
 
 
-def test_numbers_of_numpy_become_plain() -> None:
-    value = [np.float64(1.5), np.float32(0.25), np.int64(2**60), np.uint8(3), np.bool_(True), np.array(4.5)]
+@pytest.mark.parametrize("value", SINGLE.values(), ids=SINGLE.keys())
+def test_single_values_come_back_as_they_were(value: Any) -> None:
+    assert same(through_the_store(value), value)
+    assert same(through_the_store({"in": [value, (value,)]}), {"in": [value, (value,)]})
 
-    assert same(through_the_store(value), [1.5, 0.25, 2**60, 3, True, 4.5])
 
-
-@pytest.mark.parametrize("series", [
-    pd.Series([1, 2, 3]),
-    pd.Series([1.5, None]),
-    pd.Series(["a", None, "b"]),
-    pd.Series(pd.date_range("2026-01-01", periods=3)),
-    pd.Series(pd.Categorical(["low", "high", "low"])),
-    pd.Index([3, 1]),
-    pd.date_range("2026-01-01", periods=2),
-    pd.array([1, None, 3]),
-], ids=lambda series: f"{type(series).__name__} of {series.dtype}")  # fmt: skip
-def test_columns_of_pandas_become_arrays(series: Any) -> None:
-    assert same(through_the_store(series), series.to_numpy())
+@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS.keys())
+def test_columns_come_back_as_they_were(column: Any) -> None:
+    assert same(through_the_store(column), column)
 
 
 def test_models_are_references() -> None:
