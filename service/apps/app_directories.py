@@ -87,16 +87,15 @@ class AppDirectory:
 
     def look(self) -> None:
         """Find out what can be imported from here. A name that is renamed stays so."""
-        before, self.renamed = self.renamed, frozenset()
         outside = _outer_path()
-        found = _offered(Path(self.path), outside) - self._standard - self._of_server
-        elsewhere = {name for name in found if _is_elsewhere(name, outside)}
+        found = self._offered(outside) - self._standard - self._of_server
+        elsewhere = {name for name in found if self._is_elsewhere(name, outside)}
         others = [each for each in directories() if each is not self]
         shared = {name for each in others for name in found & each.names}
         for each in others:
             each.rename(shared)
         self.names = frozenset(found)
-        self.rename(elsewhere | shared | before)
+        self.rename(elsewhere | shared)
         _elsewhere.update(elsewhere & self.renamed)
 
     def rename(self, names: set[str] | frozenset[str]) -> None:
@@ -112,24 +111,35 @@ class AppDirectory:
         _unload(self.loaded)
         self.reread = True
         importlib.invalidate_caches()
-        if self.renamed:
-            self._make_package()
         with _lock:
             self.look()
+
+    def _offered(self, outside: list[str]) -> set[str]:
+        names = {path.name.partition(".")[0] for path in Path(self.path).iterdir() if _importable(path)}
+        named = {name for name in names if name.isidentifier() and name != "__init__"}
+        return {
+            each for each in named if _is_module(self.path, each) or not self._is_elsewhere(each, outside)
+        }
+
+    def _is_elsewhere(self, name: str, outside: list[str]) -> bool:
+        """Whether a module of this name is somebody's who is no app."""
+        places = _places(sys.modules.get(name)) or _found_at(name, outside)
+        ours = (each for each in directories() if each is self or name in each.names)
+        return bool(places) and not any(each.owns(place) for each in ours for place in places)
 
     def _has_loaded(self, name: str) -> bool:
         return any(map(self.owns, _places(sys.modules.get(name))))
 
     def _make_package(self) -> None:
-        parent = importlib.import_module(PACKAGE)
-        if self.package not in sys.modules or self.reread:
-            package = ModuleType(self.package, f"The modules in {self.path} that others have, too.")
-            package.__path__ = [self.path]
-            package.__package__ = self.package
-            package.__spec__ = ModuleSpec(self.package, None, is_package=True)
-            package.__spec__.submodule_search_locations = package.__path__
-            sys.modules[self.package] = package
-            setattr(parent, self.package.rpartition(".")[2], package)
+        if self.package in sys.modules:
+            return
+        package = ModuleType(self.package, f"The modules in {self.path} that others have, too.")
+        package.__path__ = [self.path]
+        package.__package__ = self.package
+        package.__spec__ = ModuleSpec(self.package, None, is_package=True)
+        package.__spec__.submodule_search_locations = package.__path__
+        setattr(importlib.import_module(PACKAGE), self.package.rpartition(".")[2], package)
+        sys.modules[self.package] = package
 
 
 def directories() -> list[AppDirectory]:
@@ -205,15 +215,6 @@ def _waiting_app() -> AppDirectory | None:
     return None
 
 
-def _is_elsewhere(name: str, outside: list[str]) -> bool:
-    """Whether a module of this name is somebody's who is no app. Namespace packages are nobody's."""
-    places = _places(sys.modules.get(name))
-    if not places:
-        spec = spec_elsewhere(name, outside)
-        return spec is not None and spec.has_location
-    return not any(name in each.names and each.owns(place) for each in directories() for place in places)
-
-
 def _places(module: ModuleType | None) -> list[str]:
     file = getattr(module, "__file__", None)
     return [file] if file else list(getattr(module, "__path__", ()))
@@ -227,34 +228,27 @@ def _outer_path() -> list[str]:
 
 def _below(prefix: str) -> Iterator[str]:
     """Where packages are installed below the directory."""
-    for entry in {*sys.path, sys.prefix}:
+    for entry in {*_outer_path(), sys.prefix}:
         place = os.path.join(os.path.realpath(entry), "")
         if place.startswith(prefix) and place != prefix:
             yield place
 
 
-def _offered(directory: Path, outside: list[str]) -> set[str]:
-    """Top-level names that can be imported from ``directory``."""
-    return {path.name.partition(".")[0] for path in directory.iterdir() if _importable(path, outside)} - {
-        "__init__"
-    }
+def _found_at(name: str, path: list[str]) -> list[str]:
+    """The file of a module that can be imported. Namespace packages are nobody's."""
+    spec = spec_elsewhere(name, path)
+    return [spec.origin] if spec is not None and spec.has_location and spec.origin else []
 
 
-def _importable(path: Path, outside: list[str]) -> bool:
-    if path.is_dir():
-        return path.name.isidentifier() and (_is_package(path) or _is_namespace(path, outside))
-    return path.name.endswith(tuple(all_suffixes())) and path.name.partition(".")[0].isidentifier()
+def _importable(path: Path) -> bool:
+    """Any directory is, as a namespace package."""
+    return path.is_dir() or path.name.endswith(tuple(all_suffixes()))
 
 
-def _is_package(path: Path) -> bool:
-    return any((path / f"__init__{suffix}").is_file() for suffix in all_suffixes())
-
-
-def _is_namespace(path: Path, outside: list[str]) -> bool:
-    """Python prefers a module, wherever it is, to a directory without ``__init__.py``."""
-    if (path / "pyvenv.cfg").exists() or not (any(path.glob("*.py")) or any(path.glob("*/*.py"))):
-        return False
-    return not _is_elsewhere(path.name, outside)
+def _is_module(directory: str, name: str) -> bool:
+    """Whether it is more than a directory without ``__init__.py``, to which Python prefers all others."""
+    spec = PathFinder.find_spec(name, [directory])
+    return spec is not None and spec.has_location
 
 
 def _package_name(path: str) -> str:

@@ -185,6 +185,27 @@ def test_a_directory_of_files_hides_no_package(app: Make) -> None:
     assert one.run("import pytest")["pytest"] is pytest
 
 
+def test_a_package_that_is_installed_from_the_apps_directory_is_the_same(
+    app: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by `pip install --editable .`, with the sources in a folder or beside the app."""
+    (tmp_path / "one/src").mkdir(parents=True)
+    (tmp_path / "one/src/in_folder.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "one/src"))
+    monkeypatch.syspath_prepend(str(tmp_path / "one"))
+    one = app("one", {"beside.py": ""})
+
+    found = one.run("import in_folder, beside")
+
+    assert {found[name].__name__ for name in ("in_folder", "beside")} == {"in_folder", "beside"}
+
+
+def test_folders_without_init_are_an_apps_own(app: Make) -> None:
+    for name in ("one", "other"):
+        made = app(name, {"folders/deep/part.py": f"NAME = {name!r}\n"})
+        assert made.run("import folders.deep.part as part")["part"].NAME == name
+
+
 def test_apps_in_one_directory_share_their_modules(app: Make) -> None:
     one, again = app("one"), app("one")
 
@@ -193,8 +214,11 @@ def test_apps_in_one_directory_share_their_modules(app: Make) -> None:
     assert again.run("import helpers")["helpers"].ITEMS == [1]
 
 
-def test_an_app_within_the_directory_of_another(app: Make) -> None:
+@pytest.mark.parametrize("order", [".inner", "inner."])
+def test_an_app_within_the_directory_of_another(app: Make, order: str) -> None:
     files = {"helpers.py": "NAME = 'outer'\n", "inner/helpers.py": "NAME = 'inner'\n"}
+    if order == "inner.":
+        inner = app("inner", {"helpers.py": files["helpers.py"]})
     outer, inner = app(".", files), app("inner", {})
 
     assert outer.run("import helpers")["helpers"].NAME == "outer"
