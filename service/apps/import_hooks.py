@@ -125,7 +125,11 @@ def _find_in(
 ) -> ModuleSpec | None:
     directory.loaded.add(name)
     spec = PathFinder.find_spec(name, [directory.path] if path is None else path, target)
-    if spec is not None and directory.reread and type(spec.loader) is SourceFileLoader:
+    if spec is None:
+        return None
+    if path is None and spec.submodule_search_locations and not spec.has_location:
+        spec.submodule_search_locations = _NamespacePath(spec.submodule_search_locations)
+    if directory.reread and type(spec.loader) is SourceFileLoader:
         spec.loader = _Reader(spec.loader.name, spec.loader.path)
     return spec
 
@@ -139,6 +143,17 @@ def _find_renamed(name: str, target: ModuleType | None) -> ModuleSpec | None:
     if directory is None:
         raise ModuleNotFoundError(f"No module named {name!r} but in apps, of which none runs here", name=name)
     return _find_in(directory, name, None, target)
+
+
+class _NamespacePath(list[str]):
+    """The folder of a package without ``__init__.py``.
+
+    Python's own follows ``sys.path``, on which other apps have folders of that name.
+    """
+
+    def __repr__(self) -> str:
+        # importlib.resources (Python 3.11 to 3.13) looks for this word to know such a package.
+        return f"NamespacePath({super().__repr__()})"
 
 
 class _Reader(SourceFileLoader):

@@ -202,8 +202,13 @@ def test_a_package_that_is_installed_from_the_apps_directory_is_the_same(
 
 def test_folders_without_init_are_an_apps_own(app: Make) -> None:
     for name in ("one", "other"):
-        made = app(name, {"folders/deep/part.py": f"NAME = {name!r}\n"})
-        assert made.run("import folders.deep.part as part")["part"].NAME == name
+        made = app(name, {"folders/deep/part.py": f"NAME = {name!r}\n", "folders/text": name})
+        found = made.run("import folders.deep.part as part, importlib.resources as resources")
+        assert name == found["part"].NAME
+        assert (
+            made.run("text = resources.files('folders').joinpath('text').read_text()", **found)["text"]
+            == name
+        )
 
 
 def test_apps_in_one_directory_share_their_modules(app: Make) -> None:
