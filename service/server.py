@@ -292,7 +292,8 @@ class Server:
     @asynccontextmanager
     async def _collecting(self) -> AsyncIterator[None]:
         keep_large_blocks()
-        collector = Collector()
+        registry = self._keeping.registry
+        collector = Collector(lambda: registry.ended)
         collector.settle()
         try:
             async with beside(collector.run()):

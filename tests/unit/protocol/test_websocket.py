@@ -8,7 +8,7 @@ import struct
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tornado.websocket import WebSocketProtocol13
 
@@ -75,6 +75,7 @@ messages = st.lists(
 )
 
 
+@settings(deadline=None)  # no speed is asserted
 @given(messages, st.integers(1, 70_000))
 def test_messages_arrive_whole_whatever_their_pieces(
     drawn: list[tuple[int, bytes | int, int]], pieces: int
