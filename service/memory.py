@@ -12,9 +12,11 @@ And what becomes of large blocks that were freed: see :func:`keep_large_blocks`.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,12 @@ GROWTH = 1.5
 SLACK = 64 * 1024 * 1024
 """A thorough collection is due when memory exceeds GROWTH times what the last one left, plus SLACK bytes."""
 
+GROWTH_ENDED = 16 * 1024 * 1024
+"""And when sessions have ended, and memory has grown by so many bytes: their apps may have left cycles."""
+
+SHARE_ENDED = 0.01
+"""Share of the time that collections after sessions' ends may take, at most."""
+
 
 _LARGEST = 32 * 1024 * 1024 - 2 * 4096
 """The largest block from which glibc learns (``DEFAULT_MMAP_THRESHOLD_MAX``), but for its own header."""
@@ -48,9 +56,15 @@ def keep_large_blocks() -> None:
 
 
 class Collector:
-    """Begins with :meth:`settle`, once all that stays for good was loaded; ends with :meth:`stop`."""
+    """Begins with :meth:`settle`, once all that stays for good was loaded; ends with :meth:`stop`.
 
-    def __init__(self) -> None:
+    ``ended`` says how many sessions have ended so far.
+    """
+
+    def __init__(self, ended: Callable[[], int] = lambda: 0) -> None:
+        self._ended = ended
+        self._ended_before = 0
+        self._not_before = 0.0
         self._left = 0
         self._thresholds = gc.get_threshold()
         self._settled = False
@@ -76,20 +90,39 @@ class Collector:
         """Look for growth until cancelled."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
-            if resident() > GROWTH * self._left + SLACK:
+            if self.due():
                 self.collect_thoroughly()
+
+    def due(self) -> bool:
+        """Whether memory has grown so much that it is worth to look at everything."""
+        used = resident()
+        if used > GROWTH * self._left + SLACK:
+            return True
+        left_behind = self._ended() != self._ended_before and used > self._left + GROWTH_ENDED
+        return left_behind and time.monotonic() >= self._not_before
 
     def collect_thoroughly(self) -> None:
         """Look at everything; takes longer the more there is."""
         began = time.perf_counter()
         gc.unfreeze()
         found = gc.collect()
+        _give_back()
         self._left = resident()
-        log.info("collected %d objects in %.0f ms", found, (time.perf_counter() - began) * 1000)
+        self._ended_before = self._ended()
+        took = time.perf_counter() - began
+        self._not_before = time.monotonic() + took / SHARE_ENDED
+        log.info("collected %d objects in %.0f ms", found, took * 1000)
 
     def _freeze(self, phase: str, info: dict[str, Any]) -> None:
         if phase == "stop" and info["generation"] == 2:
             gc.freeze()
+
+
+def _give_back() -> None:
+    """Give the pages of freed blocks back to the system, also those in the midst of the heap (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def resident() -> int:

@@ -141,6 +141,7 @@ class Metrics:
         self.registry.register(_Messages(self._apps))
         self.http_seconds = self._histogram("http_request_seconds", "Answering HTTP, sockets not counted",
                                             ("route", "code"), SLOW)  # fmt: skip
+        self.accept_pauses = self._counter("accept_pauses", "Times that no file descriptor was left")
         self.lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer fires", (), FAST)
 
     def _fleet(self) -> None:

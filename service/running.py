@@ -14,6 +14,7 @@ from service.errors import ConfigError
 from service.listening import Inherited
 from service.server import Server
 from service.settings import Settings
+from service.web.accepting import raise_file_limit
 from store.errors import StoreConfigError
 
 __all__ = ("run",)
@@ -26,6 +27,7 @@ def run(settings: Settings, inherited: Inherited | None = None) -> int:
 
     Raises ConfigError and AppLoadError when it cannot begin.
     """
+    log.debug("%d files may be open", raise_file_limit())
     return asyncio.run(_run(settings, inherited))
 
 

@@ -12,8 +12,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Any
 
-from tornado.httpserver import HTTPServer
-
 from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import threads
@@ -39,6 +37,7 @@ from service.stats import log_memory, log_stats, repeat
 from service.tokens import TokenAuthority
 from service.tracing import tracing_for
 from service.version import VERSION
+from service.web.accepting import PausingHTTPServer
 from service.web.auth import Auth, load_auth
 from service.web.health import Health, make_metrics_application
 from service.web.origins import OriginPolicy
@@ -116,9 +115,12 @@ class Server:
         self.metrics.watch(self.health.readings)
         self._application = make_application(self.services, self.health, extra_routes)
         tls = self._listener.tls
+        paused = self.metrics.accept_pauses.inc
         options = {"xheaders": settings.use_xheaders, **(http_options or {})}
-        self._http = HTTPServer(self._application, ssl_options=tls, **options)
-        self._internal = HTTPServer(make_internal_application(self.services), ssl_options=tls)
+        self._http = PausingHTTPServer(self._application, ssl_options=tls, paused=paused, **options)
+        self._internal = PausingHTTPServer(
+            make_internal_application(self.services), ssl_options=tls, paused=paused
+        )
         self._running = AsyncExitStack()
 
     @property
@@ -193,7 +195,9 @@ class Server:
 
     @asynccontextmanager
     async def _measuring(self) -> AsyncIterator[None]:
-        http = HTTPServer(make_metrics_application(self.services))
+        http = PausingHTTPServer(
+            make_metrics_application(self.services), paused=self.metrics.accept_pauses.inc
+        )
         http.add_sockets(self._metrics_sockets)
         for app in self.apps:
             self.metrics.app(app)
@@ -289,7 +293,8 @@ class Server:
     @asynccontextmanager
     async def _collecting(self) -> AsyncIterator[None]:
         keep_large_blocks()
-        collector = Collector()
+        registry = self._keeping.registry
+        collector = Collector(lambda: registry.ended)
         collector.settle()
         try:
             async with beside(collector.run()):

@@ -68,7 +68,9 @@ def note_patch(event: DocumentPatchedEvent) -> None:
 
 def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any) -> None:
     """Apply the content of a PATCH-DOC; ``setter`` marks its changes as coming from outside."""
-    events = content["events"]
+    events = content.get("events")
+    if type(events) is not list:
+        raise ProtocolError("a PATCH-DOC has no list of events")
     if any(type(event) is not dict or event.get("kind") == "RootAdded" for event in events):
         known = {root.id for root in document.roots}
         content["events"] = [event for event in events if not _adds_one_of(event, known)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from service.protocol.messages import Frame, Frames, Piece
@@ -26,8 +26,9 @@ __all__ = (
     "Inflater",
     "NotText",
     "Received",
-    "close_code_of",
+    "answer_to_close",
     "close_payload",
+    "compression_offers",
     "encode_control",
     "encode_frames",
     "encode_once",
@@ -42,10 +43,20 @@ _CUT_OFF = b"\x00\x00\xff\xff"
 """What RFC 7692 has the sender leave out at the end of a compressed message."""
 _LONGEST_REASON = 123
 """Bytes: the limit of a control frame, without the code."""
-_NOT_TO_BE_SENT = (1004, 1005, 1006, 1015)
-"""Codes that RFC 6455 reserves for what never is in a frame."""
+_CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+"""Those that may be in a close frame: RFC 6455 section 7.4, and what IANA has registered since."""
 _LARGE = 16 * 1024
 """Bytes from which a payload is handed on as it is instead of being copied next to others."""
+
+_WINDOW_BITS = {str(bits) for bits in range(9, 16)}
+"""That zlib can do; its windows of 8 bits are ones of 9 in truth."""
+_COMPRESSION: Mapping[str, Collection[str | None]] = {
+    "server_no_context_takeover": {None},
+    "client_no_context_takeover": {None},
+    "server_max_window_bits": _WINDOW_BITS,
+    "client_max_window_bits": {*_WINDOW_BITS, None},
+}
+"""The parameters of RFC 7692, and with which values they can be taken."""
 
 Received: TypeAlias = tuple[int, bytes]
 """Opcode and payload of one whole message (fragments put together) or one control frame."""
@@ -162,6 +173,8 @@ class FrameReader:
         size, begin = second & _SIZE, at + 2
         if self._is_reserved(first) or (first & _CONTROL and (size > 125 or not first & _FIN)):
             raise FrameError("a frame with reserved bits, or a control frame that is long or in pieces")
+        if not second & _MASKED:
+            raise FrameError("a frame without a mask")
         if size > 125:
             width, form = (2, "!H") if size == 126 else (8, "!Q")
             if have < 2 + width:
@@ -169,13 +182,11 @@ class FrameReader:
             (size,), begin = struct.unpack_from(form, buffer, begin), begin + width
         if size + len(self._fragments or b"") > self._limit:
             raise FrameTooBig("message too big")
-        body = begin + 4 if second & _MASKED else begin
+        body = begin + 4
         end = body + size
         if len(buffer) < end:
             return None
-        payload = bytes(buffer[body:end])
-        if second & _MASKED:
-            payload = _unmasked(payload, bytes(buffer[begin:body]))
+        payload = _unmasked(bytes(buffer[body:end]), bytes(buffer[begin:body]))
         return end, self._message(first, payload)
 
     def _is_reserved(self, first: int) -> bool:
@@ -256,12 +267,36 @@ def close_payload(code: int | None, reason: str = "") -> bytes:
     return struct.pack("!H", code) + whole.decode("utf-8", "ignore").encode()
 
 
-def close_code_of(payload: bytes) -> int | None:
-    """The code in a client's close frame, if it gives one that may be sent back to it."""
-    if len(payload) < 2:
+def answer_to_close(payload: bytes) -> int | None:
+    """The code with which a client's close frame is answered: its own, unless the frame breaks RFC 6455."""
+    if not payload:
         return None
-    (code,) = struct.unpack_from("!H", payload)
-    return code if 1000 <= code < 5000 and code not in _NOT_TO_BE_SENT else None
+    (code,) = struct.unpack_from("!H", payload) if len(payload) > 1 else (0,)
+    if code not in _CLOSE_CODES:
+        return FrameError.close_code
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        return NotText.close_code
+    return int(code)
+
+
+def compression_offers(header: str) -> list[dict[str, str | None]]:
+    """The offers of compression (RFC 7692) in a ``Sec-WebSocket-Extensions`` that can be taken, in order.
+
+    Parameters have None where no value is given. The others are to be declined, by saying nothing.
+    """
+    found = []
+    for offer in header.split(","):
+        name, *rest = (part.strip() for part in offer.split(";"))
+        pairs = [part.partition("=") for part in rest]
+        parameters = {
+            key.strip(): value.strip().strip('"') if equals else None for key, equals, value in pairs
+        }
+        possible = all(value in _COMPRESSION.get(key, ()) for key, value in parameters.items())
+        if name == "permessage-deflate" and possible and len(parameters) == len(rest):
+            found.append(parameters)
+    return found
 
 
 def _head(opcode: int, size: int) -> bytes:

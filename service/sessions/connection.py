@@ -20,6 +20,7 @@ from service.errors import ProtocolError, ServiceError, SessionMoved
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frame, Frames, Message
+from service.sessions.blame import brief, raised_by_app
 from service.sessions.hibernation import Sleeper
 from service.sessions.session import Session
 
@@ -109,9 +110,17 @@ class Connection:
             await handler(self, message)
         except ServiceError:
             raise
-        except Exception as error:
-            log.exception("handling %s failed", message.msgtype, extra=self._place.key.facts)
-            self.send(messages.error(message.msgid, repr(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and this message's alone
+            self._failed(message, error)
+
+    def _failed(self, message: Message, error: Exception) -> None:
+        """Say so to the client and in the log. The connection stays, as with Bokeh."""
+        facts = self._place.key.facts
+        if raised_by_app(error):
+            log.error("handling %s failed", message.msgtype, exc_info=error, extra=facts)
+        else:
+            log.warning("a %s of a client cannot be applied: %s", message.msgtype, brief(error), extra=facts)
+        self.send(messages.error(message.msgid, repr(error)))
 
     async def closed(self) -> None:
         """The client is gone."""
@@ -181,9 +190,8 @@ class Connection:
             session.apply_at_once(partial(self._apply, session, message), self)
         except ServiceError:
             raise
-        except Exception as error:
-            log.exception("handling %s failed", message.msgtype, extra=self._place.key.facts)
-            self.send(messages.error(message.msgid, repr(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and this message's alone
+            self._failed(message, error)
             return None
         if session.congested:
             return self._patched(session, message)

@@ -33,6 +33,8 @@ class Registry:
         self._ending: dict[SessionKey, asyncio.Task[None]] = {}
         self._sleepers: dict[SessionKey, Sleeper] = {}
         self._next_build = asyncio.Lock()
+        self.ended = 0
+        """Sessions whose Document was taken apart here so far."""
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         """Sessions that began (True) or ended (False) to live here; the heartbeat takes them off."""
         self.on_built: Callable[[Session], None] = lambda session: None
@@ -182,6 +184,7 @@ class Registry:
         try:
             await session.destroy(farewell)
         finally:
+            self.ended += 1
             if self._sessions.get(session.key) is session:
                 del self._sessions[session.key]
                 if session.key not in self._sleepers:

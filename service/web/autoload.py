@@ -97,5 +97,8 @@ class AutoloadHandler(AppHandler):
             return self.services.resources.bare_bundle()
         if absolute_url is None:
             return self.services.resources.bundle()
-        parts = urlsplit(absolute_url)
+        try:
+            parts = urlsplit(absolute_url)
+        except ValueError:
+            raise HTTPError(400, "bokeh-absolute-url is not a URL") from None
         return self.services.resources.bundle(f"{parts.scheme}://{parts.netloc}")

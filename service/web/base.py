@@ -11,6 +11,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from service.errors import AppError, ServiceError, Unavailable
+from service.web.accepting import out_of_files
 from service.web.auth import SecureCookies, user_name
 from service.web.services import Services
 from store.errors import StoreError, StoreUnavailable
@@ -53,7 +54,7 @@ class BaseHandler(SecureCookies):
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         """Expected failures are one line; only bugs get a traceback."""
-        if isinstance(value, ServiceError | StoreError):
+        if isinstance(value, ServiceError | StoreError) or out_of_files(value):
             log.warning("%s %s: %s", self.request.method, self.request.path, value)
         elif value is not None and not isinstance(value, HTTPError):
             log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
@@ -116,6 +117,8 @@ def failure_of(error: BaseException | None) -> ServiceError | None:
     """The :class:`ServiceError` a client is told about ``error``, if it is one for clients."""
     if isinstance(error, ServiceError):
         return error
+    if out_of_files(error):
+        return Unavailable("the server has too many connections right now")
     if isinstance(error, StoreUnavailable):
         return Unavailable("the session store does not answer")
     return None

@@ -19,6 +19,8 @@ from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
+from tornado.web import HTTPError
+
 from service.web.files import ThreadedStaticHandler
 
 __all__ = ("PackedFiles", "PackedStaticHandler")
@@ -119,6 +121,11 @@ def _make_packed_files() -> PackedFiles | None:
 
 class PackedStaticHandler(ThreadedStaticHandler):
     """Serves the packed copy to browsers that take it (all do)."""
+
+    async def get(self, path: str, include_body: bool = True) -> None:
+        if "\0" in path:  # no file has such a name, and asking for one raises ValueError
+            raise HTTPError(404)
+        await super().get(path, include_body)
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
         path = super().validate_absolute_path(root, absolute_path)

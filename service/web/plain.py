@@ -79,7 +79,7 @@ class ExtensionHandler(PackedStaticHandler):
 
     async def get(self, path: str, include_body: bool = True) -> None:
         name, _, rest = path.partition("/")
-        directory = await on_file_thread(extension_directory, name)
+        directory = None if "\0" in name else await on_file_thread(extension_directory, name)
         if directory is None or not rest:
             raise HTTPError(404)
         self.root = str(directory)

@@ -13,24 +13,17 @@ import zlib
 from asyncio import Future
 from typing import Any, cast
 
+from tornado import httputil
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
-from service.protocol.websocket import Deflater, FrameReader, Inflater
+from service.protocol.websocket import Deflater, FrameReader, Inflater, compression_offers
 from service.web.base import BaseHandler
 from service.web.websocket import WebSocket
 
 __all__ = ("UpgradeHandler",)
 
 log = logging.getLogger(__name__)
-
-_COMPRESSION = {
-    "server_no_context_takeover",
-    "client_no_context_takeover",
-    "server_max_window_bits",
-    "client_max_window_bits",
-}
-"""The parameters of RFC 7692."""
 
 
 class UpgradeHandler(WebSocketHandler, BaseHandler):
@@ -68,12 +61,16 @@ class Handshake(WebSocketProtocol13):
         self._deflater: Deflater | None = None
         self._taken: WebSocket | None = None
 
+    def _parse_extensions_header(self, headers: httputil.HTTPHeaders) -> list[tuple[str, dict[str, str]]]:
+        """The client's offers, but for those that this server cannot take: RFC 7692 has it decline them."""
+        # Tornado's own overlooks parameters without a value.
+        offers = compression_offers(headers.get("Sec-WebSocket-Extensions", ""))
+        return [("permessage-deflate", cast("dict[str, str]", offer)) for offer in offers]
+
     def _create_compressors(
         self, side: str, agreed_parameters: dict[str, Any], compression_options: dict[str, Any] | None = None
     ) -> None:
-        """Both sides want compression. Raises ValueError, which ends the handshake, for what is unknown."""
-        if unknown := agreed_parameters.keys() - _COMPRESSION:
-            raise ValueError(f"unsupported compression parameters {unknown}")
+        """Both sides want compression."""
         options = compression_options or {}
         self._deflater = Deflater(
             options["compression_level"],

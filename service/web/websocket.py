@@ -28,7 +28,7 @@ from service.protocol.websocket import (
     FrameReader,
     NotText,
     Received,
-    close_code_of,
+    answer_to_close,
     close_payload,
     encode_control,
     encode_frames,
@@ -46,8 +46,12 @@ MISSED_PONGS = 3
 CLOSING_SECONDS = 5.0
 """How long a client may take to answer a close frame, if it is not told otherwise."""
 
-MOST_WAITING = 256
-"""Messages that wait for one at work; then the client's network has to keep what else it sends."""
+MAX_WAITING_MESSAGES = 256
+MAX_WAITING_BYTES = 1024 * 1024
+"""What waits here for a message at work, before the client's network has to keep what else it sends.
+
+On top of these there may be one message that is not whole yet, and what one read brought.
+"""
 
 
 class Peer(Protocol):
@@ -67,8 +71,9 @@ class WebSocket(Wire):
     """
 
     __slots__ = (
-        "_among", "_backlog", "_busy", "_closing", "_deaf", "_deflater", "_fault", "_flushes", "_keep_alive",
-        "_last_sign", "_peer", "_pending", "_pending_size", "_reader", "_timer", "about",
+        "_among", "_backlog", "_backlog_size", "_busy", "_closing", "_deaf", "_deflater", "_fault",
+        "_flushes", "_keep_alive", "_last_sign", "_peer", "_pending", "_pending_size", "_reader", "_timer",
+        "about",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +95,8 @@ class WebSocket(Wire):
         self._keep_alive = keep_alive
         self._peer: Peer | None = None
         self._backlog: deque[Received] | None = None
+        self._backlog_size = 0
+        """Bytes in it."""
         self._fault: FrameError | None = None
         self._busy = False
         """Somebody works the backlog off."""
@@ -184,18 +191,26 @@ class WebSocket(Wire):
                 self._add(message)
         except FrameError as fault:
             self._fault = fault
-        if self._backlog and (self._peer is None or len(self._backlog) > MOST_WAITING):
+        self._make_wait()
+
+    def _make_wait(self) -> None:
+        """Leave the rest to the client's network while there is much to do, or nobody to do it."""
+        much = self._backlog and (
+            len(self._backlog) > MAX_WAITING_MESSAGES or self._backlog_size > MAX_WAITING_BYTES
+        )
+        if much or (self._backlog and self._peer is None):
             self.pause()
 
     def _add(self, message: Received) -> None:
         if self._backlog is None:
             self._backlog = deque()
         self._backlog.append(message)
+        self._backlog_size += len(message[1])
 
     def _catch_up(self) -> None:
         """Work off what came before there was anybody to answer."""
         if not self._busy:
-            backlog, self._backlog = self._backlog, None
+            backlog, self._backlog, self._backlog_size = self._backlog, None, 0
             self._go_on(iter(backlog or ()))
 
     def _go_on(self, messages: Iterator[Received]) -> None:
@@ -218,18 +233,22 @@ class WebSocket(Wire):
         if waiting is None:
             self._worked_off()
         else:
+            self._make_wait()
             spawn(self._work_off(waiting))
 
     async def _work_off(self, waiting: Awaitable[None]) -> None:
         await self._guarded(waiting)
         while self._backlog and not self._deaf:
-            left = self._take(*self._backlog.popleft())
+            message = self._backlog.popleft()
+            self._backlog_size -= len(message[1])
+            left = self._take(*message)
+            del message  # not while the next one waits
             if left is not None:
                 await self._guarded(left)
         self._worked_off()
 
     def _worked_off(self) -> None:
-        self._busy, self._backlog = False, None
+        self._busy, self._backlog, self._backlog_size = False, None, 0
         if self._socket is None:
             self._farewell()
         elif self._fault is not None:
@@ -248,7 +267,7 @@ class WebSocket(Wire):
             return self._hand_on(payload)
         elif opcode == CLOSE:
             self._deaf = True
-            self.close(close_code_of(payload))
+            self.close(answer_to_close(payload))
             self.cut()
         elif opcode == PING:
             self._control(PONG, payload)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.memory import THRESHOLDS, Collector, resident
+from service import memory
+from service.memory import GROWTH_ENDED, THRESHOLDS, Collector, resident
 
 
 class Node:
@@ -48,6 +49,35 @@ def test_what_survives_is_not_looked_at_again(collector: Collector) -> None:
 
     collector.collect_thoroughly()
     assert gone() is None
+
+
+def test_what_ended_sessions_left_is_collected_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, used = 0, 500 << 20
+    monkeypatch.setattr(memory, "resident", lambda: used)
+    collector = Collector(lambda: ended)
+    collector.settle()
+    try:
+        used += GROWTH_ENDED + 1
+        assert not collector.due(), "who is there may need it"
+        ended += 1
+        assert collector.due()
+        collector.collect_thoroughly()
+        assert not collector.due()
+    finally:
+        collector.stop()
+
+
+def test_looking_at_everything_takes_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, used = 0, 500 << 20
+    monkeypatch.setattr(memory, "resident", lambda: used)
+    collector = Collector(lambda: ended)
+    collector.settle()
+    try:
+        collector.collect_thoroughly()
+        used, ended = used + GROWTH_ENDED + 1, 1
+        assert not collector.due(), "it has just been done"
+    finally:
+        collector.stop()
 
 
 def test_afterwards_python_s_collector_is_as_before() -> None:

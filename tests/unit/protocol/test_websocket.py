@@ -8,7 +8,7 @@ import struct
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tornado.websocket import WebSocketProtocol13
 
@@ -20,6 +20,8 @@ from service.protocol.websocket import (
     FrameReader,
     FrameTooBig,
     Inflater,
+    answer_to_close,
+    compression_offers,
     encode_frames,
 )
 
@@ -49,36 +51,50 @@ def read(data: bytes, *, pieces: int = 1 << 30, limit: int = LIMIT) -> list[tupl
     return [message for part in parts for message in reader.feed(part)]
 
 
+def from_client(written: bytes) -> bytes:
+    """What a server wrote, as a client would have: masked (by zeros)."""
+    found, at = bytearray(), 0
+    while at < len(written):
+        size = written[at + 1]
+        width = {126: 2, 127: 8}.get(size, 0)
+        if width:
+            size = int.from_bytes(written[at + 2 : at + 2 + width], "big")
+        found += bytes((written[at], written[at + 1] | 0x80)) + written[at + 2 : at + 2 + width] + bytes(4)
+        found += written[at + 2 + width : at + 2 + width + size]
+        at += 2 + width + size
+    return bytes(found)
+
+
 messages = st.lists(
     st.tuples(
         st.sampled_from([TEXT, BINARY]),
         st.binary(max_size=200) | st.sampled_from([125, 126, 65535, 65536]),  # a number: as many bytes
         st.integers(1, 3),
-        st.booleans(),
     ),
     max_size=4,
 )
 
 
+@settings(deadline=None)  # no speed is asserted
 @given(messages, st.integers(1, 70_000))
 def test_messages_arrive_whole_whatever_their_pieces(
-    drawn: list[tuple[int, bytes | int, int, bool]], pieces: int
+    drawn: list[tuple[int, bytes | int, int]], pieces: int
 ) -> None:
-    sent = [(opcode, b"x" * it if type(it) is int else it, *how) for opcode, it, *how in drawn]
+    sent = [(opcode, b"x" * it if type(it) is int else it, count) for opcode, it, count in drawn]
     data = b"".join(_in_fragments(*each) for each in sent)
     if pieces < 50:
         pieces = max(pieces, len(data) // 500)  # not too many, for time
     found = read(data, pieces=max(1, pieces))
-    assert [each for each in found if each[0] < 8] == [(opcode, payload) for opcode, payload, _, _ in sent]
+    assert [each for each in found if each[0] < 8] == [(opcode, payload) for opcode, payload, _ in sent]
 
 
-def _in_fragments(opcode: int, payload: bytes, count: int, masked: bool) -> bytes:
+def _in_fragments(opcode: int, payload: bytes, count: int) -> bytes:
     size = len(payload) // count + 1
     parts = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
     written = []
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
-        written.append(frame(part, 0 if number else opcode, final=last, masked=masked))
+        written.append(frame(part, 0 if number else opcode, final=last))
         written.append(frame(b"a ping between", 9))
     return b"".join(written)
 
@@ -119,7 +135,7 @@ def test_fragments_count_together() -> None:
 @given(st.lists(st.text(max_size=50) | st.binary(max_size=50), max_size=4))
 def test_written_frames_read_back(frames: list[str | bytes]) -> None:
     expected = [(TEXT, each.encode()) if isinstance(each, str) else (BINARY, each) for each in frames]
-    assert read(b"".join(encode_frames(tuple(frames)))) == expected
+    assert read(from_client(b"".join(encode_frames(tuple(frames))))) == expected
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 20_000])
@@ -220,7 +236,8 @@ def test_options_of_compression_change_what_is_written(options: dict[str, int]) 
 @given(st.lists(st.text(max_size=50) | st.binary(max_size=50), max_size=4))
 def test_compressed_frames_read_back(frames: list[str | bytes]) -> None:
     expected = [(TEXT, each.encode()) if isinstance(each, str) else (BINARY, each) for each in frames]
-    assert read_compressed(b"".join(encode_frames(tuple(frames), Deflater().deflate))) == expected
+    written = b"".join(encode_frames(tuple(frames), Deflater().deflate))
+    assert read_compressed(from_client(written)) == expected
 
 
 def test_tornados_handshake_is_the_one_that_is_built_upon() -> None:
@@ -231,3 +248,68 @@ def test_tornados_handshake_is_the_one_that_is_built_upon() -> None:
     )
     text = "".join(inspect.getsource(getattr(WebSocketProtocol13, name)) for name in functions)
     assert sha256(text.encode()).hexdigest()[:16] in {"0fe09f13045df15c"}
+
+
+def test_clients_have_to_mask() -> None:
+    with pytest.raises(FrameError, match="without a mask") as refused:
+        read(frame(b"x", masked=False))
+    assert refused.value.close_code == 1002
+
+
+# Cases 7.3, 7.5, 7.7 and 7.9 of the Autobahn test suite 0.8.2 (RFC 6455, sections 5.5.1 and 7.4).
+
+
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+)
+@pytest.mark.parametrize("reason", ["", "hello", "\u03ba\u1f79\u03c3\u03bc\u03b5", "x" * 123])
+def test_a_right_close_frame_is_answered_with_its_code(code: int, reason: str) -> None:
+    assert answer_to_close(struct.pack("!H", code) + reason.encode()) == code
+
+
+def test_one_without_a_code_is_answered_without() -> None:
+    assert answer_to_close(b"") is None
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])
+def test_one_with_a_code_that_may_not_be_sent_breaks_the_protocol(code: int) -> None:
+    assert answer_to_close(struct.pack("!H", code)) == 1002
+
+
+def test_so_does_half_a_code() -> None:
+    assert answer_to_close(b"\x03") == 1002
+
+
+@pytest.mark.parametrize(
+    "reason", [b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited", b"\xff"]
+)
+def test_one_whose_reason_is_not_text_is_answered_with_that(reason: bytes) -> None:
+    assert answer_to_close(struct.pack("!H", 1000) + reason) == 1007
+
+
+@pytest.mark.parametrize("size", [126, 200])
+def test_a_close_frame_is_no_longer_than_a_control_frame_may_be(size: int) -> None:
+    with pytest.raises(FrameError):
+        read(frame(b"x" * size, 8))
+
+
+@pytest.mark.parametrize(
+    ("header", "offers"),
+    [
+        ("", []),
+        ("permessage-deflate", [{}]),
+        ("permessage-deflate; client_max_window_bits", [{"client_max_window_bits": None}]),
+        ('permessage-deflate;server_max_window_bits="10"', [{"server_max_window_bits": "10"}]),
+        ("permessage-deflate; server_no_context_takeover", [{"server_no_context_takeover": None}]),
+        ("x, permessage-deflate; y, permessage-deflate", [{}]),
+        ("permessage-deflate; server_no_context_takeover=1", []),
+        ("permessage-deflate; server_max_window_bits", []),
+        ("permessage-deflate; server_max_window_bits=8", []),
+        ("permessage-deflate; server_max_window_bits=016", []),
+        ("permessage-deflate; client_max_window_bits=10; client_max_window_bits=10", []),
+        ("permessage-deflate;", []),
+        (";;=,,", []),
+    ],
+)
+def test_offers_that_cannot_be_taken_are_declined(header: str, offers: list[dict[str, str | None]]) -> None:
+    assert compression_offers(header) == offers

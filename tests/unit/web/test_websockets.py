@@ -249,12 +249,38 @@ async def test_the_clients_close_frame_is_answered(line: Line) -> None:
     assert await line.read_all() == close_frame(1001, "")
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x03", struct.pack("!H", 1005), struct.pack("!H", 77)])
-async def test_a_close_frame_without_a_code_that_may_be_sent_is_answered_without(
-    line: Line, payload: bytes
-) -> None:
-    line.say_bytes(payload, 8)
+async def test_a_close_frame_without_a_code_is_answered_without(line: Line) -> None:
+    line.say_bytes(b"", 8)
     assert await line.read_all() == b"\x88\x00"
+
+
+async def test_a_close_frame_that_breaks_the_protocol_is_answered_with_that(line: Line) -> None:
+    line.say_bytes(struct.pack("!H", 1005), 8)
+    assert await line.read_all() == close_frame(1002, "")
+
+
+async def test_what_waits_is_bounded_in_bytes(new_line: Callable[..., Line]) -> None:
+    line = new_line(limit=1 << 25).begin()
+    line.say("wait")
+    await line.turns()
+    message, sent = masked(b"x" * 300_000, 1), 0
+    unsent = memoryview(message * 200)
+    for _ in range(2000):
+        try:
+            sent += line.client.send(unsent[sent : sent + (1 << 16)])
+        except BlockingIOError:
+            await line.turns(2)
+    held = module.MAX_WAITING_BYTES + len(message) + (1 << 16)
+
+    assert line.websocket._backlog_size <= held
+    assert sent < held + (4 << 20), "the rest stays in the network"
+
+    line.peer.go_on.set()
+    line.client.setblocking(True)
+    await asyncio.to_thread(line.client.sendall, unsent[sent:])
+    async with asyncio.timeout(60):
+        while len(line.peer.handled) < 201:
+            await line.turns(1)
 
 
 async def test_our_close_frame_comes_after_what_is_queued_and_before_nothing(line: Line) -> None:
