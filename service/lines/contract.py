@@ -5,10 +5,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bokeh.events import Event
-from bokeh.model import Model
+if TYPE_CHECKING:  # the command line answers without an import of bokeh
+    from bokeh.events import Event
+    from bokeh.model import Model
 
 __all__ = ("CurrentDocuments", "Line")
 
