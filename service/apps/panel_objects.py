@@ -81,7 +81,7 @@ def _is_plain(value: Any) -> bool:
 
 def _set_silently(viewable: Any, values: Parameters) -> None:
     """A parameter that follows another, or a function, goes on to do so, as where Panel takes inputs."""
-    from param.parameterized import _syncing, discard_events  # noqa: PLC0415 - there only where Panel is
+    from param.parameterized import _syncing, discard_events
 
     try:
         with discard_events(viewable), _syncing(viewable, list(values)):

@@ -19,7 +19,7 @@ from service.documents.entries import Stored
 from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
-from service.errors import AppError
+from service.errors import AppError, NotAuthorized
 from service.metrics import Metrics
 from service.sessions.deferring import Deferred
 from service.sessions.session import Session
@@ -150,6 +150,10 @@ class Builder:
         try:
             with self._metrics.app(app.path).running():
                 await app.build(context, execution)
+        except NotAuthorized as error:
+            log.warning("a session is refused: %s", error, extra=grant.key.facts)
+            dispose(document)
+            raise
         except AppError as error:
             log.error("the app failed: %s\n%s", error.message, error.detail, extra=grant.key.facts)
             dispose(document)
