@@ -6,6 +6,7 @@
     ├── ConfigError         500  1011  an option or the configuration file makes no sense
     ├── AppLoadError        500  1011  an app cannot be found or read
     ├── AppError            500  1011  the app raised while it built its Document
+    │   └── NotAuthorized   403  1008  the app does not let this user in
     ├── TokenError          403  1008  a session token or session id is not acceptable
     │   ├── TokenInvalid    403  1008  malformed or forged
     │   │   └── TokenMisdirected  403  1008  right, but for another app or replica
@@ -33,6 +34,7 @@ __all__ = (
     "ConfigError",
     "Full",
     "MessageTooBig",
+    "NotAuthorized",
     "OriginRefused",
     "ProtocolError",
     "ServiceError",
@@ -73,6 +75,17 @@ class AppError(ServiceError):
         super().__init__(message)
         self.message = message
         self.detail = detail
+
+
+class NotAuthorized(AppError):
+    """The app does not let this user in; ``location`` is where it sends him instead, if it does."""
+
+    http_status = 403
+    close_code = 1008
+
+    def __init__(self, message: str, location: str | None = None) -> None:
+        super().__init__(message)
+        self.location = location
 
 
 class TokenError(ServiceError):

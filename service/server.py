@@ -16,6 +16,7 @@ from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import threads
 from service.apps.app import App
+from service.apps.panel import share_cookie_secret
 from service.background import beside, spawn
 from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking
 from service.errors import ConfigError
@@ -394,6 +395,7 @@ class Server:
 
     def _sign_cookies(self, secret: str, previous: str | None = None) -> None:
         self._application.settings["cookie_secret"] = secret
+        share_cookie_secret(secret)
 
     def _in_doubt(self) -> None:
         spawn(self._agreement.again())

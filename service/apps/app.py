@@ -30,6 +30,7 @@ from service.apps.panel import (
     use_own_files,
     uses_panel,
 )
+from service.apps.panel_access import authorize_callback, check_access
 from service.documents.curdoc import default_document_kept
 from service.errors import AppError
 from service.lines import line
@@ -152,6 +153,8 @@ class App:
         if self.broken is not None:
             raise AppError(self.broken, self.broken)
         connect_panel()
+        asked = authorize_callback()
+        check_access(asked, document)
         try:
             with default_document_kept():
                 if type(self.application) is Application:
@@ -164,6 +167,8 @@ class App:
             raise AppError(str(error) or repr(error), traceback.format_exc()) from error
         _check(self.application)
         connect_panel()
+        if (of_app := authorize_callback()) is not asked:
+            check_access(of_app, document)
         keep_coming_back(document, of_panel=self.panel)
         if self.panel:
             use_own_files(document)

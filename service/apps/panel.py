@@ -33,6 +33,7 @@ __all__ = (
     "let_go_of_roots",
     "panel_page",
     "request_hooks",
+    "share_cookie_secret",
     "use_own_files",
     "uses_panel",
 )
@@ -153,6 +154,24 @@ def connect_panel() -> None:
     module = sys.modules.get(_DOCUMENT)
     if module is not None:
         module.extra_socket_handlers.setdefault(_Socket, _write)
+        _share_cookie_secret()
+
+
+_cookie_secrets: list[str] = []
+
+
+def share_cookie_secret(secret: str) -> None:
+    """Let Panel read the cookies that login handlers signed: ``pn.state.user`` and what belongs to it."""
+    _cookie_secrets[:] = [secret]
+    if _DOCUMENT in sys.modules:
+        _share_cookie_secret()
+
+
+def _share_cookie_secret() -> None:
+    """Panel (1.9 and 1.10) has one for the process, and prefers what its environment variables say."""
+    config = sys.modules["panel.config"].config
+    if _cookie_secrets and config._cookie_secret != _cookie_secrets[0]:
+        config.cookie_secret = _cookie_secrets[0]
 
 
 def dispatch(document: Document, event: DocumentPatchedEvent) -> None:

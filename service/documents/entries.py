@@ -8,6 +8,7 @@
     v:<id>:<attr>   a changed attribute
     m:<id>          a model that came into the Document after the build
     c:<id>:<n>      what was streamed into, or patched in, a data source
+    p:<id>          parameters of the object (Panel's) behind a model that changed
     a:<key>         the app's own state
 """
 
@@ -123,6 +124,8 @@ class Stored:
     models: dict[str, WholeModel] = field(default_factory=dict)
     chunks: dict[str, list[Chunk]] = field(default_factory=dict)
     """By model id, oldest first."""
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Parameters of the objects behind models, by model id."""
     state: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
@@ -173,11 +176,13 @@ class Stored:
             case "c":
                 chunks = [Chunk(*chunk) for chunk in unpack_entry(data)]
                 self.chunks.setdefault(rest.partition(":")[0], []).extend(chunks)
+            case "p":
+                self.objects[rest] = unpack_entry(data)
             case "a":
                 self.state[rest] = unpack_entry(data)
 
 
-_SINGLE = frozenset({"exact", "v", "c", "a"})
+_SINGLE = frozenset({"exact", "v", "c", "p", "a"})
 """Fields that cost nothing but what is in them."""
 
 

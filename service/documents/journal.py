@@ -7,9 +7,9 @@ described in :mod:`service.documents.entries`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from bokeh.core.types import ID
 from bokeh.document import Document
@@ -18,11 +18,13 @@ from bokeh.document.events import (
     ColumnsPatchedEvent,
     ColumnsStreamedEvent,
     DocumentPatchedEvent,
+    MessageSentEvent,
     ModelChangedEvent,
     RootAddedEvent,
     RootRemovedEvent,
     TitleChangedEvent,
 )
+from bokeh.events import ModelEvent
 from bokeh.model import Model
 
 from service.documents.base import themed
@@ -37,10 +39,17 @@ from service.documents.values import lost, reason_of, write_value
 from store.errors import RecordError
 from store.records import Packed, pack_entry
 
-__all__ = ("Changes", "Journal")
+__all__ = ("Changes", "Journal", "ReadObjects")
+
+ReadObjects: TypeAlias = Callable[[Document, Mapping[str, set[str]]], Mapping[str, Mapping[str, Any]]]
+"""From changed attributes by model id to what is kept of the objects behind them."""
 
 CHUNKS_ALLOWANCE = 64 * 1024
 """Bytes of streamed chunks kept at least, before whole columns are written in their place."""
+
+
+def no_objects(document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
+    return {}
 
 
 @dataclass(slots=True)
@@ -56,13 +65,21 @@ class Changes:
 class Journal:
     """The journal of one Document. Made right after the app's run, before anything else happens.
 
-    ``state`` is the app's own state, which is journaled along with the Document.
+    ``state`` is the app's own state, which is journaled along with the Document; ``read_objects`` gives what
+    is to be kept of the objects behind models that changed.
     """
 
     def __init__(
-        self, document: Document, ids: IdSpace, state: Mapping[str, Any] | None = None, *, version: str = ""
+        self,
+        document: Document,
+        ids: IdSpace,
+        state: Mapping[str, Any] | None = None,
+        *,
+        version: str = "",
+        read_objects: ReadObjects = no_objects,
     ) -> None:
         self._document = document
+        self._read_objects = read_objects
         self._ids = ids
         self._meta = Meta(initial=ids.count, shape=shape_of(document, ids), version=version)
         self._built = _Outline.of(document)
@@ -143,6 +160,17 @@ class Journal:
                 self._note_chunk(event.model, event.patches, [False, None])
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
                 self._outline_dirty = True
+            case MessageSentEvent(msg_data=ModelEvent(model=Model() as model)):
+                self._note_told(model)
+
+    def _note_told(self, model: Model) -> None:
+        """Clients are told of the model by an event: its properties may have been set past Bokeh's setters.
+
+        Panel (1.9 and 1.10) does that with texts that grow, which it sends as ``HTMLStreamEvent``.
+        """
+        for attr in model._property_values:  # bokeh 3.9 and 3.10
+            self._marks.setdefault((model.id, attr), (self._sequence, False, 0))
+            self._dirty.add((model.id, attr))
 
     def shown(self, event: DocumentPatchedEvent, copies: Copies) -> None:
         """Clients are sent ``copies`` of what was just noted: arrays among it need not be copied again."""
@@ -216,6 +244,7 @@ class Journal:
         changes = Changes()
         self._take_models(changes)
         self._take_chunks(changes)
+        self._take_objects(changes)
         self._take_values(changes)
         self._take_state(changes)
         if self._base is not None:
@@ -239,6 +268,7 @@ class Journal:
         self._came.clear()
         self._left.clear()
         self._dirty = set(self._marks)
+        self._take_objects(changes)
         self._take_values(changes)
         self._dirty_state = set(self._state)
         self._take_state(changes)
@@ -304,7 +334,7 @@ class Journal:
     def _forget(self, changes: Changes, model_id: str) -> None:
         prefixes = (f"v:{model_id}:", f"c:{model_id}:")
         changes.remove.update(name for name in self._sizes if name.startswith(prefixes))
-        changes.remove.add(f"m:{model_id}")
+        changes.remove.update((f"m:{model_id}", f"p:{model_id}"))
         for key in [key for key in self._marks if key[0] == model_id]:
             del self._marks[key]
             self._dirty.discard(key)
@@ -322,6 +352,16 @@ class Journal:
                 if attr == "data":
                     self._drop_chunks(changes, model_id)
         self._dirty.clear()
+
+    def _take_objects(self, changes: Changes) -> None:
+        changed: dict[str, set[str]] = {}
+        for model_id, attr in self._dirty:
+            changed.setdefault(model_id, set()).add(attr)
+        for model_id, kept in self._read_objects(self._document, changed).items():
+            try:
+                changes.put[f"p:{model_id}"] = pack_entry(kept)
+            except RecordError as error:
+                self.losses.add(f"parameters of the object behind {model_id}", str(error))
 
     def _value(self, model: Model, attr: str) -> Packed:
         sequence, is_input, ids_before = self._marks[model.id, attr]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -52,7 +52,7 @@ class Fidelity(StrEnum):
 
 
 class Restorer:
-    """Restores one Document. ``run`` runs app code with its context; ``setter`` marks inputs."""
+    """Restores one Document. ``run`` runs app code with its context, ``settle`` what that has put off."""
 
     def __init__(
         self,
@@ -61,12 +61,14 @@ class Restorer:
         stored: Stored,
         *,
         run: Callable[..., Any],
+        settle: Callable[[], Awaitable[None]],
         replay: bool = True,
     ) -> None:
         self._document = document
         self._ids = ids
         self._stored = stored
         self._run = run
+        self._settle = settle
         self._replay_inputs = replay
         self._models: dict[str, Model] = {}
         self._undoing: Undoing | None = None
@@ -76,15 +78,15 @@ class Restorer:
         for field, reason in stored.damaged.items():
             self.losses.add(f"field {field:.200}", reason)
 
-    def restore(self, version: str) -> Fidelity:
+    async def restore(self, version: str) -> Fidelity:
         """Lay the journal over the Document, whose app has just run and is of ``version``."""
         meta = self._stored.meta
         if meta.pushed:
             self._restore_pushed()
             return Fidelity.EXACT
         if meta.version != version or meta.shape != shape_of(self._document, self._ids):
-            return self._restore_named()
-        self._restore_exactly()
+            return await self._restore_named()
+        await self._restore_exactly()
         return Fidelity.EXACT
 
     @property
@@ -103,22 +105,23 @@ class Restorer:
         self._run(self._overlay)
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
 
-    def _restore_exactly(self) -> None:
+    async def _restore_exactly(self) -> None:
         self._models = self._ids.tracked if self._ids.tracked is not None else {}
+        await self._settle()  # what the app itself has put off comes before all that the journal tells of
         if self._stored.base is not None:
             self._run(self._lay_base, self._stored.base)
         if self._replay_inputs and self._has_inputs:
             self._undoing = Undoing(self._document)
             with self._undoing.watching():
-                self._replay_ready()
-                self._replay(self._stored.values)
+                await self._replay_ready()
+                await self._replay(self._stored.values)
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
         self._run(self._overlay)
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
 
-    def _restore_named(self) -> Fidelity:
+    async def _restore_named(self) -> Fidelity:
         """Inputs of models that have a name and still the same type."""
         known: dict[tuple[str, str], Value] = {}
         for (_, attr), value in self._stored.values.items():
@@ -128,8 +131,8 @@ class Restorer:
                     known[found[0].id, attr] = value
         if not known and not self._stored.state:
             return Fidelity.FRESH
-        self._replay_ready()
-        self._replay(known, with_ids=False)
+        await self._replay_ready()
+        await self._replay(known, with_ids=False)
         return Fidelity.PARTIAL
 
     def _lay_base(self, base: Base) -> None:
@@ -144,7 +147,7 @@ class Restorer:
 
     # -- inputs --------------------------------------------------------------------------------
 
-    def _replay_ready(self) -> None:
+    async def _replay_ready(self) -> None:
         """Tell the app that the page is drawn, which BokehJS (3.9) does once, and not when it comes back.
 
         Panel (1.9) calls what waits for the page; until then HoloViews' plots do not follow their streams.
@@ -155,11 +158,12 @@ class Restorer:
         self._ids.count = max(self._ids.count, ready)
         try:
             self._run(self._document.callbacks.trigger_event, DocumentReady())
+            await self._settle()
         except Exception:
             self.failed_inputs += 1
             log.exception("what waited for the page failed")
 
-    def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
+    async def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
         inputs = [(key, value) for key, value in values.items() if value.is_input]
         inputs.sort(key=lambda item: item[1].sequence)
         attributes: dict[str, list[str]] = {}
@@ -176,6 +180,7 @@ class Restorer:
                 self._run(model.set_from_json, attr, decoded)
                 if attr == attributes[model_id][-1]:
                     self._replay_event(model, attributes[model_id])
+                await self._settle()
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)

@@ -12,14 +12,16 @@ from bokeh.document import Document
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
+from service.apps.panel_objects import read_objects, restore_objects
 from service.apps.state import SessionState
 from service.documents.disposal import dispose
 from service.documents.entries import Stored
 from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
-from service.errors import AppError
+from service.errors import AppError, NotAuthorized
 from service.metrics import Metrics
+from service.sessions.deferring import Deferred
 from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
 from store.errors import RecordError
@@ -90,7 +92,7 @@ class Builder:
         """None when the journal cannot be laid over what the app builds now."""
         draft = await self._draft(app, grant, stored, track=True)
         try:
-            fidelity = self._lay_over(grant, draft, stored)
+            fidelity = await self._lay_over(grant, draft, stored)
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
@@ -104,16 +106,26 @@ class Builder:
         await session.with_document_locked(app.restored, draft.context, draft.execution)
         return session
 
-    def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored) -> Fidelity:
-        replay = self._replay_inputs and grant.replay
-        restorer = Restorer(draft.document, draft.ids, stored, run=draft.execution.call, replay=replay)
+    async def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored) -> Fidelity:
+        deferred = Deferred(draft.document, draft.execution)
+        restorer = Restorer(
+            draft.document,
+            draft.ids,
+            stored,
+            run=draft.execution.call,
+            settle=deferred.done,
+            replay=self._replay_inputs and grant.replay,
+        )
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
-        fidelity = restorer.restore(draft.app.version)
+        fidelity = await restorer.restore(draft.app.version)
+        if fidelity is Fidelity.EXACT:
+            draft.execution.call(restore_objects, draft.document, stored.objects)
         # What replayed callbacks made of it was in there already.
         self._name_losses(grant, restorer.losses.take())
         draft.state.restore(stored.state if fidelity is Fidelity.EXACT else {**built, **stored.state})
-        if fidelity is Fidelity.EXACT and not restorer.failed_inputs and not restorer.losses:
+        failed = restorer.failed_inputs or deferred.failed
+        if fidelity is Fidelity.EXACT and not failed and not restorer.losses:
             draft.journal.resume(stored)
             if not grant.replay:
                 draft.journal.lost()  # the next replica shall not run them again either
@@ -138,12 +150,17 @@ class Builder:
         try:
             with self._metrics.app(app.path).running():
                 await app.build(context, execution)
+        except NotAuthorized as error:
+            log.warning("a session is refused: %s", error, extra=grant.key.facts)
+            dispose(document)
+            raise
         except AppError as error:
             log.error("the app failed: %s\n%s", error.message, error.detail, extra=grant.key.facts)
             dispose(document)
             raise
         ids.built()
-        return _Draft(app, context, execution, ids, state, Journal(document, ids, state, version=app.version))
+        journal = Journal(document, ids, state, version=app.version, read_objects=read_objects)
+        return _Draft(app, context, execution, ids, state, journal)
 
     def _session(self, grant: Grant, draft: _Draft, fidelity: Fidelity | None) -> Session:
         journal = draft.journal if self._durable else None

@@ -13,7 +13,7 @@ from bokeh.embed.elements import script_for_render_items
 from bokeh.embed.util import RenderItem
 from tornado.web import HTTPError
 
-from service.errors import AppError
+from service.errors import AppError, NotAuthorized
 from service.web.opening import AppHandler, PageView
 
 __all__ = ("AutoloadHandler",)
@@ -63,6 +63,8 @@ class AutoloadHandler(AppHandler):
         """Begin the session here: where the app has run, it is known which extensions it draws with."""
         try:
             await self.services.router.page(view.key, view.request, view.token)
+        except NotAuthorized:
+            raise
         except AppError as error:
             # Logged by who ran it. The socket that follows tells the user, which a script cannot.
             log.debug("no classes of %s: %s", self.app.path, error)

@@ -9,7 +9,7 @@ from bokeh.embed.elements import html_page_for_render_items
 from bokeh.embed.util import RenderItem
 
 from service.apps.panel import panel_page
-from service.errors import AppError, ServiceError
+from service.errors import AppError, NotAuthorized, ServiceError
 from service.sessions.session import Session
 from service.web.opening import AppHandler
 from service.web.resources import PageResources
@@ -32,7 +32,13 @@ class PageHandler(AppHandler):
         if self.app.page_is_shell:
             page = render_shell(self.services.resources, view.token)
         else:
-            page = await self._page_of_document(view.key, view.request, view.token)
+            try:
+                page = await self._page_of_document(view.key, view.request, view.token)
+            except NotAuthorized as error:
+                if error.location is None:
+                    raise
+                self.redirect(error.location)
+                return
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.keep_for_its_browser()
         self.finish(page)
@@ -48,7 +54,7 @@ class PageHandler(AppHandler):
         return found
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
-        if isinstance(error, AppError):
+        if isinstance(error, AppError) and not isinstance(error, NotAuthorized):
             detail = error.detail if self.services.settings.dev is not None else ""
             return f"The app failed while it was starting.\n\n{detail or 'Its log says why.'}"
         return super().explain(error, failure)

@@ -12,7 +12,7 @@ from tornado.websocket import WebSocketClosedError
 
 from service import logs
 from service.background import spawn
-from service.errors import AppError, SessionParked, SessionUnknown, TokenExpired, TokenInvalid
+from service.errors import AppError, NotAuthorized, SessionParked, SessionUnknown, TokenExpired, TokenInvalid
 from service.fleet.relay import RelayLink
 from service.metrics import Metrics
 from service.protocol.messages import Frame, Frames
@@ -80,6 +80,9 @@ class SocketHandler(UpgradeHandler, AppHandler):
         try:
             with self._span(key, await self._page_view(key)):
                 await self._join(key, websocket)
+        except NotAuthorized as error:
+            log.warning("refusing a socket: %s", error)
+            websocket.close(error.close_code, str(error))
         except AppError as error:
             detail = error.detail if self.services.settings.dev is not None else ""
             tell(app_failed(websocket, detail), websocket)

@@ -12,7 +12,7 @@ import panel.models.tabulator  # the client makes models of these classes
 import panel.models.widgets
 import pytest
 from bokeh.events import DocumentReady
-from bokeh.models import ColumnDataSource, Slider
+from bokeh.models import ColumnDataSource, Slider, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
@@ -106,9 +106,39 @@ def rows(client: Client) -> list[int]:
     return [int(each) for each in client.model(TABLE).source.data["amount"]]
 
 
+# A text that grows with each input, of which only the last is known.
+
+
+async def take_notes(client: Client) -> None:
+    for word in ("one", "two", "three"):
+        await client.patch(TextInput, value=word)
+        await shows(client, word)
+
+
+async def take_another(client: Client) -> None:
+    await client.patch(TextInput, value="four")
+    await shows(client, "notes: one two three four")
+
+
+# A text that is sent word by word, as events without a change of any property.
+
+
+async def ask(client: Client) -> None:
+    await client.click(BUTTON)
+    await asyncio.sleep(2)  # nothing tells this client, which knows no such events, that it is over
+    await client.pull()
+
+
+async def ask_again(client: Client) -> None:
+    await ask(client)
+    await shows(client, "one two three one two three")
+
+
 STORIES = (
     Story("template", slide, lambda client: (texts(client), client.value(Slider, "value")), slide_on),
     Story("streams", stream, lambda client: (highest(client), points(client)), stream_on),
+    Story("notes", take_notes, texts, take_another),
+    Story("streamed", ask, texts, ask_again),
     Story("kept_table", add_rows, lambda client: (texts(client), rows(client)), add_another),
 )
 

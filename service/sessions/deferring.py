@@ -1,0 +1,93 @@
+"""Work that callbacks have put off, done before a journal is laid over what it makes.
+
+Panel handles inputs in a timeout callback (50 ms), and runs coroutines in one for the next tick; apps load
+data in such. In the life that the journal tells of, all that came before what it says in the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from bokeh.document import Document
+from bokeh.server.callbacks import NextTickCallback, SessionCallback, TimeoutCallback
+
+from service.apps.execution import Execution
+
+__all__ = ("Deferred",)
+
+log = logging.getLogger(__name__)
+
+SOON_MILLISECONDS = 500
+"""Timeouts up to this put off what is to be done now; longer ones are the app's own clock."""
+
+MAX_ROUNDS = 100
+"""How often what was put off may put off more, before it counts as work without an end."""
+
+PATIENCE_SECONDS = 1.0
+"""For coroutines that work without the lock, which may go on for ever."""
+
+
+_running: set[asyncio.Task[Any]] = set()
+"""The event loop itself would forget them."""
+
+
+class Deferred:
+    """What the callbacks of a Document that is no session yet have put off."""
+
+    def __init__(self, document: Document, execution: Execution) -> None:
+        self._document = document
+        self._execution = execution
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.failed = 0
+        """Callbacks that raised."""
+
+    async def done(self) -> None:
+        """Do it now, in its order, and all that is put off meanwhile."""
+        for _ in range(MAX_ROUNDS):
+            due = sorted(filter(_is_soon, self._document.session_callbacks), key=_delay)
+            for callback in due:
+                await self._run(callback)
+            if not due and not self._tasks:
+                return
+            await self._wait()
+        log.info("callbacks put off more and more work: the rest of it waits until the session goes on")
+
+    async def _run(self, callback: SessionCallback) -> None:
+        run: Callable[[], Any] = callback.callback
+        if getattr(run, "nolock", False):
+            task = asyncio.create_task(self._attempt(run, locked=False))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            _running.add(task)
+            task.add_done_callback(_running.discard)
+            await asyncio.sleep(0)  # it takes itself off the list when it begins
+        else:
+            await self._attempt(run, locked=True)
+
+    async def _attempt(self, run: Callable[[], Any], *, locked: bool) -> None:
+        try:
+            await self._execution.run(run, locked=locked)
+        except Exception:
+            self.failed += 1
+            log.exception("what an input put off failed")
+
+    async def _wait(self) -> None:
+        """Give coroutines without the lock their time; those that take longer go on by themselves."""
+        if not self._tasks:
+            return
+        done, _ = await asyncio.wait(
+            self._tasks, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            self._tasks.clear()
+
+
+def _is_soon(callback: SessionCallback) -> bool:
+    return isinstance(callback, NextTickCallback | TimeoutCallback) and _delay(callback) <= SOON_MILLISECONDS
+
+
+def _delay(callback: SessionCallback) -> int:
+    return callback.timeout if isinstance(callback, TimeoutCallback) else 0
