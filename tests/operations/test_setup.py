@@ -191,12 +191,36 @@ def test_a_python_that_is_not_there_leaves_it_as_it_is(machine: Machine, venv: P
     assert markers(venv) == ALL
 
 
-def test_make_stops_if_there_is_no_such_python(machine: Machine) -> None:
-    make = shutil.which("make") or pytest.fail("there is no make")
+def make(machine: Machine, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `make run` would do."""
+    program = shutil.which("make") or pytest.fail("there is no make")
+    return machine.run(program, "--directory", TOOLS.parent, "--dry-run", "run", *arguments)
 
-    done = machine.run(
-        make, "--directory", TOOLS.parent, "--dry-run", "run", "PYTHON=3.77", "VENV=build/none"
-    )
+
+def test_make_uses_what_is_there(machine: Machine, venv: Path) -> None:
+    done = make(machine, f"VENV={venv}")
+
+    assert "-m venv" not in done.stdout
+    assert "pip install" not in done.stdout
+    assert f"{venv}/bin/svc serve" in done.stdout
+
+
+def test_make_installs_into_an_environment_made_anew(machine: Machine, venv: Path) -> None:
+    done = make(machine, f"VENV={venv}", f"PYTHON={machine.add(14)}")
+
+    assert "-m venv" in done.stdout
+    assert "pip install" in done.stdout
+
+
+def test_make_installs_another_bokeh(machine: Machine, venv: Path) -> None:
+    done = make(machine, f"VENV={venv}", "BOKEH=3.9.2")
+
+    assert "-m venv" not in done.stdout
+    assert "'bokeh==3.9.2'" in done.stdout
+
+
+def test_make_stops_if_there_is_no_such_python(machine: Machine) -> None:
+    done = make(machine, "VENV=build/none", "PYTHON=3.77")
 
     assert done.returncode == 2
     assert "setup: PYTHON=3.77 is not on the PATH" in done.stderr
@@ -219,9 +243,9 @@ def matrix(machine: Machine) -> Callable[..., tuple[int, list[str]]]:
     """Runs `tools/matrix` in a directory of its own, with a `make` that only says what it was to do."""
     shutil.copytree(TOOLS / "setup", machine.root / "checkout/tools/setup")
     shutil.copy(TOOLS / "matrix", machine.root / "checkout/tools/matrix")
-    make = machine.path / "make"
-    make.write_text(MAKE)
-    make.chmod(0o755)
+    stub = machine.path / "make"
+    stub.write_text(MAKE)
+    stub.chmod(0o755)
 
     def run(*lines: str, **env: str) -> tuple[int, list[str]]:
         done = machine.run(machine.root / "checkout/tools/matrix", *lines, **env)
