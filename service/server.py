@@ -19,9 +19,12 @@ from service.apps.app import App
 from service.apps.panel import share_cookie_secret
 from service.background import beside, spawn
 from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking
+from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
+from service.fleet.files import PeerFiles
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
+from service.fleet.peers import Peers
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.keeping import Keeping
@@ -42,7 +45,7 @@ from service.web.accepting import PausingHTTPServer
 from service.web.auth import Auth, load_auth
 from service.web.health import Health, make_metrics_application
 from service.web.origins import OriginPolicy
-from service.web.resources import PageResources
+from service.web.resources import PageResources, build_of
 from service.web.routes import make_application, make_internal_application
 from service.web.services import Services
 from store.connect import open_store
@@ -93,9 +96,11 @@ class Server:
             self.metrics.shortcuts.labels(group).set(is_in)
         self._tracing = tracing_for(settings.traces, self.replica)
         self._started = time.time()
+        self._versions = installed_versions()
         self._store = _open_store(settings, self.metrics)
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
+        self._build = build_of(self._versions, apps)
         self._keeping = Keeping(self._store, self.apps, settings, self.replica, self.metrics)
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
@@ -333,6 +338,8 @@ class Server:
             peer_tls(settings),
             self._tracing,
         )
+        peers = Peers(self._store, self.replica)
+        versions = made_with()
         for app in self.apps.values():
             app.logout_url = self._auth.logout_path(settings.prefix)
         return Services(
@@ -351,8 +358,13 @@ class Server:
                 is_ours=self._is_ours,
                 brake=self._keeping.brake,
                 tracing=self._tracing,
+                versions=versions,
+                peers=peers,
             ),
             dialer=dialer,
+            files=PeerFiles(peers, dialer, self._build),
+            versions=versions,
+            installed=self._versions,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,
             resources=PageResources(settings.prefix),
@@ -416,6 +428,8 @@ class Server:
             lag=self._lag.worst(),
             load=self._load.share(),
             draining=self.services.draining,
+            versions=self._versions,
+            build=self._build,
         )
 
 

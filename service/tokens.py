@@ -29,8 +29,9 @@ from service.bokeh_tokens import (
     to_base64,
 )
 from service.errors import ConfigError, TokenExpired, TokenInvalid, TokenMisdirected
+from service.page_versions import LEGACY, PageVersions
 
-__all__ = ("RelayGrant", "SessionIds", "TokenAuthority", "VerifiedToken", "generate_secret")
+__all__ = ("FileGrant", "RelayGrant", "SessionIds", "TokenAuthority", "VerifiedToken", "generate_secret")
 
 MAX_TOKEN_LENGTH = 64 * 1024
 """Characters. Bokeh's own tokens carry all cookies and headers, ours stay under 500."""
@@ -72,6 +73,8 @@ class VerifiedToken:
     minted_by_us: bool
     user: str = ""
     """A digest of the user it was made for; empty when there was none, or it is Bokeh's token."""
+    page: PageVersions | None = None
+    """What the page was made with; None for Bokeh's tokens, which come from Python clients, too."""
     payload: dict[str, Any] | None = None
     """A Bokeh token's extra payload (``headers``, ``cookies``, ``arguments``, ...); None for ours,
     whose payload is the handoff in the store."""
@@ -88,6 +91,14 @@ class RelayGrant:
     app: str
     session_id: str
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileGrant:
+    """What a verified file token allows: to read this static file."""
+
+    path: str
+    """As in its URL, below the prefix."""
 
 
 def generate_secret() -> str:
@@ -137,17 +148,21 @@ class TokenAuthority:
         now: float,
         token_id: str | None = None,
         user: str | None = None,
+        page: PageVersions | None = None,
     ) -> str:
         """A token for the WebSocket that will follow a page of ``app_path``.
 
         ``lifetime`` is in seconds, ``now`` in wall-clock seconds, ``token_id`` what the token's
-        handoff is stored under (random if not given), ``user`` who alone may use it.
+        handoff is stored under (random if not given), ``user`` who alone may use it, ``page`` what
+        the page is made with.
         BokehJS reads ``session_id`` from the base64 JSON before the first dot, a JWT's header.
         """
         expiry = math.ceil(now + lifetime)
         claims = {"aud": _audience(app_path), "exp": expiry, "jti": token_id or new_token_id()}
         if user is not None:
             claims["usr"] = self._user_digest(user)
+        if page is not None:
+            claims["page"] = page.text
         header = {"session_id": session_id, "session_expiry": expiry}
         return jwt.encode(claims, self._session_keys[0], _ALGORITHM, headers=header)
 
@@ -169,7 +184,10 @@ class TokenAuthority:
         _check_id_text(session_id)
         claims = decoded["payload"]
         user = claims.get("usr", "")
-        return VerifiedToken(session_id, claims["jti"], float(claims["exp"]), minted_by_us=True, user=user)
+        page = PageVersions.from_text(claims["page"]) if "page" in claims else LEGACY
+        return VerifiedToken(
+            session_id, claims["jti"], float(claims["exp"]), minted_by_us=True, user=user, page=page
+        )
 
     def check_user(self, token: VerifiedToken, user: str | None) -> None:
         """Raise TokenInvalid when a token of ours was made for somebody else than ``user``."""
@@ -259,14 +277,31 @@ class TokenAuthority:
 
         Raises TokenInvalid, TokenExpired when it is too old, TokenMisdirected when it is for another replica.
         """
-        _check_shape(token, self._max_token_length)
-        claims = _decode_jwt(token, self._relay_keys, f"svc-relay:{target_replica}")["payload"]
-        if now >= claims["exp"]:
-            raise TokenExpired("the relay token has expired")
+        claims = self._internal(token, f"svc-relay:{target_replica}", now)
         match claims:
             case {"app": str(app), "sid": str(session_id), "epoch": int(epoch)}:
                 return RelayGrant(app, session_id, epoch)
         raise TokenInvalid("the relay token does not name a session")
+
+    def mint_file(self, path: str, target_replica: str, lifetime: float = 30.0, *, now: float) -> list[str]:
+        """Tokens with which this replica may read a file of ``target_replica``; see :meth:`mint_relay`."""
+        claims = {"aud": f"svc-file:{target_replica}", "exp": now + lifetime, "jti": secrets.token_urlsafe(9)}
+        return [jwt.encode(claims | {"path": path}, key, _ALGORITHM) for key in self._relay_keys]
+
+    def verify_file(self, token: str, target_replica: str, *, now: float) -> FileGrant:
+        """What the file token allows here. Raises as :meth:`verify_relay`."""
+        claims = self._internal(token, f"svc-file:{target_replica}", now)
+        if not isinstance(claims.get("path"), str):
+            raise TokenInvalid("the file token does not name a file")
+        return FileGrant(claims["path"])
+
+    def _internal(self, token: str, audience: str, now: float) -> dict[str, Any]:
+        """The claims of another replica's token. Raises as :meth:`verify_relay`."""
+        _check_shape(token, self._max_token_length)
+        claims: dict[str, Any] = _decode_jwt(token, self._relay_keys, audience)["payload"]
+        if now >= claims["exp"]:
+            raise TokenExpired("the other replica's token has expired")
+        return claims
 
 
 def _audience(app_path: str) -> str:

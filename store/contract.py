@@ -157,6 +157,10 @@ class Heartbeat:
     load: float = 0.0
     """CPU seconds used per second, lately: 1 is one core, which is all that app code can have."""
     draining: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of Bokeh (``bokeh``) and of installed Bokeh extensions; empty for releases that do not say."""
+    build: str = ""
+    """A digest that is the same for replicas of one image: versions, the apps' code, their static files."""
     age: float = 0.0
     """Seconds since the beat was written, by the store's clock. Set on reading only."""
 

@@ -253,5 +253,7 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "lag": _is(int, float),
     "load": _is(int, float),
     "draining": _is(bool),
+    "versions": _map_of(_is(str)),
+    "build": _is(str),
     "ttl_ms": _is(int),
 }

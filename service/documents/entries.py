@@ -63,6 +63,10 @@ class Value:
     name: str | None
     value: Any
 
+    def place(self, model_id: str, attr: str) -> str:
+        """Where it is, as the app's author knows it."""
+        return f"{attr} of {self.type.rpartition('.')[2]} {self.name or model_id}"
+
     def pack(self) -> Packed:
         return pack_entry([self.sequence, self.is_input, self.ids_before, self.type, self.name, self.value])
 
@@ -105,6 +109,8 @@ class Meta:
     title: str | None = None
     roots: list[str] | None = None
     theme: Any = None
+    made_with: str = ""
+    """The Bokeh and the extensions that the Document is made with (:class:`PageVersions` as text)."""
 
     def pack(self) -> Packed:
         # Not asdict: it copies deeply, and this is written with nearly every change.

@@ -32,6 +32,7 @@ from service.documents.copies import Copies
 from service.documents.encoding import Buffers, encode_document
 from service.documents.entries import Base, Meta, Stored, Value, WholeModel
 from service.documents.exact import Exact, exact_values
+from service.documents.extensions import made_with
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, place_of
 from service.documents.shape import shape_of, type_name
@@ -81,7 +82,9 @@ class Journal:
         self._document = document
         self._read_objects = read_objects
         self._ids = ids
-        self._meta = Meta(initial=ids.count, shape=shape_of(document, ids), version=version)
+        self._meta = Meta(
+            initial=ids.count, shape=shape_of(document, ids), version=version, made_with=made_with().text
+        )
         self._built = _Outline.of(document)
         self._there = sum(1 << number for model in document.models if (number := ids.number(model.id)))
         # bokeh 3.9: recompute() makes a new dict each time, so the old one shows what came and went.

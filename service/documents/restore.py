@@ -129,6 +129,10 @@ class Restorer:
                 found = self._document.models.get_all_by_name(value.name)
                 if len(found) == 1 and type_name(found[0]) == value.type:
                     known[found[0].id, attr] = value
+        taken = {id(value) for value in known.values()}
+        lost = [each for each in self._stored.values.items() if each[1].is_input and id(each[1]) not in taken]
+        for key, value in lost:
+            self.losses.add(value.place(*key), "the app has no such part any more")
         if not known and not self._stored.state:
             return Fidelity.FRESH
         await self._replay_ready()

@@ -15,7 +15,7 @@ from bokeh.model import Model
 
 from service.documents.ids import IdSpace
 
-__all__ = ("model_class", "shape_of", "type_name")
+__all__ = ("extensions_of", "model_class", "same_in_each_run", "shape_of", "type_name")
 
 _RUN = re.compile(r"^bokeh_app_[0-9a-z_]+\.")
 """Each run of a script has a module name of its own: bokeh 3.9's, or :mod:`service.documents.classes`'s,
@@ -24,7 +24,11 @@ which is another one while the same session's last run still lives in this proce
 
 def type_name(model: Model) -> str:
     """The model's qualified type; the same for each run when the app's script defines it."""
-    name = str(model.__qualified_model__)
+    return same_in_each_run(str(model.__qualified_model__))
+
+
+def same_in_each_run(name: str) -> str:
+    """The name of a type, without what tells runs of the app's script apart."""
     return _RUN.sub("bokeh_app.", name) if name.startswith("bokeh_app_") else name
 
 
@@ -49,3 +53,9 @@ def shape_of(document: Document, ids: IdSpace) -> str:
     for number, model in sorted((pair for pair in own if pair[0]), key=lambda pair: pair[0]):
         digest.update(f"{number}:{type_name(model)};".encode())
     return digest.hexdigest()
+
+
+def extensions_of(document: Document) -> set[str]:
+    """The top-level packages, Bokeh's apart, whose models the Document has."""
+    names = {type(model).__view_module__.partition(".")[0] for model in document.models}
+    return {name for name in names if name != "bokeh" and not name.startswith("bokeh_app_")}

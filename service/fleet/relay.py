@@ -1,4 +1,4 @@
-"""Reaching a session's owner from another replica: an internal WebSocket, and pages by HTTP.
+"""Reaching a session's owner from another replica: an internal WebSocket, pages and static files by HTTP.
 
 Frames pass through untouched and unread; whoever dials shows a short-lived signed token that
 names the session, its epoch and the replica it is meant for.
@@ -17,13 +17,18 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from service.errors import Unavailable
 from service.fleet.ownership import Dialled
+from service.page_versions import PageVersions
 from service.protocol.messages import Frame
 from service.tokens import TokenAuthority
 from service.tracing import HEADER, OFF, Tracing
 from store.contract import Heartbeat, SessionKey
 
 __all__ = (
+    "ADOPT",
+    "AUTOLOAD_PATH",
+    "FILE_PATH",
     "OTHER_TOKEN_HEADER",
+    "PAGE_HEADER",
     "PAGE_PATH",
     "RELAY_PATH",
     "TOKEN_ID_HEADER",
@@ -34,9 +39,21 @@ __all__ = (
 
 RELAY_PATH = "/_svc/relay"
 PAGE_PATH = "/_svc/page"
+AUTOLOAD_PATH = "/_svc/autoload"
+FILE_PATH = "/_svc/file"
+"""Before the path that a static file has for browsers."""
+
 TOKEN_ID_HEADER = "Svc-Token-Id"
 OTHER_TOKEN_HEADER = "Svc-Relay-Token"
 """The same token once more, signed with the key before the last rotation, if there was one."""
+PAGE_HEADER = "Svc-Page"
+"""What the page at the other end of a relay was made with."""
+
+ADOPT = 0
+"""In the place of an epoch: whoever is dialled shall become the owner of a session that nobody holds."""
+
+FILE_SECONDS = 20.0
+"""How long another replica may take to send a file."""
 
 GONE = 410
 """HTTP status of a replica that does not own the session it was dialled for."""
@@ -92,21 +109,51 @@ class Dialer:
         self._tracing = tracing
         self._client: AsyncHTTPClient | None = None
 
-    async def relay(self, owner: Heartbeat, key: SessionKey, epoch: int, token_id: str) -> RelayLink:
-        """Open a relay. Raises what :func:`result_of` understands."""
+    async def relay(
+        self, owner: Heartbeat, key: SessionKey, epoch: int, token_id: str, page: PageVersions | None = None
+    ) -> RelayLink:
+        """Open a relay for a page made with ``page``. Raises what :func:`result_of` understands."""
         with self._tracing.span("relay", kind="client", session=key.short, owner=owner.replica):
             request = self._request(owner, RELAY_PATH, key, epoch)
             request.headers[TOKEN_ID_HEADER] = token_id
+            if page is not None:
+                request.headers[PAGE_HEADER] = page.text
             request.url = "ws" + request.url.removeprefix("http")
             return RelayLink(await websocket_connect(request, max_message_size=self._max_message_size))
 
     async def page(self, owner: Heartbeat, key: SessionKey, epoch: int, token: str) -> str:
         """The session's page, rendered by its owner around ``token``."""
         with self._tracing.span("page of the owner", kind="client", session=key.short, owner=owner.replica):
-            request = self._request(owner, PAGE_PATH, key, epoch)
-            request.method, request.body = "POST", token
-            response: HTTPResponse = await self._http().fetch(request)
-            return response.body.decode()
+            return await self._post(self._request(owner, PAGE_PATH, key, epoch), token)
+
+    async def autoload(self, owner: Heartbeat, key: SessionKey, epoch: int, asked: str) -> str:
+        """The ``autoload.js`` of the session's owner, for what ``asked`` (JSON) says."""
+        with self._tracing.span("autoload of the owner", kind="client", session=key.short):
+            return await self._post(self._request(owner, AUTOLOAD_PATH, key, epoch), asked)
+
+    async def file(self, replica: Heartbeat, path: str, query: str, encoding: str) -> HTTPResponse:
+        """A static file of another replica, as it has it. Raises ``HTTPClientError`` and ``OSError``."""
+        tokens = self._tokens().mint_file(path, replica.replica, now=self._clock())
+        request = HTTPRequest(
+            f"{replica.address}{self._prefix}{FILE_PATH}{path}{query}",
+            headers={
+                "Authorization": f"Bearer {tokens[0]}",
+                OTHER_TOKEN_HEADER: tokens[-1],
+                "Accept-Encoding": encoding,
+            },
+            connect_timeout=FILE_SECONDS,
+            request_timeout=FILE_SECONDS,
+            decompress_response=False,
+            follow_redirects=False,
+            ssl_options=self._tls,
+        )
+        response: HTTPResponse = await self._http().fetch(request)
+        return response
+
+    async def _post(self, request: HTTPRequest, body: str) -> str:
+        request.method, request.body = "POST", body
+        response: HTTPResponse = await self._http().fetch(request)
+        return response.body.decode()
 
     def close(self) -> None:
         if self._client is not None:

@@ -11,16 +11,29 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NoReturn, TypeVar
 
+from tornado.httpclient import HTTPError
+
 from service.errors import AppError, SessionParked, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
-from service.fleet.relay import Dialer, RelayLink, result_of
+from service.fleet.peers import Peers
+from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
 from service.metrics import Metrics
+from service.page_versions import PageVersions
 from service.sessions.brake import Brake, Care, care_for
 from service.sessions.building import Grant
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from service.tracing import OFF, Tracing
-from store.contract import Claim, Heartbeat, Outcome, PageRequest, SessionKey, Store
+from store.contract import (
+    Claim,
+    Heartbeat,
+    Outcome,
+    PageRequest,
+    SessionKey,
+    SessionRecord,
+    SessionState,
+    Store,
+)
 
 __all__ = ("Router",)
 
@@ -38,11 +51,22 @@ MOMENT = 0.05
 LOOK_AGAIN = 0.25
 """Seconds between looks at the heartbeat of a silent owner, which ages from when it stopped."""
 
+ADOPTERS = 3
+"""Replicas with a page's versions that are asked to take its session, before this one does."""
+
+ADOPT_SECONDS = 60.0
+"""How long one of them may take, which builds the session meanwhile."""
+
+
+def _pages_of(replica: Heartbeat) -> PageVersions:
+    return PageVersions.of(replica.versions)
+
 
 class Router:
     """Finds or opens sessions on behalf of pages and sockets that hit this replica.
 
     ``is_ours`` says whether a session that lives here still may: the replica may have been frozen or cut off.
+    ``versions`` is what pages are made with here, ``peers`` who may make others.
     """
 
     def __init__(
@@ -57,7 +81,11 @@ class Router:
         is_ours: Callable[[Session], Awaitable[bool]],
         brake: Brake | None = None,
         tracing: Tracing = OFF,
+        versions: PageVersions | None = None,
+        peers: Peers | None = None,
     ) -> None:
+        self._versions = versions or PageVersions()
+        self._peers = peers or Peers(store, replica)
         self._store = store
         self._registry = registry
         self._replica = replica
@@ -71,26 +99,48 @@ class Router:
         self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
 
     async def session(
-        self, key: SessionKey, token_id: str, request: PageRequest | None = None
+        self,
+        key: SessionKey,
+        token_id: str,
+        request: PageRequest | None = None,
+        page: PageVersions | None = None,
     ) -> Session | RelayLink:
         """The live session, or an open relay to its owner.
 
-        Begins the session from ``request``, or else from the handoff of ``token_id``. Raises
-        SessionUnknown if there is neither nor a session, AppError, Unavailable, StoreError.
+        Begins the session from ``request``, or else from the handoff of ``token_id``: at a replica that makes
+        pages like ``page``, as long as there is one. Raises SessionUnknown if there is neither nor a session,
+        AppError, Unavailable, StoreError.
         """
 
         def dial(owner: Heartbeat, epoch: int) -> Awaitable[RelayLink]:
-            return self._dialer.relay(owner, key, epoch, token_id)
+            return self._dialer.relay(owner, key, epoch, token_id, page)
 
-        return await self._route(key, token_id, request, dial)
+        return await self._route(key, token_id, request, dial, page)
 
-    async def page(self, key: SessionKey, request: PageRequest, token: str) -> Session | str:
-        """The live session, or the page its owner rendered. Raises as :meth:`session`."""
+    async def adopt(self, key: SessionKey, token_id: str) -> Session | None:
+        """The live session, for a replica whose pages are not like ours; None if a third one holds it."""
+        found = await self.session(key, token_id)
+        if isinstance(found, Session):
+            return found
+        found.close()
+        return None
 
-        def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
-            return self._dialer.page(owner, key, epoch, token)
-
+    async def page(self, key: SessionKey, request: PageRequest, dial: Dial[str]) -> Session | str:
+        """The live session, or the page that ``dial`` gets from its owner. Raises as :meth:`session`."""
         return await self._route(key, "", request, dial)
+
+    async def holder_of_other_versions(self, key: SessionKey) -> tuple[Heartbeat, int] | None:
+        """Who holds the session, and at which epoch, if a page of that replica is not like one of ours.
+
+        Raises StoreError.
+        """
+        if not any(self._differs(_pages_of(each)) for each in await self._peers.alive()):
+            return None
+        record = await self._store.read(key)
+        owner = await self._owner_of(record)
+        if record is None or owner is None or not self._differs(_pages_of(owner)):
+            return None
+        return owner, record.epoch
 
     async def local(self, key: SessionKey, epoch: int) -> Session | None:
         """The session if this replica holds it at ``epoch``, waiting while it is being opened."""
@@ -101,11 +151,21 @@ class Router:
         return session if session is not None and session.epoch == epoch else None
 
     async def _route(
-        self, key: SessionKey, token_id: str, request: PageRequest | None, dial: Dial[T]
+        self,
+        key: SessionKey,
+        token_id: str,
+        request: PageRequest | None,
+        dial: Dial[T],
+        page: PageVersions | None = None,
     ) -> Session | T:
         session = await self._registry.find(key)
         if session is not None and await self._is_ours(session):
             return session
+        other_page = page if page is not None and self._differs(page) else None
+        if other_page and not await self._owner_of(await self._store.read(key)):
+            adopted = await self._adopted(key, other_page, dial)
+            if adopted is not None:
+                return adopted[0]
         ownership = Ownership(silence=PATIENCE)
         claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)
         answer = await self._open(key, claim, "own", ownership)
@@ -115,6 +175,9 @@ class Router:
                 if reached is not None:
                     self._claims.labels("relay").inc()
                     return reached[0]
+                adopted = await self._adopted(key, other_page, dial) if other_page else None
+                if adopted is not None:
+                    return adopted[0]
             if ownership.step is Step.CLAIM:
                 await asyncio.sleep(MOMENT)
                 answer = await self._open(key, claim, "own", ownership)
@@ -124,6 +187,29 @@ class Router:
             seize = partial(self._store.seize, key, self._replica, owner=owner, epoch=epoch)
             answer = await self._open(key, seize, "seize", ownership)
         return answer
+
+    def _differs(self, page: PageVersions) -> bool:
+        return not page.made_as(self._versions)
+
+    async def _owner_of(self, record: SessionRecord | None) -> Heartbeat | None:
+        """The replica that holds the session, unless it seems to be gone."""
+        if record is None or record.state is not SessionState.LIVE:
+            return None
+        owner = await self._store.replica(record.owner)
+        return owner if owner is not None and owner.age <= PATIENCE else None
+
+    async def _adopted(self, key: SessionKey, page: PageVersions, dial: Dial[T]) -> tuple[T] | None:
+        """A relay to a replica that makes pages like ``page``, and has become the session's owner for it."""
+        for peer in (await self._peers.with_versions(page))[:ADOPTERS]:
+            try:
+                async with asyncio.timeout(ADOPT_SECONDS):
+                    reached = await dial(peer, ADOPT)
+            except (HTTPError, OSError) as error:  # TimeoutError is an OSError
+                log.info("%s does not take the session: %s", peer.replica, error, extra=key.facts)
+            else:
+                self._claims.labels("relay").inc()
+                return (reached,)
+        return None
 
     async def _open(
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str, ownership: Ownership

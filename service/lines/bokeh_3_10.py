@@ -19,7 +19,6 @@ from bokeh.models.widgets.inputs import FileInput
 from service.lines.contract import CurrentDocuments
 
 __all__ = (
-    "PULLS_DROP_BUFFERS",
     "VERSION",
     "current_documents",
     "event_of_inputs",
@@ -86,6 +85,3 @@ def server_request(*, headers: Mapping[str, str], cookies: Mapping[str, str], **
         cookies={name: module.Cookie(value) for name, value in cookies.items()},
         **facts,
     )
-
-
-PULLS_DROP_BUFFERS = False

@@ -17,7 +17,6 @@ from tornado.httputil import HTTPHeaders
 from service.lines.contract import CurrentDocuments
 
 __all__ = (
-    "PULLS_DROP_BUFFERS",
     "VERSION",
     "current_documents",
     "event_of_inputs",
@@ -92,6 +91,3 @@ def server_request(*, headers: Mapping[str, str], cookies: Mapping[str, str], **
         cookies={name: SimpleNamespace(value=value) for name, value in cookies.items()},
         **{"root_path": "", "user": None, "state": {}, **facts},
     )
-
-
-PULLS_DROP_BUFFERS = True

@@ -57,7 +57,3 @@ class Line(Protocol):
     @property
     def event_of_inputs(self) -> Callable[[Model, Collection[str]], Event | None]:
         """The event that BokehJS sends along with changes of these attributes, made of the model's values."""
-
-    @property
-    def PULLS_DROP_BUFFERS(self) -> bool:  # noqa: N802
-        """Whether pages of this line lose the binary buffers of a pull that follows a reconnect."""

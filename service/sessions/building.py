@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from service.documents.entries import Stored
 from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
+from service.documents.translation import Translation, is_foreign, translated
 from service.errors import AppError, NotAuthorized
 from service.metrics import Metrics
 from service.sessions.deferring import Deferred
@@ -83,16 +84,24 @@ class Builder:
                 return session
         draft = await self._draft(app, grant, stored)
         fidelity = None if grant.fields is None else Fidelity.FRESH
+        losses: list[str] = []
         if fidelity is not None:
             draft.journal.lost()
-            log.info("the session begins afresh", extra=grant.key.facts)
-        return self._session(grant, draft, fidelity)
+            losses = _inputs_of(stored)
+            log.log(
+                logging.WARNING if losses else logging.INFO,
+                "the session begins afresh%s",
+                "".join(f"; lost: {each}" for each in losses),
+                extra=grant.key.facts,
+            )
+        return self._session(grant, draft, fidelity, losses)
 
     async def _restored(self, app: App, grant: Grant, stored: Stored) -> Session | None:
         """None when the journal cannot be laid over what the app builds now."""
         draft = await self._draft(app, grant, stored, track=True)
+        losses: list[str] = []
         try:
-            fidelity = await self._lay_over(grant, draft, stored)
+            fidelity = await self._lay_over(grant, draft, stored, losses)
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
@@ -102,11 +111,19 @@ class Builder:
             await app.end(draft.context, draft.execution)
             dispose(draft.document)
             return None
-        session = self._session(grant, draft, fidelity)
+        session = self._session(grant, draft, fidelity, losses)
         await session.with_document_locked(app.restored, draft.context, draft.execution)
         return session
 
-    async def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored) -> Fidelity:
+    async def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str]) -> Fidelity:
+        """``losses`` gets what could not be restored, in words."""
+        same_code = stored.meta.version == draft.app.version
+        foreign = same_code and not stored.meta.pushed and is_foreign(stored)
+        if foreign:
+            translation = draft.execution.call(translated, stored, draft.document, draft.ids)
+            stored = translation.stored
+            losses += translation.losses
+            self._name_translation(grant, translation)
         deferred = Deferred(draft.document, draft.execution)
         restorer = Restorer(
             draft.document,
@@ -119,19 +136,31 @@ class Builder:
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
         fidelity = await restorer.restore(draft.app.version)
-        if fidelity is Fidelity.EXACT:
+        if fidelity is Fidelity.EXACT and not foreign:
             draft.execution.call(restore_objects, draft.document, stored.objects)
         # What replayed callbacks made of it was in there already.
-        self._name_losses(grant, restorer.losses.take())
+        own_losses = restorer.losses.take()
+        self._name_losses(grant, own_losses)
+        losses += own_losses
         draft.state.restore(stored.state if fidelity is Fidelity.EXACT else {**built, **stored.state})
         failed = restorer.failed_inputs or deferred.failed
         if fidelity is Fidelity.EXACT and not failed and not restorer.losses:
             draft.journal.resume(stored)
-            if not grant.replay:
-                draft.journal.lost()  # the next replica shall not run them again either
+            if foreign or not grant.replay:
+                # The store has it in other terms; or the next replica shall not run the inputs again either.
+                draft.journal.lost()
         else:
             draft.journal.lost()
-        return fidelity
+        return Fidelity.PARTIAL if foreign and losses else fidelity
+
+    def _name_translation(self, grant: Grant, translation: Translation) -> None:
+        if translation.losses:
+            log.warning(
+                "the session was restored without %s", "; ".join(translation.losses), extra=grant.key.facts
+            )
+        if translation.dropped:
+            text = "; ".join(translation.dropped)
+            log.warning("this version has no place for %s", text, extra=grant.key.facts)
 
     def _name_losses(self, grant: Grant, losses: list[str]) -> None:
         for loss in losses:
@@ -162,7 +191,9 @@ class Builder:
         journal = Journal(document, ids, state, version=app.version, read_objects=read_objects)
         return _Draft(app, context, execution, ids, state, journal)
 
-    def _session(self, grant: Grant, draft: _Draft, fidelity: Fidelity | None) -> Session:
+    def _session(
+        self, grant: Grant, draft: _Draft, fidelity: Fidelity | None, losses: Sequence[str] = ()
+    ) -> Session:
         journal = draft.journal if self._durable else None
         meter = self._metrics.app(draft.app.path)
         meter.opens.inc()
@@ -170,8 +201,14 @@ class Builder:
             self._metrics.claims.labels(f"restore_{fidelity}").inc()
         return Session(
             grant.key, grant.epoch, grant.request, draft.app, draft.context, draft.execution,
-            journal=journal, fidelity=fidelity, meter=meter,
+            journal=journal, fidelity=fidelity, meter=meter, losses=losses,
         )  # fmt: skip
+
+
+def _inputs_of(stored: Stored | None) -> list[str]:
+    """What clients had set, in words."""
+    values = {} if stored is None else stored.values
+    return [value.place(*key) for key, value in values.items() if value.is_input]
 
 
 def _unpack(grant: Grant) -> Stored | None:

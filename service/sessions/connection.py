@@ -53,14 +53,26 @@ class Transport(Protocol):
 
 
 class Connection:
-    """One client, from its ACK to its close. Made and used on the event loop only."""
+    """One client, from its ACK to its close. Made and used on the event loop only.
 
-    def __init__(self, session: Session, transport: Transport, token_id: str, *, max_bytes: int) -> None:
+    ``keeps_buffers`` says that it takes binary buffers with any pull, not with its first one alone.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        transport: Transport,
+        token_id: str,
+        *,
+        max_bytes: int,
+        keeps_buffers: bool = False,
+    ) -> None:
         self._place: Session | Sleeper = session
         self._meter = session.meter
         self.subscribed = False
         self._transport = transport
         self._token_id = token_id
+        self._keeps_buffers = keeps_buffers
         self._assembler = Assembler(max_bytes=max_bytes)
         self._max_bytes = max_bytes
         self._bytes_in = 0
@@ -153,7 +165,7 @@ class Connection:
         await self.session.for_client(self._pull_locked, message)
 
     def _pull_locked(self, message: Message) -> None:
-        inline = not self.session.first_pull(self._token_id)
+        inline = not (self.session.first_pull(self._token_id) or self._keeps_buffers)
         content, buffers = encode_document(self.session.document, inline=inline)
         self.send(messages.pull_doc_reply(message.msgid, content, buffers))
         self.subscribed = True

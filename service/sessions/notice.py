@@ -7,6 +7,8 @@ refused socket. So the page's own pull is what carries the news.
 from __future__ import annotations
 
 import html
+import json
+from pathlib import Path
 
 from bokeh.document import Document
 from bokeh.models.callbacks import CustomJS
@@ -17,21 +19,41 @@ from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frame
 from service.sessions.connection import Transport
+from store.contract import SessionKey
 
-__all__ = ("Notice", "app_failed", "session_ended", "session_parked")
+__all__ = (
+    "UPDATED_ARGUMENT", "Notice", "app_failed", "app_updated", "session_ended", "session_parked"
+)  # fmt: skip
+
+UPDATED_ARGUMENT = "svc-updated"
+"""Of the address to which :func:`app_updated` sends a page."""
+
+_RELOAD = Path(__file__).with_name("reload.js").read_text(encoding="utf-8")
 
 
 class Notice:
     """Answers pulls with a notice, drops patches, refuses the rest. Belongs to no session.
 
     It leaves closing to the client: a page whose socket is closed shows banners over the notice.
+    ``on_click`` is what the button does (JavaScript), ``at_once`` what the page does by itself.
     """
 
-    def __init__(self, transport: Transport, title: str, text: str, *, button: str) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        title: str,
+        text: str,
+        *,
+        button: str,
+        on_click: str = "window.location.reload()",
+        at_once: str = "",
+    ) -> None:
         self._transport = transport
         self._title = title
         self._text = text
         self._button = button
+        self._on_click = on_click
+        self._at_once = at_once
         self._assembler = Assembler()
 
     def open(self) -> None:
@@ -43,8 +65,11 @@ class Notice:
         if message is None:
             return
         if message.msgtype == "PULL-DOC-REQ":
-            content, buffers = encode_document(self._document(), inline=True)
+            document = self._document()
+            content, buffers = encode_document(document, inline=True)
             self._transport.send(messages.pull_doc_reply(message.msgid, content, buffers))
+            if self._at_once:
+                self._transport.send(messages.patch_doc(_touch(document)))
         elif message.msgtype == "PATCH-DOC":  # a page tells its size, whatever it shows
             self._transport.send(messages.ok(message.msgid))
         else:
@@ -59,11 +84,42 @@ class Notice:
         # The page need not come back for this, as it would for a session.
         document.config.reconnect_session = False
         text = f"<h1>{html.escape(self._title)}</h1><pre>{html.escape(self._text)}</pre>"
-        document.add_root(Div(text=text, styles={"padding": "1em"}, sizing_mode="stretch_width"))
+        shown = Div(text=text, styles={"padding": "1em"}, sizing_mode="stretch_width")
+        if self._at_once:
+            shown.js_on_change("tags", CustomJS(code=self._at_once))
+        document.add_root(shown)
         button = Button(label=self._button, button_type="primary", width=200, margin=(0, 0, 0, 15))
-        button.js_on_click(CustomJS(code="window.location.reload()"))
+        button.js_on_click(CustomJS(code=self._on_click))
         document.add_root(button)
         return document
+
+
+def _touch(document: Document) -> str:
+    """A change to which the page's code listens: any BokehJS runs that, after any of its pulls."""
+    change = {"kind": "ModelChanged", "model": {"id": document.roots[0].id}, "attr": "tags", "new": ["now"]}
+    return json.dumps({"events": [change]})
+
+
+def app_updated(transport: Transport, key: SessionKey, *, embedded: bool) -> Notice:
+    """The session goes on with other versions than the page was made with: the page has to be loaded again.
+
+    A page of ours does so by itself, once, and comes back to its session. One that is ``embedded`` is
+    somebody else's, who decides which session it shows.
+    """
+    title = "The app was updated."
+    if embedded:
+        text = "This part of the page shows it again when the page has been loaded anew."
+        return Notice(transport, title, text, button="Load the page anew")
+    values = {"session_id": key.session_id, "name": key.short, "argument": UPDATED_ARGUMENT}
+    reload = f"const session = {json.dumps(values)}\n{_RELOAD}"
+    return Notice(
+        transport,
+        title,
+        "This page is of the version before. It loads again by itself and goes on with what you had entered.",
+        button="Load it again",
+        on_click=f"{reload}\nload()",
+        at_once=f"{reload}\nload_once()",
+    )
 
 
 def app_failed(transport: Transport, detail: str) -> Notice:

@@ -67,6 +67,7 @@ class Session:
         meter: AppMeter,
         journal: Journal | None = None,
         fidelity: Fidelity | None = None,
+        losses: Sequence[str] = (),
     ) -> None:
         self.key = key
         self.meter = meter
@@ -90,6 +91,8 @@ class Session:
         """How often the journal was written by this owner."""
         self.fidelity = fidelity
         """How the session was restored; None when it began here."""
+        self.losses = list(losses)
+        """What restoring lost, in words; until a page has said so."""
         self.on_dirty: Callable[[Session], None] = lambda session: None
         self.settle: Callable[[Session], Awaitable[None]] = _settled
         """Waits until the store has what clients changed, where clients shall wait for that."""
@@ -128,6 +131,11 @@ class Session:
     @property
     def connection_count(self) -> int:
         return len(self.connections)
+
+    def take_losses(self) -> list[str]:
+        """What restoring lost, for the page that says so."""
+        losses, self.losses = self.losses, []
+        return losses
 
     def first_pull(self, token_id: str) -> bool:
         """Whether a page with this token surely has not pulled the Document before; notes that it has.

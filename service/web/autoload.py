@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,12 +14,16 @@ from bokeh.core.types import ID
 from bokeh.embed.bundle import Bundle, Script
 from bokeh.embed.elements import script_for_render_items
 from bokeh.embed.util import RenderItem
+from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 
 from service.errors import AppError, NotAuthorized
+from service.page_versions import PageVersions
 from service.web.opening import AppHandler, PageView
+from service.web.resources import PageResources
+from store.contract import Heartbeat
 
-__all__ = ("AutoloadHandler",)
+__all__ = ("Asked", "AutoloadHandler", "render_script")
 
 log = logging.getLogger(__name__)
 
@@ -47,22 +54,52 @@ class AutoloadHandler(AppHandler):
         with self.span("autoload.js"):
             await self._answer()
 
+    @property
+    def page_versions(self) -> PageVersions:
+        return replace(super().page_versions, embedded=True)
+
     async def _answer(self) -> None:
-        element_id = self.get_argument("bokeh-autoload-element", "")
-        if not element_id:
+        asked = Asked(
+            self.get_argument("bokeh-autoload-element", ""),
+            self.get_argument("bokeh-app-path", "/"),
+            self.get_argument("bokeh-absolute-url", None),
+            self.get_argument("resources", "default") != "none",
+        )
+        if not asked.element_id:
             raise HTTPError(400, "the bokeh-autoload-element argument is missing")
         view = await self.view()
         await self.hand_off(view)
-        if not self.app.built:
-            await self._load_classes(view)
+        script = await self._script_of_owner(view, asked) or await self._own_script(view, asked)
         self.set_header("Content-Type", "application/javascript; charset=utf-8")
         self.keep_for_its_browser()
-        self.finish(self._script(element_id, view.token))
+        self.finish(script)
+
+    async def _own_script(self, view: PageView, asked: Asked) -> str:
+        if not self.app.built:
+            await self._load_classes(view)
+        return render_script(self.services.resources, asked, view.token)
+
+    async def _script_of_owner(self, view: PageView, asked: Asked) -> str | None:
+        """Where the session lives at a replica of other versions, that one's scripts are needed."""
+        holder = await self.holder_of_other_versions(view)
+        if holder is None:
+            return None
+        owner, epoch = holder
+        body = json.dumps({"token": self.token_of_owner(view, owner), **asdict(asked)})
+        try:
+            return await self.services.dialer.autoload(owner, view.key, epoch, body)
+        except (HTTPClientError, OSError) as error:
+            log.warning("the session's owner gives no script: %s", error, extra=view.key.facts)
+            return None
 
     async def _load_classes(self, view: PageView) -> None:
         """Begin the session here: where the app has run, it is known which extensions it draws with."""
+
+        def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
+            return self.services.dialer.page(owner, view.key, epoch, view.token)
+
         try:
-            await self.services.router.page(view.key, view.request, view.token)
+            await self.services.router.page(view.key, view.request, dial)
         except NotAuthorized:
             raise
         except AppError as error:
@@ -86,21 +123,33 @@ class AutoloadHandler(AppHandler):
         self.set_header("Access-Control-Allow-Methods", "GET, OPTIONS")
         self.set_status(204)
 
-    def _script(self, element_id: str, token: str) -> str:
-        absolute_url = self.get_argument("bokeh-absolute-url", None)
-        bundle = self._bundle(absolute_url)
-        item = RenderItem(token=token, elementid=ID(element_id), use_for_title=False)
-        app_path = self.get_argument("bokeh-app-path", "/")
-        bundle.add(Script(script_for_render_items({}, [item], app_path=app_path, absolute_url=absolute_url)))
-        return str(AUTOLOAD_JS.render(bundle=bundle, elementid=element_id))
 
-    def _bundle(self, absolute_url: str | None) -> Bundle:
-        if self.get_argument("resources", "default") == "none":
-            return self.services.resources.bare_bundle()
-        if absolute_url is None:
-            return self.services.resources.bundle()
-        try:
-            parts = urlsplit(absolute_url)
-        except ValueError:
-            raise HTTPError(400, "bokeh-absolute-url is not a URL") from None
-        return self.services.resources.bundle(f"{parts.scheme}://{parts.netloc}")
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the script in the embedding page wants."""
+
+    element_id: str
+    app_path: str = "/"
+    absolute_url: str | None = None
+    resources: bool = True
+
+
+def render_script(resources: PageResources, asked: Asked, token: str) -> str:
+    """The script that draws into an element of somebody else's page."""
+    bundle = _bundle(resources, asked)
+    item = RenderItem(token=token, elementid=ID(asked.element_id), use_for_title=False)
+    script = script_for_render_items({}, [item], app_path=asked.app_path, absolute_url=asked.absolute_url)
+    bundle.add(Script(script))
+    return str(AUTOLOAD_JS.render(bundle=bundle, elementid=asked.element_id))
+
+
+def _bundle(resources: PageResources, asked: Asked) -> Bundle:
+    if not asked.resources:
+        return resources.bare_bundle()
+    if asked.absolute_url is None:
+        return resources.bundle()
+    try:
+        parts = urlsplit(asked.absolute_url)
+    except ValueError:
+        raise HTTPError(400, "bokeh-absolute-url is not a URL") from None
+    return resources.bundle(f"{parts.scheme}://{parts.netloc}")

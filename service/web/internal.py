@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -9,12 +10,13 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.errors import AppError, SessionMoved, TokenExpired, TokenInvalid, TokenMisdirected
-from service.fleet.relay import GONE, OTHER_TOKEN_HEADER, TOKEN_ID_HEADER
-from service.sessions.connection import Connection
+from service.fleet.relay import ADOPT, GONE, OTHER_TOKEN_HEADER, PAGE_HEADER, TOKEN_ID_HEADER
+from service.page_versions import PageVersions
 from service.sessions.notice import app_failed
 from service.sessions.session import Session
 from service.tokens import RelayGrant
 from service.tracing import HEADER
+from service.web.autoload import Asked, render_script
 from service.web.base import BaseHandler
 from service.web.page import render_page
 from service.web.socket import join, tell
@@ -22,7 +24,7 @@ from service.web.upgrade import UpgradeHandler
 from service.web.websocket import WebSocket
 from store.contract import SessionKey
 
-__all__ = ("OwnerPageHandler", "RelayHandler")
+__all__ = ("OwnerAutoloadHandler", "OwnerPageHandler", "RelayHandler")
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class OwnerHandler(BaseHandler):
         grant = self._verified(token)
         key = SessionKey(grant.app, grant.session_id)
         logs.speaking_of(**key.facts)
-        session = await self.services.router.local(key, grant.epoch)
+        session = await self.find(key, grant.epoch)
         if session is None or session.destroyed:
             raise HTTPError(GONE, "the session is not here")
         return session
@@ -64,9 +66,15 @@ class OwnerHandler(BaseHandler):
         except TokenInvalid:
             return tokens.verify_relay(self.request.headers.get(OTHER_TOKEN_HEADER, token), replica, now=now)
 
+    async def find(self, key: SessionKey, epoch: int) -> Session | None:
+        return await self.services.router.local(key, epoch)
+
 
 class RelayHandler(UpgradeHandler, OwnerHandler):
-    """The owner's end of a relay. The upgrade is the answer that the session is here."""
+    """The owner's end of a relay. The upgrade is the answer that the session is here.
+
+    Whoever dials may also ask for a session that nobody holds to be taken: for a page of our versions.
+    """
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         try:
@@ -75,15 +83,28 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
             self._found = error
         await super().get(*args, **kwargs)
 
+    async def find(self, key: SessionKey, epoch: int) -> Session | None:
+        if epoch == ADOPT:
+            return await self.services.router.adopt(key, self._token_id)
+        return await super().find(key, epoch)
+
+    @property
+    def _token_id(self) -> str:
+        return self.request.headers.get(TOKEN_ID_HEADER, "")
+
+    @property
+    def _page(self) -> PageVersions | None:
+        """None for Bokeh's clients, and when the other replica is of a release that does not say."""
+        text = self.request.headers.get(PAGE_HEADER)
+        return None if text is None else PageVersions.from_text(text)
+
     async def opened(self, websocket: WebSocket) -> None:
-        settings = self.services.settings
         if isinstance(self._found, AppError):
-            detail = self._found.detail if settings.dev is not None else ""
+            detail = self._found.detail if self.services.settings.dev is not None else ""
             tell(app_failed(websocket, detail), websocket)
             return
-        token_id, limit = self.request.headers.get(TOKEN_ID_HEADER, ""), settings.websocket_max_message_size
         try:
-            join(Connection(self._found, websocket, token_id, max_bytes=limit), websocket)
+            join(self._found, websocket, self._token_id, self._page, self.services)
         except SessionMoved as error:
             websocket.close(error.close_code, str(error))
 
@@ -94,3 +115,17 @@ class OwnerPageHandler(OwnerHandler):
     async def post(self) -> None:
         session = await self.owned_session()
         self.finish(await render_page(session, self.services.resources, self.request.body.decode()))
+
+
+class OwnerAutoloadHandler(OwnerHandler):
+    """``POST``: the script that embeds the session, for what the body asks."""
+
+    async def post(self) -> None:
+        await self.owned_session()
+        try:
+            asked = json.loads(self.request.body)
+            token = str(asked.pop("token"))
+            script = render_script(self.services.resources, Asked(**asked), token)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise HTTPError(400, f"this is no request for a script: {error!r}") from error
+        self.finish(script)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -11,15 +12,19 @@ from tornado.web import HTTPError
 from service import logs
 from service.apps.app import App
 from service.errors import Full
+from service.page_versions import PageVersions
 from service.tokens import new_token_id
 from service.tracing import HEADER
 from service.web.auth import EVERYBODY
 from service.web.base import UserHandler
 from service.web.requests import page_request
 from service.web.services import Services
-from store.contract import PageRequest, SessionKey
+from store.contract import Heartbeat, PageRequest, SessionKey
+from store.errors import StoreError
 
 __all__ = ("AppHandler", "PageView")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,11 @@ class PageView:
 
     key: SessionKey
     token: str
+    """For a page that is made here."""
     token_id: str
     request: PageRequest
+    requested: bool
+    """Whether the browser named the session."""
 
 
 class AppHandler(UserHandler):
@@ -67,14 +75,46 @@ class AppHandler(UserHandler):
         key = SessionKey(self.app.path, requested or tokens.new_session_id())
         logs.speaking_of(**key.facts)
         token_id = new_token_id()
-        lifetime = self.services.settings.session_token_expiration
-        token = tokens.mint(
-            key.app, key.session_id, lifetime=lifetime, now=time.time(), token_id=token_id, user=self.user
-        )
+        token = self.mint(key, token_id, self.page_versions)
         payload = await self.app.process_request(self.request)
         request = page_request(self.request, self.services.settings, payload, self.user)
         request = replace(request, trace=self.services.tracing.here())
-        return PageView(key, token, token_id, request)
+        return PageView(key, token, token_id, request, requested is not None)
+
+    @property
+    def page_versions(self) -> PageVersions:
+        """What the page is made with if it is made here."""
+        return self.services.versions
+
+    def mint(self, key: SessionKey, token_id: str, page: PageVersions | None) -> str:
+        """A token for a page made with ``page``; None for a replica of a release that does not say."""
+        lifetime = self.services.settings.session_token_expiration
+        return self.services.tokens.mint(
+            key.app,
+            key.session_id,
+            lifetime=lifetime,
+            now=time.time(),
+            token_id=token_id,
+            user=self.user,
+            page=page,
+        )
+
+    def token_of_owner(self, view: PageView, owner: Heartbeat) -> str:
+        """A token for a page that the session's owner makes."""
+        page = PageVersions.of(owner.versions) if owner.versions else None
+        if page is not None:
+            page = replace(page, embedded=self.page_versions.embedded)
+        return self.mint(view.key, view.token_id, page)
+
+    async def holder_of_other_versions(self, view: PageView) -> tuple[Heartbeat, int] | None:
+        """Who holds the session that the browser named, if a page of ours would not fit it."""
+        if not view.requested:
+            return None
+        try:
+            return await self.services.router.holder_of_other_versions(view.key)
+        except StoreError as error:
+            log.debug("the page is made here: %s", error)
+            return None
 
     def _check_room(self) -> None:
         """Turn a new visitor away while this replica is full.

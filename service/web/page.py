@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable
 
 from bokeh.core.types import ID
 from bokeh.embed.elements import html_page_for_render_items
@@ -11,8 +11,10 @@ from bokeh.embed.util import RenderItem
 from service.apps.panel import panel_page
 from service.errors import AppError, NotAuthorized, ServiceError
 from service.sessions.session import Session
-from service.web.opening import AppHandler
+from service.web.opening import AppHandler, PageView
 from service.web.resources import PageResources
+from service.web.updated import UPDATED_ARGUMENT, after_update, with_losses
+from store.contract import Heartbeat
 
 __all__ = ("PageHandler", "render_page", "render_shell")
 
@@ -29,16 +31,19 @@ class PageHandler(AppHandler):
     async def _answer(self) -> None:
         view = await self.view()
         await self.hand_off(view)
-        if self.app.page_is_shell:
+        again = view.requested and self.get_argument(UPDATED_ARGUMENT, None) is not None
+        if self.app.page_is_shell and not again and not await self.holder_of_other_versions(view):
             page = render_shell(self.services.resources, view.token)
         else:
             try:
-                page = await self._page_of_document(view.key, view.request, view.token)
+                page = await self._page_of_document(view)
             except NotAuthorized as error:
                 if error.location is None:
                     raise
                 self.redirect(error.location)
                 return
+        if again:
+            page = after_update(page)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.keep_for_its_browser()
         self.finish(page)
@@ -47,10 +52,15 @@ class PageHandler(AppHandler):
         """None: no two pages are the same."""
         return None
 
-    async def _page_of_document(self, key: Any, request: Any, token: str) -> str:
-        found = await self.services.router.page(key, request, token)
+    async def _page_of_document(self, view: PageView) -> str:
+        services = self.services
+
+        def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
+            return services.dialer.page(owner, view.key, epoch, self.token_of_owner(view, owner))
+
+        found = await services.router.page(view.key, view.request, dial)
         if isinstance(found, Session):
-            return await render_page(found, self.services.resources, token)
+            return await render_page(found, services.resources, view.token)
         return found
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
@@ -67,6 +77,10 @@ async def render_page(session: Session, resources: PageResources, token: str) ->
 
 
 def _render(session: Session, resources: PageResources, token: str) -> str:
+    return with_losses(_rendered(session, resources, token), session.take_losses())
+
+
+def _rendered(session: Session, resources: PageResources, token: str) -> str:
     document = session.document
     if session.app.panel:
         return panel_page(session, resources.of_server(), token)

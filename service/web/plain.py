@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import bokeh
 from tornado.web import HTTPError
 
 from service.web.base import UserHandler
-from service.web.files import ThreadedStaticHandler, on_file_thread
+from service.web.files import ThreadedStaticHandler
 from service.web.opening import AppHandler
-from service.web.packed import PackedStaticHandler
-from service.web.resources import extension_directory
 
 __all__ = (
     "FAVICON",
-    "ExtensionHandler",
     "FaviconHandler",
     "IndexHandler",
     "MetadataHandler",
-    "VersionedStaticHandler",
 )
 
 FAVICON = Path(bokeh.__file__).parent / "server" / "views" / "bokeh.ico"
@@ -51,14 +46,6 @@ class MetadataHandler(AppHandler):
         self.finish(json.dumps({"url": self.app.path, "data": self.app.metadata()}))
 
 
-class VersionedStaticHandler(PackedStaticHandler):
-    """Static files. With a version in the URL (``?v=``) a browser may keep them without asking again."""
-
-    def set_extra_headers(self, path: str) -> None:
-        if "v" in self.request.arguments:
-            self.set_header("Cache-Control", f"public, max-age={self.CACHE_MAX_AGE}, immutable")
-
-
 class FaviconHandler(ThreadedStaticHandler):
     """``/favicon.ico``."""
 
@@ -68,22 +55,3 @@ class FaviconHandler(ThreadedStaticHandler):
 
     async def get(self, path: str = "", include_body: bool = True) -> None:
         await super().get(self._name, include_body)
-
-
-class ExtensionHandler(PackedStaticHandler):
-    """``/static/extensions/NAME/…``: files of installed Bokeh extensions."""
-
-    def initialize(self) -> None:  # type: ignore[override]
-        self.root = "/"
-        self.default_filename = None
-
-    async def get(self, path: str, include_body: bool = True) -> None:
-        name, _, rest = path.partition("/")
-        directory = None if "\0" in name else await on_file_thread(extension_directory, name)
-        if directory is None or not rest:
-            raise HTTPError(404)
-        self.root = str(directory)
-        await super().get(rest, include_body)
-
-    def data_received(self, chunk: Any) -> None:
-        raise HTTPError(405)

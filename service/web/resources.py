@@ -7,27 +7,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
-from importlib.util import find_spec
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
-from bokeh.embed.bundle import URL, Bundle, bundle_for_objs_and_resources, extension_dirs
+from bokeh.embed.bundle import URL, Bundle, bundle_for_objs_and_resources
 from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings as bokeh_settings
 
+from service.apps.app import App
 from service.documents.classes import signature
 
-__all__ = ("PageResources", "bokehjs_directory", "extension_directory")
+__all__ = (
+    "PageResources",
+    "bokehjs_directory",
+    "build_of",
+)
 
 T = TypeVar("T")
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MATHJAX = "/bokeh-mathjax."
+
+MAX_FILES = 10_000
+"""Static files of an app that are looked at to tell images apart."""
 
 
 def bokehjs_directory() -> Path:
@@ -35,30 +43,22 @@ def bokehjs_directory() -> Path:
     return bokeh_settings.bokehjs_path()
 
 
-def extension_directory(name: str) -> Path | None:
-    """Where the static files of an installed Bokeh extension are.
+def build_of(versions: Mapping[str, str], apps: Mapping[str, App]) -> str:
+    """A digest of all that decides which files a replica has: ``versions``, and the apps with their files.
 
-    Also of one that nobody has imported here: the page that asks may be another replica's.
+    Of static files it has names and sizes: reading all of them could take long.
     """
-    return extension_dirs.get(name) or _installed_extension(name)
+    digest = blake2b(json.dumps(sorted(versions.items())).encode(), digest_size=8)
+    for path, app in sorted(apps.items()):
+        digest.update(f"{path} {app.version}\n".encode())
+        if app.static_path:
+            digest.update(_listing(Path(app.static_path)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
-@lru_cache(maxsize=256)
-def _installed_extension(name: str) -> Path | None:
-    """As bokeh 3.9 finds it when it makes a bundle. Top-level packages are found without an import."""
-    if not name.isidentifier() or name in sys.builtin_module_names or name == "__main__":
-        return None
-    spec = find_spec(name)
-    for place in (spec and spec.submodule_search_locations) or ():
-        base = Path(place)
-        if (base / "bokeh.ext.json").is_file():
-            return (base / _main_file(base / "package.json")).parent
-    return None
-
-
-def _main_file(package: Path) -> str:
-    described = json.loads(package.read_text(encoding="utf-8")) if package.is_file() else {}
-    return str(described.get("module") or described.get("main") or "dist/index.js")
+def _listing(root: Path) -> str:
+    files = islice((each for each in root.rglob("*") if each.is_file()), MAX_FILES)
+    return "".join(f"{each.relative_to(root)} {each.stat().st_size}\n" for each in sorted(files))
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@
     /metrics                  for Prometheus, unless it has a port of its own
     /static/…                 BokehJS                    /static/extensions/…   extensions
     /favicon.ico              the icon                   login, logout          the auth module's
-    /_svc/relay /_svc/page    other replicas
+    /_svc/relay /_svc/page /_svc/autoload /_svc/file/…                   other replicas
 
     APP                       page                       APP/ws                 WebSocket
     APP/autoload.js           embedding                  APP/metadata           metadata
@@ -26,24 +26,23 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 
 from service.apps.app import App
-from service.fleet.relay import PAGE_PATH, RELAY_PATH
+from service.fleet.relay import AUTOLOAD_PATH, FILE_PATH, PAGE_PATH, RELAY_PATH
 from service.metrics import Metrics
 from service.web.autoload import AutoloadHandler
 from service.web.base import plain_page
 from service.web.health import Health, HealthHandler, MetricsHandler, ReadyHandler, StartupHandler
-from service.web.internal import OwnerPageHandler, RelayHandler
+from service.web.internal import OwnerAutoloadHandler, OwnerPageHandler, RelayHandler
 from service.web.page import PageHandler
 from service.web.plain import (
     FAVICON,
-    ExtensionHandler,
     FaviconHandler,
     IndexHandler,
     MetadataHandler,
-    VersionedStaticHandler,
 )
 from service.web.resources import bokehjs_directory
 from service.web.services import Services
 from service.web.socket import SocketHandler
+from service.web.static import AppFileHandler, BokehFileHandler, ExtensionFileHandler
 
 __all__ = ("make_application", "make_internal_application")
 
@@ -57,10 +56,8 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
         (r"/healthz", HealthHandler, {}),
         (r"/readyz", ReadyHandler, {"health": health}),
         (r"/startupz", StartupHandler, {"services": services}),
-        (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
-        (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
-        (prefix + r"/static/extensions/(.*)", ExtensionHandler, {}),
-        (prefix + r"/static/(.*)", VersionedStaticHandler, {"path": str(bokehjs_directory())}),
+        *_routes_for_replicas(prefix, services),
+        *_static_routes(prefix, services),
     ]
     icon_path = services.settings.ico_path
     if icon_path != "none":
@@ -86,10 +83,36 @@ def make_internal_application(services: Services) -> Application:
     prefix = re.escape(services.settings.prefix)
     routes: list[Route] = [
         (r"/healthz", HealthHandler, {}),
-        (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
-        (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
+        *_routes_for_replicas(prefix, services),
     ]
     return Application(routes, default_handler_class=NotFoundHandler, **_application_settings(services))
+
+
+def _routes_for_replicas(prefix: str, services: Services) -> list[Route]:
+    routes: list[Route] = [
+        (prefix + re.escape(RELAY_PATH), RelayHandler, {"services": services}),
+        (prefix + re.escape(PAGE_PATH), OwnerPageHandler, {"services": services}),
+        (prefix + re.escape(AUTOLOAD_PATH), OwnerAutoloadHandler, {"services": services}),
+    ]
+    below = prefix + re.escape(FILE_PATH)
+    files = _static_routes(below, services)
+    for app in services.apps.values():
+        files += _app_static_routes(below, services, app)
+    return routes + [(path, handler, {**context, "for_replicas": True}) for path, handler, context in files]
+
+
+def _static_routes(prefix: str, services: Services) -> list[Route]:
+    bokehjs = {"services": services, "path": str(bokehjs_directory())}
+    return [
+        (prefix + r"/static/extensions/(.*)", ExtensionFileHandler, {"services": services}),
+        (prefix + r"/static/(.*)", BokehFileHandler, bokehjs),
+    ]
+
+
+def _app_static_routes(prefix: str, services: Services, app: App) -> list[Route]:
+    base = prefix + re.escape(app.path.rstrip("/"))
+    context = {"services": services, "path": app.static_path}
+    return [(base + r"/static/(.*)", AppFileHandler, context)] if app.static_path else []
 
 
 def _application_settings(services: Services) -> dict[str, Any]:
@@ -110,9 +133,7 @@ def _app_routes(prefix: str, services: Services, app: App) -> list[Route]:
     ]
     if not app.for_operators:
         routes.append((base + r"/autoload\.js", AutoloadHandler, context))
-    if app.static_path:
-        routes.append((base + r"/static/(.*)", VersionedStaticHandler, {"path": app.static_path}))
-    return routes
+    return routes + _app_static_routes(prefix, services, app)
 
 
 def _observe(metrics: Metrics, handler: RequestHandler) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from service.apps.app import App
 from service.errors import Unavailable
+from service.fleet.files import PeerFiles
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.metrics import Metrics
+from service.page_versions import PageVersions
 from service.sessions.registry import Registry
 from service.settings import Settings
 from service.tokens import TokenAuthority
@@ -35,6 +37,11 @@ class Services:
     registry: Registry
     router: Router
     dialer: Dialer
+    files: PeerFiles
+    versions: PageVersions
+    """What pages are made with here."""
+    installed: Mapping[str, str]
+    """Versions of Bokeh and of all installed Bokeh extensions."""
     origins: OriginPolicy
     resources: PageResources
     auth: Auth

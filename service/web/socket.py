@@ -12,17 +12,20 @@ from tornado.websocket import WebSocketClosedError
 
 from service import logs
 from service.background import spawn
+from service.documents.shape import extensions_of
 from service.errors import AppError, NotAuthorized, SessionParked, SessionUnknown, TokenExpired, TokenInvalid
 from service.fleet.relay import RelayLink
 from service.metrics import Metrics
+from service.page_versions import PageVersions
 from service.protocol.messages import Frame, Frames
 from service.sessions.connection import Connection
-from service.sessions.notice import Notice, app_failed, session_ended, session_parked
+from service.sessions.notice import Notice, app_failed, app_updated, session_ended, session_parked
 from service.sessions.session import Session
 from service.tokens import VerifiedToken
 from service.web.base import failure_of
 from service.web.opening import AppHandler
 from service.web.requests import request_from_payload
+from service.web.services import Services
 from service.web.upgrade import UpgradeHandler
 from service.web.websocket import WebSocket
 from store.contract import SessionKey
@@ -116,13 +119,13 @@ class SocketHandler(UpgradeHandler, AppHandler):
         return "" if handoff is None else handoff.trace
 
     async def _join(self, key: SessionKey, websocket: WebSocket) -> None:
-        found = await self.services.router.session(key, self.token.token_id, self._own_request())
+        page = self.token.page
+        found = await self.services.router.session(key, self.token.token_id, self._own_request(), page)
         if not websocket.open:
             if isinstance(found, RelayLink):
                 found.close()
         elif isinstance(found, Session):
-            limit = self.services.settings.websocket_max_message_size
-            join(Connection(found, websocket, self.token.token_id, max_bytes=limit), websocket)
+            join(found, websocket, self.token.token_id, page, self.services)
         else:
             websocket.begin(RelayPeer(found))
             spawn(carry(found, websocket, self.services.metrics))
@@ -165,10 +168,33 @@ async def carry(link: RelayLink, websocket: WebSocket, metrics: Metrics) -> None
         websocket.close(link.close_code or VANISHED, link.close_reason or "the session's replica is gone")
 
 
-def join(connection: Connection, websocket: WebSocket) -> None:
-    """Let a session answer. Raises SessionMoved when it has ended meanwhile."""
+def join(
+    session: Session, websocket: WebSocket, token_id: str, page: PageVersions | None, services: Services
+) -> None:
+    """Let a session answer, or say that the page is too old for it. Raises SessionMoved when it has ended."""
+    if page is not None and not fits(page, session, services):
+        log.info("a page made with %s is told to load again", page.text, extra=session.key.facts)
+        tell(app_updated(websocket, session.key, embedded=page.embedded), websocket)
+        return
+    limit = services.settings.websocket_max_message_size
+    keeps_buffers = page is not None and page.keeps_buffers
+    connection = Connection(session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers)
     connection.open()
     websocket.begin(connection)
+
+
+def fits(page: PageVersions, session: Session, services: Services) -> bool:
+    """Whether the page can show the session, and need not say what restoring lost.
+
+    BokehJS of another version only warns, and draws all that Bokeh itself has; what an extension's models
+    look like changes from release to release.
+    """
+    if page.made_as(services.versions):
+        return True
+    if session.losses and not page.embedded:
+        return False
+    drawn_with = extensions_of(session.document) & services.installed.keys()
+    return page.has_extensions_of(services.versions) or not drawn_with
 
 
 def tell(notice: Notice, websocket: WebSocket) -> None:

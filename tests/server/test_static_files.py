@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import time
 import urllib.error
@@ -17,24 +18,66 @@ from pathlib import Path
 import pytest
 from devfleet.replica import Replica
 
+from service.documents.extensions import extension_version
 from service.web.resources import bokehjs_directory
 
 FILE = "/static/js/bokeh.min.js"
 
 
-def cache_control(server: Replica, path: str) -> str:
-    with urllib.request.urlopen(f"{server.url}{path}", timeout=10) as response:
-        assert response.status == 200
-        return response.headers.get("Cache-Control", "")
+def digest_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def test_with_a_version_a_browser_need_not_ask_again(server: Replica) -> None:
-    assert "immutable" in cache_control(server, f"{FILE}?v=0123456789abcdef")
+def cache_control(server: Replica, path: str, status: int = 200) -> str:
+    answer = ask(server, path)
+    assert answer.status == status
+    return answer.headers.get("Cache-Control", "")
 
 
-def test_without_one_it_must_ask_again(server: Replica) -> None:
-    assert "immutable" not in cache_control(server, FILE)
-    assert "max-age" not in cache_control(server, FILE)
+def test_a_browser_may_keep_what_the_url_names(server: Replica) -> None:
+    version = digest_of(bokehjs_directory() / "js" / "bokeh.min.js")
+    assert "immutable" in cache_control(server, f"{FILE}?v={version}")
+
+
+def test_another_version_is_not_to_be_had_and_its_absence_is_not_kept(server: Replica) -> None:
+    assert cache_control(server, f"{FILE}?v=0123456789abcdef", status=404) == "no-store"
+
+
+def test_without_a_version_a_browser_asks_again_each_time(server: Replica) -> None:
+    assert cache_control(server, FILE) == "no-cache"
+    assert cache_control(server, f"{FILE}?v=mine") == "no-cache"
+
+
+def test_files_of_an_extension_are_named_by_the_version_of_its_package(server: Replica) -> None:
+    url, version = "/static/extensions/panel/css/button.css", extension_version("panel")
+    main = "/static/extensions/panel/panel.min.js"
+    assert "immutable" in cache_control(server, f"{url}?v={version}")
+    assert "immutable" in cache_control(server, f"{main}?v={hashlib.sha256(version.encode()).hexdigest()}")
+    assert cache_control(server, f"{url}?v=0.1", status=404) == "no-store"
+    assert cache_control(server, url) == "no-cache"
+    assert cache_control(server, "/static/extensions/panel/css/none.css?v=1", status=404) == "no-store"
+    assert cache_control(server, "/static/extensions/nobody/x.js?v=1", status=404) == "no-store"
+
+
+def test_of_an_apps_own_files_any_version_gets_what_there_is(
+    tmp_path: Path, replica: Callable[..., Replica]
+) -> None:
+    """Its author may count them as he likes; only a digest of the file lets it stay in a cache."""
+    static = tmp_path / "own" / "static"
+    static.mkdir(parents=True)
+    (tmp_path / "own" / "main.py").write_text("")
+    (static / "own.css").write_text("p {}")
+    server, url = replica([tmp_path / "own"]), "/own/static/own.css"
+    for version in ("2", "0123456789abcdef"):
+        assert cache_control(server, f"{url}?v={version}") == "no-cache"
+    assert cache_control(server, url) == "no-cache"
+    assert "immutable" in cache_control(server, f"{url}?v={digest_of(static / 'own.css')}")
+    assert cache_control(server, "/own/static/none.css?v=2", status=404) == "no-store"
+
+
+def test_files_are_for_replicas_only_with_a_token_for_that_very_file(server: Replica) -> None:
+    assert ask(server, f"/_svc/file{FILE}").status == 403
+    assert ask(server, f"/_svc/file{FILE}", Authorization="Bearer abc").status == 403
 
 
 # -- compressed ----------------------------------------------------------------------------------

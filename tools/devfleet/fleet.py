@@ -22,6 +22,7 @@ class Fleet:
     """`with Fleet([app, ...], n=3) as fleet: fleet.app_url()`.
 
     `args` are further flags for every replica; `make_last` makes the last one, and all listen on `address`.
+    `pythons` are their interpreters, in turn, and `method` how nginx balances.
     The replicas are named a, b, c, ... in `replicas`; they can be killed, paused and started again one by
     one.
     """
@@ -37,10 +38,12 @@ class Fleet:
         redis: RedisServer | None = None,
         make_last: Callable[..., Replica] = Replica,
         address: str = LOOPBACK,
+        pythons: Sequence[Path] = (),
+        method: str = "",
     ) -> None:
         self.apps = [Path(app) for app in apps]
         self.redis = redis or RedisServer()
-        self.nginx = Nginx([])
+        self.nginx = Nginx([], method=method)
         self.replicas: list[Replica] = []
         self.prefix = prefix
         self._size = n
@@ -49,6 +52,7 @@ class Fleet:
         self._address = address
         self._args = list(args)
         self._env = env
+        self._pythons = list(pythons)
         self._started = ExitStack()
 
     # life
@@ -79,9 +83,9 @@ class Fleet:
                 replica.terminate()
         self._started.close()
 
-    def add_replica(self) -> Replica:
-        """One more replica, and nginx told about it."""
-        replica = self._new_replica(len(self.replicas))
+    def add_replica(self, python: Path | None = None) -> Replica:
+        """One more replica, and nginx told about it; of another environment with its `python`."""
+        replica = self._new_replica(len(self.replicas), python)
         self._started.callback(replica.stop)
         replica.start()
         self.replicas.append(replica)
@@ -112,7 +116,10 @@ class Fleet:
 
     # parts
 
-    def _new_replica(self, at: int) -> Replica:
+    def _new_replica(self, at: int, python: Path | None = None) -> Replica:
+        if python is None and self._pythons:
+            python = self._pythons[at % len(self._pythons)]
+        other = {} if python is None else {"python": python}
         make = self._make_last if at == self._size - 1 else Replica
         return make(
             self.apps,
@@ -123,6 +130,7 @@ class Fleet:
             prefix=self.prefix,
             origins=[self.nginx.host],
             address=self._address,
+            **other,
         )
 
     def __enter__(self) -> Self:

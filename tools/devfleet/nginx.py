@@ -40,6 +40,7 @@ http {{
     map $http_upgrade $connection_upgrade {{ default upgrade; "" close; }}
 
     upstream replicas {{
+        {method}
 {servers}
     }}
 
@@ -66,12 +67,18 @@ def find_nginx() -> str | None:
 
 
 class Nginx(Process):
-    """A balancer over `upstreams` (each a `host:port`), listening on a free loopback port."""
+    """A balancer over `upstreams` (each a `host:port`), listening on a free loopback port.
+
+    `method` is a directive for them, such as `random;` instead of round robin.
+    """
 
     orphan_signal = "TERM"  # to the master process, which ends its workers
 
-    def __init__(self, upstreams: Sequence[str], *, port: int | None = None, name: str = "nginx") -> None:
+    def __init__(
+        self, upstreams: Sequence[str], *, port: int | None = None, name: str = "nginx", method: str = ""
+    ) -> None:
         super().__init__(name, [])
+        self.method = method
         self.upstreams = list(upstreams)
         self.port = port or free_port()
         self._fixed_port = port is not None
@@ -141,6 +148,7 @@ class Nginx(Process):
                 home=self._conf.parent,
                 address=self.host,
                 servers=servers,
+                method=self.method,
                 user="user root;" if os.geteuid() == 0 else "",
             )
         )

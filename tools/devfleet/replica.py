@@ -145,7 +145,10 @@ class Server(Process):
 
 
 class Replica(Server):
-    """One `svc serve` process; without `redis_url` it runs on its embedded store, alone."""
+    """One `svc serve` process; without `redis_url` it runs on its embedded store, alone.
+
+    `python` is the interpreter of another environment, with other versions installed.
+    """
 
     command = (str(Path(sys.executable).with_name("svc")), "serve")
     ready_path = "/healthz"
@@ -166,8 +169,11 @@ class Replica(Server):
         timeout: float = 30,
         address: str = LOOPBACK,
         within: Sequence[str] = (),
+        python: str | os.PathLike[str] | None = None,
     ) -> None:
         store = ["--redis", redis_url] if redis_url else []
+        if python is not None:
+            self.command = (str(python), "-m", "service", "serve")  # type: ignore[misc]  # its own
         super().__init__(
             apps,
             name=name,
@@ -181,7 +187,7 @@ class Replica(Server):
             address=address,
             within=within,
         )
-        self._as_ever = not env and not within
+        self._as_ever = not env and not within and python is None
 
     def _launch(self) -> Child:
         if self.nurseries is None or not self._as_ever:
