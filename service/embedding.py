@@ -25,7 +25,7 @@ from tornado.ioloop import IOLoop
 
 from service.apps.app import App
 from service.apps.loading import apps_from_applications
-from service.apps.panel import application_for
+from service.apps.panel import application_of_function
 from service.errors import ConfigError
 from service.lines import check_bokeh
 from service.server import Server as Replica
@@ -265,7 +265,7 @@ def _by_path(applications: Applications) -> dict[str, Application]:
 
 
 def _application(found: Application | ModifyDoc) -> Application:
-    return found if isinstance(found, Application) else application_for(FunctionHandler(found))
+    return found if isinstance(found, Application) else application_of_function(FunctionHandler(found))
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:

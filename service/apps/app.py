@@ -23,6 +23,7 @@ from service.apps.execution import Execution
 from service.apps.imports import ImportSpace
 from service.apps.panel import (
     connect_panel,
+    give_location,
     hook_handlers,
     keep_coming_back,
     let_go_of_roots,
@@ -155,6 +156,8 @@ class App:
         connect_panel()
         asked = authorize_callback()
         check_access(asked, document)
+        if self.panel:
+            give_location(document)
         try:
             with default_document_kept():
                 if type(self.application) is Application:

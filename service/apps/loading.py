@@ -16,7 +16,7 @@ from bokeh.application.handlers.handler import Handler
 
 from service.apps.app import App, sources_of
 from service.apps.imports import ImportSpace
-from service.apps.panel import application_for
+from service.apps.panel import application_of_files
 from service.errors import AppLoadError
 
 __all__ = ("apps_from_applications", "load_apps", "reload_app")
@@ -96,9 +96,10 @@ def _why(path: Path, handler: Handler) -> str:
 
 
 def _application(handler: Handler, path: Path) -> Application:
+    directory = path if path.is_dir() else path.parent
     files = path.glob("*.py") if path.is_dir() else ()
     modules = (file.read_text("utf-8", errors="replace") for file in files)
-    return application_for(handler, [*sources_of(handler), *modules])
+    return application_of_files(handler, [*sources_of(handler), *modules], directory)
 
 
 def _handler(path: Path, argv: list[str]) -> Handler:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 from bokeh.application import Application
 from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandler
@@ -21,13 +21,16 @@ from bokeh.application.handlers.handler import Handler
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
 
+from service.apps.imported_packages import imports_any
 from service.lines import line
 
 __all__ = (
     "PanelConnection",
-    "application_for",
+    "application_of_files",
+    "application_of_function",
     "connect_panel",
     "dispatch",
+    "give_location",
     "hook_handlers",
     "keep_coming_back",
     "let_go_of_roots",
@@ -40,7 +43,7 @@ __all__ = (
 
 log = logging.getLogger(__name__)
 
-_IMPORTS_PANEL = re.compile(r"^\s*(?:import|from)\s+(?:panel|holoviews|hvplot|lumen)\b", re.MULTILINE)
+_PACKAGES = frozenset({"panel", "holoviews", "hvplot", "lumen"})
 _APPLICATION = "panel.io.application"
 _DOCUMENT = "panel.io.document"
 _STATE = "panel.io.state"
@@ -72,11 +75,20 @@ class _Socket:
     """A type of socket that Panel finds our handler for."""
 
 
-def application_for(handler: Handler, sources: Iterable[str] = ()) -> Application:
-    """Panel's ``Application`` for an app that uses Panel, Bokeh's for all others."""
-    uses = _APPLICATION in sys.modules or any(map(_IMPORTS_PANEL.search, sources))
-    if not uses:
-        return Application(handler)
+def application_of_files(handler: Handler, sources: Iterable[str], directory: Path) -> Application:
+    """Panel's ``Application`` if ``sources``, or modules in ``directory`` that they import, use Panel.
+
+    Bokeh's for all others, whatever other apps of this server use.
+    """
+    return _panels(handler) if imports_any(sources, directory, _PACKAGES) else Application(handler)
+
+
+def application_of_function(handler: Handler) -> Application:
+    """Panel's ``Application`` in a program that has imported Panel, Bokeh's in all others."""
+    return _panels(handler) if _APPLICATION in sys.modules else Application(handler)
+
+
+def _panels(handler: Handler) -> Application:
     try:
         application: type[Application] = importlib.import_module(_APPLICATION).Application
     except ImportError as error:
@@ -100,6 +112,20 @@ def keep_coming_back(document: Document, *, of_panel: bool) -> None:
     if not of_panel:
         document.config.notify_connection_status = True
         del document.config.notifications
+
+
+def give_location(document: Document) -> None:
+    """Let ``pn.state.location`` be the page's address from the first line of the app on.
+
+    Panel (1.9 and 1.10) takes it from the request when it is first asked, but only from a request of Bokeh's
+    own server; from any other it is empty until the browser has told.
+    """
+    module = importlib.import_module("panel.io.location")
+    request = cast(Any, document.session_context).request
+    location = module.Location()
+    with module.edit_readonly(location):
+        location.param.update(module._get_location_params(request.protocol, request.host, request.uri))
+    sys.modules[_STATE].state._locations[document] = location
 
 
 def let_go_of_roots(document: Document) -> None:

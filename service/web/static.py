@@ -7,6 +7,7 @@ else stays in a cache without being asked for again.
 
 from __future__ import annotations
 
+import os
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ class FleetFileHandler(PackedStaticHandler):
     def _look(self, path: str, version: str) -> Found:
         """Reads the disk. Raises HTTPError for paths that lead elsewhere."""
         file = Path(self.get_absolute_path(self.root, self.parse_url_path(path)))
-        if not file.is_file():
+        if not os.path.isfile(file):  # which knows of names that no file can have, as Path does not
             return Found.NONE
         if not version:
             return Found.ANY

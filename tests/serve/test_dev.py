@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bokeh
 import pytest
 from devfleet.replica import Replica
 from harness.client import Client
@@ -76,7 +77,7 @@ async def test_inputs_with_a_name_and_arrays_are_there_after_a_change(tmp_path: 
     assert (client.value("slider", "value"), client.value("slider", "end")) == (7, 99)
     assert set(client.value("source", "data")["x"]) == {7}
     # BokehJS 3.9 drops the buffers of a pull that follows a reconnect.
-    assert not client.received[-1].message.buffers
+    assert not client.received[-1].message.buffers or not bokeh.__version__.startswith("3.9.")
     await client.close()
 
 

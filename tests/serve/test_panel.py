@@ -80,6 +80,12 @@ async def test_location_arguments_and_cookies(fleet: Fleet) -> None:
         await client.expect_value(Location, "search", "?amount=5")
 
 
+async def test_the_location_is_known_while_the_app_is_built(fleet: Fleet) -> None:
+    async with await opened(fleet, "report", arguments={"id": "7", "lang": "de"}) as client:
+        await shows(client, "report 7")
+        await shows(client, "at /report ?id=7&lang=de&tab=a")
+
+
 async def test_onload_and_periodic_callbacks(fleet: Fleet) -> None:
     async with await opened(fleet, "onload") as client:
         await shows(client, "loaded")
@@ -198,7 +204,7 @@ async def test_two_clients_of_one_session_on_different_replicas(fleet: Fleet) ->
 EXPECTED_IN_PAGE = {
     "bound": "square 1", "template": "twice 2", "location": "cookie", "onload": "loaded", "files": "nothing",
     "asynchronous": "idle", "table": "total 6", "scheduled": "scheduled 42 once", "threaded": "from a thread",
-    "streams": "",
+    "streams": "", "one_line": "deferred content", "elsewhere": "deferred content",
 }  # fmt: skip
 
 
