@@ -22,9 +22,10 @@ SOON = 2.0
 
 HURRIED = """
     const slowly = globalThis.setTimeout
-    globalThis.setTimeout = (call, delay, ...rest) => slowly(call, delay / 50, ...rest)
+    const hurried = delay => delay == 5000 ? delay : delay / 50
+    globalThis.setTimeout = (call, delay, ...rest) => slowly(call, hurried(delay), ...rest)
 """
-"""Each attempt of BokehJS to reconnect comes fifty times as soon."""
+"""Each attempt of BokehJS to reconnect comes fifty times as soon; what it says stays for its five seconds."""
 
 PANEL_APP = """
 import panel as pn
