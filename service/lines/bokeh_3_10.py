@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any
 
-import bokeh.core.property.bases as bokeh_bases
 import bokeh.events as bokeh_events
 import bokeh.io.doc as bokeh_io_doc
 from bokeh.application import Application
@@ -26,7 +25,6 @@ __all__ = (
     "request_hook",
     "server_request",
     "session_hook",
-    "validation_on",
 )
 
 VERSION = (3, 10)
@@ -38,11 +36,6 @@ current_documents: CurrentDocuments = _io_doc._PATCHED_CURDOCS
 
 def install_curdoc() -> None:
     """Bokeh keeps it in the context by itself."""
-
-
-def validation_on() -> bool:
-    """A default of the process, and an override in the context."""
-    return bokeh_bases.validation_on()
 
 
 def session_hook(handler: Any, name: str) -> Callable[..., Any]:

@@ -8,7 +8,6 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
-import bokeh.core.property.bases as bokeh_bases
 import bokeh.io.doc as bokeh_io_doc
 from bokeh.events import Event
 from bokeh.model import Model
@@ -24,7 +23,6 @@ __all__ = (
     "request_hook",
     "server_request",
     "session_hook",
-    "validation_on",
 )
 
 VERSION = (3, 9)
@@ -60,11 +58,6 @@ def install_curdoc() -> None:
     module: Any = bokeh_io_doc
     if not isinstance(module._PATCHED_CURDOCS, ContextStack):
         module._PATCHED_CURDOCS = ContextStack()
-
-
-def validation_on() -> bool:
-    """A class attribute, which ``validation_on`` of this line reads, too."""
-    return bokeh_bases.validation_on()
 
 
 def session_hook(handler: Any, name: str) -> Callable[..., Any]:

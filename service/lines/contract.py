@@ -33,10 +33,6 @@ class Line(Protocol):
         """Make ``curdoc()`` a matter of the context. Idempotent."""
 
     @property
-    def validation_on(self) -> Callable[[], bool]:
-        """Whether properties are validated when they are set."""
-
-    @property
     def session_hook(self) -> Callable[[Any, str], Callable[..., Any]]:
         """The function to call for a session hook of a handler, such as ``on_session_created``.
 

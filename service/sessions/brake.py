@@ -93,8 +93,9 @@ class Brake:
             return
         if care is Care.ALONE:
             await self._line.acquire()
-        await self._announce(key)
         try:
+            # Inside: a socket that goes meanwhile must not keep the line for ever.
+            await self._announce(key)
             yield
         finally:
             spawn(self._observe(key, care))

@@ -12,14 +12,13 @@ from typing import Any
 import bokeh.model.util as bokeh_util
 import numpy as np
 from bokeh.core.has_props import HasProps
-from bokeh.core.property.bases import Property
+from bokeh.core.property.bases import Property, validation_on
 from bokeh.core.property.descriptors import PropertyDescriptor
 from bokeh.core.property.singletons import Intrinsic, Undefined
 from bokeh.core.property.wrappers import PropertyValueContainer
 
 from service.documents.shortcuts.facts import SIMPLE, facts_of
 from service.documents.shortcuts.purity import is_pure
-from service.lines import line
 
 __all__: tuple[str, ...] = ()
 
@@ -196,7 +195,7 @@ def prepare_value(self: Property[Any], owner: Any, name: str, value: Any, *, hin
     if key in valid:
         return value
     prepared = bokeh.prepare_value(self, owner, name, value, hint=hint)
-    if prepared is value and line.validation_on() and _worth_remembering(value, valid):
+    if prepared is value and validation_on() and _worth_remembering(value, valid):
         valid.add(key)
     return prepared
 
