@@ -9,12 +9,25 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from bokeh.document import Document
+from bokeh.model import Model
 
-__all__ = ("read_objects", "restore_objects")
+from service.apps.panel_tables import (
+    Cells,
+    cells_of,
+    edited_cells,
+    is_table,
+    read_table,
+    replay_edits,
+    restore_table,
+    table_of,
+)
+
+__all__ = ("PanelObjects",)
 
 log = logging.getLogger(__name__)
 
@@ -27,33 +40,95 @@ _PLAIN = (str, int, float, bool, bytes, type(None))
 Parameters = Mapping[str, Any]
 
 
-def read_objects(document: Document, changed: Mapping[str, set[str]]) -> dict[str, Parameters]:
-    """Plain parameters by model id, for models of which these attributes have changed."""
-    found = {}
-    for model_id, viewable in _objects(document):
-        if model_id in changed:
-            names = _parameters(viewable, changed[model_id])
-            values = {name: getattr(viewable, name) for name in names}
-            found[model_id] = {name: value for name, value in values.items() if _is_plain(value)}
-    return {model_id: values for model_id, values in found.items() if values}
+class PanelObjects:
+    """What is kept of the objects behind the models of one Document."""
 
+    def __init__(self) -> None:
+        self._cells: dict[str, Cells] = {}
+        """Cells that users edited, by the id of the table's model."""
 
-def restore_objects(document: Document, stored: Mapping[str, Parameters]) -> None:
-    """Give the objects these parameters; nobody hears of it, as their models are right already.
+    # -- keeping -------------------------------------------------------------------------------
 
-    Must run in the Document's context.
-    """
-    if not stored:
-        return
-    for model_id, viewable in _objects(document):
-        kept = stored.get(model_id, {})
+    def patched(self, source: Model, patches: Mapping[str, Iterable[Any]]) -> None:
+        """A client changes single values of a data source. Not handled by Panel yet."""
+        table = table_of(source)
+        if table is not None:
+            edits = edited_cells(table, patches)
+            for model, _ in table._models.values():
+                if model.source is source:
+                    known = self._cells.get(model.id, {})
+                    self._cells[model.id] = {**{cell: None for cell in known if cell not in edits}, **edits}
+
+    def read(self, document: Document, changed: Mapping[str, set[str]]) -> dict[str, Parameters]:
+        """What is to be kept by model id, for models of which these attributes have changed."""
+        found = {}
+        for model, viewable in _objects(document):
+            if is_table(viewable) and not changed.keys().isdisjoint(_ids_of_table(model)):
+                found[model.id] = {
+                    **_plain_parameters(viewable, changed.get(model.id, set())),
+                    **_under_table(read_table(viewable, self._cells.get(model.id, {}))),
+                }
+            elif model.id in changed:
+                found[model.id] = _plain_parameters(viewable, changed[model.id])
+        return {model_id: values for model_id, values in found.items() if values}
+
+    # -- restoring -----------------------------------------------------------------------------
+
+    def replaying(self, document: Document, stored: Mapping[str, Parameters]) -> Callable[[], None] | None:
+        """Does again what clients did besides setting properties; None when they did nothing.
+
+        Must run in the Document's context, after all inputs. The app's callbacks hear of it.
+        """
+        edited = any(kept.get(_TABLE) for kept in stored.values())
+        return partial(self._replay, document, stored) if edited else None
+
+    def _replay(self, document: Document, stored: Mapping[str, Parameters]) -> None:
+        for model, viewable in _objects(document):
+            kept = stored.get(model.id, {}).get(_TABLE)
+            if kept and is_table(viewable):
+                replay_edits(viewable, model, kept, _execute)
+
+    def restore(self, document: Document, stored: Mapping[str, Parameters]) -> None:
+        """Give the objects what was kept; nobody hears of it, as their models are right already.
+
+        Must run in the Document's context.
+        """
+        for model, viewable in _objects(document):
+            try:
+                self._restore(model, viewable, stored.get(model.id, {}))
+            except Exception:  # what is the matter with one object is no matter of the session
+                log.exception("an object of Panel's does not take back what was kept: %r", viewable)
+
+    def _restore(self, model: Any, viewable: Any, kept: Parameters) -> None:
+        if is_table(viewable):
+            table = kept.get(_TABLE, {})
+            self._cells[model.id] = cells_of(table)
+            restore_table(viewable, model, table)
         values = {name: kept[name] for name in kept if name in viewable.param}
         values = {name: value for name, value in values.items() if getattr(viewable, name) != value}
         if values:
             _set_silently(viewable, values)
 
 
-def _objects(document: Document) -> Iterator[tuple[str, Any]]:
+_TABLE = "-table"
+"""The key of what is kept of a table; no parameter has such a name."""
+
+
+def _under_table(kept: Parameters) -> Parameters:
+    return {_TABLE: kept} if kept else {}
+
+
+def _ids_of_table(model: Any) -> set[str]:
+    return {model.id, model.source.id, model.source.selected.id}
+
+
+def _execute(callback: Callable[..., Any], *args: Any) -> None:
+    """As Panel runs handlers of events: on its threads, or awaited, where the app wants that."""
+    sys.modules[_STATE].state.execute(partial(callback, *args), schedule=False)
+
+
+def _objects(document: Document) -> Iterator[tuple[Any, Any]]:
+    """Models and the objects behind them."""
     state = sys.modules.get(_STATE)
     if state is None:
         return
@@ -62,7 +137,12 @@ def _objects(document: Document) -> Iterator[tuple[str, Any]]:
             for viewable in view.select():
                 model = getattr(viewable, "_models", {}).get(ref)
                 if model is not None:
-                    yield model[0].id, viewable
+                    yield model[0], viewable
+
+
+def _plain_parameters(viewable: Any, attributes: Iterable[str]) -> dict[str, Any]:
+    values = {name: getattr(viewable, name) for name in _parameters(viewable, attributes)}
+    return {name: value for name, value in values.items() if _is_plain(value)}
 
 
 def _parameters(viewable: Any, attributes: Iterable[str]) -> Iterable[str]:

@@ -7,9 +7,9 @@ described in :mod:`service.documents.entries`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from bokeh.core.types import ID
 from bokeh.document import Document
@@ -40,17 +40,21 @@ from service.documents.values import lost, reason_of, write_value
 from store.errors import RecordError
 from store.records import Packed, pack_entry
 
-__all__ = ("Changes", "Journal", "ReadObjects")
+__all__ = ("Changes", "Journal", "Objects")
 
-ReadObjects: TypeAlias = Callable[[Document, Mapping[str, set[str]]], Mapping[str, Mapping[str, Any]]]
-"""From changed attributes by model id to what is kept of the objects behind them."""
+
+class Objects(Protocol):
+    """The objects (Panel's) behind models."""
+
+    def patched(self, source: Model, patches: Mapping[str, Iterable[Any]]) -> None:
+        """A client changes single values of a data source."""
+
+    def read(self, document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
+        """What is to be kept by model id, where these attributes of models have changed."""
+
 
 CHUNKS_ALLOWANCE = 64 * 1024
 """Bytes of streamed chunks kept at least, before whole columns are written in their place."""
-
-
-def no_objects(document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
-    return {}
 
 
 @dataclass(slots=True)
@@ -66,8 +70,8 @@ class Changes:
 class Journal:
     """The journal of one Document. Made right after the app's run, before anything else happens.
 
-    ``state`` is the app's own state, which is journaled along with the Document; ``read_objects`` gives what
-    is to be kept of the objects behind models that changed.
+    ``state`` is the app's own state, which is journaled along with the Document; ``objects`` are those
+    behind the models.
     """
 
     def __init__(
@@ -77,10 +81,10 @@ class Journal:
         state: Mapping[str, Any] | None = None,
         *,
         version: str = "",
-        read_objects: ReadObjects = no_objects,
+        objects: Objects | None = None,
     ) -> None:
         self._document = document
-        self._read_objects = read_objects
+        self._objects = objects
         self._ids = ids
         self._meta = Meta(
             initial=ids.count, shape=shape_of(document, ids), version=version, made_with=made_with().text
@@ -160,6 +164,8 @@ class Journal:
             case ColumnsStreamedEvent():
                 self._note_chunk(event.model, event.data, [True, None, event.rollover])
             case ColumnsPatchedEvent():
+                if is_input and self._objects is not None:
+                    self._objects.patched(event.model, event.patches)
                 self._note_chunk(event.model, event.patches, [False, None])
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
                 self._outline_dirty = True
@@ -246,8 +252,8 @@ class Journal:
     def _take_changed(self) -> Changes:
         changes = Changes()
         self._take_models(changes)
+        self._take_objects(changes, also=self._chunks)
         self._take_chunks(changes)
-        self._take_objects(changes)
         self._take_values(changes)
         self._take_state(changes)
         if self._base is not None:
@@ -261,6 +267,8 @@ class Journal:
     def _take_whole(self) -> Changes:
         """All there is, with the present Document as the base."""
         changes = Changes(whole=True)
+        had_objects = {name.removeprefix("p:") for name in self._sizes if name.startswith("p:")}
+        had_objects.update(self._chunks)
         self._chunks.clear()
         self._chunk_bytes.clear()
         self._sizes.clear()
@@ -271,7 +279,7 @@ class Journal:
         self._came.clear()
         self._left.clear()
         self._dirty = set(self._marks)
-        self._take_objects(changes)
+        self._take_objects(changes, also=had_objects)
         self._take_values(changes)
         self._dirty_state = set(self._state)
         self._take_state(changes)
@@ -356,11 +364,14 @@ class Journal:
                     self._drop_chunks(changes, model_id)
         self._dirty.clear()
 
-    def _take_objects(self, changes: Changes) -> None:
-        changed: dict[str, set[str]] = {}
+    def _take_objects(self, changes: Changes, *, also: Iterable[str]) -> None:
+        """For models that are due, and ``also`` for these."""
+        if self._objects is None:
+            return
+        changed: dict[str, set[str]] = {model_id: set() for model_id in also}
         for model_id, attr in self._dirty:
             changed.setdefault(model_id, set()).add(attr)
-        for model_id, kept in self._read_objects(self._document, changed).items():
+        for model_id, kept in self._objects.read(self._document, changed).items():
             try:
                 changes.put[f"p:{model_id}"] = pack_entry(kept)
             except RecordError as error:

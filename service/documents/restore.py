@@ -52,7 +52,10 @@ class Fidelity(StrEnum):
 
 
 class Restorer:
-    """Restores one Document. ``run`` runs app code with its context, ``settle`` what that has put off."""
+    """Restores one Document. ``run`` runs app code with its context, ``settle`` what that has put off.
+
+    ``replay_more`` does again what clients did besides setting properties; None: there was nothing.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Restorer:
         run: Callable[..., Any],
         settle: Callable[[], Awaitable[None]],
         replay: bool = True,
+        replay_more: Callable[[], None] | None = None,
     ) -> None:
         self._document = document
         self._ids = ids
@@ -70,6 +74,7 @@ class Restorer:
         self._run = run
         self._settle = settle
         self._replay_inputs = replay
+        self._replay_more = replay_more
         self._models: dict[str, Model] = {}
         self._undoing: Undoing | None = None
         self.failed_inputs = 0
@@ -91,8 +96,10 @@ class Restorer:
 
     @property
     def _has_inputs(self) -> bool:
-        return self._stored.meta.ready is not None or any(
-            value.is_input for value in self._stored.values.values()
+        return (
+            self._stored.meta.ready is not None
+            or self._replay_more is not None
+            or any(value.is_input for value in self._stored.values.values())
         )
 
     # -- the ways to restore -------------------------------------------------------------------
@@ -115,6 +122,7 @@ class Restorer:
             with self._undoing.watching():
                 await self._replay_ready()
                 await self._replay(self._stored.values)
+                await self._replay_others()
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
         self._run(self._overlay)
         # Models that are made only to be given what is in the journal bring others along, which go again.
@@ -188,6 +196,16 @@ class Restorer:
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)
+
+    async def _replay_others(self) -> None:
+        if self._replay_more is None:
+            return
+        try:
+            self._run(self._replay_more)
+            await self._settle()
+        except Exception:
+            self.failed_inputs += 1
+            log.exception("replaying what clients did failed")
 
     def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
         """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""

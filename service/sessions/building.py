@@ -12,7 +12,7 @@ from bokeh.document import Document
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
-from service.apps.panel_objects import read_objects, restore_objects
+from service.apps.panel_objects import PanelObjects
 from service.apps.state import SessionState
 from service.documents.disposal import dispose
 from service.documents.entries import Stored
@@ -54,6 +54,7 @@ class _Draft:
     execution: Execution
     ids: IdSpace
     state: SessionState
+    objects: PanelObjects
     journal: Journal
 
     @property
@@ -132,12 +133,13 @@ class Builder:
             run=draft.execution.call,
             settle=deferred.done,
             replay=self._replay_inputs and grant.replay,
+            replay_more=draft.objects.replaying(draft.document, stored.objects),
         )
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
         fidelity = await restorer.restore(draft.app.version)
         if fidelity is Fidelity.EXACT and not foreign:
-            draft.execution.call(restore_objects, draft.document, stored.objects)
+            draft.execution.call(draft.objects.restore, draft.document, stored.objects)
         # What replayed callbacks made of it was in there already.
         own_losses = restorer.losses.take()
         self._name_losses(grant, own_losses)
@@ -188,8 +190,9 @@ class Builder:
             dispose(document)
             raise
         ids.built()
-        journal = Journal(document, ids, state, version=app.version, read_objects=read_objects)
-        return _Draft(app, context, execution, ids, state, journal)
+        objects = PanelObjects()
+        journal = Journal(document, ids, state, version=app.version, objects=objects)
+        return _Draft(app, context, execution, ids, state, objects, journal)
 
     def _session(
         self, grant: Grant, draft: _Draft, fidelity: Fidelity | None, losses: Sequence[str] = ()
