@@ -16,6 +16,15 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.model import Model
 
+from service.apps.panel_layouts import (
+    describe,
+    fill_layout,
+    is_feed,
+    is_layout,
+    models_of_message,
+    refresh_chat,
+    unseen_objects,
+)
 from service.apps.panel_tables import (
     Cells,
     cells_of,
@@ -26,14 +35,15 @@ from service.apps.panel_tables import (
     restore_table,
     table_of,
 )
+from service.documents.ids import IdSpace
 
 __all__ = ("PanelObjects",)
 
 log = logging.getLogger(__name__)
 
 _STATE = "panel.io.state"
-_SHOWN = ("object", "value")
-"""Parameters that a model shows in another form."""
+_SHOWN = ("object", "value", "clicks", "clicked")
+"""Parameters that a model shows in another form, or not at all."""
 
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
@@ -41,9 +51,11 @@ Parameters = Mapping[str, Any]
 
 
 class PanelObjects:
-    """What is kept of the objects behind the models of one Document."""
+    """What is kept of the objects behind the models of one Document. Made right after the app's run."""
 
-    def __init__(self) -> None:
+    def __init__(self, ids: IdSpace) -> None:
+        self._ids = ids
+        self._built = ids.count
         self._cells: dict[str, Cells] = {}
         """Cells that users edited, by the id of the table's model."""
 
@@ -61,16 +73,27 @@ class PanelObjects:
 
     def read(self, document: Document, changed: Mapping[str, set[str]]) -> dict[str, Parameters]:
         """What is to be kept by model id, for models of which these attributes have changed."""
-        found = {}
-        for model, viewable in _objects(document):
-            if is_table(viewable) and not changed.keys().isdisjoint(_ids_of_table(model)):
-                found[model.id] = {
-                    **_plain_parameters(viewable, changed.get(model.id, set())),
-                    **_under_table(read_table(viewable, self._cells.get(model.id, {}))),
-                }
-            elif model.id in changed:
-                found[model.id] = _plain_parameters(viewable, changed[model.id])
+        found: dict[str, dict[str, Any]] = {}
+        for model, viewable, ref in _objects(document):
+            if changed.keys().isdisjoint(_ids_of(model, viewable, ref)):
+                continue
+            # A chat message and the row that it is made of share a model: it comes first.
+            found[model.id] = {
+                **_plain_parameters(viewable, changed.get(model.id, set())),
+                **self._of_class(model, viewable, ref),
+                **found.get(model.id, {}),
+            }
         return {model_id: values for model_id, values in found.items() if values}
+
+    def _of_class(self, model: Any, viewable: Any, ref: str) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        if is_table(viewable):
+            kept[_TABLE] = read_table(viewable, self._cells.get(model.id, {}))
+        if is_feed(viewable):
+            kept[_UNSEEN] = unseen_objects(viewable, ref)
+        if not 0 < self._ids.number(model.id) <= self._built:
+            kept[_MADE] = describe(viewable, ref)
+        return {name: value for name, value in kept.items() if value}
 
     # -- restoring -----------------------------------------------------------------------------
 
@@ -83,7 +106,7 @@ class PanelObjects:
         return partial(self._replay, document, stored) if edited else None
 
     def _replay(self, document: Document, stored: Mapping[str, Parameters]) -> None:
-        for model, viewable in _objects(document):
+        for model, viewable, _ in _objects(document):
             kept = stored.get(model.id, {}).get(_TABLE)
             if kept and is_table(viewable):
                 replay_edits(viewable, model, kept, _execute)
@@ -93,7 +116,7 @@ class PanelObjects:
 
         Must run in the Document's context.
         """
-        for model, viewable in _objects(document):
+        for model, viewable, _ in _objects(document):
             try:
                 self._restore(model, viewable, stored.get(model.id, {}))
             except Exception:  # what is the matter with one object is no matter of the session
@@ -109,17 +132,34 @@ class PanelObjects:
         if values:
             _set_silently(viewable, values)
 
+    def complete(self, document: Document, stored: Mapping[str, Parameters]) -> bool:
+        """Make objects for models that the app added while it ran; whether there were any.
 
-_TABLE = "-table"
-"""The key of what is kept of a table; no parameter has such a name."""
+        Must run in the Document's context. Changes the Document, not all of it at once.
+        """
+        objects = list(_objects(document))
+        # A chat and the card that it is made of share a model: layouts have the chat, which comes first.
+        known = {model.id: viewable for model, viewable, _ in reversed(objects)}
+        chats = {id(each._chat_log): each for _, each, _ in objects if hasattr(each, "_chat_log")}
+        filled = False
+        for model, viewable, ref in objects:
+            if is_layout(viewable) and not hasattr(viewable, "_chat_log"):
+                chat = chats.get(id(viewable))
+                filled |= fill_layout(viewable, model, ref, known=known, stored=stored, chat=chat)
+        for chat in chats.values() if filled else ():
+            refresh_chat(chat)
+        return filled
 
 
-def _under_table(kept: Parameters) -> Parameters:
-    return {_TABLE: kept} if kept else {}
+_TABLE, _MADE, _UNSEEN = "-table", "-made", "-unseen"
+"""Keys of what is kept besides parameters, none of which has such a name."""
 
 
-def _ids_of_table(model: Any) -> set[str]:
-    return {model.id, model.source.id, model.source.selected.id}
+def _ids_of(model: Any, viewable: Any, ref: str) -> set[str]:
+    """The models whose changes may mean that there is something new to be kept of the object."""
+    if is_table(viewable):
+        return {model.id, model.source.id, model.source.selected.id}
+    return {model.id, *models_of_message(viewable, ref)}
 
 
 def _execute(callback: Callable[..., Any], *args: Any) -> None:
@@ -127,8 +167,8 @@ def _execute(callback: Callable[..., Any], *args: Any) -> None:
     sys.modules[_STATE].state.execute(partial(callback, *args), schedule=False)
 
 
-def _objects(document: Document) -> Iterator[tuple[Any, Any]]:
-    """Models and the objects behind them."""
+def _objects(document: Document) -> Iterator[tuple[Any, Any, str]]:
+    """Models, the objects behind them, and by which name those know what they are shown in."""
     state = sys.modules.get(_STATE)
     if state is None:
         return
@@ -137,7 +177,7 @@ def _objects(document: Document) -> Iterator[tuple[Any, Any]]:
             for viewable in view.select():
                 model = getattr(viewable, "_models", {}).get(ref)
                 if model is not None:
-                    yield model[0], viewable
+                    yield model[0], viewable, ref
 
 
 def _plain_parameters(viewable: Any, attributes: Iterable[str]) -> dict[str, Any]:

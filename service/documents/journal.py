@@ -99,6 +99,8 @@ class Journal:
         self._dirty: set[tuple[str, str]] = set()
         self._shown: dict[tuple[str, str], Copies] = {}
         """What clients were sent of values that are due; held until they are taken or work begins anew."""
+        self._heard: set[str] = set()
+        """Models whose objects heard of an event, which may have changed those alone."""
         self._chunks: dict[str, list[Any]] = {}
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
@@ -120,7 +122,7 @@ class Journal:
     def dirty(self) -> bool:
         """Whether there is anything to take."""
         return (
-            bool(self._dirty or self._chunks or self._dirty_state or self._came or self._left)
+            bool(self._dirty or self._chunks or self._dirty_state or self._came or self._left or self._heard)
             or self._base is not None
             or self._outline_dirty
             or self._whole_due
@@ -202,6 +204,11 @@ class Journal:
             if isinstance(event, ModelChangedEvent) and event.setter is setter:
                 self.note(event, is_input=True, ids_before=ids_before)
 
+    def note_event(self, model: Model) -> None:
+        """A client made an event of the model."""
+        if self._objects is not None:
+            self._heard.add(model.id)
+
     def note_state(self, key: str) -> None:
         """The app's own state changed at ``key``."""
         self._dirty_state.add(key)
@@ -251,8 +258,10 @@ class Journal:
 
     def _take_changed(self) -> Changes:
         changes = Changes()
+        self._look()
+        also = {*self._chunks, *self._came, *self._heard}
         self._take_models(changes)
-        self._take_objects(changes, also=self._chunks)
+        self._take_objects(changes, also=also)
         self._take_chunks(changes)
         self._take_values(changes)
         self._take_state(changes)
@@ -268,18 +277,19 @@ class Journal:
         """All there is, with the present Document as the base."""
         changes = Changes(whole=True)
         had_objects = {name.removeprefix("p:") for name in self._sizes if name.startswith("p:")}
-        had_objects.update(self._chunks)
+        also = {*self._chunks, *self._heard, *had_objects}
         self._chunks.clear()
         self._chunk_bytes.clear()
         self._sizes.clear()
         for model in self._document.models:
             if not self._was_there(model.id):
                 changes.put[f"m:{model.id}"] = self._whole(model)
+                also.add(model.id)
         self._look()
         self._came.clear()
         self._left.clear()
         self._dirty = set(self._marks)
-        self._take_objects(changes, also=had_objects)
+        self._take_objects(changes, also=also)
         self._take_values(changes)
         self._dirty_state = set(self._state)
         self._take_state(changes)
@@ -366,6 +376,7 @@ class Journal:
 
     def _take_objects(self, changes: Changes, *, also: Iterable[str]) -> None:
         """For models that are due, and ``also`` for these."""
+        self._heard.clear()
         if self._objects is None:
             return
         changed: dict[str, set[str]] = {model_id: set() for model_id in also}

@@ -138,8 +138,11 @@ class Builder:
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
         fidelity = await restorer.restore(draft.app.version)
+        completed = False
         if fidelity is Fidelity.EXACT and not foreign:
             draft.execution.call(draft.objects.restore, draft.document, stored.objects)
+            completed = draft.execution.call(draft.objects.complete, draft.document, stored.objects)
+            await deferred.done()
         # What replayed callbacks made of it was in there already.
         own_losses = restorer.losses.take()
         self._name_losses(grant, own_losses)
@@ -148,7 +151,7 @@ class Builder:
         failed = restorer.failed_inputs or deferred.failed
         if fidelity is Fidelity.EXACT and not failed and not restorer.losses:
             draft.journal.resume(stored)
-            if foreign or not grant.replay:
+            if foreign or completed or not grant.replay:
                 # The store has it in other terms; or the next replica shall not run the inputs again either.
                 draft.journal.lost()
         else:
@@ -190,7 +193,7 @@ class Builder:
             dispose(document)
             raise
         ids.built()
-        objects = PanelObjects()
+        objects = PanelObjects(ids)
         journal = Journal(document, ids, state, version=app.version, objects=objects)
         return _Draft(app, context, execution, ids, state, objects, journal)
 

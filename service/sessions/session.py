@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
-from bokeh.events import ConnectionLost, DocumentReady, Event
+from bokeh.events import ButtonClick, ConnectionLost, DocumentReady, Event, MenuItemClick
 
 from service import logs
 from service.apps.app import App
@@ -107,6 +107,7 @@ class Session:
         self._callbacks = SessionCallbacks(self._loop, self.run_callback, meter.callback_failures.inc)
         self.document.callbacks.on_change_dispatch_to(self)
         self.document.on_event(DocumentReady, self._page_is_drawn)
+        self.document.on_message("bokeh_event", self._client_event)
         for callback in self.document.session_callbacks:
             self._callbacks.add(callback)
         context.attach(self)
@@ -325,6 +326,11 @@ class Session:
     def _page_is_drawn(self, event: Event) -> None:
         if self.journal is not None:
             self.journal.note_ready(self._ids_before)
+
+    def _client_event(self, event: Any) -> None:
+        """Clicks only: of all events, such as those of the mouse, nothing is counted."""
+        if isinstance(event, ButtonClick | MenuItemClick) and self.journal is not None and event.model:
+            self.journal.note_event(event.model)
 
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
         self._callbacks.add(event.callback)
