@@ -8,22 +8,28 @@ of the process, which mean other models on the next replica. What runs on a pool
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import thread as pool_thread
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from service.documents.ids import Ids, current_ids
 
-__all__ = ("install",)
+__all__ = ("install", "panel_work")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 threading_start = threading.Thread.start
 pool_submit = ThreadPoolExecutor.submit
+
+
+panel_work: ContextVar[set[Future[Any]] | None] = ContextVar("panel_work", default=None)
+"""Gets what is submitted to Panel's own pool (``nthreads``), where somebody must know when it is over."""
 
 
 def install() -> None:
@@ -43,7 +49,16 @@ def submit(self: ThreadPoolExecutor, fn: Callable[P, T], /, *args: P.args, **kwa
     ids = current_ids.get()
     if ids is None:
         return pool_submit(self, fn, *args, **kwargs)
-    return pool_submit(self, partial(_with_ids, ids.branch(), fn), *args, **kwargs)
+    future = pool_submit(self, partial(_with_ids, ids.branch(), fn), *args, **kwargs)
+    work = panel_work.get()
+    if work is not None and _is_panels(self):
+        work.add(future)
+    return future
+
+
+def _is_panels(pool: ThreadPoolExecutor) -> bool:
+    state = sys.modules.get("panel.io.state")
+    return state is not None and state.state._thread_pool is pool  # panel 1.9 and 1.10
 
 
 def _is_of_pool(thread: threading.Thread) -> bool:

@@ -137,12 +137,11 @@ class Builder:
         )
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
-        fidelity = await restorer.restore(draft.app.version)
+        with deferred.watching():
+            fidelity = await restorer.restore(draft.app.version)
         completed = False
         if fidelity is Fidelity.EXACT and not foreign:
-            draft.execution.call(draft.objects.restore, draft.document, stored.objects)
-            completed = draft.execution.call(draft.objects.complete, draft.document, stored.objects)
-            await deferred.done()
+            completed = await self._restore_objects(draft, deferred, stored)
         # What replayed callbacks made of it was in there already.
         own_losses = restorer.losses.take()
         self._name_losses(grant, own_losses)
@@ -157,6 +156,14 @@ class Builder:
         else:
             draft.journal.lost()
         return Fidelity.PARTIAL if foreign and losses else fidelity
+
+    async def _restore_objects(self, draft: _Draft, deferred: Deferred, stored: Stored) -> bool:
+        """Whether the Document is another one than that of the journal by now."""
+        arguments = draft.document, stored.objects
+        draft.execution.call(draft.objects.restore, *arguments)
+        completed = draft.execution.call(draft.objects.complete, *arguments)
+        await deferred.done()
+        return completed
 
     def _name_translation(self, grant: Grant, translation: Translation) -> None:
         if translation.losses:
