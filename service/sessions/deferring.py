@@ -1,8 +1,8 @@
 """Work that callbacks have put off, done before a journal is laid over what it makes.
 
 Panel handles inputs in a timeout callback (50 ms), on a thread where the app wants that (``nthreads``), and
-runs coroutines in a callback for the next tick; apps load data in such. In the life that the journal tells of,
-all that came before what it says in the end.
+runs coroutines in a callback for the next tick; apps load data in such. In the life that the journal tells
+of, all that came before what it says in the end.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
     /                         index or redirect          /healthz /readyz /startupz  probes
     /metrics                  for Prometheus, unless it has a port of its own
     /static/…                 BokehJS                    /static/extensions/…   extensions
+    /components/…             files of Panel's components
     /favicon.ico              the icon                   login, logout          the auth module's
     /_svc/relay /_svc/page /_svc/autoload /_svc/file/…                   other replicas
 
@@ -42,7 +43,12 @@ from service.web.plain import (
 from service.web.resources import bokehjs_directory
 from service.web.services import Services
 from service.web.socket import SocketHandler
-from service.web.static import AppFileHandler, BokehFileHandler, ExtensionFileHandler
+from service.web.static import (
+    AppFileHandler,
+    BokehFileHandler,
+    ComponentFileHandler,
+    ExtensionFileHandler,
+)
 
 __all__ = ("make_application", "make_internal_application")
 
@@ -69,6 +75,8 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
     routes += [(prefix + path, *rest) for path, *rest in extra]
     for app in services.apps.values():
         routes += _app_routes(prefix, services, app)
+    # An app may have this name, too.
+    routes.append((prefix + r"/components/(.*)", ComponentFileHandler, {"services": services}))
     if "/" not in services.apps:
         routes.append((prefix + r"/?", IndexHandler, {"services": services}))
     return Application(
