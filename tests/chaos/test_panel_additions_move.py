@@ -98,7 +98,7 @@ async def test_rows_tabs_and_messages_go_on(fleet: Fleet, end: str) -> None:
         after = await press(client, "say", "log 4")
         assert "['row 0', 'row 1', 'row 2', 'row 3'] ['first', 'title 1', 'title 2', 'title 3']" in after
         assert "['message 1 and more', 'message 2 and more', 'message 3 and more']" in after
-        assert [tab.title for tab in client.document.select({"type": TabPanel})][-1] == "title 3"
+        assert "title 3" in {tab.title for tab in client.document.select({"type": TabPanel})}
 
 
 async def test_what_nobody_listens_to_any_more_does_not_look_alive(fleet: Fleet) -> None:
