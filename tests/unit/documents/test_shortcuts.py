@@ -273,7 +273,7 @@ RECEIVING = [
     for name in vars(mixin)
     if re.fullmatch("_(document|column|session)[a-z_]+", name)
 ]
-"""What receivers of a Document's events may have, a method for each kind: protocols in bokeh 3.10, plain classes in 3.9."""
+"""What receivers of a Document's events may have: protocols in bokeh 3.10, plain classes in 3.9."""
 
 
 @pytest.mark.parametrize("methods", [RECEIVING[1:2], RECEIVING[:2], RECEIVING], ids=len)
