@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from bokeh.document import Document
 from bokeh.document.locking import UnlockedDocumentProxy
 
+from service.apps import working_folder
 from service.apps.app_directories import AppDirectory, running_app
 from service.apps.imports import ImportSpace
 from service.documents.curdoc import current_documents
@@ -83,6 +84,7 @@ class _Context:
         self._ids, self._documents, self._directory = ids, documents, directory
 
     def __enter__(self) -> None:
+        working_folder.follow()
         self._tokens = (
             current_ids.set(self._ids),
             current_documents.set(self._documents),
