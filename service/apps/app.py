@@ -49,6 +49,7 @@ class App:
         self.path = path
         self.application = application
         self.imports = imports
+        self._facts = {"app": path}
         self.logout_url: str | None = None
         self.live_sessions: Callable[[], Iterable[Any]] = tuple
         self.server_context = AppServerContext(lambda: self.live_sessions(), path, application)
@@ -108,7 +109,7 @@ class App:
 
         Raises what they raise.
         """
-        execution = Execution(self.imports)
+        execution = Execution(self.imports, facts=self._facts)
         data: dict[str, Any] = {}
         for hook in request_hooks(self.application):
             data.update(await execution.run(hook, request))
@@ -193,7 +194,8 @@ class App:
     async def _run_server_hook(self, name: str) -> None:
         for handler in hook_handlers(self.application):
             hook = _server_hook(handler, name)
-            await self._run_hook(name, Execution(self.imports), hook, self.server_context)
+            execution = Execution(self.imports, facts=self._facts)
+            await self._run_hook(name, execution, hook, self.server_context)
 
     async def _run_hook(
         self, name: str, execution: Execution, hook: Callable[..., Any], context: Any
