@@ -58,6 +58,7 @@ class AppMeter:
         self.restore_seconds = metrics.restore_seconds.labels(app)
         self.callback_seconds = metrics.callback_seconds.labels(app)
         self.callback_failures = metrics.callback_failures.labels(app)
+        self.slow_callbacks = metrics.slow_callbacks.labels(app)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -138,6 +139,9 @@ class Metrics:
         )
         self.app_failures = self._counter("app_failures", "Apps that raised while they were run", app)
         self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
+        self.slow_callbacks = self._counter(
+            "slow_callbacks", "Code of apps that ran for --slow-callback seconds or more at a stretch", app
+        )
         self.registry.register(_Messages(self._apps))
         self.http_seconds = self._histogram("http_request_seconds", "Answering HTTP, sockets not counted",
                                             ("route", "code"), SLOW)  # fmt: skip

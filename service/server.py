@@ -17,6 +17,7 @@ from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import threads
 from service.apps.app import App
 from service.apps.panel import share_cookie_secret
+from service.apps.slow import SlowCalls
 from service.background import beside, spawn
 from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking
 from service.documents.extensions import installed_versions, made_with
@@ -105,6 +106,7 @@ class Server:
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self._load = LoadMeter()
+        self._slow = SlowCalls(settings.slow_callback, self._count_slow, self._app_of_file)
         self.asked_to_stop = asyncio.Event()
         """Set when somebody asked this replica to drain; who runs the server then stops it."""
         self._heart = Heart(
@@ -146,6 +148,7 @@ class Server:
             self._store_open,
             self._listening,
             self._measuring,
+            self._slow_code_named,
             self._store_answering,
             self._apps_loaded,
             self._probed,
@@ -212,6 +215,11 @@ class Server:
         finally:
             http.stop()
             await http.close_all_connections()
+
+    @asynccontextmanager
+    async def _slow_code_named(self) -> AsyncIterator[None]:
+        async with beside(self._slow.run()):
+            yield
 
     @asynccontextmanager
     async def _store_answering(self) -> AsyncIterator[None]:
@@ -416,6 +424,15 @@ class Server:
     async def _is_ours(self, session: Session) -> bool:
         doubt = self._keeping.doubt
         return doubt.sure(self._heart) or await doubt.is_ours(session)
+
+    def _count_slow(self, app: str) -> None:
+        if app in self.apps:
+            self.metrics.app(app).slow_callbacks.inc()
+
+    def _app_of_file(self, file: str) -> str:
+        """The URL path of the app in whose directory it is."""
+        found = ((app.imports.directory, path) for path, app in self.apps.items())
+        return next((path for directory, path in found if directory and directory.owns(file)), "")
 
     def _describe(self) -> Heartbeat:
         return Heartbeat(

@@ -223,6 +223,15 @@ class Settings:
         metavar="COUNT",
         env=("SVC_MAX_SESSIONS",),
     )
+    slow_callback: float = option(
+        "--slow-callback",
+        number(0),
+        "Seconds after which a callback, hook or opening of an app is named in the log while it still runs; "
+        "0 for never",
+        "1",
+        metavar="SECONDS",
+        env=("SVC_SLOW_CALLBACK",),
+    )
     metrics_port: int | None = option(
         "--metrics-port",
         integer(0, 65535),

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 from bokeh.application import Application
+from bokeh.application.handlers import DirectoryHandler
 from bokeh.core.templates import FILE
 from bokeh.document import Document
 from bokeh.settings import settings as bokeh_settings
@@ -32,7 +33,7 @@ from service.apps.panel import (
     uses_panel,
 )
 from service.apps.panel_access import authorize_callback, check_access
-from service.documents.curdoc import default_document_kept
+from service.apps.process_state import run_apart
 from service.errors import AppError
 from service.lines import line
 
@@ -48,6 +49,7 @@ class App:
         self.path = path
         self.application = application
         self.imports = imports
+        self._facts = {"app": path}
         self.logout_url: str | None = None
         self.live_sessions: Callable[[], Iterable[Any]] = tuple
         self.server_context = AppServerContext(lambda: self.live_sessions(), path, application)
@@ -107,7 +109,7 @@ class App:
 
         Raises what they raise.
         """
-        execution = Execution(self.imports)
+        execution = Execution(self.imports, facts=self._facts)
         data: dict[str, Any] = {}
         for hook in request_hooks(self.application):
             data.update(await execution.run(hook, request))
@@ -159,22 +161,25 @@ class App:
         if self.panel:
             give_location(document)
         try:
-            with default_document_kept():
-                if type(self.application) is Application:
-                    _modify(self.application, document)
-                else:
-                    self.application.initialize_document(document)
+            with run_apart():
+                self._modify(document)
         except AppError:
             raise
         except Exception as error:
             raise AppError(str(error) or repr(error), traceback.format_exc()) from error
-        _check(self.application)
         connect_panel()
         if (of_app := authorize_callback()) is not asked:
             check_access(of_app, document)
         keep_coming_back(document, of_panel=self.panel)
         if self.panel:
             use_own_files(document)
+
+    def _modify(self, document: Document) -> None:
+        if type(self.application) is not Application:
+            self.application.initialize_document(document)
+            _check(self.application)
+        else:
+            _modify(self.application, document)
 
     def _learn_page(self, document: Document) -> None:
         own_page = document.template is not FILE or bool(document.template_variables)
@@ -188,7 +193,9 @@ class App:
 
     async def _run_server_hook(self, name: str) -> None:
         for handler in hook_handlers(self.application):
-            await self._run_hook(name, Execution(self.imports), getattr(handler, name), self.server_context)
+            hook = _server_hook(handler, name)
+            execution = Execution(self.imports, facts=self._facts)
+            await self._run_hook(name, execution, hook, self.server_context)
 
     async def _run_hook(
         self, name: str, execution: Execution, hook: Callable[..., Any], context: Any
@@ -206,6 +213,21 @@ def _modify(application: Application, document: Document) -> None:
     for handler in application.handlers:
         handler.modify_document(document)
         _check(application)
+
+
+def _server_hook(handler: Any, name: str) -> Callable[..., Any]:
+    """The app's own function. ``DirectoryHandler`` (bokeh 3.9 and 3.10) first runs the ``__init__.py``."""
+    hook: Callable[..., Any] = getattr(handler, name)
+    if getattr(hook, "__func__", None) is not DirectoryHandler.on_server_loaded:
+        return hook
+
+    def run_package_first(context: Any) -> Any:
+        if handler._package_runner is not None:
+            with run_apart(loads=True):
+                handler._package_runner.run(handler._package)
+        return handler._lifecycle_handler.on_server_loaded(context)
+
+    return run_package_first
 
 
 def _check(application: Application) -> None:

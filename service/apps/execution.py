@@ -3,21 +3,24 @@
 It sets what must be in place while app code runs (model ids, ``curdoc``, whose imports these are) and
 takes it away again, also when the code fails. All of it is in context variables, which belong to a task or
 thread: other sessions run meanwhile. Today the code runs on the event loop; this seam is what would let it
-move elsewhere.
+move elsewhere. Code that runs for long is named, see :mod:`service.apps.slow`.
 """
 
 from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from bokeh.document import Document
 from bokeh.document.locking import UnlockedDocumentProxy
 
+from service.apps import working_folder
 from service.apps.app_directories import AppDirectory, running_app
 from service.apps.imports import ImportSpace
+from service.apps.steps import Step, stepwise
 from service.documents.curdoc import current_documents
 from service.documents.ids import IdSpace, current_ids
 
@@ -26,14 +29,22 @@ __all__ = ("Execution",)
 
 T = TypeVar("T")
 
+_NO_FACTS: Mapping[str, str] = {}
+
 
 class Execution:
     """How code of one session (or of one app, for server hooks) is run."""
 
     def __init__(
-        self, imports: ImportSpace, ids: IdSpace | None = None, document: Document | None = None
+        self,
+        imports: ImportSpace,
+        ids: IdSpace | None = None,
+        document: Document | None = None,
+        facts: Mapping[str, str] = _NO_FACTS,
     ) -> None:
         self._imports = imports
+        self._facts = facts
+        """Whose code it is, as log lines say it (``extra``)."""
         self._ids = ids
         self._document = document
 
@@ -49,7 +60,7 @@ class Execution:
 
     def call(self, func: Callable[..., T], *args: Any) -> T:
         """Run ``func(*args)`` to its end, or to the coroutine it returns."""
-        with self._context(self._document):
+        with self._context(self._document), Step(func, self._facts):
             return func(*args)
 
     async def run(self, func: Callable[..., Any], *args: Any, locked: bool = True) -> Any:
@@ -61,7 +72,10 @@ class Execution:
         if not locked and document is not None:
             document = UnlockedDocumentProxy(document)
         with self._context(document):
-            result = func(*args)
+            with Step(func, self._facts):
+                result = func(*args)
+            if type(result) is CoroutineType:
+                return await stepwise(result, self._facts)
             return await result if inspect.isawaitable(result) else result
 
     def _context(self, document: Any) -> _Context:
@@ -83,6 +97,7 @@ class _Context:
         self._ids, self._documents, self._directory = ids, documents, directory
 
     def __enter__(self) -> None:
+        working_folder.follow()
         self._tokens = (
             current_ids.set(self._ids),
             current_documents.set(self._documents),

@@ -1,4 +1,4 @@
-"""Threads that app code starts make models for its session.
+"""Threads that app code starts make models for its session, import its modules and have its ``sys.argv``.
 
 A thread begins with an empty context (before Python 3.14, and there by default), so its models would get ids
 of the process, which mean other models on the next replica. What runs on a pool belongs to who submitted it.
@@ -15,6 +15,8 @@ from concurrent.futures import thread as pool_thread
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from service.apps.app_directories import AppDirectory, running_app
+from service.apps.process_state import Names, names_of_run
 from service.documents.ids import Ids, current_ids
 
 __all__ = ("install",)
@@ -22,28 +24,30 @@ __all__ = ("install",)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+HandedOn = tuple[Ids | None, AppDirectory | None, Names | None]
+
 threading_start = threading.Thread.start
 pool_submit = ThreadPoolExecutor.submit
 
 
 def install() -> None:
-    """Hand the ids of the session on to threads. Idempotent, and without effect outside of sessions."""
+    """Hand on to threads what is the app's. Idempotent, and without effect outside of app code."""
     threading.Thread.start = start  # type: ignore[method-assign]
     ThreadPoolExecutor.submit = submit  # type: ignore[assignment, method-assign]
 
 
 def start(self: threading.Thread) -> None:
-    ids = current_ids.get()
-    if ids is not None and not _is_of_pool(self):
-        self.run = partial(_run, self, self.run, ids.branch())  # type: ignore[method-assign]
+    handed_on = _handed_on()
+    if handed_on is not None and not _is_of_pool(self):
+        self.run = partial(_run, self, self.run, handed_on)  # type: ignore[method-assign]
     threading_start(self)
 
 
 def submit(self: ThreadPoolExecutor, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    ids = current_ids.get()
-    if ids is None:
+    handed_on = _handed_on()
+    if handed_on is None:
         return pool_submit(self, fn, *args, **kwargs)
-    return pool_submit(self, partial(_with_ids, ids.branch(), fn), *args, **kwargs)
+    return pool_submit(self, partial(_within, handed_on, fn), *args, **kwargs)
 
 
 def _is_of_pool(thread: threading.Thread) -> bool:
@@ -51,15 +55,25 @@ def _is_of_pool(thread: threading.Thread) -> bool:
     return getattr(thread, "_target", None) is pool_thread._worker
 
 
-def _run(thread: threading.Thread, run: Callable[[], None], ids: Ids) -> None:
+def _handed_on() -> HandedOn | None:
+    """None outside of app code."""
+    ids, directory, names = current_ids.get(), running_app.get(), names_of_run.get()
+    if ids is None and directory is None and names is None:
+        return None
+    return None if ids is None else ids.branch(), directory, names
+
+
+def _run(thread: threading.Thread, run: Callable[[], None], handed_on: HandedOn) -> None:
     del thread.run  # no cycle that keeps its arguments in memory
-    current_ids.set(ids)
-    run()
+    _within(handed_on, run)
 
 
-def _with_ids(ids: Ids, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    token = current_ids.set(ids)
+def _within(handed_on: HandedOn, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    ids, directory, names = handed_on
+    tokens = current_ids.set(ids), running_app.set(directory), names_of_run.set(names)
     try:
         return fn(*args, **kwargs)
     finally:
-        current_ids.reset(token)
+        current_ids.reset(tokens[0])
+        running_app.reset(tokens[1])
+        names_of_run.reset(tokens[2])

@@ -17,6 +17,7 @@ from service.lines.contract import CurrentDocuments
 
 __all__ = (
     "VERSION",
+    "allow_runs_at_once",
     "current_documents",
     "event_of_inputs",
     "install_curdoc",
@@ -58,6 +59,10 @@ def install_curdoc() -> None:
     module: Any = bokeh_io_doc
     if not isinstance(module._PATCHED_CURDOCS, ContextStack):
         module._PATCHED_CURDOCS = ContextStack()
+
+
+def allow_runs_at_once() -> None:
+    """Nothing keeps them from it."""
 
 
 def session_hook(handler: Any, name: str) -> Callable[..., Any]:

@@ -175,7 +175,7 @@ class Builder:
         context = AppSessionContext(
             grant.key.session_id, app.server_context, document, grant.request, app.logout_url, state=state
         )
-        execution = Execution(app.imports, ids, document)
+        execution = Execution(app.imports, ids, document, grant.key.facts)
         try:
             with self._metrics.app(app.path).running():
                 await app.build(context, execution)
