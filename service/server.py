@@ -61,6 +61,9 @@ log = logging.getLogger(__name__)
 DEV_TOKEN_EXPIRATION = 30 * 24 * 3600.0
 """Seconds, with ``--dev``."""
 
+SLOW_CALLS_TOLD = 5
+"""Of each replica, in its heartbeat."""
+
 
 class Server:
     """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back."""
@@ -447,6 +450,7 @@ class Server:
             draining=self.services.draining,
             versions=self._versions,
             build=self._build,
+            slow=[dataclasses.asdict(each) for each in self._slow.latest()[:SLOW_CALLS_TOLD]],
         )
 
 

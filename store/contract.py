@@ -161,6 +161,9 @@ class Heartbeat:
     """Of Bokeh (``bokeh``) and of installed Bokeh extensions; empty for releases that do not say."""
     build: str = ""
     """A digest that is the same for replicas of one image: versions, the apps' code, their static files."""
+    slow: Sequence[Mapping[str, Any]] = ()
+    """Code of apps that ran for too long, the last few, newest first: ``at`` (wall-clock seconds), ``app``,
+    ``session`` (short form), ``place`` (text), ``seconds`` and whether it is still ``running``."""
     age: float = 0.0
     """Seconds since the beat was written, by the store's clock. Set on reading only."""
 

@@ -229,6 +229,23 @@ def _list_of_bytes(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, bytes) for item in value)
 
 
+_SLOW: Mapping[str, _Check] = {
+    "at": _is(int, float),
+    "app": _is(str),
+    "session": _is(str),
+    "place": _is(str),
+    "seconds": _is(int, float),
+    "running": _is(bool),
+}
+
+
+def _is_list_of_slow(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and all(name in item and check(item[name]) for name, check in _SLOW.items())
+        for item in value
+    )
+
+
 _REQUEST: Mapping[str, _Check] = {
     "method": _is(str),
     "uri": _is(str),
@@ -255,5 +272,6 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "draining": _is(bool),
     "versions": _map_of(_is(str)),
     "build": _is(str),
+    "slow": _is_list_of_slow,
     "ttl_ms": _is(int),
 }

@@ -21,6 +21,7 @@ from tornado.httputil import HTTPServerRequest
 
 from service.apps.contexts import AppServerContext, AppSessionContext
 from service.apps.execution import Execution
+from service.apps.frames import exc_info_of_app
 from service.apps.imports import ImportSpace
 from service.apps.panel import (
     connect_panel,
@@ -205,8 +206,8 @@ class App:
             # Handlers wrap async hooks in a coroutine that returns the hook's own, un-awaited.
             if inspect.isawaitable(result):
                 await execution.run(lambda: result)
-        except Exception:
-            log.exception("%s: hook %s failed", self.path, name)
+        except Exception as error:
+            log.exception("%s: hook %s failed", self.path, name, exc_info=exc_info_of_app(error))
 
 
 def _modify(application: Application, document: Document) -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import linecache
 import logging
-import os
 import sys
-import sysconfig
 import threading
 import time
 from collections import deque
@@ -21,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from service.apps.frames import is_of_app
 from service.apps.steps import Step, under_way, watch_steps
 
 __all__ = ("SlowCall", "SlowCalls")
@@ -46,11 +45,6 @@ MAX_FRAMES = 8
 """Of a stack in the log: the innermost of the app's."""
 
 _HERE = Path(__file__).parent
-_PACKAGES = [str(_HERE.parent), str(_HERE.parents[1] / "store")]
-_LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-_NOT_APPS = ("<", *(os.path.join(path, "") for path in (*_PACKAGES, *_LIBRARIES)))
-"""How the files begin that are surely no app's."""
-
 _CALLERS = {str(_HERE / "execution.py"), str(_HERE / "steps.py"), asyncio.events.__file__}
 """The files whose frames call app code: what is outside of them is not the app's."""
 
@@ -231,7 +225,7 @@ def _stack_of(thread: int) -> _Stack | None:
     """Where the app's code on a thread is; None if there is none."""
     frame = sys._current_frames().get(thread)
     frames = list(_frames(frame)) if frame is not None else []
-    own = [each for each in frames if _is_apps(each.f_code.co_filename)]
+    own = [each for each in frames if is_of_app(each.f_code.co_filename)]
     shown = own[:MAX_FRAMES]
     if frames and frames[0] not in shown:
         shown.insert(0, frames[0])
@@ -247,10 +241,6 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None and frame.f_code.co_filename not in _CALLERS:
         yield frame
         frame = frame.f_back
-
-
-def _is_apps(file: str) -> bool:
-    return not file.startswith(_NOT_APPS)
 
 
 def _place(code: Any) -> str:
@@ -271,6 +261,6 @@ def _unseen(func: Any) -> _Stack:
     while isinstance(func, partial):
         func = func.func
     code = getattr(func, "__code__", None) or getattr(func, "cr_code", None)
-    if code is None or not _is_apps(code.co_filename):
+    if code is None or not is_of_app(code.co_filename):
         return _Stack("code of the app", "", "")
     return _Stack(_place(code), code.co_filename, "")

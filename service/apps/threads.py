@@ -37,8 +37,9 @@ def install() -> None:
 
 
 def start(self: threading.Thread) -> None:
-    handed_on = _handed_on()
-    if handed_on is not None and not _is_of_pool(self):
+    # Asked only then: a pool starts as many threads as it happens to need, and each answer takes a number.
+    handed_on = None if _is_of_pool(self) else _handed_on()
+    if handed_on is not None:
         self.run = partial(_run, self, self.run, handed_on)  # type: ignore[method-assign]
     threading_start(self)
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCallback, TimeoutCallback
 
+from service.apps.frames import exc_info_of_app
+
 __all__ = ("SessionCallbacks", "on_loop")
 
 log = logging.getLogger(__name__)
@@ -108,9 +110,9 @@ class SessionCallbacks:
     async def _once(self, callback: SessionCallback) -> None:
         try:
             await self._run(self._noting_its_start(callback))
-        except Exception:
+        except Exception as error:
             self._failed()
-            log.exception("session callback %r failed", callback.callback)
+            log.exception("session callback %r failed", callback.callback, exc_info=exc_info_of_app(error))
         finally:
             self._under_way.discard(callback.id)
 

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 
 from bokeh import __version__ as bokeh_version
 
+from service.apps.frames import exc_info_of_app
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
@@ -129,7 +130,7 @@ class Connection:
         """Say so to the client and in the log. The connection stays, as with Bokeh."""
         facts = self._place.key.facts
         if raised_by_app(error):
-            log.error("handling %s failed", message.msgtype, exc_info=error, extra=facts)
+            log.error("handling %s failed", message.msgtype, exc_info=exc_info_of_app(error), extra=facts)
         else:
             log.warning("a %s of a client cannot be applied: %s", message.msgtype, brief(error), extra=facts)
         self.send(messages.error(message.msgid, repr(error)))

@@ -15,6 +15,7 @@ from bokeh.document import Document
 from bokeh.server.callbacks import NextTickCallback, SessionCallback, TimeoutCallback
 
 from service.apps.execution import Execution
+from service.apps.frames import exc_info_of_app
 
 __all__ = ("Deferred",)
 
@@ -70,9 +71,9 @@ class Deferred:
     async def _attempt(self, run: Callable[[], Any], *, locked: bool) -> None:
         try:
             await self._execution.run(run, locked=locked)
-        except Exception:
+        except Exception as error:
             self.failed += 1
-            log.exception("what an input put off failed")
+            log.exception("what an input put off failed", exc_info=exc_info_of_app(error))
 
     async def _wait(self) -> None:
         """Give coroutines without the lock their time; those that take longer go on by themselves."""

@@ -21,6 +21,7 @@ from service import logs
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
+from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
 from service.documents.copies import Copies
 from service.documents.disposal import dispose
@@ -345,8 +346,9 @@ class Session:
         self.unused_since = time.monotonic()
         try:
             await self.with_document_locked(self._connection_lost)
-        except Exception:
-            log.exception("a callback for ConnectionLost failed", extra=self.key.facts)
+        except Exception as error:
+            text = "a callback for ConnectionLost failed"
+            log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
 
     def _connection_lost(self) -> None:
         self.document.callbacks.trigger_event(ConnectionLost())
@@ -395,9 +397,10 @@ class Session:
             return
         try:
             await self._collecting(self.document.unhold)
-        except Exception:
+        except Exception as error:
             # The app's callbacks, which were held back along with the changes, must not keep it here.
-            log.exception("a callback that was held back failed", extra=self.key.facts)
+            text = "a callback that was held back failed"
+            log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
 
     def _let_go(self) -> None:
         """Break the cycles through this session: its memory is then free at once, not at some collection."""

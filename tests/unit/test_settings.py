@@ -49,6 +49,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("redis_prefix", ["a:b"], "a:b", "svc"),
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
+    ("slow_callback", ["0.5"], 0.5, 1.0),
     ("metrics_port", ["0"], 0, None),
     ("admin", [], True, False),
     ("traces", ["OTLP"], "otlp", "off"),
