@@ -271,13 +271,13 @@ def _application(found: Application | ModifyDoc) -> Application:
 def settings_of(options: Mapping[str, Any]) -> Settings:
     """Settings from keyword arguments by our names or Bokeh's; the environment fills in the rest."""
     given = dict(option for name, value in options.items() for option in _translated(name, value))
-    given |= _session_ids(options)
     known = {field.name for field in fields(Settings)}
     unknown = sorted(given.keys() - known)
     if unknown:
         raise ConfigError(f"there is no option {unknown[0]}")
     others = from_arguments({}, {k: v for k, v in os.environ.items() if k != "SVC_DEV"})
     values = {field.name: getattr(others, field.name) for field in fields(Settings)}
+    given |= _session_ids(options, others.session_ids)
     return Settings(**{**values, **given})
 
 
@@ -298,14 +298,19 @@ def _translated(name: str, value: Any) -> list[tuple[str, Any]]:
     return [(_SAME_BUT_NAMED.get(name, name), value)]
 
 
-def _session_ids(options: Mapping[str, Any]) -> dict[str, SessionIds]:
-    """Bokeh has two switches for the three modes."""
-    if options.get("sign_sessions") is None:
+def _session_ids(options: Mapping[str, Any], otherwise: SessionIds) -> dict[str, SessionIds]:
+    """Bokeh has two switches for the modes."""
+    switches = [options.get(name) for name in ("sign_sessions", "generate_session_ids")]
+    if switches == [None, None]:
         return {}
-    if not options["sign_sessions"]:
-        return {"session_ids": SessionIds.UNSIGNED}
-    generated = options.get("generate_session_ids", True)
-    return {"session_ids": SessionIds.SIGNED if generated else SessionIds.EXTERNAL_SIGNED}
+    sign, generate = switches
+    if sign is None:
+        sign = otherwise.must_sign
+    if generate is None:
+        generate = True
+    if sign:
+        return {"session_ids": SessionIds.SIGNED if generate else SessionIds.EXTERNAL_SIGNED}
+    return {"session_ids": SessionIds.UNSIGNED if generate else SessionIds.EXTERNAL_UNSIGNED}
 
 
 def _bokehs_settings(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ async def try_session(resources: PageResources) -> None:
     # With metrics of its own: this is no visitor.
     builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
     async with _session(app, builder) as session:
-        await render_page(session, resources, "no token")
+        await render_page(session, resources, "./", "no token")
         await session.with_document_locked(_pull, session)
         await session.apply(lambda: _slide(session), _nobody())
         fields = _journaled(session)

@@ -49,6 +49,7 @@ from service.web.origins import OriginPolicy
 from service.web.resources import PageResources, build_of
 from service.web.routes import make_application, make_internal_application
 from service.web.services import Services
+from service.web.urls import quoted
 from store.connect import open_store
 from store.contract import Heartbeat
 from store.errors import StoreConfigError, StoreUnavailable
@@ -134,7 +135,8 @@ class Server:
     @property
     def urls(self) -> list[str]:
         """Where a browser on this machine finds the apps."""
-        return [self.base_url + path for path in self.apps]
+        paths = ((each.path if each.pattern else quoted(each.path)) for each in self.apps.values())
+        return [self.base_url + path for path in paths]
 
     @property
     def base_url(self) -> str:
@@ -375,7 +377,7 @@ class Server:
             installed=self._versions,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,
-            resources=PageResources(settings.prefix),
+            resources=PageResources(),
             metrics=self.metrics,
             tracing=self._tracing,
             clock=self._heart.store_time,

@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 from service.web.base import UserHandler
 from service.web.files import ThreadedStaticHandler
 from service.web.opening import AppHandler
+from service.web.urls import quoted
 
 __all__ = (
     "FAVICON",
@@ -28,20 +29,26 @@ class IndexHandler(UserHandler):
 
     def get(self) -> None:
         settings = self.services.settings
-        paths = sorted(path for path, app in self.services.apps.items() if not app.for_operators)
+        apps = {path: app for path, app in sorted(self.services.apps.items()) if not app.for_operators}
+        # Where a pattern leads, nobody knows.
+        links = [path for path, app in apps.items() if app.pattern is None]
+        root = self.relative_root.rstrip("/")
         if settings.disable_index:
             raise HTTPError(404)
-        if len(paths) == 1 and not settings.disable_index_redirect:
-            self.redirect(settings.prefix + paths[0])
+        if len(apps) == len(links) == 1 and not settings.disable_index_redirect:
+            self.redirect(root + quoted(links[0]))
+        elif settings.index:
+            self.render(str(Path(settings.index).resolve()), prefix=root, items=links)
         else:
-            index = Path(settings.index).resolve() if settings.index else APP_INDEX
-            self.render(str(index), prefix=settings.prefix, items=paths)
+            self.render(str(APP_INDEX), prefix=root, items=apps, links=links, quoted=quoted)
 
 
 class MetadataHandler(AppHandler):
     """``GET /app/metadata``: the app's URL path and what its author says about it."""
 
-    def get(self) -> None:
+    below_app = "/metadata"
+
+    def get(self, /, *args: str, **kwargs: str) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"url": self.app.path, "data": self.app.metadata()}))
 
