@@ -14,6 +14,7 @@ from service.apps.app import App
 __all__ = ("below_prefix", "files_of", "quoted", "relative_root", "route_of")
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/-]")
+_NOT_IN_URLS = re.compile(r"[^!-~]")
 
 
 def quoted(path: str) -> str:
@@ -24,7 +25,7 @@ def quoted(path: str) -> str:
 def route_of(app: App) -> str:
     """A regular expression for the app's path; its groups are the arguments of an app with a pattern."""
     if app.pattern is not None:
-        return app.pattern
+        return _NOT_IN_URLS.sub(lambda found: _written(found[0]), app.pattern)
     return "".join(map(_written, app.path.rstrip("/")))
 
 
