@@ -24,7 +24,7 @@ from service.web.resources import PageResources
 from service.web.urls import quoted
 from store.contract import Heartbeat
 
-__all__ = ("Asked", "AutoloadHandler", "render_script", "root_of")
+__all__ = ("Asked", "AutoloadHandler", "located", "render_script")
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class AutoloadHandler(AppHandler):
         )
         if not asked.element_id:
             raise HTTPError(400, "the bokeh-autoload-element argument is missing")
-        root = root_of(asked, self.app_path, self.services.settings.prefix)
+        root, asked = located(asked, self.app_path, self.services.settings.prefix)
         view = await self.view()
         await self.hand_off(view)
         script = await self._script_of_owner(view, root, asked) or await self._own_script(view, root, asked)
@@ -150,10 +150,11 @@ def render_script(resources: PageResources, root: str, asked: Asked, token: str)
     return str(AUTOLOAD_JS.render(bundle=bundle, elementid=asked.element_id))
 
 
-def root_of(asked: Asked, app_path: str, prefix: str) -> str:
-    """What the embedding page says of the app at ``app_path`` has what a proxy puts before it, too.
+def located(asked: Asked, app_path: str, prefix: str) -> tuple[str, Asked]:
+    """What our URLs begin with, seen from the embedding page, and ``asked`` with URLs as they are written.
 
-    Raises HTTPError.
+    What that page says of the app at ``app_path`` has what a proxy puts before it, too. And what was escaped
+    in there is not any more: ``server_document`` (bokeh 3.9, 3.10) does not do it once more. Raises HTTPError.
     """
     try:
         parts = urlsplit(asked.absolute_url or "")
@@ -166,5 +167,7 @@ def root_of(asked: Asked, app_path: str, prefix: str) -> str:
     )
     before = there[: len(there) - len(own)]
     if before + own != there:
-        return f"{server}{prefix}/"
-    return server + "".join(f"/{quoted(part)}" for part in before) + "/"
+        return f"{server}{prefix}/", asked
+    root = "".join(f"/{quoted(part)}" for part in before)
+    path = (root + app_path.rstrip("/")) or "/"
+    return f"{server}{root}/", replace(asked, app_path=path, absolute_url=server + path if server else None)
