@@ -191,12 +191,14 @@ class Server:
     def stop(self, wait: bool = True) -> None:
         """Stop, and wait for that, unless this is the loop's own thread: there it stops soon.
 
-        :meth:`wait_until_stopped` waits for it there.
+        The port is free when this returns. :meth:`wait_until_stopped` waits for the rest there;
+        :meth:`stop_async` gives balancers time to notice first.
         """
         loop = _asyncio_loop(self._io_loop)
         if not loop.is_running():
             loop.run_until_complete(self.stop_async())
         elif _is_current(loop):
+            self._replica.unlisten()
             self._begin_to_stop()
         else:
             stopping = asyncio.run_coroutine_threadsafe(self.stop_async(), loop)
@@ -214,7 +216,16 @@ class Server:
         if self._stopping is not None:
             await asyncio.shield(self._stopping)
 
-    unlisten = stop
+    def unlisten(self) -> None:
+        """Give back the port; it is free when this returns. Who is connected stays until :meth:`stop`."""
+        loop = _asyncio_loop(self._io_loop)
+        if loop.is_running() and not _is_current(loop):
+            asyncio.run_coroutine_threadsafe(self._unlisten(), loop).result()
+        else:
+            self._replica.unlisten()
+
+    async def _unlisten(self) -> None:
+        self._replica.unlisten()
 
     def run_until_shutdown(self) -> None:
         """Start, run the loop until SIGTERM or SIGINT, and stop. For a program's main thread."""

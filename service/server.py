@@ -173,6 +173,12 @@ class Server:
         for each in self._metrics_sockets:
             each.close()
 
+    def unlisten(self) -> None:
+        """Give back the ports at once; who is connected stays until :meth:`stop`. On the loop's thread."""
+        for server in (self._http, self._internal):
+            server.stop()
+        self._listener.close()
+
     # -- the parts, in order -------------------------------------------------------------------
 
     @asynccontextmanager

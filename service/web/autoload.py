@@ -154,7 +154,7 @@ def located(asked: Asked, app_path: str, prefix: str) -> tuple[str, Asked]:
     """What our URLs begin with, seen from the embedding page, and ``asked`` with URLs as they are written.
 
     What that page says of the app at ``app_path`` has what a proxy puts before it, too. And what was escaped
-    in there is not any more: ``server_document`` (bokeh 3.9, 3.10) does not do it once more. Raises HTTPError.
+    in there is not any more: ``server_document`` (bokeh 3.9, 3.10) does not escape again. Raises HTTPError.
     """
     try:
         parts = urlsplit(asked.absolute_url or "")
