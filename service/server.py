@@ -33,7 +33,8 @@ from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
 from service.metrics import Metrics
-from service.probe import try_session
+from service.plugins import plugin_routes
+from service.probe import try_session, warm
 from service.reloading import Reloader
 from service.sessions.leaving import COME_BACK
 from service.sessions.session import Session
@@ -122,7 +123,8 @@ class Server:
         self.services = self._make_services()
         self.health = Health(self.services, self._heart.silent_for, self._keeping.writer.lag)
         self.metrics.watch(self.health.readings)
-        self._application = make_application(self.services, self.health, extra_routes)
+        extra = [*extra_routes, *plugin_routes(settings.plugins)]
+        self._application = make_application(self.services, self.health, extra)
         tls = self._listener.tls
         paused = self.metrics.accept_pauses.inc
         options = {"xheaders": settings.use_xheaders, **(http_options or {})}
@@ -154,6 +156,7 @@ class Server:
             self._store_answering,
             self._apps_loaded,
             self._probed,
+            self._warmed,
             self._heart_beating,
             self._keeping.journaling,
             self._expiring,
@@ -262,6 +265,13 @@ class Server:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             self.services.unfit = f"no session can be made: {reason}"
             log.critical("this replica stays unready, %s", self.services.unfit, exc_info=error)
+        yield
+
+    @asynccontextmanager
+    async def _warmed(self) -> AsyncIterator[None]:
+        if self.settings.warm:
+            for app in self.apps.values():
+                await warm(app)
         yield
 
     @asynccontextmanager

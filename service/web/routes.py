@@ -35,6 +35,7 @@ from service.web.internal import OwnerAutoloadHandler, OwnerPageHandler, RelayHa
 from service.web.page import PageHandler
 from service.web.plain import (
     FAVICON,
+    DirectoryHandler,
     FaviconHandler,
     IndexHandler,
     MetadataHandler,
@@ -60,6 +61,9 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
         *_routes_for_replicas(prefix, services),
         *_static_routes(prefix, services),
     ]
+    if services.settings.liveness:
+        endpoint = services.settings.liveness_endpoint.strip("/")
+        routes.append((f"{prefix}/{re.escape(endpoint)}", HealthHandler, {}))
     icon_path = services.settings.ico_path
     if icon_path != "none":
         icon = FAVICON if icon_path == "default" else Path(icon_path).resolve()
@@ -70,6 +74,9 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
     # The first that fits answers, as in Bokeh; but no app's pattern takes the operators' page away.
     for app in sorted(services.apps.values(), key=lambda each: not each.for_operators):
         routes += _app_routes(prefix, services, app)
+    for path, directory in services.settings.static_dirs:
+        place = {"services": services, "path": directory}
+        routes.append((f"{prefix}{re.escape(path)}/(.*)", DirectoryHandler, place))
     routes += [(prefix + path, *rest) for path, *rest in extra]
     if "/" not in services.apps:
         routes.append((prefix + r"/?", IndexHandler, {"services": services}))
