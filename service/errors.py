@@ -53,6 +53,8 @@ class ServiceError(Exception):
     """Root of all errors of this package."""
 
     http_status: ClassVar[int] = 500
+    http_reason: ClassVar[str | None] = None
+    """In the place of the status's usual one."""
     close_code: ClassVar[int] = 1011
 
 
@@ -89,9 +91,10 @@ class NotAuthorized(AppError):
 
 
 class TokenError(ServiceError):
-    """A session token or session id is not acceptable."""
+    """A session token or session id is not acceptable. On HTTP it is called what Bokeh calls it."""
 
     http_status = 403
+    http_reason = "Invalid token or session ID"
     close_code = 1008
 
 

@@ -33,7 +33,8 @@ from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
 from service.metrics import Metrics
-from service.probe import try_session
+from service.plugins import plugin_routes
+from service.probe import try_session, warm
 from service.reloading import Reloader
 from service.sessions.leaving import COME_BACK
 from service.sessions.session import Session
@@ -49,6 +50,7 @@ from service.web.origins import OriginPolicy
 from service.web.resources import PageResources, build_of
 from service.web.routes import make_application, make_internal_application
 from service.web.services import Services
+from service.web.urls import quoted
 from store.connect import open_store
 from store.contract import Heartbeat
 from store.errors import StoreConfigError, StoreUnavailable
@@ -124,7 +126,8 @@ class Server:
         self.services = self._make_services()
         self.health = Health(self.services, self._heart.silent_for, self._keeping.writer.lag)
         self.metrics.watch(self.health.readings)
-        self._application = make_application(self.services, self.health, extra_routes)
+        extra = [*extra_routes, *plugin_routes(settings.plugins)]
+        self._application = make_application(self.services, self.health, extra)
         tls = self._listener.tls
         paused = self.metrics.accept_pauses.inc
         options = {"xheaders": settings.use_xheaders, **(http_options or {})}
@@ -137,7 +140,8 @@ class Server:
     @property
     def urls(self) -> list[str]:
         """Where a browser on this machine finds the apps."""
-        return [self.base_url + path for path in self.apps]
+        paths = ((each.path if each.pattern else quoted(each.path)) for each in self.apps.values())
+        return [self.base_url + path for path in paths]
 
     @property
     def base_url(self) -> str:
@@ -155,6 +159,7 @@ class Server:
             self._store_answering,
             self._apps_loaded,
             self._probed,
+            self._warmed,
             self._heart_beating,
             self._keeping.journaling,
             self._expiring,
@@ -173,6 +178,12 @@ class Server:
         self._listener.close()
         for each in self._metrics_sockets:
             each.close()
+
+    def unlisten(self) -> None:
+        """Give back the ports at once; who is connected stays until :meth:`stop`. On the loop's thread."""
+        for server in (self._http, self._internal):
+            server.stop()
+        self._listener.close()
 
     # -- the parts, in order -------------------------------------------------------------------
 
@@ -257,6 +268,13 @@ class Server:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             self.services.unfit = f"no session can be made: {reason}"
             log.critical("this replica stays unready, %s", self.services.unfit, exc_info=error)
+        yield
+
+    @asynccontextmanager
+    async def _warmed(self) -> AsyncIterator[None]:
+        if self.settings.warm:
+            for app in self.apps.values():
+                await warm(app)
         yield
 
     @asynccontextmanager
@@ -378,7 +396,7 @@ class Server:
             installed=self._versions,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,
-            resources=PageResources(settings.prefix),
+            resources=PageResources(),
             metrics=self.metrics,
             tracing=self._tracing,
             clock=self._heart.store_time,

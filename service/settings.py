@@ -112,6 +112,22 @@ def _template(raw: str) -> str:
     return _existing_file(raw)
 
 
+def _pair(raw: str) -> tuple[str, str]:
+    key, mark, value = raw.partition("=")
+    if not (key and mark and value):
+        raise ValueError("is not PATH=VALUE")
+    return f"/{key.strip('/')}", value
+
+
+def _static_dir(raw: str) -> tuple[str, str]:
+    path, directory = _pair(raw)
+    if path in ("/", "/static"):
+        raise ValueError("would hide pages or BokehJS: give it a path of its own")
+    if not Path(directory).is_dir():
+        raise ValueError("leads to no directory")
+    return path, str(Path(directory).resolve())
+
+
 def _icon(raw: str) -> str:
     """``none``, ``default`` (Bokeh's, also by its development name), or a file."""
     if raw.lower() in ("none", "default", "default-dev"):
@@ -309,7 +325,7 @@ class Settings:
     session_ids: SessionIds = option(  # noqa: RUF009 - like every other field here
         "--session-ids",
         _mode,
-        "One of: unsigned, signed or external-signed",
+        "One of: unsigned, signed, external-signed or external-unsigned",
         "unsigned",
         metavar="MODE",
         env=("SVC_SESSION_IDS",),
@@ -558,6 +574,15 @@ class Settings:
     index: str | None = option(
         "--index", _template, "A template for the page at the root", metavar="FILE", env=("SVC_INDEX",)
     )
+    index_titles: tuple[tuple[str, str], ...] = option(
+        "--index-titles",
+        _pair,
+        "What the page at the root calls the apps, as /path=title (Panel's)",
+        "",
+        metavar="PATH=TITLE",
+        arity="some",
+        env=("SVC_INDEX_TITLES",),
+    )
     disable_index: bool = option(
         "--disable-index",
         boolean,
@@ -582,6 +607,55 @@ class Settings:
         metavar="FILE",
         env=("SVC_ICO_PATH", "BOKEH_ICO_PATH"),
         yaml="ico_path",
+    )
+    static_dirs: tuple[tuple[str, str], ...] = option(
+        "--static-dirs",
+        _static_dir,
+        "Directories whose files are served, as path=directory; users have to be logged in (Panel's)",
+        "",
+        metavar="PATH=DIRECTORY",
+        arity="some",
+        env=("SVC_STATIC_DIRS",),
+    )
+    plugins: tuple[str, ...] = option(
+        "--plugins",
+        text,
+        "A module whose ROUTES are added to the server's own, as Tornado has them (Panel's)",
+        "",
+        metavar="MODULE",
+        arity="repeat",
+        env=("SVC_PLUGINS",),
+    )
+    setup: str | None = option(
+        "--setup",
+        _existing_file,
+        "A script that each process runs before it loads its apps (Panel's)",
+        metavar="FILE",
+        env=("SVC_SETUP",),
+    )
+    warm: bool = option(
+        "--warm",
+        boolean,
+        "Run each app once before the server is ready (Panel's)",
+        "false",
+        arity="switch",
+        env=("SVC_WARM",),
+    )
+    liveness: bool = option(
+        "--liveness",
+        boolean,
+        "Answer at /liveness, too, that the process is alive (Panel's); /healthz always does",
+        "false",
+        arity="switch",
+        env=("SVC_LIVENESS",),
+    )
+    liveness_endpoint: str = option(
+        "--liveness-endpoint",
+        text,
+        "Where --liveness answers",
+        "liveness",
+        metavar="PATH",
+        env=("SVC_LIVENESS_ENDPOINT",),
     )
     log_level: str = option(
         "--log-level",

@@ -74,6 +74,10 @@ class PageRequest:
     user: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
     """What the app's ``process_request`` hook added (JSON-like values and bytes)."""
+    app_path: str = ""
+    """The part of ``uri``'s path that is the app's own: without prefix, and without what follows it."""
+    route_params: Mapping[str, str] = field(default_factory=dict)
+    """What the groups of an app's path pattern matched, by name, or by number from ``0``."""
     trace: str = ""
     """The span of the page view that left it (W3C ``traceparent``); empty without tracing."""
 

@@ -56,8 +56,9 @@ class Payload:
 def encode_request(request: PageRequest) -> bytes:
     """Raises :class:`RecordError` when the payload holds something other than JSON-like values and bytes."""
     values = _own_fields(request)
-    if not request.trace:  # costs nothing where there is no tracing
-        del values["trace"]
+    for name in ("trace", "app_path", "route_params"):  # cost nothing where there are none
+        if not values[name]:
+            del values[name]
     return bytes(_pack("page request", REQUEST_VERSION, values))
 
 
@@ -258,6 +259,8 @@ _REQUEST: Mapping[str, _Check] = {
     "user": _is(str, type(None)),
     "payload": _is(dict),
     "trace": _is(str),
+    "app_path": _is(str),
+    "route_params": _map_of(_is(str)),
 }
 
 _HEARTBEAT: Mapping[str, _Check] = {

@@ -44,10 +44,16 @@ log = logging.getLogger(__name__)
 
 
 class App:
-    """An app under its URL path, such as ``/sliders``."""
+    """An app under its URL path, such as ``/sliders``, or at all paths that fit ``pattern``.
 
-    def __init__(self, path: str, application: Application, imports: ImportSpace) -> None:
+    Then ``path`` is how its author wrote the pattern, and its name in metrics, in the store and elsewhere.
+    """
+
+    def __init__(
+        self, path: str, application: Application, imports: ImportSpace, *, pattern: str | None = None
+    ) -> None:
         self.path = path
+        self.pattern = pattern
         self.application = application
         self.imports = imports
         self._facts = {"app": path}

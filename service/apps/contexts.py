@@ -71,7 +71,9 @@ class RequestView:
     def __init__(self, request: PageRequest) -> None:
         self._request = request
         self.arguments = {
-            name: list(values) for name, values in request.arguments.items() if name != "bokeh-session-id"
+            name: list(values)
+            for name, values in request.arguments.items()
+            if name not in ("bokeh-session-id", "bokeh-token")
         }
         self.cookies = dict(request.cookies)
         self.headers = dict(request.headers)
@@ -87,6 +89,9 @@ class RequestView:
         self.protocol = request.protocol
         self.remote_ip = request.remote_ip
         self.user = request.user
+        # As on requests of Panel (1.9 and 1.10): what a path that is a pattern stands for.
+        self.app_path = request.app_path or None
+        self.route_params = dict(request.route_params)
 
     @property
     def path(self) -> str:

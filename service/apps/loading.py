@@ -17,6 +17,7 @@ from bokeh.application.handlers.handler import Handler
 from service.apps.app import App, sources_of
 from service.apps.imports import ImportSpace
 from service.apps.panel import application_of_files
+from service.apps.patterns import pattern_of
 from service.apps.process_state import run_apart
 from service.errors import AppLoadError
 
@@ -57,8 +58,14 @@ def _expanded(patterns: Iterable[str]) -> Iterator[str]:
 
 
 def apps_from_applications(applications: Mapping[str, Application]) -> dict[str, App]:
-    """Apps around ready-made ``Application`` objects, by URL path."""
-    return {path: App(path, application, ImportSpace(None)) for path, application in applications.items()}
+    """Apps around ready-made ``Application`` objects, by URL path, which may be a pattern.
+
+    Raises ConfigError.
+    """
+    return {
+        path: App(path, application, ImportSpace(None), pattern=pattern_of(path))
+        for path, application in applications.items()
+    }
 
 
 def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:

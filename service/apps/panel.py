@@ -236,10 +236,16 @@ def use_own_files(document: Document) -> None:
         server.patch_model_css(root, dist_url=url)
 
 
-def panel_page(session: Any, resources: Any, token: str) -> str:
-    """The page of a session's Document as ``panel serve`` makes it."""
+def panel_page(session: Any, resources: Any, root: str, token: str) -> str:
+    """The page of a session's Document as ``panel serve`` makes it, with URLs that begin with ``root``.
+
+    Must run in the Document's context.
+    """
     server = importlib.import_module("panel.io.server")
     document = session.document
+    # Panel (1.9, 1.10) reckons it from the app's path, and is wrong where a slash follows that.
+    if root.startswith("."):
+        server.state.rel_path = root.removeprefix("./").rstrip("/")
     page: str = server.server_html_page_for_session(
         session,
         resources=resources,
@@ -253,5 +259,5 @@ def panel_page(session: Any, resources: Any, token: str) -> str:
 
 def _root_of(absolute_url: str, context: Any) -> str:
     """The server's part of the app's URL, with a slash at the end."""
-    path = context.server_context.application_context.url.rstrip("/")
+    path = (context.request.app_path or context.server_context.application_context.url).rstrip("/")
     return absolute_url.rstrip("/").removesuffix(path) + "/"

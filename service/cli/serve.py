@@ -6,6 +6,7 @@ import argparse
 import os
 
 from service import logs, settings
+from service.cli.panel_flags import add_panel_flags
 from service.lines import check_bokeh
 from service.listening import Inherited
 
@@ -13,7 +14,10 @@ __all__ = ("HELP", "add_arguments", "run", "serve")
 
 HELP = "Serve Bokeh apps."
 
-add_arguments = settings.add_arguments
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    settings.add_arguments(parser)
+    add_panel_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

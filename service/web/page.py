@@ -24,7 +24,7 @@ TOKEN_MARK = "svc-token-goes-here"
 class PageHandler(AppHandler):
     """``GET /app``."""
 
-    async def get(self) -> None:
+    async def get(self, /, *args: str, **kwargs: str) -> None:
         with self.span("page"):
             await self._answer()
 
@@ -33,7 +33,7 @@ class PageHandler(AppHandler):
         await self.hand_off(view)
         again = view.requested and self.get_argument(UPDATED_ARGUMENT, None) is not None
         if self.app.page_is_shell and not again and not await self.holder_of_other_versions(view):
-            page = render_shell(self.services.resources, view.token)
+            page = render_shell(self.services.resources, self.relative_root, view.token)
         else:
             try:
                 page = await self._page_of_document(view)
@@ -53,14 +53,14 @@ class PageHandler(AppHandler):
         return None
 
     async def _page_of_document(self, view: PageView) -> str:
-        services = self.services
+        services, root = self.services, self.relative_root
 
         def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
-            return services.dialer.page(owner, view.key, epoch, self.token_of_owner(view, owner))
+            return services.dialer.page(owner, view.key, epoch, self.token_of_owner(view, owner), root)
 
         found = await services.router.page(view.key, view.request, dial)
         if isinstance(found, Session):
-            return await render_page(found, services.resources, view.token)
+            return await render_page(found, services.resources, root, view.token)
         return found
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
@@ -70,22 +70,25 @@ class PageHandler(AppHandler):
         return super().explain(error, failure)
 
 
-async def render_page(session: Session, resources: PageResources, token: str) -> str:
-    """The page of a session's Document, as ``server_html_page_for_session`` makes it (bokeh 3.9)."""
-    page: str = await session.with_document_locked(_render, session, resources, token)
+async def render_page(session: Session, resources: PageResources, root: str, token: str) -> str:
+    """The page of a session's Document, as ``server_html_page_for_session`` makes it (bokeh 3.9).
+
+    ``root`` is what our URLs begin with, seen from the page.
+    """
+    page: str = await session.with_document_locked(_render, session, resources, root, token)
     return page
 
 
-def _render(session: Session, resources: PageResources, token: str) -> str:
-    return with_losses(_rendered(session, resources, token), session.take_losses())
+def _render(session: Session, resources: PageResources, root: str, token: str) -> str:
+    return with_losses(_rendered(session, resources, root, token), session.take_losses())
 
 
-def _rendered(session: Session, resources: PageResources, token: str) -> str:
+def _rendered(session: Session, resources: PageResources, root: str, token: str) -> str:
     document = session.document
     if session.app.panel:
-        return panel_page(session, resources.of_server(), token)
+        return panel_page(session, resources.of_server("/"), root, token)
     return html_page_for_render_items(
-        resources.bundle(),
+        resources.bundle(root),
         {},
         [RenderItem(token=token, roots=document.roots, use_for_title=True)],
         document.title,
@@ -94,17 +97,17 @@ def _rendered(session: Session, resources: PageResources, token: str) -> str:
     )
 
 
-def render_shell(resources: PageResources, token: str) -> str:
+def render_shell(resources: PageResources, root: str, token: str) -> str:
     """A page with one element into which BokehJS puts every root, as for ``server_document``.
 
     The same for every visitor but for the token, so it is rendered once per set of scripts.
     """
-    before, after = resources.once("shell", lambda: _shell_parts(resources))
+    before, after = resources.once(f"shell {root}", lambda: _shell_parts(resources, root))
     return f"{before}{token}{after}"
 
 
-def _shell_parts(resources: PageResources) -> tuple[str, str]:
+def _shell_parts(resources: PageResources, root: str) -> tuple[str, str]:
     item = RenderItem(token=TOKEN_MARK, elementid=ID("svc-document"), use_for_title=True)
-    page: str = html_page_for_render_items(resources.shell_bundle(), {}, [item], None)
+    page: str = html_page_for_render_items(resources.shell_bundle(root), {}, [item], None)
     before, _, after = page.partition(TOKEN_MARK)
     return before, after

@@ -13,7 +13,6 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urljoin
 
 from bokeh.embed.bundle import URL, Bundle, bundle_for_objs_and_resources
 from bokeh.model import Model
@@ -74,10 +73,12 @@ def _with_version(path: str) -> str:
 
 
 class PageResources:
-    """Bundles of scripts and style sheets for pages under a URL prefix."""
+    """Bundles of scripts and style sheets for pages.
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    ``root`` is what the URLs of all of them begin with, seen from the page; it ends with a slash.
+    """
+
+    def __init__(self) -> None:
         self._made: dict[str, Any] = {}
         self._classes = 0
         self._signature: Hashable = None
@@ -86,7 +87,7 @@ class PageResources:
         """What ``make`` gives, made again only when model classes were added since."""
         if self._classes_changed():
             self._made.clear()
-        # Names contain absolute URLs from requests: bound what strangers can make us keep.
+        # Names contain roots from requests: bound what strangers can make us keep.
         if len(self._made) > 100:
             self._made.clear()
         if name not in self._made:
@@ -109,22 +110,20 @@ class PageResources:
         before, self._signature = self._signature, signature()
         return before != self._signature
 
-    def bundle(self, absolute_url: str | None = None) -> Bundle:
-        """For a page of ours, or with ``absolute_url`` (scheme and host) for one elsewhere."""
-        made = self.once(f"bundle {absolute_url}", lambda: self._bundle(absolute_url))
+    def bundle(self, root: str) -> Bundle:
+        """All that a page needs."""
+        made = self.once(f"bundle {root}", lambda: self._bundle(root))
         return Bundle(made.js_files, made.js_raw, made.css_files, made.css_raw, made.hashes)
 
-    def _bundle(self, absolute_url: str | None) -> Bundle:
-        bundle = bundle_for_objs_and_resources(None, self._resources(absolute_url))
-        if absolute_url:
-            root_url = self._root_url(absolute_url)
-            bundle.js_files = [_within(root_url, each) for each in bundle.js_files]
-            bundle.css_files = [_within(root_url, each) for each in bundle.css_files]
+    def _bundle(self, root: str) -> Bundle:
+        bundle = bundle_for_objs_and_resources(None, self.of_server(root))
+        bundle.js_files = [_within(root, each) for each in bundle.js_files]
+        bundle.css_files = [_within(root, each) for each in bundle.css_files]
         return bundle
 
-    def shell_bundle(self) -> Bundle:
+    def shell_bundle(self, root: str) -> Bundle:
         """For a page whose Document nobody knows yet: what it hardly needs is loaded late."""
-        bundle = self.bundle()
+        bundle = self.bundle(root)
         late = [each for each in bundle.js_files if _MATHJAX in each.url]
         if len(late) == 1:
             bundle.js_files = [each for each in bundle.js_files if each not in late]
@@ -136,20 +135,14 @@ class PageResources:
         """No resources at all, for pages that bring their own."""
         return bundle_for_objs_and_resources(None, None)
 
-    def of_server(self) -> Resources:
-        """What Panel makes its own bundle from."""
-        return self._resources(None)
-
-    def _resources(self, absolute_url: str | None) -> Resources:
+    def of_server(self, root: str) -> Resources:
+        """What bundles are made from."""
         mode = bokeh_settings.resources(default="server")
         if not mode.startswith("server"):
             return Resources(mode=mode)
-        return Resources(mode=mode, root_url=self._root_url(absolute_url), path_versioner=_with_version)
-
-    def _root_url(self, absolute_url: str | None) -> str:
-        return urljoin(absolute_url or "", self._prefix + "/")
+        return Resources(mode=mode, root_url=root, path_versioner=_with_version)
 
 
-def _within(root_url: str, url: URL) -> URL:
-    """A file of ours where a model class names it relative to our pages, as Panel's (1.9) do."""
-    return URL(urljoin(root_url, url.url))
+def _within(root: str, url: URL) -> URL:
+    """A file of ours: Panel's classes (1.9, 1.10) name theirs so, and Bokeh (3.10) loses ``../``."""
+    return URL(root + url.url) if url.url.startswith("static/") else url

@@ -42,6 +42,7 @@ VANISHED = 1012
 class SocketHandler(UpgradeHandler, AppHandler):
     """``/app/ws``, with the token as second subprotocol."""
 
+    below_app = "/ws"
     token: VerifiedToken
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
@@ -137,7 +138,8 @@ class SocketHandler(UpgradeHandler, AppHandler):
         if self.token.expired(time.time()):
             raise TokenExpired("the token has expired; see --session-token-expiration")
         payload = self.token.payload or {}
-        return request_from_payload(self.request, self.services.settings, payload, self.user)
+        request = request_from_payload(self.request, self.services.settings, payload, self.user)
+        return self.placed(request)
 
 
 class RelayPeer:

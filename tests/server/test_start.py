@@ -91,11 +91,16 @@ def test_a_port_in_use(app: Path, taken_port: int) -> None:
 
 
 def test_an_address_that_is_not_ours(app: Path) -> None:
-    assert "cannot listen on 192.0.2.1:0" in refused(app, "--address", "192.0.2.1")
+    line = refused(app, "--address", "192.0.2.1")
+    assert "cannot listen on 192.0.2.1:0: this machine has no such address" in line
+    assert "--address" in line
+    assert "--port" not in line
 
 
 def test_an_address_that_does_not_resolve(app: Path) -> None:
-    assert "cannot listen on no.such.host.invalid:0" in refused(app, "--address", "no.such.host.invalid")
+    line = refused(app, "--address", "no.such.host.invalid")
+    assert "cannot listen on no.such.host.invalid:0" in line
+    assert "choose an address of this machine with --address" in line
 
 
 # -- Redis: wrong ----------------------------------------------------------------------------------
