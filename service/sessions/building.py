@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -100,8 +100,9 @@ class Builder:
         """None when the journal cannot be laid over what the app builds now."""
         draft = await self._draft(app, grant, stored, track=True)
         losses: list[str] = []
+        unwired: Callable[[], list[str]] = list
         try:
-            fidelity = await self._lay_over(grant, draft, stored, losses)
+            fidelity, unwired = await self._lay_over(grant, draft, stored, losses)
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
@@ -113,10 +114,16 @@ class Builder:
             return None
         session = self._session(grant, draft, fidelity, losses)
         await session.with_document_locked(app.restored, draft.context, draft.execution)
+        self._name_unwired(session, unwired())
         return session
 
-    async def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str]) -> Fidelity:
-        """``losses`` gets what could not be restored, in words."""
+    async def _lay_over(
+        self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str]
+    ) -> tuple[Fidelity, Callable[[], list[str]]]:
+        """How much came back, and what tells which callbacks did not, once the app's hooks have run.
+
+        ``losses`` gets what could not be restored, in words.
+        """
         same_code = stored.meta.version == draft.app.version
         foreign = same_code and not stored.meta.pushed and is_foreign(stored)
         if foreign:
@@ -131,6 +138,7 @@ class Builder:
             stored,
             run=draft.execution.call,
             settle=deferred.done,
+            set_state=draft.state.change,
             replay=self._replay_inputs and grant.replay,
         )
         built = dict(draft.state)
@@ -151,7 +159,15 @@ class Builder:
                 draft.journal.lost()
         else:
             draft.journal.lost()
-        return Fidelity.PARTIAL if foreign and losses else fidelity
+        unwired = list if fidelity is Fidelity.PARTIAL else restorer.unwired
+        return Fidelity.PARTIAL if foreign and losses else fidelity, unwired
+
+    def _name_unwired(self, session: Session, unwired: list[str]) -> None:
+        if unwired:
+            text = "; ".join(unwired)
+            log.warning("callbacks were lost as the session moved: %s", text, extra=session.key.facts)
+            session.meter.callbacks_lost.inc(len(unwired))
+            session.lost_callbacks()
 
     def _name_translation(self, grant: Grant, translation: Translation) -> None:
         if translation.losses:
@@ -188,7 +204,14 @@ class Builder:
             dispose(document)
             raise
         ids.built()
-        journal = Journal(document, ids, state, version=app.version, read_objects=read_objects)
+        journal = Journal(
+            document,
+            ids,
+            state,
+            version=app.version,
+            state_before=state.before,
+            read_objects=read_objects,
+        )
         return _Draft(app, context, execution, ids, state, journal)
 
     def _session(

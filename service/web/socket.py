@@ -178,7 +178,9 @@ def join(
         return
     limit = services.settings.websocket_max_message_size
     keeps_buffers = page is not None and page.keeps_buffers
-    connection = Connection(session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers)
+    connection = Connection(
+        session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers, is_page=page is not None
+    )
     connection.open()
     websocket.begin(connection)
 
