@@ -301,6 +301,7 @@ class Server:
             self._keeping.registry,
             self._keeping.leaving,
             self.services.resources,
+            self.services.websockets,
         )
         async with beside(reloader.run()):
             yield

@@ -227,7 +227,8 @@ class Journal:
         """Put inputs that made controls into the history, with the values that there are now."""
         while self._makers:
             source, wired = self._makers.popitem()
-            self._history.add(source, self._past(source, wired))
+            if source.values or source.events:  # else it is the app's own run, which is repeated anyway
+                self._history.add(source, self._past(source, wired))
 
     def _past(self, source: Input, wired: set[str]) -> PastInput:
         own = {sequence for _, _, sequence, _, _ in source.values}

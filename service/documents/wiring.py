@@ -26,8 +26,8 @@ from bokeh.util.callback_manager import EventCallbackManager, PropertyCallbackMa
 from service.documents.ids import current_ids
 
 __all__ = (
-    "PERIODIC", "Input", "Wire", "current_input", "drop_mistaken", "install", "label_of", "periodic_wires",
-    "place_of_code", "wires_of",
+    "PERIODIC", "Input", "Wire", "current_input", "drop_mistaken", "install", "is_missed", "label_of",
+    "periodic_wires", "place_of_code", "wires_of",
 )  # fmt: skip
 
 Wire: TypeAlias = "tuple[str, str, list[Any]]"
@@ -95,7 +95,7 @@ def _note(model: Any, callbacks: tuple[Any, ...]) -> None:
 
 def wires_of(model: Model) -> list[Wire]:
     """The Python callbacks of the model that somebody would miss."""
-    return [_wire(kind, callback) for kind, callback in _callbacks(model) if _is_missed(model, callback)]
+    return [_wire(kind, callback) for kind, callback in _callbacks(model) if is_missed(model, callback)]
 
 
 def periodic_wires(document: Document) -> list[Wire]:
@@ -131,7 +131,7 @@ def _lists(model: Model) -> dict[str, list[Any]]:
     return {**model._callbacks, **events}
 
 
-def _is_missed(model: Model, callback: Any) -> bool:
+def is_missed(model: Model, callback: Any) -> bool:
     """Panel (1.9 and 1.10) listens to all that it draws; of that only what users act on matters."""
     if not _module(callback).startswith("panel."):
         return True

@@ -22,6 +22,7 @@ from service.documents.restore import Fidelity, Restorer
 from service.documents.translation import Translation, is_foreign, translated
 from service.errors import AppError, NotAuthorized
 from service.metrics import Metrics
+from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
 from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
@@ -62,9 +63,12 @@ class _Draft:
 
 
 class Builder:
-    """Builds sessions; ``durable`` ones get a journal."""
+    """Builds sessions; ``durable`` ones get a journal, those of authors who are ``developing`` a check."""
 
-    def __init__(self, *, durable: bool, replay_inputs: bool, metrics: Metrics) -> None:
+    def __init__(
+        self, *, durable: bool, replay_inputs: bool, metrics: Metrics, developing: bool = False
+    ) -> None:
+        self._check = CallbackCheck() if developing else None
         self._durable = durable
         self._replay_inputs = replay_inputs
         self._metrics = metrics
@@ -74,6 +78,11 @@ class Builder:
 
         Raises :class:`AppError` when the app's code fails; nothing is left behind then.
         """
+        session = await self._built(app, grant)
+        session.check = self._check
+        return session
+
+    async def _built(self, app: App, grant: Grant) -> Session:
         stored = _unpack(grant)
         if stored is not None and not grant.replay:
             stored.forget_inputs()

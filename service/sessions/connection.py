@@ -134,7 +134,8 @@ class Connection:
         """Say so to the client and in the log. The connection stays, as with Bokeh."""
         facts = self._place.key.facts
         if raised_by_app(error):
-            self.session.callback_failed(error)
+            if isinstance(self._place, Session):
+                self._place.callback_failed(error)
             log.error("handling %s failed", message.msgtype, exc_info=error, extra=facts)
         else:
             log.warning("a %s of a client cannot be applied: %s", message.msgtype, brief(error), extra=facts)

@@ -7,6 +7,7 @@ shows them. The server's Document knows nothing of it, and what a page tells of 
 from __future__ import annotations
 
 import json
+from contextvars import Context
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -70,7 +71,12 @@ def frames_before() -> Frames:
 
 @cache
 def _root() -> object:
-    shower = CustomJS(id=ID(f"{PAGE_MESSAGE_ROOT}-js"), code=_SHOW)
+    return Context().run(_made_root)  # its Document takes no ids of the session that is at work
+
+
+def _made_root() -> object:
+    shower = CustomJS(id=ID(f"{PAGE_MESSAGE_ROOT}-js"))
+    shower.code = _SHOW
     root = Selection(id=ID(PAGE_MESSAGE_ROOT))
     root.js_on_change("tags", shower)
     document = Document()

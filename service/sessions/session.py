@@ -33,6 +33,7 @@ from service.documents.wiring import PERIODIC, Input, current_input
 from service.errors import SessionMoved
 from service.metrics import AppMeter
 from service.protocol.messages import patch_doc
+from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import SessionCallbacks, on_loop
 from service.sessions.lock import DocumentLock
 from service.sessions.page_message import PageMessage, callback_failed, callbacks_lost
@@ -99,8 +100,8 @@ class Session:
         """What restoring lost, in words; until a page has said so."""
         self.page_messages: list[PageMessage] = []
         """What each page says beside the Document."""
-        self.developing = False
-        """Whether its pages show what its callbacks raise."""
+        self.check: CallbackCheck | None = None
+        """For an author who develops the app, whose pages also show what its callbacks raise."""
         self.on_dirty: Callable[[Session], None] = lambda session: None
         self.settle: Callable[[Session], Awaitable[None]] = _settled
         """Waits until the store has what clients changed, where clients shall wait for that."""
@@ -117,10 +118,16 @@ class Session:
         self.document.on_event(DocumentReady, self._page_is_drawn)
         self.document.on_message("bokeh_event", self._event_came)
         execution.on_wired(self._wired)
-        for callback in self.document.session_callbacks:
-            self._callbacks.add(callback)
+        self._begin_callbacks()
         context.attach(self)
         context.state.changed = self._state_changed
+
+    def _begin_callbacks(self) -> None:
+        """Those that the app's run has added: what it put off is part of it, and done again after a move."""
+        token = current_input.set(Input())
+        for callback in self.document.session_callbacks:
+            self._callbacks.add(callback)
+        current_input.reset(token)
 
     # -- what Bokeh and app code look at -------------------------------------------------------
 
@@ -160,7 +167,7 @@ class Session:
 
     def callback_failed(self, error: BaseException) -> None:
         """Show the traceback to an author who develops the app."""
-        if self.developing:
+        if self.check is not None:
             message = callback_failed("".join(traceback.format_exception(error)))
             for connection in self.connections:
                 connection.show(message)
@@ -368,7 +375,10 @@ class Session:
 
     def _wired(self, model: Any, callbacks: tuple[Any, ...]) -> None:
         """App code, on whatever thread, has added callbacks to a model or removed them."""
-        on_loop(self._loop, self._note_wired, (model.id, current_input.get()))
+        source = current_input.get()
+        if source is None and self.check is not None:
+            self.check.look(model, callbacks)
+        on_loop(self._loop, self._note_wired, (model.id, source))
 
     def _note_wired(self, what: tuple[str, Input | None]) -> None:
         if self.journal is not None:

@@ -87,8 +87,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
             log.warning("refusing a socket: %s", error)
             websocket.close(error.close_code, str(error))
         except AppError as error:
-            detail = error.detail if self.services.settings.dev is not None else ""
-            tell(app_failed(websocket, detail), websocket)
+            tell(app_failed(websocket, error.detail, developing=self.services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
             log.warning("refusing a socket: %s", error)
             notice = session_parked if isinstance(error, SessionParked) else session_ended
