@@ -7,17 +7,10 @@ shows them. The server's Document knows nothing of it, and what a page tells of 
 from __future__ import annotations
 
 import json
-from contextvars import Context
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
-from bokeh.core.types import ID
-from bokeh.document import Document
-from bokeh.models import Selection
-from bokeh.models.callbacks import CustomJS
-
-from service.documents.encoding import PAGE_MESSAGE_ROOT, encode_document
+from service.documents.encoding import PAGE_MESSAGE_ROOT
 from service.protocol import messages
 from service.protocol.messages import Frames
 
@@ -69,17 +62,11 @@ def frames_before() -> Frames:
     return messages.patch_doc(json.dumps({"events": [{"kind": "RootAdded", "model": _root()}]}))
 
 
-@cache
 def _root() -> object:
-    return Context().run(_made_root)  # its Document takes no ids of the session that is at work
-
-
-def _made_root() -> object:
-    shower = CustomJS(id=ID(f"{PAGE_MESSAGE_ROOT}-js"))
-    shower.code = _SHOW
-    root = Selection(id=ID(PAGE_MESSAGE_ROOT))
-    root.js_on_change("tags", shower)
-    document = Document()
-    document.add_root(root)
-    content, _ = encode_document(document, inline=True)
-    return json.loads(content)["doc"]["roots"][0]
+    """As ``Serializer`` writes it (bokeh 3.9 and 3.10): made by hand, so that its ids are of no session."""
+    show = {
+        "type": "object", "name": "CustomJS", "id": f"{PAGE_MESSAGE_ROOT}-js", "attributes": {"code": _SHOW},
+    }  # fmt: skip
+    callbacks = {"type": "map", "entries": [["change:tags", [show]]]}
+    attributes = {"js_property_callbacks": callbacks}
+    return {"type": "object", "name": "Selection", "id": PAGE_MESSAGE_ROOT, "attributes": attributes}
