@@ -640,7 +640,7 @@ class Settings:
         "--dev",
         text,
         "Reload the app when its files (or those given here) change, and show tracebacks in the page; "
-        "for one app only. Put another option between this one and the app",
+        "for one app only, which is given before this option",
         metavar="FILES-TO-WATCH",
         arity="any",
         in_file=False,

@@ -122,6 +122,8 @@ class Journal:
         """Inputs that belong into the history, and the models to which they gave callbacks."""
         self._rewired: set[str] = set()
         """Models whose Python callbacks may have changed."""
+        self._wires_at: dict[str, list[Wire]] = {}
+        """Of models that inputs gave callbacks: as they were then, as the values around them may change."""
         self._wired: set[str] = set()
         """Those of which the store has the callbacks."""
 
@@ -220,6 +222,7 @@ class Journal:
     def note_wired(self, model_id: str, source: Input | None) -> None:
         """A model got Python callbacks, or lost some, because of that input."""
         self._rewired.add(model_id)
+        self._wires_at.pop(model_id, None)
         if source is not None:
             self._makers.setdefault(source, set()).add(model_id)
 
@@ -229,6 +232,7 @@ class Journal:
             source, wired = self._makers.popitem()
             if source.values or source.events:  # else it is the app's own run, which is repeated anyway
                 self._history.add(source, self._past(source, wired))
+            self._wires_at.update((model_id, self._wires(model_id)) for model_id in wired)
 
     def _past(self, source: Input, wired: set[str]) -> PastInput:
         own = {sequence for _, _, sequence, _, _ in source.values}
@@ -527,8 +531,9 @@ class Journal:
         changes.remove |= removed
         rewired, self._rewired = self._rewired, set()
         for model_id in rewired:
-            wires = self._wires(model_id)
-            if wires:
+            now = self._wires(model_id)
+            wires = self._wires_at.pop(model_id, now)
+            if now and wires:
                 changes.put[f"k:{model_id}"] = pack_entry(wires)
                 self._wired.add(model_id)
             elif model_id in self._wired:

@@ -130,10 +130,6 @@ class Restorer:
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
-        for model_id, wires in self._stored.callbacks.items():
-            model = self._find(model_id)
-            if model is not None:
-                drop_mistaken(model, wires)
 
     def unwired(self) -> list[str]:
         """The callbacks that were there and are not, in words."""
@@ -240,6 +236,10 @@ class Restorer:
                     await self._repeat(ids_before, partial(self._set_input, model, attr, value))
             for ids_before, event in past.events:
                 await self._repeat(ids_before, partial(self._trigger, event))
+            for model_id in past.wired:
+                model = self._find(model_id)
+                if model is not None:
+                    drop_mistaken(model, self._stored.callbacks.get(model_id, ()))
         return done
 
     def _forget_state(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import PurePath
 from types import MethodType
@@ -104,15 +104,15 @@ def periodic_wires(document: Document) -> list[Wire]:
     return [(f"every {each.period} ms", place_of_code(each.callback), []) for each in found]
 
 
-def drop_mistaken(model: Model, kept: list[Wire]) -> None:
+def drop_mistaken(model: Model, kept: Iterable[Wire]) -> None:
     """Take callbacks away that hold other values than those they stand for.
 
     They were made again by code that counted on, or looked at something that is another by now: what they do
     would be done to the wrong row.
     """
-    wanted = {(kind, place): [] for kind, place, _ in kept}  # type: dict[tuple[str, str], list[Any]]
+    wanted: dict[tuple[str, str], list[Any]] = {}
     for kind, place, facts in kept:
-        wanted[kind, place].append(facts)
+        wanted.setdefault((kind, place), []).append(facts)
     for kind, callback in list(_callbacks(model)):
         wire = _wire(kind, callback)
         if wire[2] not in wanted.get(wire[:2], [wire[2]]):

@@ -224,6 +224,33 @@ async def test_a_callback_that_would_work_on_another_row_is_dropped() -> None:
     assert run["out"].text == "clicked 1"
 
 
+async def test_what_callbacks_look_at_when_they_run_may_have_changed_since() -> None:
+    def app(doc: Document) -> None:
+        made, factor = Rows(doc), 1
+
+        def add() -> None:
+            row = Slider(name="row", start=0, end=9, value=0)
+            row.on_change("value", lambda attr, old, new: setattr(made.out, "text", str(new * factor)))
+            made.rows.children = [row]
+
+        def change(attr: str, old: int, new: int) -> None:
+            nonlocal factor
+            factor = new
+
+        made.label.on_change("value", lambda attr, old, new: change(attr, 0, int(new)))
+        made.doc.get_model_by_name("reset").on_click(add)
+
+    run = await Run.begin(app_of(app))
+    await run.pull()
+    await click(run, "reset")
+    await run.sent(("label", "value", "3"))
+    run = await moved(run)
+
+    assert run.session.page_messages == []
+    await run.sent(("row", "value", 2))
+    assert run["out"].text == "6"
+
+
 async def test_a_hook_wires_up_what_nothing_else_could(monkeypatch: pytest.MonkeyPatch) -> None:
     def app(doc: Document) -> None:
         made = Rows(doc)
