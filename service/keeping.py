@@ -91,4 +91,9 @@ def _builder(settings: Settings, metrics: Metrics) -> Builder:
     # Over a change of its code, too, a session is restored from its journal.
     restored = settings.redis is not None or settings.dev is not None
     durable = restored and settings.durability != "off"
-    return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay", metrics=metrics)
+    return Builder(
+        durable=durable,
+        replay_inputs=settings.restore_inputs == "replay",
+        metrics=metrics,
+        developing=settings.dev is not None,
+    )

@@ -59,6 +59,7 @@ class AppMeter:
         self.callback_seconds = metrics.callback_seconds.labels(app)
         self.callback_failures = metrics.callback_failures.labels(app)
         self.slow_callbacks = metrics.slow_callbacks.labels(app)
+        self.callbacks_lost = metrics.callbacks_lost.labels(app)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -171,6 +172,9 @@ class Metrics:
         )
         for when in ("written", "read"):
             self.values_lost.labels(when)
+        self.callbacks_lost = self._counter(
+            "lost_callbacks", "Python callbacks made at run time that a move did not bring back", ("app",)
+        )
         self.fenced = self._counter("fenced_writes", "Writes refused: another replica owns the session")
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:

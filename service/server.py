@@ -19,7 +19,7 @@ from service.apps.app import App
 from service.apps.panel import share_cookie_secret
 from service.apps.slow import SlowCalls
 from service.background import beside, spawn
-from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking
+from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking, wiring
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
@@ -87,6 +87,7 @@ class Server:
         classes.install()
         unpacking.install()
         shortcuts.install()
+        wiring.install()
         if settings.dev is not None:
             # The page stays open over reloads, however long its author thinks.
             settings = dataclasses.replace(settings, session_token_expiration=DEV_TOKEN_EXPIRATION)
@@ -321,6 +322,7 @@ class Server:
             self._keeping.registry,
             self._keeping.leaving,
             self.services.resources,
+            self.services.websockets,
         )
         async with beside(reloader.run()):
             yield

@@ -714,7 +714,7 @@ class Settings:
         "--dev",
         text,
         "Reload the app when its files (or those given here) change, and show tracebacks in the page; "
-        "for one app only. Put another option between this one and the app",
+        "for one app only, which is given before this option",
         metavar="FILES-TO-WATCH",
         arity="any",
         in_file=False,
@@ -742,6 +742,13 @@ class Settings:
         if self.previous_secret_key and not self.secret_key:
             raise ConfigError("--previous-secret-key is of no use without --secret-key")
         self._check_needs()
+        if self.dev and not self.apps:
+            *files, app = self.dev
+            say = " ".join(["--dev", *files])
+            raise ConfigError(
+                f"--dev took {app} for a file to watch, so there is no app: "
+                f"give the app first, as in `svc serve {app} {say}`"
+            )
         if self.dev is not None and len(self.apps) != 1:
             raise ConfigError(f"--dev takes exactly one app, not {len(self.apps)}")
 

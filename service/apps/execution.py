@@ -22,7 +22,7 @@ from service.apps.app_directories import AppDirectory, running_app
 from service.apps.imports import ImportSpace
 from service.apps.steps import Step, stepwise
 from service.documents.curdoc import current_documents
-from service.documents.ids import IdSpace, current_ids
+from service.documents.ids import IdSpace, OnWired, current_ids
 
 __all__ = ("Execution",)
 
@@ -57,6 +57,11 @@ class Execution:
     def id_count(self) -> int:
         """How many model ids the session's code has used."""
         return 0 if self._ids is None else self._ids.count
+
+    def on_wired(self, told: OnWired | None) -> None:
+        """``told`` hears of each Python callback that the session's code adds to a model, on any thread."""
+        if self._ids is not None:
+            self._ids.on_wired = told
 
     def call(self, func: Callable[..., T], *args: Any) -> T:
         """Run ``func(*args)`` to its end, or to the coroutine it returns."""

@@ -28,12 +28,14 @@ from service.documents.base import Differences
 from service.documents.encoding import replace_document
 from service.documents.entries import Base, Chunk, Stored, Value
 from service.documents.exact import survives
+from service.documents.history import MAX_STATE_BYTES
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.shape import model_class, shape_of, type_name
 from service.documents.undoing import Undoing
 from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
 from service.documents.values import ValueReader, reason_of
+from service.documents.wiring import PERIODIC, drop_mistaken, label_of, periodic_wires, wires_of
 from service.lines import line
 
 __all__ = ("Fidelity", "Restorer")
@@ -52,7 +54,11 @@ class Fidelity(StrEnum):
 
 
 class Restorer:
-    """Restores one Document. ``run`` runs app code with its context, ``settle`` what that has put off."""
+    """Restores one Document.
+
+    ``run`` runs app code with its context, ``settle`` what that has put off; ``set_state`` changes the app's
+    own state. Who calls gives that its last values afterwards.
+    """
 
     def __init__(
         self,
@@ -62,6 +68,7 @@ class Restorer:
         *,
         run: Callable[..., Any],
         settle: Callable[[], Awaitable[None]],
+        set_state: Callable[[Mapping[str, bytes | None]], None],
         replay: bool = True,
     ) -> None:
         self._document = document
@@ -69,6 +76,7 @@ class Restorer:
         self._stored = stored
         self._run = run
         self._settle = settle
+        self._set_state = set_state
         self._replay_inputs = replay
         self._models: dict[str, Model] = {}
         self._undoing: Undoing | None = None
@@ -91,8 +99,10 @@ class Restorer:
 
     @property
     def _has_inputs(self) -> bool:
-        return self._stored.meta.ready is not None or any(
-            value.is_input for value in self._stored.values.values()
+        return (
+            self._stored.meta.ready is not None
+            or bool(self._stored.history)
+            or any(value.is_input for value in self._stored.values.values())
         )
 
     # -- the ways to restore -------------------------------------------------------------------
@@ -120,6 +130,27 @@ class Restorer:
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
+
+    def unwired(self) -> list[str]:
+        """The callbacks that were there and are not, in words."""
+        return [
+            f"{kind} of {self._label(model_id)}, which called {place}"
+            for model_id, wires in self._stored.callbacks.items()
+            if (present := self._kinds(model_id)) is not None
+            for kind, place, _ in wires
+            if kind not in present
+        ]
+
+    def _kinds(self, model_id: str) -> set[str] | None:
+        """What callbacks wait for; None for a model that is not in the Document."""
+        if model_id == PERIODIC:
+            return {kind for kind, _, _ in periodic_wires(self._document)}
+        model = self._document.models.get_by_id(ID(model_id))
+        return None if model is None else {kind for kind, _, _ in wires_of(model)}
+
+    def _label(self, model_id: str) -> str:
+        model = self._document.models.get_by_id(ID(model_id))
+        return "this page" if model is None else label_of(model)
 
     async def _restore_named(self) -> Fidelity:
         """Inputs of models that have a name and still the same type."""
@@ -168,7 +199,10 @@ class Restorer:
             log.exception("what waited for the page failed")
 
     async def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
-        inputs = [(key, value) for key, value in values.items() if value.is_input]
+        done = await self._replay_history() if with_ids else ()
+        inputs = [
+            (key, value) for key, value in values.items() if value.is_input and value.sequence not in done
+        ]
         inputs.sort(key=lambda item: item[1].sequence)
         attributes: dict[str, list[str]] = {}
         for (model_id, attr), _ in inputs:
@@ -188,6 +222,46 @@ class Restorer:
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)
+
+    async def _replay_history(self) -> Collection[int]:
+        """Repeat what made controls; the sequence numbers of the values that were set."""
+        done: set[int] = set()
+        self._forget_state()
+        for past in self._stored.history.values():
+            self._set_state(past.state)
+            for model_id, attr, sequence, ids_before, value in past.values:
+                model = self._find(model_id)
+                if model is not None:
+                    done.add(sequence)
+                    await self._repeat(ids_before, partial(self._set_input, model, attr, value))
+            for ids_before, event in past.events:
+                await self._repeat(ids_before, partial(self._trigger, event))
+            for model_id in past.wired:
+                model = self._find(model_id)
+                if model is not None:
+                    drop_mistaken(model, self._stored.callbacks.get(model_id, ()))
+        return done
+
+    def _forget_state(self) -> None:
+        """The inputs bring along what they found; of what is not kept with them they find the last value."""
+        if self._stored.history:
+            sizes = self._stored.sizes
+            self._set_state({key: None for key in self._stored.state if sizes[f"a:{key}"] <= MAX_STATE_BYTES})
+
+    async def _repeat(self, ids_before: int, what: Callable[[], None]) -> None:
+        self._ids.count = max(ids_before, self._stored.meta.initial)
+        try:
+            self._run(what)
+            await self._settle()
+        except Exception:
+            self.failed_inputs += 1
+            log.exception("repeating an input that made controls failed")
+
+    def _set_input(self, model: Model, attr: str, value: Any) -> None:
+        model.set_from_json(attr, self._read(value))
+
+    def _trigger(self, event: Any) -> None:
+        self._document.callbacks.trigger_event(self._read(event))
 
     def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
         """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from service.documents.restore import Fidelity, Restorer
 from service.documents.translation import Translation, is_foreign, translated
 from service.errors import AppError, NotAuthorized
 from service.metrics import Metrics
+from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
 from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
@@ -62,9 +63,12 @@ class _Draft:
 
 
 class Builder:
-    """Builds sessions; ``durable`` ones get a journal."""
+    """Builds sessions; ``durable`` ones get a journal, those of authors who are ``developing`` a check."""
 
-    def __init__(self, *, durable: bool, replay_inputs: bool, metrics: Metrics) -> None:
+    def __init__(
+        self, *, durable: bool, replay_inputs: bool, metrics: Metrics, developing: bool = False
+    ) -> None:
+        self._check = CallbackCheck() if developing else None
         self._durable = durable
         self._replay_inputs = replay_inputs
         self._metrics = metrics
@@ -74,6 +78,11 @@ class Builder:
 
         Raises :class:`AppError` when the app's code fails; nothing is left behind then.
         """
+        session = await self._built(app, grant)
+        session.check = self._check
+        return session
+
+    async def _built(self, app: App, grant: Grant) -> Session:
         stored = _unpack(grant)
         if stored is not None and not grant.replay:
             stored.forget_inputs()
@@ -100,8 +109,9 @@ class Builder:
         """None when the journal cannot be laid over what the app builds now."""
         draft = await self._draft(app, grant, stored, track=True)
         losses: list[str] = []
+        unwired: Callable[[], list[str]] = list
         try:
-            fidelity = await self._lay_over(grant, draft, stored, losses)
+            fidelity, unwired = await self._lay_over(grant, draft, stored, losses)
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
@@ -113,10 +123,16 @@ class Builder:
             return None
         session = self._session(grant, draft, fidelity, losses)
         await session.with_document_locked(app.restored, draft.context, draft.execution)
+        self._name_unwired(session, unwired())
         return session
 
-    async def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str]) -> Fidelity:
-        """``losses`` gets what could not be restored, in words."""
+    async def _lay_over(
+        self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str]
+    ) -> tuple[Fidelity, Callable[[], list[str]]]:
+        """How much came back, and what tells which callbacks did not, once the app's hooks have run.
+
+        ``losses`` gets what could not be restored, in words.
+        """
         same_code = stored.meta.version == draft.app.version
         foreign = same_code and not stored.meta.pushed and is_foreign(stored)
         if foreign:
@@ -131,6 +147,7 @@ class Builder:
             stored,
             run=draft.execution.call,
             settle=deferred.done,
+            set_state=draft.state.change,
             replay=self._replay_inputs and grant.replay,
         )
         built = dict(draft.state)
@@ -151,7 +168,15 @@ class Builder:
                 draft.journal.lost()
         else:
             draft.journal.lost()
-        return Fidelity.PARTIAL if foreign and losses else fidelity
+        unwired = list if fidelity is Fidelity.PARTIAL else restorer.unwired
+        return Fidelity.PARTIAL if foreign and losses else fidelity, unwired
+
+    def _name_unwired(self, session: Session, unwired: list[str]) -> None:
+        if unwired:
+            text = "; ".join(unwired)
+            log.warning("callbacks were lost as the session moved: %s", text, extra=session.key.facts)
+            session.meter.callbacks_lost.inc(len(unwired))
+            session.lost_callbacks()
 
     def _name_translation(self, grant: Grant, translation: Translation) -> None:
         if translation.losses:
@@ -188,7 +213,14 @@ class Builder:
             dispose(document)
             raise
         ids.built()
-        journal = Journal(document, ids, state, version=app.version, read_objects=read_objects)
+        journal = Journal(
+            document,
+            ids,
+            state,
+            version=app.version,
+            state_before=state.before,
+            read_objects=read_objects,
+        )
         return _Draft(app, context, execution, ids, state, journal)
 
     def _session(

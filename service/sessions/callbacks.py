@@ -14,10 +14,14 @@ from typing import Any, TypeVar
 from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCallback, TimeoutCallback
 
 from service.apps.frames import exc_info_of_app
+from service.documents.wiring import current_input
 
-__all__ = ("SessionCallbacks", "on_loop")
+__all__ = ("SessionCallbacks", "delay", "is_soon", "on_loop")
 
 log = logging.getLogger(__name__)
+
+SOON_MILLISECONDS = 500
+"""Timeouts up to this put off what is to be done now; longer ones are the app's own clock."""
 
 T = TypeVar("T")
 
@@ -36,14 +40,27 @@ def on_loop(loop: asyncio.AbstractEventLoop, func: Callable[[T], None], argument
         loop.call_soon_threadsafe(func, argument)
 
 
+def is_soon(callback: SessionCallback) -> bool:
+    """Whether it puts off work that is to be done now."""
+    return isinstance(callback, NextTickCallback | TimeoutCallback) and delay(callback) <= SOON_MILLISECONDS
+
+
+def delay(callback: SessionCallback) -> int:
+    """Milliseconds."""
+    return callback.timeout if isinstance(callback, TimeoutCallback) else 0
+
+
 class SessionCallbacks:
     """Runs session callbacks through ``run``, which takes the lock and sets the context.
 
-    ``failed`` is called for each run that raised.
+    ``failed`` is told what each run raised that did.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, run: Run, failed: Callable[[], None] = lambda: None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        run: Run,
+        failed: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self._failed = failed
         self._loop = loop
@@ -90,6 +107,8 @@ class SessionCallbacks:
         self._removed.discard(callback_id)
 
     async def _live(self, callback: SessionCallback) -> None:
+        if not is_soon(callback):
+            current_input.set(None)  # of this task alone: what it does follows from the clock
         match callback:
             case PeriodicCallback():
                 await self._repeat(callback, callback.period / 1000)
@@ -111,7 +130,7 @@ class SessionCallbacks:
         try:
             await self._run(self._noting_its_start(callback))
         except Exception as error:
-            self._failed()
+            self._failed(error)
             log.exception("session callback %r failed", callback.callback, exc_info=exc_info_of_app(error))
         finally:
             self._under_way.discard(callback.id)

@@ -23,6 +23,7 @@ from service.protocol.framing import Assembler
 from service.protocol.messages import Frame, Frames, Message
 from service.sessions.blame import brief, raised_by_app
 from service.sessions.hibernation import Sleeper
+from service.sessions.page_message import PageMessage, frames_before, frames_of
 from service.sessions.session import Session
 
 __all__ = ("Connection", "Transport")
@@ -56,7 +57,8 @@ class Transport(Protocol):
 class Connection:
     """One client, from its ACK to its close. Made and used on the event loop only.
 
-    ``keeps_buffers`` says that it takes binary buffers with any pull, not with its first one alone.
+    ``keeps_buffers`` says that it takes binary buffers with any pull, not with its first one alone;
+    ``is_page`` that it runs the JavaScript of its Document.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Connection:
         *,
         max_bytes: int,
         keeps_buffers: bool = False,
+        is_page: bool = False,
     ) -> None:
         self._place: Session | Sleeper = session
         self._meter = session.meter
@@ -74,6 +77,8 @@ class Connection:
         self._transport = transport
         self._token_id = token_id
         self._keeps_buffers = keeps_buffers
+        self._is_page = is_page
+        self._shows_messages = False
         self._assembler = Assembler(max_bytes=max_bytes)
         self._max_bytes = max_bytes
         self._bytes_in = 0
@@ -130,6 +135,8 @@ class Connection:
         """Say so to the client and in the log. The connection stays, as with Bokeh."""
         facts = self._place.key.facts
         if raised_by_app(error):
+            if isinstance(self._place, Session):
+                self._place.callback_failed(error)
             log.error("handling %s failed", message.msgtype, exc_info=exc_info_of_app(error), extra=facts)
         else:
             log.warning("a %s of a client cannot be applied: %s", message.msgtype, brief(error), extra=facts)
@@ -157,6 +164,15 @@ class Connection:
         self._meter.bytes_out += sum(map(len, frames))
         self._transport.send(frames)
 
+    def show(self, message: PageMessage) -> None:
+        """Show it to the page's user, if this is a page and has its Document."""
+        if not (self._is_page and self.subscribed):
+            return
+        if not self._shows_messages:
+            self.send(frames_before())
+            self._shows_messages = True
+        self.send(frames_of(message))
+
     def close(self, code: int, reason: str, *, patience: float | None = None) -> None:
         self._transport.close(code, reason, patience=patience)
 
@@ -170,6 +186,9 @@ class Connection:
         content, buffers = encode_document(self.session.document, inline=inline)
         self.send(messages.pull_doc_reply(message.msgid, content, buffers))
         self.subscribed = True
+        self._shows_messages = False
+        for said in self.session.page_messages:
+            self.show(said)
         if self.session.journal is not None:
             self.session.journal.pulled(content, buffers)
 

@@ -12,17 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.server.callbacks import NextTickCallback, SessionCallback, TimeoutCallback
+from bokeh.server.callbacks import SessionCallback
 
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
+from service.sessions.callbacks import delay, is_soon
 
 __all__ = ("Deferred",)
 
 log = logging.getLogger(__name__)
-
-SOON_MILLISECONDS = 500
-"""Timeouts up to this put off what is to be done now; longer ones are the app's own clock."""
 
 MAX_ROUNDS = 100
 """How often what was put off may put off more, before it counts as work without an end."""
@@ -48,7 +46,7 @@ class Deferred:
     async def done(self) -> None:
         """Do it now, in its order, and all that is put off meanwhile."""
         for _ in range(MAX_ROUNDS):
-            due = sorted(filter(_is_soon, self._document.session_callbacks), key=_delay)
+            due = sorted(filter(is_soon, self._document.session_callbacks), key=delay)
             for callback in due:
                 await self._run(callback)
             if not due and not self._tasks:
@@ -84,11 +82,3 @@ class Deferred:
         )
         if not done:
             self._tasks.clear()
-
-
-def _is_soon(callback: SessionCallback) -> bool:
-    return isinstance(callback, NextTickCallback | TimeoutCallback) and _delay(callback) <= SOON_MILLISECONDS
-
-
-def _delay(callback: SessionCallback) -> int:
-    return callback.timeout if isinstance(callback, TimeoutCallback) else 0

@@ -10,12 +10,14 @@ import asyncio
 import logging
 import math
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
 from bokeh.events import ConnectionLost, DocumentReady, Event
+from bokeh.server.callbacks import PeriodicCallback, SessionCallback
 
 from service import logs
 from service.apps.app import App
@@ -28,11 +30,14 @@ from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity
+from service.documents.wiring import PERIODIC, Input, current_input
 from service.errors import SessionMoved
 from service.metrics import AppMeter
 from service.protocol.messages import patch_doc
+from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import SessionCallbacks, on_loop
 from service.sessions.lock import DocumentLock
+from service.sessions.page_message import PageMessage, callback_failed, callbacks_lost
 from store.contract import PageRequest, SessionKey
 
 if TYPE_CHECKING:
@@ -94,6 +99,10 @@ class Session:
         """How the session was restored; None when it began here."""
         self.losses = list(losses)
         """What restoring lost, in words; until a page has said so."""
+        self.page_messages: list[PageMessage] = []
+        """What each page says beside the Document."""
+        self.check: CallbackCheck | None = None
+        """For an author who develops the app, whose pages also show what its callbacks raise."""
         self.on_dirty: Callable[[Session], None] = lambda session: None
         self.settle: Callable[[Session], Awaitable[None]] = _settled
         """Waits until the store has what clients changed, where clients shall wait for that."""
@@ -105,13 +114,21 @@ class Session:
         self._ids_before = 0
         self._outbox: list[_Outgoing] | None = None
         self._loop = asyncio.get_running_loop()
-        self._callbacks = SessionCallbacks(self._loop, self.run_callback, meter.callback_failures.inc)
+        self._callbacks = SessionCallbacks(self._loop, self.run_callback, self._timer_failed)
         self.document.callbacks.on_change_dispatch_to(self)
         self.document.on_event(DocumentReady, self._page_is_drawn)
-        for callback in self.document.session_callbacks:
-            self._callbacks.add(callback)
+        self.document.on_message("bokeh_event", self._event_came)
+        execution.on_wired(self._wired)
+        self._begin_callbacks()
         context.attach(self)
         context.state.changed = self._state_changed
+
+    def _begin_callbacks(self) -> None:
+        """Those that the app's run has added: what it put off is part of it, and done again after a move."""
+        token = current_input.set(Input())
+        for callback in self.document.session_callbacks:
+            self._callbacks.add(callback)
+        current_input.reset(token)
 
     # -- what Bokeh and app code look at -------------------------------------------------------
 
@@ -137,6 +154,28 @@ class Session:
         """What restoring lost, for the page that says so."""
         losses, self.losses = self.losses, []
         return losses
+
+    def lost_callbacks(self) -> None:
+        """Callbacks that were added at run time did not come back with the session: its pages say so."""
+        self.page_messages.append(callbacks_lost())
+        self.show_messages()
+
+    def show_messages(self) -> None:
+        """Say to the pages that are connected what there is to say."""
+        for connection in self.connections:
+            for message in self.page_messages:
+                connection.show(message)
+
+    def callback_failed(self, error: BaseException) -> None:
+        """Show the traceback to an author who develops the app."""
+        if self.check is not None:
+            message = callback_failed("".join(traceback.format_exception(error)))
+            for connection in self.connections:
+                connection.show(message)
+
+    def _timer_failed(self, error: BaseException) -> None:
+        self.meter.callback_failures.inc()
+        self.callback_failed(error)
 
     def first_pull(self, token_id: str) -> bool:
         """Whether a page with this token surely has not pulled the Document before; notes that it has.
@@ -220,9 +259,12 @@ class Session:
         self._patching = source
         self.last_input = time.monotonic()
         self._ids_before = self._execution.id_count
+        self.context.state.work_begins()
+        token = current_input.set(Input())
         try:
             change()
         finally:
+            current_input.reset(token)
             self._patching = None
             if self.journal is not None and self.held:
                 self.journal.note_held(self, self._ids_before)
@@ -243,6 +285,8 @@ class Session:
 
     def _worked(self) -> None:
         """Send what came of it, and see that it is journaled."""
+        if self.journal is not None:
+            self.journal.work_ends()
         outbox, self._outbox = self._outbox, None
         self._deliver(outbox or [])
         self._last_work = time.monotonic()
@@ -323,14 +367,38 @@ class Session:
             self.journal.note_state(key)
             self.on_dirty(self)
 
+    def _event_came(self, event: Event) -> None:
+        """A client told of it, and its callbacks have run."""
+        source = current_input.get()
+        if source is not None and not isinstance(event, DocumentReady):
+            source.events.append((self._ids_before, event))
+            self._ids_before = self._execution.id_count
+
+    def _wired(self, model: Any, callbacks: tuple[Any, ...]) -> None:
+        """App code, on whatever thread, has added callbacks to a model or removed them."""
+        source = current_input.get()
+        if source is None and self.check is not None:
+            self.check.look(model, callbacks)
+        on_loop(self._loop, self._note_wired, (model.id, source))
+
+    def _note_wired(self, what: tuple[str, Input | None]) -> None:
+        if self.journal is not None:
+            self.journal.note_wired(*what)
+
     def _page_is_drawn(self, event: Event) -> None:
         if self.journal is not None:
             self.journal.note_ready(self._ids_before)
 
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
+        self._note_periodic(event.callback)
         self._callbacks.add(event.callback)
 
+    def _note_periodic(self, callback: SessionCallback) -> None:
+        if isinstance(callback, PeriodicCallback):
+            on_loop(self._loop, self._note_wired, (PERIODIC, current_input.get()))
+
     def _session_callback_removed(self, event: SessionCallbackRemoved) -> None:
+        self._note_periodic(event.callback)
         self._callbacks.remove(event.callback)
 
     # -- connections ---------------------------------------------------------------------------
@@ -404,6 +472,7 @@ class Session:
 
     def _let_go(self) -> None:
         """Break the cycles through this session: its memory is then free at once, not at some collection."""
+        self._execution.on_wired(None)
         self.journal = None
         self.context.detach()
 

@@ -75,7 +75,7 @@ class BaseHandler(SecureCookies):
                 # Spread the return of those who were turned away together.
                 retry = failure.retry_after + random.randint(0, failure.spread)
                 self.set_header("Retry-After", retry)
-        if isinstance(error, AppError) and self.services.settings.dev is not None:
+        if isinstance(error, AppError) and self.services.developing:
             retry = DEV_RETRY_SECONDS
         self.set_header("Cache-Control", "no-store")
         self.finish(plain_page(self._reason, self.explain(error, failure), retry=retry))

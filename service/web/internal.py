@@ -105,8 +105,8 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
 
     async def opened(self, websocket: WebSocket) -> None:
         if isinstance(self._found, AppError):
-            detail = self._found.detail if self.services.settings.dev is not None else ""
-            tell(app_failed(websocket, detail), websocket)
+            failed = app_failed(websocket, self._found.detail, developing=self.services.developing)
+            tell(failed, websocket)
             return
         try:
             join(self._found, websocket, self._token_id, self._page, self.services)

@@ -65,7 +65,7 @@ class PageHandler(AppHandler):
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
         if isinstance(error, AppError) and not isinstance(error, NotAuthorized):
-            detail = error.detail if self.services.settings.dev is not None else ""
+            detail = error.detail if self.services.developing else ""
             return f"The app failed while it was starting.\n\n{detail or 'Its log says why.'}"
         return super().explain(error, failure)
 

@@ -88,8 +88,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
             log.warning("refusing a socket: %s", error)
             websocket.close(error.close_code, str(error))
         except AppError as error:
-            detail = error.detail if self.services.settings.dev is not None else ""
-            tell(app_failed(websocket, detail), websocket)
+            tell(app_failed(websocket, error.detail, developing=self.services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
             log.warning("refusing a socket: %s", error)
             notice = session_parked if isinstance(error, SessionParked) else session_ended
@@ -180,7 +179,9 @@ def join(
         return
     limit = services.settings.websocket_max_message_size
     keeps_buffers = page is not None and page.keeps_buffers
-    connection = Connection(session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers)
+    connection = Connection(
+        session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers, is_page=page is not None
+    )
     connection.open()
     websocket.begin(connection)
 

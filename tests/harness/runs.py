@@ -15,7 +15,7 @@ from bokeh.model import Model
 
 from service.apps.app import App
 from service.apps.loading import apps_from_applications, load_apps
-from service.documents import classes, curdoc, ids, shortcuts
+from service.documents import classes, curdoc, ids, shortcuts, wiring
 from service.documents.base import taken_apart
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.entries import Base
@@ -37,6 +37,7 @@ def app_of(what: Callable[..., None] | str) -> App:
     curdoc.install()
     shortcuts.install()
     classes.install()
+    wiring.install()
     if isinstance(what, str):
         (app,) = load_apps([what]).values()
         return app
