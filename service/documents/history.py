@@ -90,8 +90,8 @@ class History:
     def take(self, *, whole: bool) -> tuple[dict[str, Packed], set[str]]:
         """Fields to put and to remove."""
         numbers: Collection[int] = self._entries if whole else self._put
-        put = {f"h:{number}": self._packed[number] for number in numbers}
-        removed = {f"h:{number}" for number in self._removed}
+        put = {f"h:{number:06}": self._packed[number] for number in numbers}
+        removed = {f"h:{number:06}" for number in self._removed}
         self._put, self._removed = set(), set()
         return put, removed
 

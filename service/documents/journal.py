@@ -228,8 +228,8 @@ class Journal:
 
     def work_ends(self) -> None:
         """Put inputs that made controls into the history, with the values that there are now."""
-        while self._makers:
-            source, wired = self._makers.popitem()
+        makers, self._makers = self._makers, {}
+        for source, wired in makers.items():
             if source.values or source.events:  # else it is the app's own run, which is repeated anyway
                 self._history.add(source, self._past(source, wired))
             self._wires_at.update((model_id, self._wires(model_id)) for model_id in wired)

@@ -35,7 +35,14 @@ from service.documents.shape import model_class, shape_of, type_name
 from service.documents.undoing import Undoing
 from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
 from service.documents.values import ValueReader, reason_of
-from service.documents.wiring import PERIODIC, drop_mistaken, label_of, periodic_wires, wires_of
+from service.documents.wiring import (
+    PERIODIC,
+    drop_mistaken,
+    drop_periodic,
+    label_of,
+    periodic_wires,
+    wires_of,
+)
 from service.lines import line
 
 __all__ = ("Fidelity", "Restorer")
@@ -130,6 +137,13 @@ class Restorer:
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
+        self._stop_periodic()
+
+    def _stop_periodic(self) -> None:
+        """What an input has started may have stopped by itself since."""
+        if any(PERIODIC in past.wired for past in self._stored.history.values()):
+            kept = [wire[:2] for wire in self._stored.callbacks.get(PERIODIC, ())]
+            drop_periodic(self._document, kept)
 
     def unwired(self) -> list[str]:
         """The callbacks that were there and are not, in words."""

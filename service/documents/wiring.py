@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import PurePath
 from types import MethodType
@@ -26,7 +26,8 @@ from bokeh.util.callback_manager import EventCallbackManager, PropertyCallbackMa
 from service.documents.ids import current_ids
 
 __all__ = (
-    "PERIODIC", "Input", "Wire", "current_input", "drop_mistaken", "install", "is_missed", "label_of",
+    "PERIODIC", "Input", "Wire", "current_input", "drop_mistaken", "drop_periodic", "install",
+    "is_missed", "label_of",
     "periodic_wires", "place_of_code", "wires_of",
 )  # fmt: skip
 
@@ -101,7 +102,23 @@ def wires_of(model: Model) -> list[Wire]:
 def periodic_wires(document: Document) -> list[Wire]:
     """As :func:`wires_of`, for what is called again and again."""
     found = (each for each in document.session_callbacks if isinstance(each, PeriodicCallback))
-    return [(f"every {each.period} ms", place_of_code(each.callback), []) for each in found]
+    return [_periodic_wire(each) for each in found]
+
+
+def _periodic_wire(callback: PeriodicCallback) -> Wire:
+    return f"every {callback.period} ms", place_of_code(callback.callback), []
+
+
+def drop_periodic(document: Document, kept: Sequence[list[str]]) -> None:
+    """Stop what is called again and again, but for callbacks like these (period and place)."""
+    left = list(kept)
+    for callback in document.session_callbacks:
+        if isinstance(callback, PeriodicCallback):
+            wire = list(_periodic_wire(callback)[:2])
+            if wire in left:
+                left.remove(wire)
+            else:
+                document.callbacks.remove_session_callback(callback)
 
 
 def drop_mistaken(model: Model, kept: Iterable[Wire]) -> None:

@@ -6,8 +6,8 @@ not made again.
 
 from __future__ import annotations
 
+import inspect
 import logging
-import sys
 import sysconfig
 import threading
 from pathlib import Path
@@ -52,10 +52,10 @@ def _by() -> str:
 
 def _place_of_app() -> str:
     """File, line and function of the innermost code that is the app's."""
-    frame = outermost = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
         path = frame.f_code.co_filename
         if not path.startswith((*_NOT_OF_APPS, "<")):
             return f"{path}:{frame.f_lineno} {frame.f_code.co_qualname}"
-        outermost, frame = frame, frame.f_back  # type: ignore[assignment]
-    return f"{outermost.f_code.co_filename}:{outermost.f_lineno}"
+        frame = frame.f_back
+    return "a library that the app uses"

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 Run = Callable[[Callable[..., Any]], Awaitable[Any]]
 
+Failed = Callable[[BaseException], None]
+
 
 def on_loop(loop: asyncio.AbstractEventLoop, func: Callable[[T], None], argument: T) -> None:
     """Call ``func(argument)`` now on the thread of ``loop``, soon from any other."""
@@ -50,6 +52,10 @@ def delay(callback: SessionCallback) -> int:
     return callback.timeout if isinstance(callback, TimeoutCallback) else 0
 
 
+def _nobody_told(error: BaseException) -> None:
+    return
+
+
 class SessionCallbacks:
     """Runs session callbacks through ``run``, which takes the lock and sets the context.
 
@@ -60,7 +66,7 @@ class SessionCallbacks:
         self,
         loop: asyncio.AbstractEventLoop,
         run: Run,
-        failed: Callable[[BaseException], None] = lambda error: None,
+        failed: Failed = _nobody_told,
     ) -> None:
         self._failed = failed
         self._loop = loop
@@ -84,7 +90,7 @@ class SessionCallbacks:
     def close(self) -> None:
         """Stop all callbacks for good."""
         self._closed = True
-        self._run = _ended
+        self._run, self._failed = _ended, _nobody_told
         for task in self._tasks.values():
             task.cancel()
 

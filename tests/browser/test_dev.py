@@ -108,8 +108,9 @@ async def test_a_callback_that_fails_is_shown_once_in_page_and_log(
     assert "arrays.py" in (await shown.text_content() or "")
     assert await shown.locator("b").count() == 0
     assert tracebacks(server) == 1
+    said = len(server.lines)
     await tab.click("button")
-    server.wait_line("ValueError", after=len(server.lines))
+    server.wait_line("ValueError", after=said)
     assert await shown.count() == 1
     await shown.get_by_role("button", name="Close").click()
     assert await shown.count() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,8 @@ class Rows:
         add, drop, reset, timed = (Button(name=name) for name in ("add", "drop", "reset", "timed"))
         add.on_click(self.add)
         drop.on_click(self.drop)
+        self.on_reset: Callable[[], object] = lambda: None
+        reset.on_click(lambda: self.on_reset() and None)
         timed.on_click(lambda: doc.add_timeout_callback(self.add, 60_000) and None)
         start, stop = Button(name="start"), Button(name="stop")
         start.on_click(self.start)
@@ -135,6 +138,20 @@ async def test_rows_that_were_removed_stay_away_and_the_others_work() -> None:
     assert [child.children[0].name for child in run["rows"].children] == ["row 3"]
 
 
+async def test_many_rows_are_made_again_in_their_order() -> None:
+    run = await Run.begin(app_of(rows))
+    await run.pull()
+    for _ in range(12):
+        await click(run, "add")
+
+    run = await moved(run)
+
+    assert run.session.page_messages == []
+    for n in (2, 11):
+        await click(run, f"button {n}")
+        assert run["out"].text == f"clicked {n}"
+
+
 async def test_a_choice_that_is_set_back_is_repeated() -> None:
     run = await Run.begin(app_of(rows))
     await run.pull()
@@ -177,6 +194,21 @@ async def test_what_was_started_goes_on_and_what_was_stopped_does_not() -> None:
     assert run.session.page_messages == []
 
 
+async def test_what_stopped_by_itself_is_not_started_again() -> None:
+    def app(doc: Document) -> None:
+        doc.hidden = Rows(doc)  # type: ignore[attr-defined]
+
+    run = await Run.begin(app_of(app))
+    await run.pull()
+    await click(run, "start")
+    await run.do(lambda: run.session.document.remove_periodic_callback(run.session.document.hidden.ticking))
+
+    run = await moved(run)
+
+    assert run.session.document.session_callbacks == []
+    assert run.session.page_messages == []
+
+
 async def test_what_a_timer_made_is_named(caplog: pytest.LogCaptureFixture) -> None:
     def app(doc: Document) -> None:
         made = Rows(doc)
@@ -207,7 +239,7 @@ async def test_a_callback_that_would_work_on_another_row_is_dropped() -> None:
 
     def app(doc: Document) -> None:
         made = Rows(doc)
-        made.doc.get_model_by_name("reset").on_click(lambda: setattr(made, "count", made.count + 10))
+        made.on_reset = lambda: setattr(made, "count", made.count + 10)
 
     run = await Run.begin(app_of(app))
     await run.pull()
@@ -238,7 +270,7 @@ async def test_what_callbacks_look_at_when_they_run_may_have_changed_since() -> 
             factor = new
 
         made.label.on_change("value", lambda attr, old, new: change(attr, 0, int(new)))
-        made.doc.get_model_by_name("reset").on_click(add)
+        made.on_reset = add
 
     run = await Run.begin(app_of(app))
     await run.pull()
