@@ -56,7 +56,10 @@ def test_a_setup_script_or_a_plugin_that_fails(app: Path, tmp_path: Path) -> Non
 
 def test_an_app_that_cannot_be_warmed(app: Path) -> None:
     app.write_text("1 / 0\n")
-    assert "--warm: /app fails: division by zero" in refused(app, "--warm")
+    code, lines = serve(app, "--warm")
+    assert code == 2
+    assert lines[-1].startswith("svc: error: --warm: /app fails: division by zero")
+    assert any("ZeroDivisionError" in line for line in lines)  # its author wants to know where
 
 
 # -- apps ------------------------------------------------------------------------------------------
