@@ -64,15 +64,15 @@ async def test_files_plugins_titles_and_a_name_for_the_health_check(
     args = [
         *("--static-dirs", f"assets={tmp_path / 'assets'}", "--index-titles", "/app=My <app>"),
         *("--plugins", "hello_plugin", "--disable-index-redirect", "--server", "tornado"),
-        *("--liveness", "--liveness-endpoint", "alive"),
+        *("--liveness", "--liveness-endpoint", "alive", "--prefix", "/p"),
     ]
-    server = replica([app], args=args, prefix="/p", env={"PYTHONPATH": str(tmp_path)})
+    server = replica([app], args=args, env={"PYTHONPATH": str(tmp_path)})
 
-    assert (await get_page(f"{server.url}/assets/logo%201.txt")).text == "a logo"
-    assert (await get_page(f"{server.url}/assets/../app.py")).status in (403, 404)
-    assert "My &lt;app&gt;" in (await get_page(f"{server.url}/")).text
-    assert (await get_page(f"{server.url}/hello")).text == "hello ada"
-    assert (await get_page(f"{server.url}/alive")).status == 200
+    assert (await get_page(f"{server.url}/p/assets/logo%201.txt")).text == "a logo"
+    assert (await get_page(f"{server.url}/p/assets/../app.py")).status in (403, 404)
+    assert "My &lt;app&gt;" in (await get_page(f"{server.url}/p/")).text
+    assert (await get_page(f"{server.url}/p/hello")).text == "hello ada"
+    assert (await get_page(f"{server.url}/p/alive")).status == 200
 
 
 async def test_files_are_for_users(app: Path, tmp_path: Path, replica: Start) -> None:

@@ -43,6 +43,25 @@ def refused(*args: object) -> str:
     return errors[0]
 
 
+# -- operators' own code ----------------------------------------------------------------------------
+
+
+def test_a_setup_script_or_a_plugin_that_fails(app: Path, tmp_path: Path) -> None:
+    setup = tmp_path / "setup.py"
+    setup.write_text("1 / 0\n")
+    assert f"--setup {setup}: ZeroDivisionError" in refused(app, "--setup", setup)
+    assert "--plugins no_such_module: ModuleNotFoundError" in refused(app, "--plugins", "no_such_module")
+    assert "--plugins json: it needs ROUTES" in refused(app, "--plugins", "json")
+
+
+def test_an_app_that_cannot_be_warmed(app: Path) -> None:
+    app.write_text("1 / 0\n")
+    code, lines = serve(app, "--warm")
+    assert code == 2
+    assert lines[-1].startswith("svc: error: --warm: /app fails: division by zero")
+    assert any("ZeroDivisionError" in line for line in lines)  # its author wants to know where
+
+
 # -- apps ------------------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ def config(tmp_path: Path) -> Path:
 
 
 INDEX = str(Path(__file__).parents[2] / "service/web/templates/index.html")
+HERE = str(Path(__file__).parent.resolve())
 YAML = str(Path(__file__).with_name("bokeh.yaml"))
 
 # A row per option: how it is written, what it becomes, and what ends up in the settings by default.
@@ -65,6 +66,13 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("enable_xsrf_cookies", [], True, False),
     ("websocket_compression_level", ["9"], 9, None),
     ("ico_path", ["none"], "none", "default"),
+    ("index_titles", ["a=b"], (("/a", "b"),), ()),
+    ("static_dirs", [f"a={HERE}"], (("/a", HERE),), ()),
+    ("plugins", ["a.b"], ("a.b",), ()),
+    ("setup", [__file__], __file__, None),
+    ("warm", [], True, False),
+    ("liveness", [], True, False),
+    ("liveness_endpoint", ["alive"], "alive", "liveness"),
     ("log_format", ["%(message)s"], "%(message)s", "text"),
     ("log_file", ["svc.log"], "svc.log", None),
     ("stats_log_frequency", ["500"], 0.5, 15.0),
@@ -233,6 +241,10 @@ def test_message_names_option_and_source(config: Path) -> None:
         ("--address", "", "must not be empty"),
         ("--index", "/no/such/file.html", "no such file"),
         ("--index", __file__, "no template by its name"),
+        ("--index-titles", "app", "not PATH=VALUE"),
+        ("--static-dirs", "a=/no/such/directory", "leads to no directory"),
+        ("--static-dirs", f"static={HERE}", "a path of its own"),
+        ("--setup", "/no/such/file.py", "no such file"),
         ("--prefix", "a b", "not a URL path"),
         ("--redis-prefix", "{a}", "letters"),
         ("--advertise", "host", "names no port"),
