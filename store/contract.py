@@ -20,6 +20,7 @@ __all__ = (
     "Beat",
     "Claim",
     "Heartbeat",
+    "JournalFields",
     "JournalWrite",
     "Outcome",
     "PageRequest",
@@ -124,7 +125,10 @@ class Claim:
     created: bool = False
     """True when this claim made the record, so there is nothing to restore."""
     request: PageRequest | None = None
-    """The session's request; given when the outcome is OWN."""
+    """The session's request; given when the outcome is OWN, unless there is ``damage``."""
+    damage: str = ""
+    """Why the stored request cannot be read: damaged, or encrypted with another secret. The caller owns
+    a session that it can only :meth:`Store.discard`."""
     deaths: int = 0
     """How many owners in a row died within ten seconds of taking the session or of its last change."""
     suspects: int = 0
@@ -199,6 +203,16 @@ class JournalWrite:
     remove: Collection[str] = ()
     whole: bool = False
     """Replaces all there was, and is never BEHIND."""
+
+
+class JournalFields(dict[str, bytes]):
+    """A session's journal: a map of field names to bytes."""
+
+    damage: str = ""
+    """Why nothing of it can be read; it is empty then."""
+    outdated: bool = False
+    """Something is in another form than this replica writes (encrypted or not, or with another secret):
+    the next write has to be whole, so that nothing is left of that."""
 
 
 class Written(StrEnum):
@@ -301,7 +315,7 @@ class Store(Protocol):
         """
 
     async def parked(self) -> list[Parked]:
-        """The parked sessions, longest first."""
+        """The parked sessions, longest first, but for those that cannot be read."""
 
     async def begin_build(self, name: str, replica: str) -> int:
         """``replica`` is about to build ``name`` (an app at a version) for its first time.
@@ -328,11 +342,11 @@ class Store(Protocol):
         journal lives exactly as long as its session's record.
         """
 
-    async def read_journal(self, key: SessionKey) -> dict[str, bytes]:
+    async def read_journal(self, key: SessionKey) -> JournalFields:
         """All fields of the session's journal; empty when there is none."""
 
     async def read(self, key: SessionKey) -> SessionRecord | None:
-        """The session's record, or None."""
+        """The session's record, or None. Raises :class:`~store.errors.RecordError` when it cannot be read."""
 
     # -- replicas ----------------------------------------------------------------------------
 
@@ -368,7 +382,8 @@ class Store(Protocol):
     async def sessions(self, replica: str, *, limit: int | None = None) -> list[SessionRecord]:
         """The sessions in the replica's index that it still owns. A hint: may lag by one beat.
 
-        With a ``limit`` at most so many of them are read, always the same ones.
+        With a ``limit`` at most so many of them are read, always the same ones. Those that cannot be read
+        are left out, and a log line says so.
         """
 
     async def sweep(self, lifetime: float, *, retention: float = 0.0, limit: int = 1000) -> int:

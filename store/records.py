@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgpack  # type: ignore[import-untyped]
 
 from store.contract import Heartbeat, PageRequest, Parked, SessionKey, SessionRecord, SessionState
-from store.errors import RecordError
+from store.errors import RecordDamaged, RecordError
 from store.pieces import LARGE, Pieces
 
 __all__ = (
@@ -159,9 +159,9 @@ def _unpack(what: str, version: int, data: Packed | None) -> dict[str, Any]:
     try:
         values = msgpack.unpackb(bytes(data or b""), unicode_errors="surrogatepass", strict_map_key=False)
     except (msgpack.UnpackException, ValueError, TypeError) as error:  # TypeError: a list as a key
-        raise RecordError(f"a stored {what} is damaged") from error
+        raise RecordDamaged(f"a stored {what} is damaged") from error
     if not isinstance(values, dict):
-        raise RecordError(f"a stored {what} is damaged")
+        raise RecordDamaged(f"a stored {what} is damaged")
     _check_version(what, version, values.get("v"))
     return values
 
@@ -184,7 +184,7 @@ def _known(what: str, values: Mapping[str, Any], checks: Mapping[str, _Check]) -
     known = {name: values[name] for name in checks if name in values}
     for name, value in known.items():
         if not checks[name](value):
-            raise RecordError(f"a stored {what} is damaged: its {name} has the wrong type")
+            raise RecordDamaged(f"a stored {what} is damaged: its {name} has the wrong type")
     return known
 
 
@@ -192,21 +192,21 @@ def _build(what: str, type_: Callable[..., T], values: Mapping[str, Any]) -> T:
     try:
         return type_(**values)
     except TypeError as error:
-        raise RecordError(f"a stored {what} is damaged: a field is missing") from error
+        raise RecordDamaged(f"a stored {what} is damaged: a field is missing") from error
 
 
 def _text(hash_: Mapping[bytes, bytes], name: bytes) -> str:
     try:
         return hash_[name].decode(errors="surrogatepass")
     except (KeyError, UnicodeDecodeError) as error:
-        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+        raise RecordDamaged(f"a stored session is damaged: its {name.decode()} cannot be read") from error
 
 
 def _number(hash_: Mapping[bytes, bytes], name: bytes) -> int:
     try:
         return int(hash_[name])
     except (KeyError, ValueError) as error:
-        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+        raise RecordDamaged(f"a stored session is damaged: its {name.decode()} cannot be read") from error
 
 
 def _state(text: str) -> SessionState:

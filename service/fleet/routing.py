@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import NoReturn, TypeVar
 
@@ -27,6 +28,7 @@ from service.tracing import OFF, Tracing
 from store.contract import (
     Claim,
     Heartbeat,
+    JournalFields,
     Outcome,
     PageRequest,
     SessionKey,
@@ -34,6 +36,7 @@ from store.contract import (
     SessionState,
     Store,
 )
+from store.errors import RecordDamaged
 
 __all__ = ("Router",)
 
@@ -136,7 +139,7 @@ class Router:
         """
         if not any(self._differs(_pages_of(each)) for each in await self._peers.alive()):
             return None
-        record = await self._store.read(key)
+        record = await self._read(key)
         owner = await self._owner_of(record)
         if record is None or owner is None or not self._differs(_pages_of(owner)):
             return None
@@ -162,7 +165,7 @@ class Router:
         if session is not None and await self._is_ours(session):
             return session
         other_page = page if page is not None and self._differs(page) else None
-        if other_page and not await self._owner_of(await self._store.read(key)):
+        if other_page and not await self._owner_of(await self._read(key)):
             adopted = await self._adopted(key, other_page, dial)
             if adopted is not None:
                 return adopted[0]
@@ -190,6 +193,12 @@ class Router:
 
     def _differs(self, page: PageVersions) -> bool:
         return not page.made_as(self._versions)
+
+    async def _read(self, key: SessionKey) -> SessionRecord | None:
+        """What cannot be read is nothing to go by; who claims the session will say so."""
+        with suppress(RecordDamaged):
+            return await self._store.read(key)
+        return None
 
     async def _owner_of(self, record: SessionRecord | None) -> Heartbeat | None:
         """The replica that holds the session, unless it seems to be gone."""
@@ -245,18 +254,38 @@ class Router:
         self._registry.app(key.app)
         with self._tracing.span("claim" if kind == "own" else kind, session=key.short):
             claim = await ask()
+        fields: JournalFields | None = None
+        if claim.damage:
+            fields, claim = await self._anew(key, claim, ask)
         if claim.outcome != "own":
             return claim
         self._claims.labels(kind).inc()
         try:
-            return await self._build(key, claim, care_for(claim))
+            return await self._build(key, claim, care_for(claim), fields)
         except AppError:
             # What a client has seen is kept: the next try may find the cause gone.
             kept = self._retention
             await self._store.discard(key, owner=self._replica, epoch=claim.epoch, retention=kept)
             raise
 
-    async def _build(self, key: SessionKey, claim: Claim, care: Care) -> Session:
+    async def _anew(
+        self, key: SessionKey, claim: Claim, ask: Callable[[], Awaitable[Claim]]
+    ) -> tuple[JournalFields, Claim]:
+        """Without the request it was opened with a session cannot be restored: it begins afresh."""
+        log.error("what is stored of the session cannot be read: %s", claim.damage, extra=key.facts)
+        await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
+        fields = JournalFields()
+        fields.damage = claim.damage
+        claim = await ask()
+        if claim.damage:  # its handoff, too
+            await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
+            claim = Claim(Outcome.UNKNOWN)
+        return fields, claim
+
+    async def _build(
+        self, key: SessionKey, claim: Claim, care: Care, fields: JournalFields | None = None
+    ) -> Session:
+        """``fields`` is its journal, where there is nothing to ask the store for."""
         assert claim.request is not None
         if care is Care.PARK:
             await self._park(key, claim)
@@ -264,7 +293,8 @@ class Router:
             log.warning("%d replicas died with the session: it is restored without running its inputs again",
                         claim.deaths, extra=key.facts)  # fmt: skip
         async with self._brake.taking_over(key, care), self._brake.building(self._registry.app(key.app)):
-            fields = None if claim.created else await self._store.read_journal(key)
+            if fields is None and not claim.created:
+                fields = await self._store.read_journal(key)
             grant = Grant(key, claim.epoch, claim.request, fields, replay=care is Care.NONE)
             with self._tracing.span("build" if claim.created else "restore", session=key.short):
                 return await self._registry.build(grant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ from service.metrics import Metrics
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
 from service.sessions.session import Session
-from store.contract import PageRequest, SessionKey
+from store.contract import JournalFields, PageRequest, SessionKey
 from store.errors import RecordError
 
 __all__ = ("Builder", "Grant")
@@ -40,7 +40,7 @@ class Grant:
     key: SessionKey
     epoch: int
     request: PageRequest
-    fields: Mapping[str, bytes] | None = None
+    fields: JournalFields | None = None
     """The stored journal; None when this claim made the session."""
     replay: bool = True
     """Whether callbacks of its inputs may run again; see :mod:`service.sessions.brake`."""
@@ -96,7 +96,7 @@ class Builder:
         losses: list[str] = []
         if fidelity is not None:
             draft.journal.lost()
-            losses = _inputs_of(stored)
+            losses = _lost_with(grant, stored)
             log.log(
                 logging.WARNING if losses else logging.INFO,
                 "the session begins afresh%s",
@@ -163,7 +163,7 @@ class Builder:
         failed = restorer.failed_inputs or deferred.failed
         if fidelity is Fidelity.EXACT and not failed and not restorer.losses:
             draft.journal.resume(stored)
-            if foreign or not grant.replay:
+            if foreign or not grant.replay or (grant.fields is not None and grant.fields.outdated):
                 # The store has it in other terms; or the next replica shall not run the inputs again either.
                 draft.journal.lost()
         else:
@@ -237,14 +237,18 @@ class Builder:
         )  # fmt: skip
 
 
-def _inputs_of(stored: Stored | None) -> list[str]:
-    """What clients had set, in words."""
-    values = {} if stored is None else stored.values
-    return [value.place(*key) for key, value in values.items() if value.is_input]
+def _lost_with(grant: Grant, stored: Stored | None) -> list[str]:
+    """What clients had set, in words, as far as it can be read."""
+    if stored is None:
+        there_was = grant.fields is not None and (grant.fields or grant.fields.damage)
+        return ["what was entered, which cannot be read"] if there_was else []
+    return [value.place(*key) for key, value in stored.values.items() if value.is_input]
 
 
 def _unpack(grant: Grant) -> Stored | None:
     try:
+        if grant.fields is not None and grant.fields.damage:
+            raise RecordError(grant.fields.damage)
         return Stored.unpack(grant.fields or {})
     except RecordError as error:
         log.error("the session's journal cannot be read: %s", error, extra=grant.key.facts)
