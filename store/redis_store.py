@@ -29,7 +29,7 @@ from store.contract import (
     Written,
 )
 from store.encryption import PLAIN, Encryption
-from store.errors import RecordDamaged, RecordError
+from store.errors import RecordDamaged, RecordError, StoreConfigError
 from store.keys import Keys
 from store.link import Link
 from store.probe import check
@@ -348,7 +348,13 @@ class RedisStore:
         _, agreed = await self._link.pipe(
             [Command(("SET", key, self._values.secret(name, proposal), "NX")), Command(("GET", key))]
         )
-        return self._values.read_secret(name, agreed)
+        try:
+            return self._values.read_secret(name, agreed)
+        except RecordDamaged as error:
+            raise StoreConfigError(
+                f"the secret that replicas agreed on for {name} cannot be used: {error}. "
+                f"Delete the key {key}, or give all replicas one of your own"
+            ) from error
 
 
 def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:
