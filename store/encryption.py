@@ -123,6 +123,12 @@ class Encryption:
         key = self._secret_keys()[0].names
         return "e" + hashlib.blake2b(place.associated(name.encode()), key=key, digest_size=16).hexdigest()
 
+    def is_ours(self, data: bytes) -> bool:
+        """Whether the secret in use can read it; always, where nothing is encrypted."""
+        if not self.writes:
+            return True
+        return is_encrypted(data) and self._secret_keys()[0].id in _recipients(_parts(data)[0])
+
     # -- keys ----------------------------------------------------------------------------------
 
     def _secret_keys(self) -> list[_SecretKey]:
@@ -147,10 +153,9 @@ class Encryption:
 
     def _unwrap(self, head: bytes) -> _DataKey:
         keys = {key.id: key for key in self._secret_keys()}
-        for at in range(len(FORMAT) + 1, len(head), RECIPIENT):
-            key = keys.get(head[at : at + KEY_ID])
-            if key is not None:
-                return _DataKey(key.unwrapped(head[at + KEY_ID : at + RECIPIENT]), head)
+        for id_, wrapped in _recipients(head + NO_CONTEXT).items():
+            if id_ in keys:
+                return _DataKey(keys[id_].unwrapped(wrapped), head)
         raise RecordDamaged(
             "it is encrypted with another secret key than SVC_SECRET_KEY or SVC_PREVIOUS_SECRET_KEY"
             if keys
@@ -241,6 +246,12 @@ def _parts(data: bytes) -> tuple[bytes, bytes, memoryview]:
     if len(data) < head + NONCE + TAG:
         raise RecordDamaged("it is cut short")
     return data[:head], data[head : head + NONCE], memoryview(data)[head + NONCE :]
+
+
+def _recipients(head: bytes) -> dict[bytes, bytes]:
+    """Data keys, encrypted, by the ids of the keys that can read them."""
+    starts = range(len(FORMAT) + 1, len(head) - len(NO_CONTEXT), RECIPIENT)
+    return {head[at : at + KEY_ID]: head[at + KEY_ID : at + RECIPIENT] for at in starts}
 
 
 def _derive(secret: bytes, purpose: bytes, length: int) -> bytes:

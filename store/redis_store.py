@@ -29,7 +29,7 @@ from store.contract import (
     Written,
 )
 from store.encryption import PLAIN, Encryption
-from store.errors import RecordDamaged, RecordError, StoreConfigError
+from store.errors import RecordDamaged, RecordError
 from store.keys import Keys
 from store.link import Link
 from store.probe import check
@@ -344,17 +344,23 @@ class RedisStore:
     # -- secrets -----------------------------------------------------------------------------
 
     async def agree_secret(self, name: str, proposal: str) -> str:
-        key = self._keys.secret(name)
-        _, agreed = await self._link.pipe(
-            [Command(("SET", key, self._values.secret(name, proposal), "NX")), Command(("GET", key))]
-        )
+        found = await self._agree(name, proposal)
         try:
-            return self._values.read_secret(name, agreed)
+            secret = self._values.read_secret(name, found)
         except RecordDamaged as error:
-            raise StoreConfigError(
-                f"the secret that replicas agreed on for {name} cannot be used: {error}. "
-                f"Delete the key {key}, or give all replicas one of your own"
-            ) from error
+            log.error("the secret that replicas agreed on for %s is replaced: %s", name, error)
+            found = await self._agree(name, proposal, instead_of=found)
+            return self._values.read_secret(name, found)
+        if not self._values.is_ours(found):
+            await self._agree(name, secret, instead_of=found)
+        return secret
+
+    async def _agree(self, name: str, secret: str, *, instead_of: bytes = b"") -> bytes:
+        encoded = self._values.secret(name, secret)
+        found: bytes = await self._link.run(
+            load("agree")([self._keys.secret(name)], bytes(encoded), instead_of)
+        )
+        return found
 
 
 def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:

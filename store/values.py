@@ -115,6 +115,10 @@ class StoredValues:
         """Raises RecordDamaged."""
         return self._encryption.decrypt(self._of("", "secret", name), data)[0].decode()
 
+    def is_ours(self, data: bytes) -> bool:
+        """Whether it stays readable when the secret that was used before is dropped."""
+        return self._encryption.is_ours(data)
+
     def _of(self, tag: str, kind: str, field: str = "") -> Place:
         return Place(self._prefix, kind, tag, field)
 

@@ -281,12 +281,31 @@ async def test_replicas_that_do_not_encrypt_read_what_others_have(store: RedisSt
 async def test_where_encryption_is_required_plain_text_does_not_count(store: RedisStore) -> None:
     plain, strict = another(store, PLAIN), another(store, encrypting(requires=True))
     await begun(plain, x=b"1")
-    await plain.agree_secret("cookies", "in plain text")
-
     assert "is not encrypted" in (await strict.read_journal(KEY)).damage
     assert "is not encrypted" in (await strict.claim(KEY, "a")).damage
-    with pytest.raises(StoreConfigError, match="svc:secret:cookies"):
-        await strict.agree_secret("cookies", "another")
+
+
+async def test_a_secret_that_cannot_be_read_is_replaced(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = another(store, encrypting("old")), another(store, encrypting("new"))
+    await before.agree_secret("cookies", "first")
+
+    assert await after.agree_secret("cookies", "second") == "second"
+    assert await after.agree_secret("cookies", "third") == "second"
+    assert "agreed on for cookies is replaced: it is encrypted with another secret key" in caplog.text
+
+
+async def test_a_secret_outlives_the_one_that_it_was_encrypted_with(store: RedisStore) -> None:
+    for secrets in ("old",), ("new", "old"), ("old",), ("new",):
+        replica = another(store, encrypting(*secrets))
+        assert await replica.agree_secret("cookies", f"proposed by {secrets}") == "proposed by ('old',)"
+
+
+async def test_an_agreed_secret_in_plain_text_is_encrypted(store: RedisStore) -> None:
+    await another(store, PLAIN).agree_secret("cookies", MARK)
+    assert await store.agree_secret("cookies", "another") == MARK
+    assert MARK.encode() not in await everything(store)
 
 
 ROTATION = {"old": ("old",), "both": ("new", "old"), "new": ("new",)}
