@@ -506,6 +506,21 @@ class Settings:
         metavar="MODE",
         env=("SVC_RESTORE_INPUTS",),
     )
+    memory_limit: int | None = option(
+        "--memory-limit",
+        integer(0),
+        "Bytes of memory that this process can have (its container's limit if not given); 0 for no limit",
+        metavar="BYTES",
+        env=("SVC_MEMORY_LIMIT",),
+    )
+    restore_memory_share: int = option(
+        "--restore-memory-share",
+        integer(0, 100),
+        "Percentage of that which restoring one session may take; it is parked if it takes more. 0 for any",
+        "50",
+        metavar="PERCENT",
+        env=("SVC_RESTORE_MEMORY_SHARE",),
+    )
     drain_delay: float = option(
         "--drain-delay",
         number(0),

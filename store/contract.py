@@ -24,6 +24,7 @@ __all__ = (
     "JournalWrite",
     "Outcome",
     "PageRequest",
+    "ParkReason",
     "Parked",
     "SessionKey",
     "SessionRecord",
@@ -104,13 +105,22 @@ class SessionRecord:
     request: PageRequest
 
 
+class ParkReason(StrEnum):
+    """Why a session was set aside."""
+
+    DEATHS = "deaths"
+    """Its owners died with it, one after another."""
+    MEMORY = "memory"
+    """Restoring it takes more memory than one session may have."""
+
+
 class Outcome(StrEnum):
     OWN = "own"
     """The caller is the owner now (or was already)."""
     RELAY = "relay"
     """Another replica is the owner."""
     PARKED = "parked"
-    """It ended its owners and was set aside; see :meth:`Store.park`."""
+    """It was set aside; see :meth:`Store.park`."""
     UNKNOWN = "unknown"
     """There is no such session and no handoff to begin one with."""
 
@@ -131,6 +141,8 @@ class Claim:
     a session that it can only :meth:`Store.discard`."""
     deaths: int = 0
     """How many owners in a row died within ten seconds of taking the session or of its last change."""
+    reason: ParkReason = ParkReason.DEATHS
+    """Why it was set aside, when the outcome is PARKED."""
     suspects: int = 0
     """How many sessions the last of them had announced work on (:meth:`Store.announce`), if this is one:
     with 1 it died while it worked on this session and on no other."""
@@ -145,6 +157,7 @@ class Parked:
     """When, in wall-clock seconds by the store's clock."""
     deaths: int
     """How many owners it ended."""
+    reason: ParkReason = ParkReason.DEATHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +320,9 @@ class Store(Protocol):
     async def withdraw(self, replica: str, key: SessionKey) -> None:
         """``replica`` has survived what it announced. Idempotent."""
 
-    async def park(self, key: SessionKey, replica: str, *, epoch: int) -> bool:
+    async def park(
+        self, key: SessionKey, replica: str, *, epoch: int, reason: ParkReason = ParkReason.DEATHS
+    ) -> bool:
         """Set the session aside, if ``replica`` is still its owner at ``epoch``. Atomic, and idempotent.
 
         For a day claims answer PARKED, unless a page was viewed after this (:meth:`put_handoff`), which

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
-from store.contract import Heartbeat, PageRequest, Parked, SessionKey, SessionRecord, SessionState
+from store.contract import Heartbeat, PageRequest, Parked, ParkReason, SessionKey, SessionRecord, SessionState
 from store.errors import RecordDamaged, RecordError
 from store.pieces import LARGE, Pieces
 
@@ -26,6 +26,7 @@ __all__ = (
     "as_payload",
     "decode_heartbeat",
     "decode_parked",
+    "decode_reason",
     "decode_request",
     "decode_session",
     "encode_heartbeat",
@@ -94,10 +95,15 @@ def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
     )
 
 
-def decode_parked(at: bytes, app: bytes, session_id: bytes, deaths: bytes) -> Parked:
+def decode_parked(at: bytes, app: bytes, session_id: bytes, deaths: bytes, reason: bytes | None) -> Parked:
     """From the fields that ``park.lua`` leaves."""
     key = SessionKey(app.decode(errors="surrogatepass"), session_id.decode(errors="surrogatepass"))
-    return Parked(key, int(at) / 1000, int(deaths))
+    return Parked(key, int(at) / 1000, int(deaths), decode_reason(reason or b""))
+
+
+def decode_reason(reason: bytes) -> ParkReason:
+    """Releases that knew one reason only did not say it."""
+    return ParkReason.MEMORY if reason == b"memory" else ParkReason.DEATHS
 
 
 def pack_entry(value: Any) -> Packed:

@@ -24,6 +24,7 @@ from store.contract import (
     Outcome,
     PageRequest,
     Parked,
+    ParkReason,
     SessionKey,
     SessionRecord,
     Written,
@@ -142,8 +143,10 @@ class RedisStore:
     def _claimed(self, key: SessionKey, reply: list[Any], begun_with: Collection[str] | None = None) -> Claim:
         """``begun_with``: whose handoffs may be its request, if this call began the session ("": ours)."""
         outcome = Outcome(reply[0].decode())
-        if outcome in (Outcome.UNKNOWN, Outcome.PARKED):
+        if outcome is Outcome.UNKNOWN:
             return Claim(outcome)
+        if outcome is Outcome.PARKED:
+            return Claim(outcome, reason=records.decode_reason(reply[1]))
         owner, epoch = reply[1].decode(), int(reply[2])
         if outcome is Outcome.RELAY:
             return Claim(outcome, owner, epoch)
@@ -163,15 +166,17 @@ class RedisStore:
     async def withdraw(self, replica: str, key: SessionKey) -> None:
         await self._link.send("SREM", self._keys.work(replica), key.tag)
 
-    async def park(self, key: SessionKey, replica: str, *, epoch: int) -> bool:
+    async def park(
+        self, key: SessionKey, replica: str, *, epoch: int, reason: ParkReason = ParkReason.DEATHS
+    ) -> bool:
         # Listed first: what is listed and not parked is taken off again by who lists it.
         await self._link.run(load("enlist")([self._keys.parked], key.tag))
         keys = self._keys.record(key.tag)
-        return bool(await self._link.run(load("park")(keys, replica, epoch, _ms(_ENDED))))
+        return bool(await self._link.run(load("park")(keys, replica, epoch, _ms(_ENDED), reason)))
 
     async def parked(self) -> list[Parked]:
         tags = [tag.decode() for tag in await self._link.send("ZRANGE", self._keys.parked, 0, -1)]
-        fields = ("parked", "app", "session_id", "deaths")
+        fields = ("parked", "app", "session_id", "deaths", "reason")
         found = await self._link.pipe([Command(("HMGET", self._keys.session(tag), *fields)) for tag in tags])
         listed = dict(zip(tags, found, strict=True))
         gone = [tag for tag, (at, *_) in listed.items() if at is None]
@@ -180,11 +185,11 @@ class RedisStore:
         return self._readable(self._parked(tag, held) for tag, held in listed.items() if tag not in gone)
 
     def _parked(self, tag: str, held: Sequence[bytes]) -> Callable[[], Parked]:
-        at, app, session_id, deaths = held
+        at, app, session_id, deaths, reason = held
 
         def parked() -> Parked:
             held = self._values.read_session(tag, {b"app": app, b"session_id": session_id})
-            return records.decode_parked(at, held[b"app"], held[b"session_id"], deaths)
+            return records.decode_parked(at, held[b"app"], held[b"session_id"], deaths, reason)
 
         return parked
 

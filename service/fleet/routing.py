@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 
 from tornado.httpclient import HTTPError
 
-from service.errors import AppError, SessionParked, SessionUnknown, Unavailable
+from service.errors import AppError, MemoryExceeded, SessionParked, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
 from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
@@ -31,6 +31,7 @@ from store.contract import (
     JournalFields,
     Outcome,
     PageRequest,
+    ParkReason,
     SessionKey,
     SessionRecord,
     SessionState,
@@ -235,7 +236,7 @@ class Router:
                 case Step.UNKNOWN:
                     raise SessionUnknown("the session was ended, or its token is too old to begin it anew")
                 case Step.PARKED:
-                    raise SessionParked("the session ended the replicas it was on and is parked")
+                    raise _parked(answer.reason)
                 case Step.GIVE_UP:
                     raise Unavailable("the session keeps moving between replicas")
         return answer
@@ -288,24 +289,29 @@ class Router:
         """``fields`` is its journal, where there is nothing to ask the store for."""
         assert claim.request is not None
         if care is Care.PARK:
-            await self._park(key, claim)
+            why = f"{claim.deaths} replicas died with it, one after another"
+            await self._park(key, claim, ParkReason.DEATHS, why)
         if care is not Care.NONE:
             log.warning("%d replicas died with the session: it is restored without running its inputs again",
                         claim.deaths, extra=key.facts)  # fmt: skip
         async with self._brake.taking_over(key, care), self._brake.building(self._registry.app(key.app)):
             if fields is None and not claim.created:
                 fields = await self._store.read_journal(key)
-            grant = Grant(key, claim.epoch, claim.request, fields, replay=care is Care.NONE)
+            grant = Grant(
+                key, claim.epoch, claim.request, fields,
+                replay=care is Care.NONE, most_memory=self._brake.most_memory,
+            )  # fmt: skip
             with self._tracing.span("build" if claim.created else "restore", session=key.short):
-                return await self._registry.build(grant)
+                try:
+                    return await self._registry.build(grant)
+                except MemoryExceeded as error:
+                    await self._park(key, claim, ParkReason.MEMORY, f"to restore {error}")
 
-    async def _park(self, key: SessionKey, claim: Claim) -> NoReturn:
-        log.error(
-            "parking the session: %d replicas died with it, one after another", claim.deaths, extra=key.facts
-        )
-        if await self._store.park(key, self._replica, epoch=claim.epoch):
-            self._metrics.app(key.app).parked.inc()
-        raise SessionParked("the session ended the replicas it was on and is parked")
+    async def _park(self, key: SessionKey, claim: Claim, reason: ParkReason, why: str) -> NoReturn:
+        log.error("parking the session: %s", why, extra=key.facts)
+        if await self._store.park(key, self._replica, epoch=claim.epoch, reason=reason):
+            self._metrics.app(key.app).parked(reason)
+        raise _parked(reason)
 
     async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:
         """Dial the owner; None when the session has to be seized from it, or claimed once more."""
@@ -342,3 +348,9 @@ class Router:
             "replica %s, which is alive, does not let this one in: do they have the same secret key?", owner
         )
         raise Unavailable("the session's owner does not let this replica in")
+
+
+def _parked(reason: ParkReason) -> SessionParked:
+    if reason is ParkReason.MEMORY:
+        return SessionParked("the session takes more memory than it may and is parked", for_memory=True)
+    return SessionParked("the session ended the replicas it was on and is parked")
