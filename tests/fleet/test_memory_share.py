@@ -58,7 +58,7 @@ TAKES_EVERYTHING = """
 from bokeh.io import curdoc
 everything = []
 while True:
-    everything.append(bytearray(b"x" * (100 << 20)))
+    everything.append(bytearray(100 << 20))
 """
 
 StartReplica = Callable[..., Replica]
@@ -120,7 +120,7 @@ async def test_a_session_whose_restore_outgrows_its_share_is_parked(
     assert "more memory than one session may have" in shown.text
     assert small.value("slider", "value") == 20
     assert neighbour.value("slider", "value") == 5
-    there.wait_line("parking the session: to restore it took 3.. MiB, and may take 200 MiB")
+    there.wait_line("parking the session: to restore it took [23].. MiB, and may take 200 MiB")
     assert len(there.matching("the next input was replayed, too")) == 0
     assert scrape(there.url)("svc_parked_sessions_total", app="/app", reason="memory") == 1
     (parked,) = parked_sessions(redis)
@@ -152,15 +152,15 @@ async def test_what_an_app_loads_for_all_its_sessions_is_nobodys(start: StartRep
 async def test_an_app_that_takes_all_memory_while_it_builds_costs_its_own_page(start: StartReplica) -> None:
     """Where the system refuses memory; where it kills the replica, see the tests of fatal sessions."""
     require("prlimit")
-    replica = start([], within=["prlimit", f"--as={4096 * MIB}"])
+    replica = start([], within=["prlimit", f"--as={3072 * MIB}"])
     neighbour = await Client.open(replica.app_url("neighbour"))
 
-    page = await get_page(replica.app_url("app"), timeout=60)
+    page = await get_page(replica.app_url("app"))
 
     assert page.status == 500
     replica.wait_line("MemoryError")
     await neighbour.patch("slider", value=7)
     async with await Client.open(replica.app_url("neighbour")) as another:
         assert another.value("slider", "value") == 1
-    until(lambda: scrape(replica.url)("process_resident_memory_bytes") < 1024 * MIB)
+    until(lambda: scrape(replica.url)("process_virtual_memory_bytes") < 2048 * MIB)
     await neighbour.close()
