@@ -15,7 +15,8 @@
     ├── ProtocolError       400  1002  frames that are malformed or out of order
     │   └── MessageTooBig   413  1009  a message over the configured limit
     ├── SessionUnknown      404  1008  there is no such session, and nothing to begin it with
-    ├── SessionParked       410  1008  the session ended its replicas and was set aside
+    ├── SessionParked       410  1008  the session ended its replicas, or outgrew one, and was set aside
+    ├── MemoryExceeded      503  1013  restoring a session took more memory than it may
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
         └── Full            503  1013  this replica holds as many sessions as it may
@@ -33,6 +34,7 @@ __all__ = (
     "AppLoadError",
     "ConfigError",
     "Full",
+    "MemoryExceeded",
     "MessageTooBig",
     "NotAuthorized",
     "OriginRefused",
@@ -139,10 +141,21 @@ class SessionUnknown(ServiceError):
 
 
 class SessionParked(ServiceError):
-    """The session ended the replicas it was on, one after another, and was set aside."""
+    """The session was set aside, because it ended the replicas it was on or needs too much memory."""
 
     http_status = 410
     close_code = 1008
+
+    def __init__(self, message: str, *, for_memory: bool = False) -> None:
+        super().__init__(message)
+        self.for_memory = for_memory
+
+
+class MemoryExceeded(ServiceError):
+    """Restoring a session took more memory than it may; nothing of it is left."""
+
+    http_status = 503
+    close_code = 1013
 
 
 class SessionMoved(ServiceError):

@@ -7,7 +7,7 @@ incompatible Bokeh, most likely.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ from service.sessions.building import Builder, Grant
 from service.sessions.session import Session
 from service.web.page import render_page
 from service.web.resources import PageResources
-from store.contract import PageRequest, SessionKey
+from store.contract import JournalFields, PageRequest, SessionKey
 
 __all__ = ("try_session", "warm")
 
@@ -63,9 +63,7 @@ async def warm(app: App) -> None:
 
 
 @asynccontextmanager
-async def _session(
-    app: App, builder: Builder, fields: Mapping[str, Any] | None = None
-) -> AsyncIterator[Session]:
+async def _session(app: App, builder: Builder, fields: JournalFields | None = None) -> AsyncIterator[Session]:
     request = PageRequest(uri=app.path)
     grant = Grant(SessionKey(app.path, "probe"), 1, request, fields)
     session = await builder.build(app, grant)
@@ -105,9 +103,9 @@ def _nobody() -> Any:
     return object()
 
 
-def _journaled(session: Session) -> dict[str, Any]:
+def _journaled(session: Session) -> JournalFields:
     assert session.journal is not None
-    return dict(session.journal.take().put)
+    return JournalFields({name: bytes(packed) for name, packed in session.journal.take().put.items()})
 
 
 def _check(restored: Session) -> None:

@@ -53,6 +53,7 @@ from service.web.services import Services
 from service.web.urls import quoted
 from store.connect import open_store
 from store.contract import Heartbeat
+from store.encryption import PLAIN, Encryption
 from store.errors import StoreConfigError, StoreUnavailable
 from store.redis_store import RedisStore
 
@@ -475,7 +476,27 @@ class Server:
 
 
 def _open_store(settings: Settings, metrics: Metrics) -> RedisStore:
+    encryption = _encryption(settings)
     try:
-        return open_store(settings.redis, prefix=settings.redis_prefix, observe=metrics.store_attempt)
+        return open_store(
+            settings.redis,
+            prefix=settings.redis_prefix,
+            observe=metrics.store_attempt,
+            encryption=encryption,
+        )
     except StoreConfigError as error:
         raise ConfigError(f"--redis: {error}") from error
+
+
+def _encryption(settings: Settings) -> Encryption:
+    """Of what is written, if asked for. What others have encrypted is read in any case."""
+    mode = settings.encrypt_store
+    if settings.redis is None:
+        if mode != "off":
+            log.info("--encrypt-store has no effect without --redis: sessions do not leave this process")
+        return PLAIN
+    secrets = [key for key in (settings.secret_key, settings.previous_secret_key) if key]
+    try:
+        return Encryption(secrets, writes=mode != "off", requires=mode == "required")
+    except StoreConfigError as error:
+        raise ConfigError(f"--encrypt-store: {error}") from error

@@ -223,6 +223,15 @@ class Settings:
         metavar="PREFIX",
         env=("SVC_REDIS_PREFIX",),
     )
+    encrypt_store: str = option(
+        "--encrypt-store",
+        choice("off", "on", "required"),
+        "Whether what users leave in Redis is encrypted, with keys derived from --secret-key: off; on, so "
+        "that plain text is still read; or required, so that it is not. Needs the extra svc-bokeh[encrypt]",
+        "off",
+        metavar="MODE",
+        env=("SVC_ENCRYPT_STORE",),
+    )
     advertise: str | None = option(
         "--advertise",
         _base_url,
@@ -497,6 +506,21 @@ class Settings:
         metavar="MODE",
         env=("SVC_RESTORE_INPUTS",),
     )
+    memory_limit: int | None = option(
+        "--memory-limit",
+        integer(0),
+        "Bytes of memory that this process can have (its container's limit if not given); 0 for no limit",
+        metavar="BYTES",
+        env=("SVC_MEMORY_LIMIT",),
+    )
+    restore_memory_share: int = option(
+        "--restore-memory-share",
+        integer(0, 100),
+        "Percentage of that which restoring one session may take; it is parked if it takes more. 0 for any",
+        "50",
+        metavar="PERCENT",
+        env=("SVC_RESTORE_MEMORY_SHARE",),
+    )
     drain_delay: float = option(
         "--drain-delay",
         number(0),
@@ -741,6 +765,10 @@ class Settings:
             )
         if self.previous_secret_key and not self.secret_key:
             raise ConfigError("--previous-secret-key is of no use without --secret-key")
+        if self.encrypt_store != "off" and self.redis and not self.secret_key:
+            raise ConfigError(
+                "--encrypt-store needs --secret-key: one that replicas agree on lies in Redis, too"
+            )
         self._check_needs()
         if self.dev and not self.apps:
             *files, app = self.dev

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
-from store.contract import Heartbeat, PageRequest, Parked, SessionKey, SessionRecord, SessionState
-from store.errors import RecordError
+from store.contract import Heartbeat, PageRequest, Parked, ParkReason, SessionKey, SessionRecord, SessionState
+from store.errors import RecordDamaged, RecordError
 from store.pieces import LARGE, Pieces
 
 __all__ = (
@@ -26,6 +26,7 @@ __all__ = (
     "as_payload",
     "decode_heartbeat",
     "decode_parked",
+    "decode_reason",
     "decode_request",
     "decode_session",
     "encode_heartbeat",
@@ -94,10 +95,15 @@ def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
     )
 
 
-def decode_parked(at: bytes, app: bytes, session_id: bytes, deaths: bytes) -> Parked:
+def decode_parked(at: bytes, app: bytes, session_id: bytes, deaths: bytes, reason: bytes | None) -> Parked:
     """From the fields that ``park.lua`` leaves."""
     key = SessionKey(app.decode(errors="surrogatepass"), session_id.decode(errors="surrogatepass"))
-    return Parked(key, int(at) / 1000, int(deaths))
+    return Parked(key, int(at) / 1000, int(deaths), decode_reason(reason or b""))
+
+
+def decode_reason(reason: bytes) -> ParkReason:
+    """Releases that knew one reason only did not say it."""
+    return ParkReason.MEMORY if reason == b"memory" else ParkReason.DEATHS
 
 
 def pack_entry(value: Any) -> Packed:
@@ -159,9 +165,9 @@ def _unpack(what: str, version: int, data: Packed | None) -> dict[str, Any]:
     try:
         values = msgpack.unpackb(bytes(data or b""), unicode_errors="surrogatepass", strict_map_key=False)
     except (msgpack.UnpackException, ValueError, TypeError) as error:  # TypeError: a list as a key
-        raise RecordError(f"a stored {what} is damaged") from error
+        raise RecordDamaged(f"a stored {what} is damaged") from error
     if not isinstance(values, dict):
-        raise RecordError(f"a stored {what} is damaged")
+        raise RecordDamaged(f"a stored {what} is damaged")
     _check_version(what, version, values.get("v"))
     return values
 
@@ -184,7 +190,7 @@ def _known(what: str, values: Mapping[str, Any], checks: Mapping[str, _Check]) -
     known = {name: values[name] for name in checks if name in values}
     for name, value in known.items():
         if not checks[name](value):
-            raise RecordError(f"a stored {what} is damaged: its {name} has the wrong type")
+            raise RecordDamaged(f"a stored {what} is damaged: its {name} has the wrong type")
     return known
 
 
@@ -192,21 +198,21 @@ def _build(what: str, type_: Callable[..., T], values: Mapping[str, Any]) -> T:
     try:
         return type_(**values)
     except TypeError as error:
-        raise RecordError(f"a stored {what} is damaged: a field is missing") from error
+        raise RecordDamaged(f"a stored {what} is damaged: a field is missing") from error
 
 
 def _text(hash_: Mapping[bytes, bytes], name: bytes) -> str:
     try:
         return hash_[name].decode(errors="surrogatepass")
     except (KeyError, UnicodeDecodeError) as error:
-        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+        raise RecordDamaged(f"a stored session is damaged: its {name.decode()} cannot be read") from error
 
 
 def _number(hash_: Mapping[bytes, bytes], name: bytes) -> int:
     try:
         return int(hash_[name])
     except (KeyError, ValueError) as error:
-        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+        raise RecordDamaged(f"a stored session is damaged: its {name.decode()} cannot be read") from error
 
 
 def _state(text: str) -> SessionState:

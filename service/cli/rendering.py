@@ -130,12 +130,15 @@ def sessions_as_json(held: Sequence[SessionRecord], now: float) -> str:
     )
 
 
-PARKED_COLUMNS = ("SESSION", "APP", "PARKED", "REPLICAS LOST")
+PARKED_COLUMNS = ("SESSION", "APP", "PARKED", "REPLICAS LOST", "REASON")
 
 
 def parked_as_text(parked: Sequence[Parked], now: float) -> str:
     """A table, and how many there are."""
-    rows = [(each.key.short, each.key.app, duration(now - each.at), str(each.deaths)) for each in parked]
+    rows = [
+        (each.key.short, each.key.app, duration(now - each.at), str(each.deaths), each.reason)
+        for each in parked
+    ]
     total = _count(len(parked), "parked session")
     return f"{_table(PARKED_COLUMNS, rows)}\n\n{total}" if parked else total
 
@@ -144,7 +147,12 @@ def parked_as_json(parked: Sequence[Parked], now: float) -> str:
     """A list of objects; times are seconds."""
     return json.dumps(
         [
-            {**each.key.facts, "parked_for": round(now - each.at, 3), "replicas_lost": each.deaths}
+            {
+                **each.key.facts,
+                "parked_for": round(now - each.at, 3),
+                "replicas_lost": each.deaths,
+                "reason": each.reason,
+            }
             for each in parked
         ],
         indent=2,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -44,6 +44,7 @@ from service.documents.wiring import (
     wires_of,
 )
 from service.lines import line
+from service.memory import Growth
 
 __all__ = ("Fidelity", "Restorer")
 
@@ -65,6 +66,8 @@ class Restorer:
 
     ``run`` runs app code with its context, ``settle`` what that has put off; ``set_state`` changes the app's
     own state. Who calls gives that its last values afterwards.
+
+    Raises MemoryExceeded between two inputs when ``growth`` is beyond its limit.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Restorer:
         run: Callable[..., Any],
         settle: Callable[[], Awaitable[None]],
         set_state: Callable[[Mapping[str, bytes | None]], None],
+        growth: Growth | None = None,
         replay: bool = True,
     ) -> None:
         self._document = document
@@ -84,6 +88,7 @@ class Restorer:
         self._run = run
         self._settle = settle
         self._set_state = set_state
+        self._growth = growth or Growth(0)
         self._replay_inputs = replay
         self._models: dict[str, Model] = {}
         self._undoing: Undoing | None = None
@@ -126,14 +131,16 @@ class Restorer:
         self._models = self._ids.tracked if self._ids.tracked is not None else {}
         await self._settle()  # what the app itself has put off comes before all that the journal tells of
         if self._stored.base is not None:
-            self._run(self._lay_base, self._stored.base)
+            with self._growth.counted():
+                self._run(self._lay_base, self._stored.base)
         if self._replay_inputs and self._has_inputs:
             self._undoing = Undoing(self._document)
             with self._undoing.watching():
                 await self._replay_ready()
                 await self._replay(self._stored.values)
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
-        self._run(self._overlay)
+        with self._growth.counted():
+            self._run(self._overlay)
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
@@ -206,8 +213,9 @@ class Restorer:
             return
         self._ids.count = max(self._ids.count, ready)
         try:
-            self._run(self._document.callbacks.trigger_event, DocumentReady())
-            await self._settle()
+            with self._growth.counted():
+                self._run(self._document.callbacks.trigger_event, DocumentReady())
+                await self._settle()
         except Exception:
             self.failed_inputs += 1
             log.exception("what waited for the page failed")
@@ -228,14 +236,18 @@ class Restorer:
             if with_ids:
                 self._ids.count = max(value.ids_before, self._stored.meta.initial)
             try:
-                decoded = self._read(value.value)
-                self._run(model.set_from_json, attr, decoded)
-                if attr == attributes[model_id][-1]:
-                    self._replay_event(model, attributes[model_id])
-                await self._settle()
+                with self._growth.counted():
+                    await self._replay_input(model, attr, value, attributes[model_id])
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)
+            self._growth.check()
+
+    async def _replay_input(self, model: Model, attr: str, value: Value, attributes: Sequence[str]) -> None:
+        self._run(model.set_from_json, attr, self._read(value.value))
+        if attr == attributes[-1]:
+            self._replay_event(model, attributes)
+        await self._settle()
 
     async def _replay_history(self) -> Collection[int]:
         """Repeat what made controls; the sequence numbers of the values that were set."""
@@ -265,11 +277,13 @@ class Restorer:
     async def _repeat(self, ids_before: int, what: Callable[[], None]) -> None:
         self._ids.count = max(ids_before, self._stored.meta.initial)
         try:
-            self._run(what)
-            await self._settle()
+            with self._growth.counted():
+                self._run(what)
+                await self._settle()
         except Exception:
             self.failed_inputs += 1
             log.exception("repeating an input that made controls failed")
+        self._growth.check()
 
     def _set_input(self, model: Model, attr: str, value: Any) -> None:
         model.set_from_json(attr, self._read(value))

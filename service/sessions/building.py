@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -20,12 +21,13 @@ from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
 from service.documents.translation import Translation, is_foreign, translated
-from service.errors import AppError, NotAuthorized
+from service.errors import AppError, MemoryExceeded, NotAuthorized
+from service.memory import Growth, reclaim
 from service.metrics import Metrics
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
 from service.sessions.session import Session
-from store.contract import PageRequest, SessionKey
+from store.contract import JournalFields, PageRequest, SessionKey
 from store.errors import RecordError
 
 __all__ = ("Builder", "Grant")
@@ -40,10 +42,12 @@ class Grant:
     key: SessionKey
     epoch: int
     request: PageRequest
-    fields: Mapping[str, bytes] | None = None
+    fields: JournalFields | None = None
     """The stored journal; None when this claim made the session."""
     replay: bool = True
     """Whether callbacks of its inputs may run again; see :mod:`service.sessions.brake`."""
+    most_memory: int = 0
+    """Bytes that restoring it may take; 0 for any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class Builder:
     async def build(self, app: App, grant: Grant) -> Session:
         """The session, restored as far as its journal allows.
 
-        Raises :class:`AppError` when the app's code fails; nothing is left behind then.
+        Raises :class:`AppError` when the app's code fails, MemoryExceeded when restoring takes more than
+        the grant allows; nothing is left behind then.
         """
         session = await self._built(app, grant)
         session.check = self._check
@@ -96,7 +101,7 @@ class Builder:
         losses: list[str] = []
         if fidelity is not None:
             draft.journal.lost()
-            losses = _inputs_of(stored)
+            losses = _lost_with(grant, stored)
             log.log(
                 logging.WARNING if losses else logging.INFO,
                 "the session begins afresh%s",
@@ -107,27 +112,37 @@ class Builder:
 
     async def _restored(self, app: App, grant: Grant, stored: Stored) -> Session | None:
         """None when the journal cannot be laid over what the app builds now."""
-        draft = await self._draft(app, grant, stored, track=True)
+        growth = Growth(grant.most_memory)
+        draft = await self._draft(app, grant, stored, growth)
         losses: list[str] = []
         unwired: Callable[[], list[str]] = list
         try:
-            fidelity, unwired = await self._lay_over(grant, draft, stored, losses)
+            growth.check()
+            fidelity, unwired = await self._lay_over(grant, draft, stored, losses, growth)
+            growth.check()
+        except MemoryExceeded:
+            await self._let_go(draft)
+            reclaim()
+            raise
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
             fidelity = Fidelity.FRESH
         draft.ids.tracked = None
         if fidelity is Fidelity.FRESH:
-            await app.end(draft.context, draft.execution)
-            dispose(draft.document)
+            await self._let_go(draft)
             return None
         session = self._session(grant, draft, fidelity, losses)
         await session.with_document_locked(app.restored, draft.context, draft.execution)
         self._name_unwired(session, unwired())
         return session
 
+    async def _let_go(self, draft: _Draft) -> None:
+        await draft.app.end(draft.context, draft.execution)
+        dispose(draft.document)
+
     async def _lay_over(
-        self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str]
+        self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str], growth: Growth
     ) -> tuple[Fidelity, Callable[[], list[str]]]:
         """How much came back, and what tells which callbacks did not, once the app's hooks have run.
 
@@ -148,6 +163,7 @@ class Builder:
             run=draft.execution.call,
             settle=deferred.done,
             set_state=draft.state.change,
+            growth=growth,
             replay=self._replay_inputs and grant.replay,
         )
         built = dict(draft.state)
@@ -163,7 +179,7 @@ class Builder:
         failed = restorer.failed_inputs or deferred.failed
         if fidelity is Fidelity.EXACT and not failed and not restorer.losses:
             draft.journal.resume(stored)
-            if foreign or not grant.replay:
+            if foreign or not grant.replay or (grant.fields is not None and grant.fields.outdated):
                 # The store has it in other terms; or the next replica shall not run the inputs again either.
                 draft.journal.lost()
         else:
@@ -192,9 +208,14 @@ class Builder:
             log.warning("this value could not be read back: %s", loss, extra=grant.key.facts)
         self._metrics.values_lost.labels("read").inc(len(losses))
 
-    async def _draft(self, app: App, grant: Grant, stored: Stored | None, *, track: bool = False) -> _Draft:
+    async def _draft(
+        self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None = None
+    ) -> _Draft:
+        """With a ``growth`` what is stored will be laid over it."""
         ids = IdSpace(grant.key.tag)
-        ids.tracked = {} if track else None
+        ids.tracked = None if growth is None else {}
+        # What an app's first run here loads is for all its sessions.
+        counted = growth.counted() if growth is not None and app.built else nullcontext()
         document = new_document(ids)
         state = SessionState(deepcopy(stored.state) if stored else {})
         context = AppSessionContext(
@@ -202,7 +223,7 @@ class Builder:
         )
         execution = Execution(app.imports, ids, document, grant.key.facts)
         try:
-            with self._metrics.app(app.path).running():
+            with self._metrics.app(app.path).running(), counted:
                 await app.build(context, execution)
         except NotAuthorized as error:
             log.warning("a session is refused: %s", error, extra=grant.key.facts)
@@ -237,14 +258,18 @@ class Builder:
         )  # fmt: skip
 
 
-def _inputs_of(stored: Stored | None) -> list[str]:
-    """What clients had set, in words."""
-    values = {} if stored is None else stored.values
-    return [value.place(*key) for key, value in values.items() if value.is_input]
+def _lost_with(grant: Grant, stored: Stored | None) -> list[str]:
+    """What clients had set, in words, as far as it can be read."""
+    if stored is None:
+        there_was = grant.fields is not None and (grant.fields or grant.fields.damage)
+        return ["what was entered, which cannot be read"] if there_was else []
+    return [value.place(*key) for key, value in stored.values.items() if value.is_input]
 
 
 def _unpack(grant: Grant) -> Stored | None:
     try:
+        if grant.fields is not None and grant.fields.damage:
+            raise RecordError(grant.fields.damage)
         return Stored.unpack(grant.fields or {})
     except RecordError as error:
         log.error("the session's journal cannot be read: %s", error, extra=grant.key.facts)

@@ -147,12 +147,14 @@ def session_ended(transport: Transport) -> Notice:
     )
 
 
-def session_parked(transport: Transport) -> Notice:
-    """The session ended the replicas it was on; a reload begins another one."""
+def session_parked(transport: Transport, *, for_memory: bool = False) -> Notice:
+    """The session ended the replicas it was on, or takes too much memory; a reload begins another one."""
+    why = "What was done in it ended the server several times"
+    if for_memory:
+        why = "To bring it back takes more memory than one session may have"
     return Notice(
         transport,
         "This session was stopped.",
-        "What was done in it ended the server several times, so it is not brought back. "
-        "What you had entered is gone.",
+        f"{why}, so it is not brought back. What you had entered is gone.",
         button="Start afresh",
     )

@@ -91,9 +91,8 @@ class SocketHandler(UpgradeHandler, AppHandler):
             tell(app_failed(websocket, error.detail, developing=self.services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
             log.warning("refusing a socket: %s", error)
-            notice = session_parked if isinstance(error, SessionParked) else session_ended
             if self.token.minted_by_us:
-                tell(notice(websocket), websocket)
+                tell(_notice(error, websocket), websocket)
             else:
                 websocket.close(error.close_code, str(error))
         except Exception as error:
@@ -198,6 +197,12 @@ def fits(page: PageVersions, session: Session, services: Services) -> bool:
         return False
     drawn_with = extensions_of(session.document) & services.installed.keys()
     return page.has_extensions_of(services.versions) or not drawn_with
+
+
+def _notice(error: SessionUnknown | SessionParked, websocket: WebSocket) -> Notice:
+    if isinstance(error, SessionParked):
+        return session_parked(websocket, for_memory=error.for_memory)
+    return session_ended(websocket)
 
 
 def tell(notice: Notice, websocket: WebSocket) -> None:

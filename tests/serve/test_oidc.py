@@ -79,6 +79,9 @@ async def test_a_visitor_logs_in_and_the_app_greets_them(server: Server | Fleet)
     back = await visitor.comes_back(f"{server.app_url()}?a=b")
 
     assert (back.status, back.headers["Location"]) == (302, "./app?a=b")
+    set_now = back.headers.get_list("Set-Cookie")
+    assert any(line.startswith("user=") for line in set_now)
+    assert any(line.startswith('_xsrf="";') for line in set_now), "what was there before is forgotten"
     assert not [name for name in visitor.cookies if name.startswith("login-") and visitor.cookies[name]]
     async with await Client.open(server.app_url(), cookies=visitor.cookies) as client:
         assert client.value("greeting", "text") == "Hello, ada@example.com!"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from service.errors import ConfigError
+from service.keeping import most_memory
 from service.settings import OPTIONS, Settings, add_arguments, from_arguments, options_table
 from service.tokens import SessionIds
 
@@ -48,6 +49,9 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("address", ["127.0.0.1"], "127.0.0.1", None),
     ("redis", ["redis://h:1"], "redis://h:1", None),
     ("redis_prefix", ["a:b"], "a:b", "svc"),
+    ("encrypt_store", ["Required"], "required", "off"),
+    ("memory_limit", ["0"], 0, None),
+    ("restore_memory_share", ["75"], 75, 50),
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
     ("slow_callback", ["0.5"], 0.5, 1.0),
@@ -492,3 +496,16 @@ def test_a_log_format_that_cannot_work_is_refused(form: str) -> None:
 
 def test_zero_processes_means_one_per_core() -> None:
     assert load("--num-procs", "0").num_procs == (os.cpu_count() or 1)
+
+
+def test_an_encrypted_store_needs_a_secret_that_does_not_lie_in_it() -> None:
+    assert "--secret-key" in refusal("--encrypt-store", "on", "--redis", "redis://h")
+    assert load("--encrypt-store", "on").encrypt_store == "on", "without Redis it has no effect"
+    given = load("--encrypt-store", "on", "--redis", "redis://h", env={"SVC_SECRET_KEY": "k"})
+    assert given.encrypt_store == "on"
+
+
+def test_memory_of_one_session() -> None:
+    assert most_memory(load("--memory-limit", "1000", "--restore-memory-share", "30")) == 300
+    assert most_memory(load("--memory-limit", "0")) == 0
+    assert most_memory(load("--memory-limit", "1000", "--restore-memory-share", "0")) == 0
