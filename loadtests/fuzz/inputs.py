@@ -13,6 +13,7 @@ import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -129,13 +130,19 @@ def _token(rng: random.Random, page: Page) -> bytes:
     """A token that may have been tampered with, or is of Bokeh's own form, or a bomb."""
     header, claims, signature = page.token.split(".")
     fields = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
-    bomb = _base64(zlib.compress(b'{"a":"' + b"x" * 10_000_000 + b'"}')).decode()
     changed = _base64(json.dumps(altered(fields, rng)).encode()).decode()
-    bokehs = altered({"session_id": "s", "session_expiry": 2e9, "__bk__zlib_": rng.choice((bomb, "x"))}, rng)
+    bokehs = altered(
+        {"session_id": "s", "session_expiry": 2e9, "__bk__zlib_": rng.choice((_long_payload(), "x"))}, rng
+    )
     return mutated(page.token.encode(), rng) if rng.random() < 0.3 else rng.choice((
         page.token, f"{changed}.{claims}.{signature}", f"{header}.{claims}.", f"{header}.{claims}",
         _base64(json.dumps(bokehs).encode()).decode(), f"{header}.{changed}.{signature}",
     )).encode()  # fmt: skip
+
+
+@cache
+def _long_payload() -> str:
+    return _base64(zlib.compress(b'{"a":"' + b"x" * 10_000_000 + b'"}')).decode()
 
 
 def _base64(data: bytes) -> bytes:
@@ -179,8 +186,13 @@ def _frame(rng: random.Random, payload: bytes) -> bytes:
     return frame(rng, 1, payload[:at], final=False) + frame(rng, 0, payload[at:])
 
 
+@cache
+def _zeros(count: int) -> bytes:
+    return zlib.compress(bytes(count))
+
+
 def _odd_frame(rng: random.Random) -> bytes:
-    deflated = zlib.compress(bytes(rng.choice((10, 1000, 50_000_000))))[2:-4]
+    deflated = _zeros(rng.choice((10, 1000, 50_000_000)))[2:-4]
     first, payload = rng.choice((
         (9, b"ping"), (10, b""), (9, b"x" * 125), (9, b"x" * 126), (8, b""), (8, b"\3"), (8,
         b"\3\xe8\xff"), (8, b"\3\xed"),
@@ -249,7 +261,9 @@ def _model(rng: random.Random, page: Page) -> dict[str, Any]:
     return {"id": rng.choice(list(page.models.values()))}
 
 
+@cache
 def _bomb() -> dict[str, Any]:
+    """Little that becomes 100 MB."""
     data = base64.b64encode(gzip.compress(bytes(100_000_000), 1)).decode()
     return _array(10**8, {"type": "bytes", "data": data})
 

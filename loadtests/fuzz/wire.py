@@ -25,7 +25,7 @@ __all__ = ("APP", "Findings", "WireFuzz")
 APP = Path(__file__).parents[1] / "apps" / "fuzzed.py"
 FLAGS = [
     "--unused-session-lifetime", "1000", "--check-unused-sessions", "1000", "--session-retention", "5",
-    "--websocket-compression-level", "1", "--keep-alive", "2000",
+    "--websocket-compression-level", "1",
 ]  # fmt: skip
 
 INPUTS_PER_PAGE = 25
@@ -208,6 +208,8 @@ class WireFuzz:
     def _judge(self, first_line: int) -> None:
         self._look_at_log()
         found = self.found
+        if found.faults:
+            (self._save / "server.log").write_text(self._server.log + "\n")
         if not self._server.running:
             self._fault(f"the server ended with {self._server.exit_code}: {self._server.tail(10)}")
             return

@@ -72,5 +72,8 @@ class FaviconHandler(ThreadedStaticHandler):
         super().initialize(path=str(icon.parent))
         self._name = icon.name
 
+    async def head(self, path: str = "") -> None:  # type: ignore[override]  # there is no path here
+        await self.get(path, include_body=False)
+
     async def get(self, path: str = "", include_body: bool = True) -> None:
         await super().get(self._name, include_body)
