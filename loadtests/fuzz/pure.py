@@ -108,9 +108,13 @@ def _read(kind: int, data: bytes, size: int) -> tuple[list[tuple[int, bytes]], s
     try:
         for at in range(0, len(data), size):
             for message in reader.feed(data[at : at + size]):
+                if message[0] == websocket.TEXT:
+                    message[1].decode()  # as whoever gets it does; what is in pieces is refused earlier
                 found.append(message)
     except websocket.FrameError as error:
         return found, f"{error.close_code}"
+    except UnicodeDecodeError:
+        return found, "1007"
     return found, ""
 
 

@@ -94,6 +94,8 @@ class WireFuzz:
                     self._fault(f"a well-behaved visitor was disturbed: {error!r}")
         await self._settle()
         self._judge(first_line)
+        if self.found.faults:
+            (self._save / "server.log").write_text(self._server.log + "\n")
 
     async def replay(self, number: int) -> None:
         """That input alone."""
@@ -208,8 +210,6 @@ class WireFuzz:
     def _judge(self, first_line: int) -> None:
         self._look_at_log()
         found = self.found
-        if found.faults:
-            (self._save / "server.log").write_text(self._server.log + "\n")
         if not self._server.running:
             self._fault(f"the server ended with {self._server.exit_code}: {self._server.tail(10)}")
             return

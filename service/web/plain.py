@@ -72,7 +72,7 @@ class FaviconHandler(ThreadedStaticHandler):
         super().initialize(path=str(icon.parent))
         self._name = icon.name
 
-    async def head(self, path: str = "") -> None:  # type: ignore[override]  # there is no path here
+    async def head(self, path: str = "") -> None:
         await self.get(path, include_body=False)
 
     async def get(self, path: str = "", include_body: bool = True) -> None:
