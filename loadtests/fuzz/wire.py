@@ -38,6 +38,8 @@ PEAK_BYTES = 256 * 1024 * 1024
 """Above what was in use before: several messages of the largest size at once, and what they become."""
 LEFT_BYTES = 112 * 1024 * 1024
 """When it is over: 64 MiB of freed blocks may stay (service/memory.py), and what was loaded meanwhile."""
+SETTLE_SECONDS = 120.0
+"""Until the next collection of what sessions left behind, see service/memory.py."""
 LINES_PER_INPUT = 2
 
 FAULT = re.compile(r"Traceback|\bERROR\b|\bCRITICAL\b")
@@ -199,10 +201,10 @@ class WireFuzz:
 
     async def _settle(self) -> None:
         """Sessions end, and their memory is given back."""
-        until = time.monotonic() + 40
+        until = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < until and self._server.running:
             await asyncio.sleep(2)
-            if _resident(self._server) <= self.found.before + LEFT_BYTES // 2:
+            if _resident(self._server) <= self.found.before + LEFT_BYTES:
                 break
 
     # -- judging ---------------------------------------------------------------------------------
