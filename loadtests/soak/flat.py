@@ -36,6 +36,7 @@ LIMITS: Mapping[str, Limit] = {
     "tasks": Limit(0.10, 8),
     "threads": Limit(0.0, 4),
     "keys": Limit(0.10, 10),
+    "lasting keys": Limit(0.10, 10),
     "Redis memory": Limit(0.05, 2 * MIB),
     "clients": Limit(0.0, 12),
 }
@@ -47,7 +48,8 @@ QUIET_LIMITS: Mapping[str, Limit] = {
     "tasks": Limit(0.0, 2),
     "threads": Limit(0.0, 2),
     "sessions": Limit(0.0, 0),
-    "keys": Limit(0.0, 0),
+    # Those without a time to live; what dead replicas have announced ends by itself after ten minutes.
+    "lasting keys": Limit(0.0, 0),
     "Redis memory": Limit(0.0, 1 * MIB),
     "clients": Limit(0.0, 12),
 }

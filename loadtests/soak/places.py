@@ -134,10 +134,11 @@ class FleetPlace(Place):
 
     def read(self) -> dict[str, Readings]:
         info = self.fleet.redis.info()
-        keys = float(self.fleet.redis.command("DBSIZE"))
+        space = info.get("db0", {"keys": 0, "expires": 0})
         return super().read() | {
             f"{self.name}, Redis": {
-                "keys": keys,
+                "keys": float(space["keys"]),
+                "lasting keys": float(space["keys"] - space["expires"]),
                 "Redis memory": float(info["used_memory"]),
                 "clients": float(info["connected_clients"]),
             }
