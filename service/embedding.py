@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import webbrowser
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -23,6 +22,7 @@ from bokeh.settings import settings as bokeh_settings
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
+from service import stop_signals
 from service.apps.app import App
 from service.apps.loading import apps_from_applications
 from service.apps.panel import application_of_function
@@ -230,14 +230,12 @@ class Server:
     def run_until_shutdown(self) -> None:
         """Start, run the loop until SIGTERM or SIGINT, and stop. For a program's main thread."""
         loop = _asyncio_loop(self._io_loop)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._io_loop.stop)
+        stop_signals.take(loop, self._io_loop.stop)
         self.start()
         try:
             self._io_loop.start()
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+            stop_signals.remove(loop)
             loop.run_until_complete(self.stop_async())
 
     def show(self, app_path: str = "/", browser: str | None = None, new: str = "tab") -> None:

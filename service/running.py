@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import webbrowser
 
+from service import stop_signals
 from service.apps.app import App
 from service.apps.loading import load_apps
 from service.errors import ConfigError
@@ -38,8 +38,7 @@ async def _run(settings: Settings, inherited: Inherited | None) -> int:
     server = Server(settings, _apps(settings), inherited)
     stopping = server.asked_to_stop
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stop_signals.take(loop, stopping.set)
     if inherited is not None:
         loop.add_reader(inherited.lifeline, stopping.set)
         os.close(inherited.ready)

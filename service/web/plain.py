@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import bokeh
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 
 from service.web.base import UserHandler
 from service.web.files import ThreadedStaticHandler
@@ -65,12 +65,14 @@ class DirectoryHandler(UserHandler, ThreadedStaticHandler):
         ThreadedStaticHandler.initialize(self, path=path, default_filename="index.html")
 
 
-class FaviconHandler(ThreadedStaticHandler):
-    """``/favicon.ico``."""
+class FaviconHandler(RequestHandler):
+    """``/favicon.ico``. Browsers ask for it with every page, so it is kept in memory."""
 
-    def initialize(self, icon: Path) -> None:  # type: ignore[override]
-        super().initialize(path=str(icon.parent))
-        self._name = icon.name
+    def initialize(self, icon: bytes) -> None:
+        self._icon = icon
 
-    async def get(self, path: str = "", include_body: bool = True) -> None:
-        await super().get(self._name, include_body)
+    def get(self) -> None:
+        self.set_header("Content-Type", "image/vnd.microsoft.icon")
+        self.finish(self._icon)
+
+    head = get

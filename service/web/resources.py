@@ -30,7 +30,7 @@ __all__ = (
 
 T = TypeVar("T")
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_LATE_MATHJAX = (Path(__file__).parent / "templates" / "late_mathjax.js").read_text(encoding="utf-8").strip()
 _MATHJAX = "/bokeh-mathjax."
 
 MAX_FILES = 10_000
@@ -127,8 +127,7 @@ class PageResources:
         late = [each for each in bundle.js_files if _MATHJAX in each.url]
         if len(late) == 1:
             bundle.js_files = [each for each in bundle.js_files if each not in late]
-            script = (_TEMPLATES / "late_mathjax.js").read_text(encoding="utf-8").strip()
-            bundle.js_raw = [f"{script}({json.dumps(late[0].url)})", *bundle.js_raw]
+            bundle.js_raw = [f"{_LATE_MATHJAX}({json.dumps(late[0].url)})", *bundle.js_raw]
         return bundle
 
     def bare_bundle(self) -> Bundle:

@@ -26,6 +26,7 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 
 from service.apps.app import App
+from service.errors import ConfigError
 from service.fleet.relay import AUTOLOAD_PATH, FILE_PATH, PAGE_PATH, RELAY_PATH
 from service.metrics import Metrics
 from service.web.autoload import AutoloadHandler
@@ -51,6 +52,13 @@ __all__ = ("make_application", "make_internal_application")
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
+def _icon(path: str) -> bytes:
+    try:
+        return (FAVICON if path == "default" else Path(path)).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"--ico-path {path}: {error.strerror}") from error
+
+
 def make_application(services: Services, health: Health, extra: Sequence[Any] = ()) -> Application:
     """The Tornado application with all routes; ``extra`` ones come below the prefix, too."""
     prefix = re.escape(services.settings.prefix)
@@ -66,8 +74,7 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
         routes.append((f"{prefix}/{re.escape(endpoint)}", HealthHandler, {}))
     icon_path = services.settings.ico_path
     if icon_path != "none":
-        icon = FAVICON if icon_path == "default" else Path(icon_path).resolve()
-        routes.append((prefix + r"/favicon\.ico", FaviconHandler, {"icon": icon}))
+        routes.append((prefix + r"/favicon\.ico", FaviconHandler, {"icon": _icon(icon_path)}))
     routes += [(prefix + re.escape(path) + "/?", page, {}) for path, page in services.auth.endpoints()]
     if services.settings.metrics_port is None:
         routes.append((r"/metrics", MetricsHandler, {"services": services}))
