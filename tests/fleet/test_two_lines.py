@@ -102,9 +102,7 @@ async def test_a_page_for_a_session_elsewhere_is_made_there(fleet: Fleet) -> Non
             await client.connect()
             try:
                 named = f"?bokeh-session-id={page.session_id}"
-                files, wanted = [
-                    await files_of(f"{each.app_url(app)}{named}") for each in (other, holder)
-                ]
+                files, wanted = [await files_of(f"{each.app_url(app)}{named}") for each in (other, holder)]
                 assert bokehjs(files) == bokehjs(wanted)
                 script = f"/autoload.js{named}&bokeh-autoload-element=here"
                 urls = [f"{each.app_url(app)}{script}" for each in (holder, other)]
