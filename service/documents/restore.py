@@ -36,6 +36,7 @@ from service.documents.undoing import Undoing
 from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
 from service.documents.values import ValueReader, reason_of
 from service.documents.wiring import PERIODIC, drop_mistaken, label_of, periodic_wires, wires_of
+from service.errors import GivenUp
 from service.lines import line
 
 __all__ = ("Fidelity", "Restorer")
@@ -66,7 +67,7 @@ class Restorer:
         ids: IdSpace,
         stored: Stored,
         *,
-        run: Callable[..., Any],
+        run: Callable[..., Awaitable[Any]],
         settle: Callable[[], Awaitable[None]],
         set_state: Callable[[Mapping[str, bytes | None]], None],
         replay: bool = True,
@@ -90,7 +91,7 @@ class Restorer:
         """Lay the journal over the Document, whose app has just run and is of ``version``."""
         meta = self._stored.meta
         if meta.pushed:
-            self._restore_pushed()
+            await self._run(self._restore_pushed)
             return Fidelity.EXACT
         if meta.version != version or meta.shape != shape_of(self._document, self._ids):
             return await self._restore_named()
@@ -112,21 +113,21 @@ class Restorer:
             base = self._stored.base
             with self._silently(), unpacked_at_most(MAX_RECORD_BYTES):
                 replace_document(self._document, json.loads(base.content), base.buffers)
-        self._run(self._overlay)
+        self._overlay()
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
 
     async def _restore_exactly(self) -> None:
         self._models = self._ids.tracked if self._ids.tracked is not None else {}
         await self._settle()  # what the app itself has put off comes before all that the journal tells of
         if self._stored.base is not None:
-            self._run(self._lay_base, self._stored.base)
+            await self._run(self._lay_base, self._stored.base)
         if self._replay_inputs and self._has_inputs:
             self._undoing = Undoing(self._document)
             with self._undoing.watching():
                 await self._replay_ready()
                 await self._replay(self._stored.values)
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
-        self._run(self._overlay)
+        await self._run(self._overlay)
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
@@ -192,8 +193,10 @@ class Restorer:
             return
         self._ids.count = max(self._ids.count, ready)
         try:
-            self._run(self._document.callbacks.trigger_event, DocumentReady())
+            await self._run(self._document.callbacks.trigger_event, DocumentReady())
             await self._settle()
+        except GivenUp:
+            raise
         except Exception:
             self.failed_inputs += 1
             log.exception("what waited for the page failed")
@@ -215,10 +218,12 @@ class Restorer:
                 self._ids.count = max(value.ids_before, self._stored.meta.initial)
             try:
                 decoded = self._read(value.value)
-                self._run(model.set_from_json, attr, decoded)
+                await self._run(model.set_from_json, attr, decoded)
                 if attr == attributes[model_id][-1]:
-                    self._replay_event(model, attributes[model_id])
+                    await self._replay_event(model, attributes[model_id])
                 await self._settle()
+            except GivenUp:
+                raise
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)
@@ -251,8 +256,10 @@ class Restorer:
     async def _repeat(self, ids_before: int, what: Callable[[], None]) -> None:
         self._ids.count = max(ids_before, self._stored.meta.initial)
         try:
-            self._run(what)
+            await self._run(what)
             await self._settle()
+        except GivenUp:
+            raise
         except Exception:
             self.failed_inputs += 1
             log.exception("repeating an input that made controls failed")
@@ -263,11 +270,11 @@ class Restorer:
     def _trigger(self, event: Any) -> None:
         self._document.callbacks.trigger_event(self._read(event))
 
-    def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
+    async def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
         """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""
         event = line.event_of_inputs(model, attributes)
         if event is not None:
-            self._run(self._document.callbacks.trigger_event, event)
+            await self._run(self._document.callbacks.trigger_event, event)
 
     # -- everything, silently ------------------------------------------------------------------
 
