@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from service.errors import MemoryExceeded
 
@@ -62,12 +62,17 @@ def keep_large_blocks() -> None:
 class Growth:
     """How much memory the code that is run inside of :meth:`counted` takes, where there is a limit to that.
 
-    Memory is the process's: what other threads take at the same time counts, too.
+    Memory is the process's. Of what it took while several counted, each has an equal part: a session that
+    does no harm must not be set aside for another's. On the event loop only, also where the code is not.
     """
+
+    _counting: ClassVar[set[Growth]] = set()
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._bytes = 0
+        self._beside = 0
+        """How many counted at the same time, at most."""
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -75,10 +80,15 @@ class Growth:
             yield
             return
         before = resident()
+        self._counting.add(self)
+        self._beside = 0
+        for each in self._counting:
+            each._beside = max(each._beside, len(self._counting))
         try:
             yield
         finally:
-            self._bytes += resident() - before
+            self._counting.discard(self)
+            self._bytes += (resident() - before) // self._beside
 
     def check(self) -> None:
         """Raise MemoryExceeded when it is more than the limit, and stays that when garbage is collected."""
