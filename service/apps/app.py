@@ -35,6 +35,7 @@ from service.apps.panel import (
 )
 from service.apps.panel_access import authorize_callback, check_access
 from service.apps.process_state import run_apart
+from service.documents.bundles import bundles_for
 from service.errors import AppError
 from service.lines import line
 
@@ -64,6 +65,8 @@ class App:
         self.for_operators = False
         """Not for visitors: shown to operators only, and no load to scale by."""
         self.built = False
+        self.needed_bundles: frozenset[str] = frozenset()
+        """Of BokehJS's bundles those that Documents built here need."""
         self.broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
         self._replaced = 0
@@ -73,6 +76,7 @@ class App:
         self.application = application
         self.page_needs_document = _has_own_page(application)
         self.built = False
+        self.needed_bundles = frozenset()
         self.broken = None
         self._replaced += 1
         self.__dict__.pop("version", None)
@@ -192,6 +196,7 @@ class App:
         own_page = document.template is not FILE or bool(document.template_variables)
         if own_page or any(map(mentions_template, self.imports.sources())):
             self.page_needs_document = True
+        self.needed_bundles |= bundles_for(document.models)
         self.built = True
 
     async def _run_session_hook(self, name: str, context: AppSessionContext, execution: Execution) -> None:

@@ -12,13 +12,18 @@ from service.apps.panel import panel_page
 from service.errors import AppError, NotAuthorized, ServiceError
 from service.sessions.session import Session
 from service.web.opening import AppHandler, PageView
-from service.web.resources import PageResources
+from service.web.resources import TEMPLATES, PageResources
 from service.web.updated import UPDATED_ARGUMENT, after_update, with_losses
 from store.contract import Heartbeat
 
 __all__ = ("PageHandler", "render_page", "render_shell")
 
 TOKEN_MARK = "svc-token-goes-here"
+_EARLY_SOCKET = (TEMPLATES / "early_socket.js").read_text(encoding="utf-8").strip()
+SHELL = f"""{{% block preamble %}}<script>
+{_EARLY_SOCKET}("{TOKEN_MARK}")
+</script>
+{{% endblock %}}"""
 
 
 class PageHandler(AppHandler):
@@ -33,7 +38,9 @@ class PageHandler(AppHandler):
         await self.hand_off(view)
         again = view.requested and self.get_argument(UPDATED_ARGUMENT, None) is not None
         if self.app.page_is_shell and not again and not await self.holder_of_other_versions(view):
-            page = render_shell(self.services.resources, self.relative_root, view.token)
+            page = render_shell(
+                self.services.resources, self.relative_root, view.token, self.app.needed_bundles
+            )
         else:
             try:
                 page = await self._page_of_document(view)
@@ -97,17 +104,18 @@ def _rendered(session: Session, resources: PageResources, root: str, token: str)
     )
 
 
-def render_shell(resources: PageResources, root: str, token: str) -> str:
+def render_shell(resources: PageResources, root: str, token: str, needed_bundles: frozenset[str]) -> str:
     """A page with one element into which BokehJS puts every root, as for ``server_document``.
 
     The same for every visitor but for the token, so it is rendered once per set of scripts.
     """
-    before, after = resources.once(f"shell {root}", lambda: _shell_parts(resources, root))
-    return f"{before}{token}{after}"
+    name = f"shell {root} {sorted(needed_bundles)}"
+    parts = resources.once(name, lambda: _shell_parts(resources, root, needed_bundles))
+    return token.join(parts)
 
 
-def _shell_parts(resources: PageResources, root: str) -> tuple[str, str]:
+def _shell_parts(resources: PageResources, root: str, needed_bundles: frozenset[str]) -> list[str]:
     item = RenderItem(token=TOKEN_MARK, elementid=ID("svc-document"), use_for_title=True)
-    page: str = html_page_for_render_items(resources.shell_bundle(root), {}, [item], None)
-    before, _, after = page.partition(TOKEN_MARK)
-    return before, after
+    bundle = resources.shell_bundle(root, needed_bundles)
+    page: str = html_page_for_render_items(bundle, {}, [item], None, SHELL)
+    return page.split(TOKEN_MARK)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Mapping
+import re
+from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
@@ -23,6 +24,7 @@ from service.apps.app import App
 from service.documents.classes import signature
 
 __all__ = (
+    "TEMPLATES",
     "PageResources",
     "bokehjs_directory",
     "build_of",
@@ -30,8 +32,11 @@ __all__ = (
 
 T = TypeVar("T")
 
-_LATE_MATHJAX = (Path(__file__).parent / "templates" / "late_mathjax.js").read_text(encoding="utf-8").strip()
-_MATHJAX = "/bokeh-mathjax."
+TEMPLATES = Path(__file__).parent / "templates"
+_COMPONENT = re.compile(r"/(bokeh(?:-\w+)?)(?:-\d[^/]*?)?(?:\.min)?\.js(?:\?[^/]*)?$")
+LATE_AT_MOST = ("bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax")
+"""BokehJS's bundles that ``late_scripts.js`` knows how to load late, in the order in which BokehJS loads them."""
+_OF_BOKEHJS = {"bokeh", "bokeh-api", *LATE_AT_MOST}
 
 MAX_FILES = 10_000
 """Static files of an app that are looked at to tell images apart."""
@@ -121,14 +126,29 @@ class PageResources:
         bundle.css_files = [_within(root, each) for each in bundle.css_files]
         return bundle
 
-    def shell_bundle(self, root: str) -> Bundle:
-        """For a page whose Document nobody knows yet: what it hardly needs is loaded late."""
+    def shell_bundle(self, root: str, needed: Collection[str]) -> Bundle:
+        """For a page whose Document nobody knows yet; what it hardly needs is loaded late.
+
+        Of BokehJS's bundles ``needed`` has the names of those that Documents of this app are known to need.
+        """
         bundle = self.bundle(root)
-        late = [each for each in bundle.js_files if _MATHJAX in each.url]
-        if len(late) == 1:
-            bundle.js_files = [each for each in bundle.js_files if each not in late]
-            bundle.js_raw = [f"{_LATE_MATHJAX}({json.dumps(late[0].url)})", *bundle.js_raw]
+        named = {_component(each): each for each in bundle.js_files}
+        may_be_late = LATE_AT_MOST if self._has_only_bokehjs(root, bundle) else LATE_AT_MOST[-1:]
+        late = [name for name in may_be_late if name in named and name not in needed]
+        bundle.js_files = [each for name, each in named.items() if name not in late]
+        wanted = json.dumps([{"name": name, "url": named[name].url} for name in late])
+        bundle.js_raw += [_script("adopt_socket"), f"{_script('late_scripts')}({wanted})"]
         return bundle
+
+    def _has_only_bokehjs(self, root: str, bundle: Bundle) -> bool:
+        """Whether all scripts are BokehJS's, as this server has them.
+
+        Extensions and custom models are linked against any bundle. And files of somebody else's are loaded
+        as whoever publishes them says.
+        """
+        resources = self.of_server(root)
+        named = {_component(each) for each in bundle.js_files}
+        return resources.mode == "server" and named <= _OF_BOKEHJS and bundle.js_raw == resources.js_raw
 
     def bare_bundle(self) -> Bundle:
         """No resources at all, for pages that bring their own."""
@@ -140,6 +160,16 @@ class PageResources:
         if not mode.startswith("server"):
             return Resources(mode=mode)
         return Resources(mode=mode, root_url=root, path_versioner=_with_version)
+
+
+def _script(name: str) -> str:
+    return (TEMPLATES / f"{name}.js").read_text(encoding="utf-8").strip()
+
+
+def _component(file: URL) -> str:
+    """The name of one of BokehJS's bundles from its address, else the address."""
+    found = _COMPONENT.search(file.url)
+    return found[1] if found else file.url
 
 
 def _within(root: str, url: URL) -> URL:
