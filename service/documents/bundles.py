@@ -10,21 +10,21 @@ from functools import lru_cache
 
 from bokeh.core.has_props import HasProps
 
-__all__ = ("bundles_for",)
+__all__ = ("bundle_of", "bundles_for")
 
 _PACKAGES = {"bokeh.models.widgets.tables": "bokeh-tables", "bokeh.models.widgets": "bokeh-widgets"}
 
 
 def bundles_for(models: Collection[HasProps]) -> frozenset[str]:
     """The bundles without which these models cannot be drawn as they are."""
-    found = {_bundle_of(type(model)) for model in models}
+    found = {bundle_of(type(model)) for model in models}
     if any(getattr(model, "output_backend", None) == "webgl" for model in models):
         found.add("bokeh-gl")
     return frozenset(found - {"bokeh"})
 
 
 @lru_cache(maxsize=1024)
-def _bundle_of(cls: type[HasProps]) -> str:
+def bundle_of(cls: type[HasProps]) -> str:
     """Where the first class of Bokeh's own is that it is derived from."""
     for base in cls.__mro__:
         if base.__module__.startswith("bokeh."):

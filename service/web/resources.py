@@ -35,7 +35,7 @@ T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
 _COMPONENT = re.compile(r"/(bokeh(?:-\w+)?)(?:-\d[^/]*?)?(?:\.min)?\.js(?:\?[^/]*)?$")
 LATE_AT_MOST = ("bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax")
-"""BokehJS's bundles that ``late_scripts.js`` knows how to load late, in the order in which BokehJS loads them."""
+"""BokehJS's bundles that ``late_scripts.js`` knows how to load late, in BokehJS's own order."""
 _OF_BOKEHJS = {"bokeh", "bokeh-api", *LATE_AT_MOST}
 
 MAX_FILES = 10_000

@@ -1,7 +1,8 @@
 """How long a person waits: from the click on the link until the sliders can be moved, in Chromium.
 
-And which parts that has: the server's, which is until the page is there, and from where BokehJS has been started
-and its socket opened to the Document that comes through it; and those of BokehJS, its scripts, and drawing.
+And which parts that has: the server's, which is until the page is there, and from where BokehJS has been
+started and its socket opened to the Document that comes through it; and those of BokehJS, its scripts, and
+drawing.
 """
 
 from __future__ import annotations
