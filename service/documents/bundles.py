@@ -5,7 +5,7 @@ All models are in "bokeh" but for those of ``bokeh.models.widgets``; bokeh 3.9 a
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from functools import lru_cache
 
 from bokeh.core.has_props import HasProps
@@ -15,11 +15,13 @@ __all__ = ("bundle_of", "bundles_for")
 _PACKAGES = {"bokeh.models.widgets.tables": "bokeh-tables", "bokeh.models.widgets": "bokeh-widgets"}
 
 
-def bundles_for(models: Collection[HasProps]) -> frozenset[str]:
+def bundles_for(models: Iterable[HasProps]) -> frozenset[str]:
     """The bundles without which these models cannot be drawn as they are."""
-    found = {bundle_of(type(model)) for model in models}
-    if any(getattr(model, "output_backend", None) == "webgl" for model in models):
-        found.add("bokeh-gl")
+    found: set[str] = set()
+    for model in models:
+        found.add(bundle_of(type(model)))
+        if getattr(model, "output_backend", None) == "webgl":
+            found.add("bokeh-gl")
     return frozenset(found - {"bokeh"})
 
 

@@ -53,37 +53,44 @@
     document.head.appendChild(script)
   }
 
-  // Settles when the bundle is there, or else has failed, which is said; then the next one who needs it tries again.
+  // Settles when the bundle is there, or else has failed; then the next one who needs it tries again.
   function load(bundle) {
     bundle.loading ??= new Promise((done, failed) => {
       const script = document.createElement("script")
       script.src = bundle.url
       script.async = false // of several, one after another
-      script.onload = () => done()
+      script.onload = () => {
+        bundle.loaded = true
+        done()
+      }
       script.onerror = () => failed("it could not be fetched")
       setTimeout(() => failed(`no answer within ${GIVE_UP / 1000} s`), GIVE_UP)
       append(script)
-    }).then(() => is_there(bundle), (why) => is_missing(bundle, why))
+    }).catch((why) => is_missing(bundle, why))
     return bundle.loading
-  }
-
-  function is_there(bundle) {
-    bundle.loaded = true
-    bundle.failed = false
   }
 
   function is_missing(bundle, why) {
     if (bundle.loaded) return
     bundle.loading = null
-    bundle.failed = true
-    console.error(`${bundle.name} is not there, and what needs it will fail: ${why} (${bundle.url})`)
+    bundle.failed_at = Date.now()
+    const text = `${bundle.name} is not there, and what needs it will fail: ${why} (${bundle.url})`
+    if (bundle.is_needed) console.error(text)
+    else console.warn(text)
+  }
+
+  // For those who need the bundles to go on.
+  function load_needed(wanted) {
+    for (const bundle of wanted) bundle.is_needed = true
+    return load_all(wanted)
   }
 
   const load_all = (wanted) => Promise.all(wanted.map(load))
 
   // Returns when the bundle is there. Where it has just failed, waiting for it again would only stop the page.
   function load_now(bundle) {
-    if (bundle.loaded || bundle.failed) return
+    if (bundle.loaded || Date.now() - bundle.failed_at < GIVE_UP) return
+    bundle.is_needed = true
     const request = new XMLHttpRequest()
     request.open("GET", bundle.url, false)
     try {
@@ -95,7 +102,7 @@
     const script = document.createElement("script")
     script.textContent = request.responseText
     append(script) // runs it
-    is_there(bundle)
+    bundle.loaded = true
   }
 
   // Loads one after another until `find` finds something.
@@ -165,7 +172,7 @@
     const set = (value) =>
       Object.defineProperty(Bokeh, name, {configurable: true, enumerable: true, writable: true, value})
     const get = () => {
-      if (!bundle.loaded && !bundle.failed) load_now(bundle)
+      load_now(bundle)
       const at = Object.getOwnPropertyDescriptor(Bokeh, name)
       return "value" in at ? at.value : undefined
     }
@@ -176,7 +183,7 @@
 
   const lazy_initialize = canvas.lazy_initialize
   canvas.lazy_initialize = async function () {
-    if (this.model.output_backend == "webgl") await load_all(late("bokeh-gl"))
+    if (this.model.output_backend == "webgl") await load_needed(late("bokeh-gl"))
     return lazy_initialize.call(this)
   }
 
@@ -207,7 +214,7 @@
   async function deliver(connection) {
     const queue = queues.get(connection)
     try {
-      if (has_to_wait(queue[0])) await load_all(late_models())
+      if (has_to_wait(queue[0])) await load_needed(late_models())
       await next_task() // what the message before this one has begun is done first
       hand_on(connection, queue.shift())
     } finally {
@@ -281,7 +288,10 @@
       for (const each of Bokeh.documents) each.idle.connect(() => when_quiet(load_mathjax))
       setTimeout(load_mathjax, REST_AT_THE_LATEST)
     }
-    if (is_needed) await load_mathjax()
+    if (is_needed) {
+      late("bokeh-mathjax").forEach((each) => (each.is_needed = true))
+      await load_mathjax()
+    }
   }
 
   if (late("bokeh-mathjax").length != 0) provider.fetch = provide
