@@ -33,6 +33,8 @@ __all__ = (
 T = TypeVar("T")
 
 TEMPLATES = Path(__file__).parent / "templates"
+_ADOPT_SOCKET = (TEMPLATES / "adopt_socket.js").read_text(encoding="utf-8").strip()
+_LATE_SCRIPTS = (TEMPLATES / "late_scripts.js").read_text(encoding="utf-8").strip()
 _COMPONENT = re.compile(r"/(bokeh(?:-\w+)?)(?:-\d[^/]*?)?(?:\.min)?\.js(?:\?[^/]*)?$")
 LATE_AT_MOST = ("bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax")
 """BokehJS's bundles that ``late_scripts.js`` knows how to load late, in BokehJS's own order."""
@@ -137,7 +139,7 @@ class PageResources:
         late = [name for name in may_be_late if name in named and name not in needed]
         bundle.js_files = [each for name, each in named.items() if name not in late]
         wanted = json.dumps([{"name": name, "url": named[name].url} for name in late])
-        bundle.js_raw += [_script("adopt_socket"), f"{_script('late_scripts')}({wanted})"]
+        bundle.js_raw += [_ADOPT_SOCKET, f"{_LATE_SCRIPTS}({wanted})"]
         return bundle
 
     def _has_only_bokehjs(self, root: str, bundle: Bundle) -> bool:
@@ -160,10 +162,6 @@ class PageResources:
         if not mode.startswith("server"):
             return Resources(mode=mode)
         return Resources(mode=mode, root_url=root, path_versioner=_with_version)
-
-
-def _script(name: str) -> str:
-    return (TEMPLATES / f"{name}.js").read_text(encoding="utf-8").strip()
 
 
 def _component(file: URL) -> str:
