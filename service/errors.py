@@ -19,7 +19,8 @@
     ├── MemoryExceeded      503  1013  restoring a session took more memory than it may
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
-        └── Full            503  1013  this replica holds as many sessions as it may
+        ├── Full            503  1013  this replica holds as many sessions as it may
+        └── GivenUp         503  1013  this replica stops, and app code that it waited for did not end
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
 IANA registry). The first argument is one line for people, and never holds a token or a secret.
@@ -34,6 +35,7 @@ __all__ = (
     "AppLoadError",
     "ConfigError",
     "Full",
+    "GivenUp",
     "MemoryExceeded",
     "MessageTooBig",
     "NotAuthorized",
@@ -182,3 +184,7 @@ class Full(Unavailable):
     """This replica holds as many sessions as it may; another one, or a moment later, may do."""
 
     spread = 7
+
+
+class GivenUp(Unavailable):
+    """This replica stops and does not wait for app code any longer; another one goes on."""

@@ -62,6 +62,7 @@ class AppMeter:
         self.callback_failures = metrics.callback_failures.labels(app)
         self.slow_callbacks = metrics.slow_callbacks.labels(app)
         self.callbacks_lost = metrics.callbacks_lost.labels(app)
+        self.queue_seconds = metrics.queue_seconds.labels(app)
 
     def parked(self, reason: str) -> None:
         """A session was set aside."""
@@ -129,7 +130,7 @@ class Metrics:
         self.claims = self._counter("claims", "How pages and sockets found their session", ("outcome",))
         for outcome in CLAIM_OUTCOMES:
             self.claims.labels(outcome)
-        for reason in ("unused", "moved", "lost", "ended"):
+        for reason in ("unused", "moved", "lost", "ended", "given_up"):
             self.ends.labels(reason)
         self.relays = self._gauge("relays", "Sockets this replica passes on to a session's owner")
         self.parked = self._counter(
@@ -150,6 +151,9 @@ class Metrics:
         self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
         self.slow_callbacks = self._counter(
             "slow_callbacks", "Code of apps that ran for --slow-callback seconds or more at a stretch", app
+        )
+        self.queue_seconds = self._histogram(
+            "app_queue_seconds", "How long app code waited for a thread (--app-threads)", app, FAST
         )
         self.registry.register(_Messages(self._apps))
         self.http_seconds = self._histogram("http_request_seconds", "Answering HTTP, sockets not counted",

@@ -86,7 +86,7 @@ def _fill(document: Document) -> None:
     document.add_root(column(slider, plot))
 
 
-def _pull(session: Session) -> None:
+async def _pull(session: Session) -> None:
     assert session.journal is not None
     session.journal.pulled(*encode_document(session.document, inline=False))
 

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -16,8 +16,9 @@ from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import threads
 from service.apps.app import App
-from service.apps.panel import share_cookie_secret
+from service.apps.panel import runs_on_this_thread, share_cookie_secret, share_threads
 from service.apps.slow import SlowCalls
+from service.apps.worker_pool import WorkerPool
 from service.background import beside, spawn
 from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking, wiring
 from service.documents.extensions import installed_versions, made_with
@@ -32,7 +33,7 @@ from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
-from service.metrics import Metrics
+from service.metrics import Metrics, Reading
 from service.plugins import plugin_routes
 from service.probe import try_session, warm
 from service.reloading import Reloader
@@ -108,6 +109,7 @@ class Server:
         self._store = _open_store(settings, self.metrics)
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
+        self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         self._keeping = Keeping(self._store, self.apps, settings, self.replica, self.metrics)
         self._agreement = Agreement(self._store)
@@ -128,6 +130,7 @@ class Server:
         self.services = self._make_services()
         self.health = Health(self.services, self._heart.silent_for, self._keeping.writer.lag)
         self.metrics.watch(self.health.readings)
+        self.metrics.watch(self._thread_readings)
         extra = [*extra_routes, *plugin_routes(settings.plugins)]
         self._application = make_application(self.services, self.health, extra)
         tls = self._listener.tls
@@ -154,6 +157,7 @@ class Server:
         """Start the parts in order. The health check answers at once, the apps when all is done."""
         parts: list[Callable[[], AbstractAsyncContextManager[None]]] = [
             self._tracing_on,
+            self._threads_open,
             self._store_open,
             self._listening,
             self._measuring,
@@ -195,6 +199,17 @@ class Server:
             yield
         finally:
             await asyncio.to_thread(self._tracing.stop)
+
+    @asynccontextmanager
+    async def _threads_open(self) -> AsyncIterator[None]:
+        runs_on_this_thread()
+        if self._pool is not None:
+            self._pool.open()
+        try:
+            yield
+        finally:
+            if self._pool is not None:
+                self._pool.close()
 
     @asynccontextmanager
     async def _store_open(self) -> AsyncIterator[None]:
@@ -258,8 +273,12 @@ class Server:
         try:
             yield
         finally:
-            for app in self.apps.values():
-                await app.unload()
+            try:
+                async with asyncio.timeout(self.settings.drain_timeout):
+                    for app in self.apps.values():
+                        await app.unload()
+            except TimeoutError:
+                log.error("hooks at the server's end take too long: not waiting for them%s", self._doing())
 
     @asynccontextmanager
     async def _probed(self) -> AsyncIterator[None]:
@@ -351,6 +370,36 @@ class Server:
 
     # -- details -------------------------------------------------------------------------------
 
+    def _make_pool(self) -> WorkerPool | None:
+        settings = self.settings
+        if not settings.app_threads:
+            return None
+        pool = WorkerPool(max(settings.app_threads, settings.num_threads or 0))
+        for app in self.apps.values():
+            if not app.for_operators:
+                app.run_on(pool.workers(app.path, self.metrics.app(app.path).queue_seconds.observe))
+        share_threads(pool, settings.num_threads)
+        return pool
+
+    def _thread_readings(self) -> Iterator[Reading]:
+        shares = () if self._pool is None else self._pool.shares
+        busy: dict[tuple[str, ...], float] = {}
+        queued: dict[tuple[str, ...], float] = {}
+        for share in shares:
+            busy[(share.app,)], queued[(share.app,)] = share.busy, share.queued
+        yield Reading("app_threads_busy", "Threads that run the app's code", busy, ("app",))
+        yield Reading("app_queue", "Calls of the app's code that wait for a thread", queued, ("app",))
+
+    def _doing(self) -> str:
+        jobs = [] if self._pool is None else self._pool.running()
+        return "".join(f"; still in {job.what}" for job in jobs)
+
+    def _give_up_builds(self) -> None:
+        """And whatever else of the apps still runs on threads: no session waits for it any more."""
+        for job in [] if self._pool is None else self._pool.running():
+            log.error("not waiting for app code that is still in %s", job.what)
+            job.workers.pool.give_up(job)
+
     def _admin(self, apps: Mapping[str, App]) -> dict[str, App]:
         settings = self.settings
         if not settings.admin:
@@ -429,6 +478,7 @@ class Server:
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
         await self._keeping.drain()
+        self._give_up_builds()
         for websocket in list(self.services.websockets):  # those of relays
             websocket.close(COME_BACK, "the replica stops")
 
@@ -468,6 +518,7 @@ class Server:
             connections=self._keeping.registry.connections(),
             lag=self._lag.worst(),
             load=self._load.share(),
+            queued=0 if self._pool is None else self._pool.queued,
             draining=self.services.draining,
             versions=self._versions,
             build=self._build,

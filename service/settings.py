@@ -207,6 +207,23 @@ class Settings:
         metavar="N",
         env=("SVC_NUM_PROCS",),
     )
+    app_threads: int = option(
+        "--app-threads",
+        integer(0, 1024),
+        "Threads of each process that app code runs on, so that slow code keeps no other session waiting; "
+        "0 runs all of it on the event loop",
+        "16",
+        metavar="N",
+        env=("SVC_APP_THREADS",),
+    )
+    num_threads: int | None = option(
+        "--num-threads",
+        integer(0, 1024),
+        "As of panel serve: Panel runs callbacks of one session side by side, on the threads of "
+        "--app-threads, of which there are so many then (0 leaves it at those)",
+        metavar="N",
+        env=("SVC_NUM_THREADS",),
+    )
     redis: str | None = option(
         "--redis",
         text,

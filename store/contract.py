@@ -177,6 +177,8 @@ class Heartbeat:
     """Worst event loop delay since the last beat, in seconds."""
     load: float = 0.0
     """CPU seconds used per second, lately: 1 is one core, which is all that app code can have."""
+    queued: int = 0
+    """Calls of app code that wait for a thread."""
     draining: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of Bokeh (``bokeh``) and of installed Bokeh extensions; empty for releases that do not say."""

@@ -278,6 +278,7 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "connections": _is(int),
     "lag": _is(int, float),
     "load": _is(int, float),
+    "queued": _is(int),
     "draining": _is(bool),
     "versions": _map_of(_is(str)),
     "build": _is(str),

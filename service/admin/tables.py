@@ -99,6 +99,7 @@ def replica_columns() -> list[TableColumn]:
         _column("apps", "By app", 240),
         _column("connections", "Connections", 90, _number("0,0")),
         _column("load", "Load, %", 70, _number("0,0")),
+        _column("queued", "Queue", 60, _number("0,0")),
         _column("lag", "Lag, ms", 70, _number("0,0")),
         _column("state", "State", 120, HTMLTemplateFormatter(template=_BADGE)),
     ]
@@ -117,6 +118,7 @@ def replica_row(beat: Heartbeat, now: float, lines: Mapping[str, Sequence[int]])
         "apps": ", ".join(held),
         "connections": beat.connections,
         "load": round(beat.load * 100),
+        "queued": beat.queued,
         "lag": round(beat.lag * 1000),
         "state": "draining" if beat.draining else "serving",
     }

@@ -19,7 +19,7 @@ from service.apps.app_directories import AppDirectory, running_app
 from service.apps.process_state import Names, names_of_run
 from service.documents.ids import Ids, current_ids
 
-__all__ = ("install",)
+__all__ = ("handed_on", "install", "within")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,17 +38,17 @@ def install() -> None:
 
 def start(self: threading.Thread) -> None:
     # Asked only then: a pool starts as many threads as it happens to need, and each answer takes a number.
-    handed_on = None if _is_of_pool(self) else _handed_on()
-    if handed_on is not None:
-        self.run = partial(_run, self, self.run, handed_on)  # type: ignore[method-assign]
+    ours = None if _is_of_pool(self) else handed_on()
+    if ours is not None:
+        self.run = partial(_run, self, self.run, ours)  # type: ignore[method-assign]
     threading_start(self)
 
 
 def submit(self: ThreadPoolExecutor, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    handed_on = _handed_on()
-    if handed_on is None:
+    ours = handed_on()
+    if ours is None:
         return pool_submit(self, fn, *args, **kwargs)
-    return pool_submit(self, partial(_within, handed_on, fn), *args, **kwargs)
+    return pool_submit(self, partial(within, ours, fn), *args, **kwargs)
 
 
 def _is_of_pool(thread: threading.Thread) -> bool:
@@ -56,8 +56,8 @@ def _is_of_pool(thread: threading.Thread) -> bool:
     return getattr(thread, "_target", None) is pool_thread._worker
 
 
-def _handed_on() -> HandedOn | None:
-    """None outside of app code."""
+def handed_on() -> HandedOn | None:
+    """What is the app's in this context; None outside of app code."""
     ids, directory, names = current_ids.get(), running_app.get(), names_of_run.get()
     if ids is None and directory is None and names is None:
         return None
@@ -66,10 +66,11 @@ def _handed_on() -> HandedOn | None:
 
 def _run(thread: threading.Thread, run: Callable[[], None], handed_on: HandedOn) -> None:
     del thread.run  # no cycle that keeps its arguments in memory
-    _within(handed_on, run)
+    within(handed_on, run)
 
 
-def _within(handed_on: HandedOn, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+def within(handed_on: HandedOn, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """``fn(*args, **kwargs)`` with what is :func:`handed_on`."""
     ids, directory, names = handed_on
     tokens = current_ids.set(ids), running_app.set(directory), names_of_run.set(names)
     try:

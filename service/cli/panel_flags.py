@@ -14,6 +14,7 @@ from service.errors import ConfigError
 __all__ = ("INSTEAD", "SAME", "add_panel_flags")
 
 SAME: Mapping[str, str] = {
+    "--num-threads": "Panel's callbacks run side by side on the threads of `--app-threads`.",
     "--admin": "A page about all replicas, not Panel's. `--admin-user` says who may see it.",
     "--autoreload": "`--dev` without files.",
     "--index-titles": "On our list of apps; a template of yours gets them as `titles`.",
@@ -42,7 +43,6 @@ INSTEAD: Mapping[str, str] = {
     "--login-endpoint": f"{_MODULE}, which says what its login_url is",
     "--logout-endpoint": f"{_MODULE}, which says what its logout_url is",
     "--logout-template": _MODULE,
-    "--num-threads": "say pn.extension(nthreads=...) in the app, or set PANEL_NUM_THREADS",
     "--oauth-encryption-key": _MODULE,
     "--oauth-error-template": _MODULE,
     "--oauth-expiry-days": _MODULE,

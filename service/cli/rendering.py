@@ -42,7 +42,8 @@ def as_json(view: FleetView) -> str:
 # -- replicas ------------------------------------------------------------------------------------
 
 REPLICA_COLUMNS = (
-    "REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LOAD", "LAG", "STATE",
+    "REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LOAD", "QUEUE", "LAG",
+    "STATE",
 )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ def _replica_row(beat: Heartbeat, now: float) -> tuple[str, ...]:
         _per_app(beat.sessions),
         str(beat.connections),
         f"{beat.load:.0%}",
+        str(beat.queued),
         f"{beat.lag * 1000:.0f}ms",
         "draining" if beat.draining else "serving",
     )
@@ -71,6 +73,7 @@ def _replica_entry(beat: Heartbeat, now: float) -> dict[str, Any]:
         "sessions": dict(beat.sessions),
         "connections": beat.connections,
         "load": round(beat.load, 3),
+        "queued": beat.queued,
         "lag": round(beat.lag, 6),
         "draining": beat.draining,
     }

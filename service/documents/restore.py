@@ -43,6 +43,7 @@ from service.documents.wiring import (
     periodic_wires,
     wires_of,
 )
+from service.errors import GivenUp
 from service.lines import line
 from service.memory import Growth
 
@@ -76,7 +77,7 @@ class Restorer:
         ids: IdSpace,
         stored: Stored,
         *,
-        run: Callable[..., Any],
+        run: Callable[..., Awaitable[Any]],
         settle: Callable[[], Awaitable[None]],
         set_state: Callable[[Mapping[str, bytes | None]], None],
         growth: Growth | None = None,
@@ -102,7 +103,7 @@ class Restorer:
         """Lay the journal over the Document, whose app has just run and is of ``version``."""
         meta = self._stored.meta
         if meta.pushed:
-            self._restore_pushed()
+            await self._run(self._restore_pushed)
             return Fidelity.EXACT
         if meta.version != version or meta.shape != shape_of(self._document, self._ids):
             return await self._restore_named()
@@ -124,7 +125,7 @@ class Restorer:
             base = self._stored.base
             with self._silently(), unpacked_at_most(MAX_RECORD_BYTES):
                 replace_document(self._document, json.loads(base.content), base.buffers)
-        self._run(self._overlay)
+        self._overlay()
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
 
     async def _restore_exactly(self) -> None:
@@ -132,7 +133,7 @@ class Restorer:
         await self._settle()  # what the app itself has put off comes before all that the journal tells of
         if self._stored.base is not None:
             with self._growth.counted():
-                self._run(self._lay_base, self._stored.base)
+                await self._run(self._lay_base, self._stored.base)
         if self._replay_inputs and self._has_inputs:
             self._undoing = Undoing(self._document)
             with self._undoing.watching():
@@ -140,7 +141,7 @@ class Restorer:
                 await self._replay(self._stored.values)
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
         with self._growth.counted():
-            self._run(self._overlay)
+            await self._run(self._overlay)
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
@@ -214,8 +215,10 @@ class Restorer:
         self._ids.count = max(self._ids.count, ready)
         try:
             with self._growth.counted():
-                self._run(self._document.callbacks.trigger_event, DocumentReady())
+                await self._run(self._document.callbacks.trigger_event, DocumentReady())
                 await self._settle()
+        except GivenUp:
+            raise
         except Exception:
             self.failed_inputs += 1
             log.exception("what waited for the page failed")
@@ -238,15 +241,17 @@ class Restorer:
             try:
                 with self._growth.counted():
                     await self._replay_input(model, attr, value, attributes[model_id])
+            except GivenUp:
+                raise
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)
             self._growth.check()
 
     async def _replay_input(self, model: Model, attr: str, value: Value, attributes: Sequence[str]) -> None:
-        self._run(model.set_from_json, attr, self._read(value.value))
+        await self._run(model.set_from_json, attr, self._read(value.value))
         if attr == attributes[-1]:
-            self._replay_event(model, attributes)
+            await self._replay_event(model, attributes)
         await self._settle()
 
     async def _replay_history(self) -> Collection[int]:
@@ -278,8 +283,10 @@ class Restorer:
         self._ids.count = max(ids_before, self._stored.meta.initial)
         try:
             with self._growth.counted():
-                self._run(what)
+                await self._run(what)
                 await self._settle()
+        except GivenUp:
+            raise
         except Exception:
             self.failed_inputs += 1
             log.exception("repeating an input that made controls failed")
@@ -291,11 +298,11 @@ class Restorer:
     def _trigger(self, event: Any) -> None:
         self._document.callbacks.trigger_event(self._read(event))
 
-    def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
+    async def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
         """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""
         event = line.event_of_inputs(model, attributes)
         if event is not None:
-            self._run(self._document.callbacks.trigger_event, event)
+            await self._run(self._document.callbacks.trigger_event, event)
 
     # -- everything, silently ------------------------------------------------------------------
 

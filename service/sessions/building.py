@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 from bokeh.document import Document
 
@@ -21,7 +22,7 @@ from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
 from service.documents.translation import Translation, is_foreign, translated
-from service.errors import AppError, MemoryExceeded, NotAuthorized
+from service.errors import AppError, GivenUp, MemoryExceeded, NotAuthorized
 from service.memory import Growth, reclaim
 from service.metrics import Metrics
 from service.sessions.callback_check import CallbackCheck
@@ -120,6 +121,8 @@ class Builder:
             growth.check()
             fidelity, unwired = await self._lay_over(grant, draft, stored, losses, growth)
             growth.check()
+        except GivenUp:
+            raise
         except MemoryExceeded:
             await self._let_go(draft)
             reclaim()
@@ -151,7 +154,7 @@ class Builder:
         same_code = stored.meta.version == draft.app.version
         foreign = same_code and not stored.meta.pushed and is_foreign(stored)
         if foreign:
-            translation = draft.execution.call(translated, stored, draft.document, draft.ids)
+            translation = await draft.execution.run(translated, stored, draft.document, draft.ids, build=True)
             stored = translation.stored
             losses += translation.losses
             self._name_translation(grant, translation)
@@ -160,7 +163,7 @@ class Builder:
             draft.document,
             draft.ids,
             stored,
-            run=draft.execution.call,
+            run=partial(draft.execution.run, build=True),
             settle=deferred.done,
             set_state=draft.state.change,
             growth=growth,
@@ -170,7 +173,7 @@ class Builder:
         draft.state.restore({**built, **stored.state})
         fidelity = await restorer.restore(draft.app.version)
         if fidelity is Fidelity.EXACT and not foreign:
-            draft.execution.call(restore_objects, draft.document, stored.objects)
+            await draft.execution.run(restore_objects, draft.document, stored.objects, build=True)
         # What replayed callbacks made of it was in there already.
         own_losses = restorer.losses.take()
         self._name_losses(grant, own_losses)
@@ -221,7 +224,7 @@ class Builder:
         context = AppSessionContext(
             grant.key.session_id, app.server_context, document, grant.request, app.logout_url, state=state
         )
-        execution = Execution(app.imports, ids, document, grant.key.facts)
+        execution = Execution(app.imports, ids, document, grant.key.facts, workers=app.workers)
         try:
             with self._metrics.app(app.path).running(), counted:
                 await app.build(context, execution)

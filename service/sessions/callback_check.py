@@ -31,8 +31,11 @@ class CallbackCheck:
     def __init__(self) -> None:
         self._said: set[tuple[str, str]] = set()
 
-    def look(self, model: Any, callbacks: tuple[Any, ...]) -> None:
-        """These callbacks of ``model`` were just added, on this thread, and not because of an input."""
+    def look(self, model: Any, callbacks: tuple[Any, ...], *, has_lock: bool) -> None:
+        """These callbacks of ``model`` were just added, on this thread, and not because of an input.
+
+        ``has_lock`` says that the code has the Document's lock: threads of apps have not.
+        """
         place = _place_of_app()
         for callback in callbacks:
             code = place_of_code(callback, full=True)
@@ -41,13 +44,13 @@ class CallbackCheck:
                 log.warning(
                     "%s: this callback will not survive a move of its session: %s adds it to %s, no input, "
                     "in %s (see docs/durability.md)",
-                    code, _by(), label_of(model), place,
+                    code, _by(has_lock), label_of(model), place,
                 )  # fmt: skip
 
 
-def _by() -> str:
+def _by(has_lock: bool) -> str:
     on_loop = threading.current_thread() is threading.main_thread()
-    return "a timer" if on_loop else "a thread"
+    return "a timer" if on_loop or has_lock else "a thread"
 
 
 def _place_of_app() -> str:

@@ -15,6 +15,7 @@ from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCa
 
 from service.apps.frames import exc_info_of_app
 from service.documents.wiring import current_input
+from service.errors import GivenUp
 
 __all__ = ("SessionCallbacks", "delay", "is_soon", "on_loop")
 
@@ -135,6 +136,8 @@ class SessionCallbacks:
     async def _once(self, callback: SessionCallback) -> None:
         try:
             await self._run(self._noting_its_start(callback))
+        except GivenUp as error:
+            log.debug("a session callback was given up: %s", error)
         except Exception as error:
             self._failed(error)
             log.exception("session callback %r failed", callback.callback, exc_info=exc_info_of_app(error))
@@ -149,6 +152,7 @@ class SessionCallbacks:
             return callback.callback()
 
         start.nolock = getattr(callback.callback, "nolock", False)  # type: ignore[attr-defined]
+        start.__wrapped__ = callback.callback  # type: ignore[attr-defined]
         return start
 
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 from bokeh import __version__ as bokeh_version
 
 from service.apps.frames import exc_info_of_app
+from service.background import begin
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
@@ -118,6 +119,8 @@ class Connection:
             raise ProtocolError(f"a client may not send {message.msgtype}")
         place = self._place
         if message.msgtype == "PATCH-DOC" and isinstance(place, Session) and place.free:
+            if place.needs_thread(message.content):
+                return begin(self._handle(handler, message))
             return self._patch_at_once(place, message)
         return self._handle(handler, message)
 
@@ -181,7 +184,8 @@ class Connection:
     async def _pull(self, message: Message) -> None:
         await self.session.for_client(self._pull_locked, message)
 
-    def _pull_locked(self, message: Message) -> None:
+    async def _pull_locked(self, message: Message) -> None:
+        # Runs no code of the app, so on the event loop: it must not wait for a thread.
         inline = not (self.session.first_pull(self._token_id) or self._keeps_buffers)
         content, buffers = encode_document(self.session.document, inline=inline)
         self.send(messages.pull_doc_reply(message.msgid, content, buffers))
@@ -210,7 +214,7 @@ class Connection:
         session = self.session
         self._meter.patches_in += 1
         self.subscribed = True
-        await session.apply(lambda: self._apply(session, message), self)
+        await session.apply(partial(self._apply, session, message), self)
         await session.settle(session)
         self.send(messages.ok(message.msgid))
 

@@ -16,6 +16,7 @@ from bokeh.server.callbacks import SessionCallback
 
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
+from service.errors import GivenUp
 from service.sessions.callbacks import delay, is_soon
 
 __all__ = ("Deferred",)
@@ -69,6 +70,8 @@ class Deferred:
     async def _attempt(self, run: Callable[[], Any], *, locked: bool) -> None:
         try:
             await self._execution.run(run, locked=locked)
+        except GivenUp:
+            raise
         except Exception as error:
             self.failed += 1
             log.exception("what an input put off failed", exc_info=exc_info_of_app(error))

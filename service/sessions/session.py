@@ -25,13 +25,16 @@ from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
+from service.apps.worker_pool import name_of
+from service.background import spawn
 from service.documents.copies import Copies
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
+from service.documents.listening import runs_app_code
 from service.documents.restore import Fidelity
 from service.documents.wiring import PERIODIC, Input, current_input
-from service.errors import SessionMoved
+from service.errors import GivenUp, SessionMoved
 from service.metrics import AppMeter
 from service.protocol.messages import patch_doc
 from service.sessions.callback_check import CallbackCheck
@@ -84,6 +87,7 @@ class Session:
         self.document = execution.document
         self.connections: set[Connection] = set()
         self.destroyed = False
+        self._given_up = False
         self.lost = False
         """Another replica owns the session by now."""
         self.unused_since = self._last_work = time.monotonic()
@@ -110,6 +114,8 @@ class Session:
         self._execution = execution
         self._lock = DocumentLock()
         self._waiting = 0
+        self._current: Callable[..., Any] | None = None
+        """What is called under the lock now."""
         self._patching: Connection | None = None
         self._ids_before = 0
         self._outbox: list[_Outgoing] | None = None
@@ -140,6 +146,16 @@ class Session:
     def locked(self) -> bool:
         """Whether something works on the Document right now."""
         return self._lock.taken
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a thread works on the Document right now, which nobody may look at then."""
+        return self._execution.at_work
+
+    @property
+    def doing(self) -> str:
+        """What its code is at, in words; "" when there is none."""
+        return self._execution.doing or ("" if self._current is None else name_of(self._current))
 
     @property
     def held(self) -> bool:
@@ -236,6 +252,10 @@ class Session:
         """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved."""
         await self.for_client(self._apply, change, source)
 
+    def needs_thread(self, content: Any) -> bool:
+        """Whether this patch runs code of the app, and that on a thread."""
+        return self._execution.threaded and runs_app_code(self.document, content, self._page_is_drawn)
+
     @property
     def free(self) -> bool:
         """Whether a change can be made and acknowledged right now, without waiting for anything."""
@@ -270,13 +290,16 @@ class Session:
                 self.journal.note_held(self, self._ids_before)
 
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
+        self._current = func
         self._begin()
         try:
             with self.meter.callback_seconds.time():
                 return await self._execution.run(func, *args)
         finally:
+            self._current = None
             self._worked()
-            await self._let_slow_connections_catch_up()
+            if not self.destroyed:
+                await self._let_slow_connections_catch_up()
 
     def _begin(self) -> None:
         self._outbox = []
@@ -288,6 +311,8 @@ class Session:
         if self.journal is not None:
             self.journal.work_ends()
         outbox, self._outbox = self._outbox, None
+        if self._given_up:
+            return
         self._deliver(outbox or [])
         self._last_work = time.monotonic()
         if self.journal is not None and self.journal.dirty:
@@ -315,7 +340,7 @@ class Session:
     @property
     def _subscribed_connections(self) -> list[PanelConnection]:
         """What Panel (1.9) writes through when the Document is held. Without any, it forgets what changed."""
-        watched = any(connection.subscribed for connection in self.connections)
+        watched = any(connection.subscribed for connection in tuple(self.connections))
         return [PanelConnection(self)] if watched or self.journal is not None else []
 
     @property
@@ -325,16 +350,33 @@ class Session:
 
     def send_at_once(self, events: Sequence[DocumentPatchedEvent]) -> None:
         """Send these changes, and before them those that wait for the lock to be given back."""
+        if self.at_work and not self._lock.locked():
+            # Not beside a thread that has the Document: in the next turn.
+            on_loop(self._loop, self._send_later, events)
+            return
         waiting, self._outbox = self._outbox, []
         try:
-            with self._lock.at_once():
+            with nullcontext() if self._lock.locked() else self._lock.at_once():
                 for event in events:
                     dispatch(self.document, event)
         finally:
             now, self._outbox = self._outbox, None if waiting is None else []
-            self._deliver([*(waiting or ()), *now])
-            if self.journal is not None and self.journal.dirty:
-                self.on_dirty(self)
+            # In order: of what a thread hands to the loop, too, the first comes first.
+            on_loop(self._loop, self._send_now, [*(waiting or ()), *now])
+
+    def _send_now(self, outgoing: list[_Outgoing]) -> None:
+        if self._given_up:
+            return
+        self._deliver(outgoing)
+        if self.journal is not None and self.journal.dirty and not self.at_work:
+            self.on_dirty(self)
+
+    def _send_later(self, events: Sequence[DocumentPatchedEvent]) -> None:
+        spawn(self.with_document_locked(self._dispatch_all, events))
+
+    async def _dispatch_all(self, events: Sequence[DocumentPatchedEvent]) -> None:
+        for event in events:
+            dispatch(self.document, event)
 
     def _document_patched(self, event: DocumentPatchedEvent) -> None:
         if self._outbox is None or not self._lock.locked():
@@ -349,7 +391,8 @@ class Session:
                 self._ids_before = self._execution.id_count
         source = self._patching if setter is self else None
         # Now, not when it is sent: who pushes a Document is not subscribed while it takes effect.
-        receivers = [each for each in self.connections if each.subscribed and each is not source]
+        # And a copy first, in one go, as connections come and go on the event loop meanwhile.
+        receivers = [each for each in tuple(self.connections) if each.subscribed and each is not source]
         if receivers:
             content, copies = encode_patch(event)
             self._outbox.append((content, copies, receivers))
@@ -378,8 +421,15 @@ class Session:
         """App code, on whatever thread, has added callbacks to a model or removed them."""
         source = current_input.get()
         if source is None and self.check is not None:
-            self.check.look(model, callbacks)
-        on_loop(self._loop, self._note_wired, (model.id, source))
+            self.check.look(model, callbacks, has_lock=self._lock.locked())
+        self._to_journal((model.id, source))
+
+    def _to_journal(self, what: tuple[str, Input | None]) -> None:
+        """At once where that has the journal to itself, as before the end of its work it has to be known."""
+        if self._lock.locked():
+            self._note_wired(what)
+        else:
+            on_loop(self._loop, self._note_wired, what)
 
     def _note_wired(self, what: tuple[str, Input | None]) -> None:
         if self.journal is not None:
@@ -395,7 +445,7 @@ class Session:
 
     def _note_periodic(self, callback: SessionCallback) -> None:
         if isinstance(callback, PeriodicCallback):
-            on_loop(self._loop, self._note_wired, (PERIODIC, current_input.get()))
+            self._to_journal((PERIODIC, current_input.get()))
 
     def _session_callback_removed(self, event: SessionCallbackRemoved) -> None:
         self._note_periodic(event.callback)
@@ -412,8 +462,12 @@ class Session:
             return
         self.connections.remove(connection)
         self.unused_since = time.monotonic()
+        if self.destroyed or not self.document.callbacks.event_callbacks_for_event_name("connection_lost"):
+            return
         try:
             await self.with_document_locked(self._connection_lost)
+        except GivenUp as error:
+            log.debug("%s", error)
         except Exception as error:
             text = "a callback for ConnectionLost failed"
             log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
@@ -469,6 +523,18 @@ class Session:
             # The app's callbacks, which were held back along with the changes, must not keep it here.
             text = "a callback that was held back failed"
             log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
+
+    def give_up(self) -> None:
+        """Let it go as it was last journaled, without waiting for code of its that goes on and on.
+
+        What that changes from here on is sent to nobody, and refused where Bokeh tells of it.
+        """
+        self._given_up = self.destroyed = True
+        self.journal = None
+        self._outbox = None
+        self._callbacks.close()
+        if self._execution.threaded:
+            self._execution.give_up()
 
     def _let_go(self) -> None:
         """Break the cycles through this session: its memory is then free at once, not at some collection."""

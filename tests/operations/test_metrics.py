@@ -25,7 +25,8 @@ FAMILIES = {
     "svc_store_request_seconds", "svc_store_errors", "svc_drain_remaining_sessions",
     "svc_drain_moved_sessions", "svc_hibernated_sessions", "svc_admin_sessions",
     "svc_ready", "svc_draining", "svc_relays", "svc_shortcuts",
-    "svc_slow_callbacks", "svc_http_request_seconds", "svc_shed_pages", "process_resident_memory_bytes",
+    "svc_app_threads_busy", "svc_app_queue", "svc_app_queue_seconds", "svc_slow_callbacks",
+    "svc_http_request_seconds", "svc_shed_pages", "process_resident_memory_bytes",
 }  # fmt: skip
 
 

@@ -55,6 +55,8 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
     ("slow_callback", ["0.5"], 0.5, 1.0),
+    ("app_threads", ["4"], 4, 16),
+    ("num_threads", ["4"], 4, None),
     ("metrics_port", ["0"], 0, None),
     ("admin", [], True, False),
     ("traces", ["OTLP"], "otlp", "off"),

@@ -39,7 +39,7 @@ class Arena:
 
     `slack` is how many seconds beyond an interval a write may take on this machine. With `proxied`, Redis is
     reached through `proxy`, which can lose replies. With `island`, "namespace" or "proxies", the last replica
-    can be cut off from everybody: see :mod:`devchaos.islands`.
+    can be cut off from everybody: see :mod:`devchaos.islands`. Callbacks take up to ``slow`` seconds.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Arena:
         args: Sequence[str] = (),
         proxied: bool = False,
         island: str = "",
+        slow: float = 0.0,
     ) -> None:
         self.durability = durability
         self.visitors: list[Visitor] = []
@@ -83,6 +84,7 @@ class Arena:
                 *args,
                 "--args",
                 str(self.runs_file),
+                str(slow),
             ],
             make_last=self.island.replica if self.island else Replica,
             # Where the last one can reach them: it would seize what is of one that refuses.
