@@ -289,6 +289,35 @@ async def test_where_code_runs(server: Replica, app: str, where: str) -> None:
         await client.expect_value("said", "text", f"{where};done thread_names;done coroutine;main;")
 
 
+HOOKS = """
+import threading
+
+run_on_loop = True
+
+def on_session_created(session_context):
+    session_context.hook = threading.current_thread() is threading.main_thread()
+"""
+MAIN = """
+import threading
+from bokeh.io import curdoc
+from bokeh.models import Div
+
+context = curdoc().session_context
+main = threading.current_thread() is threading.main_thread()
+curdoc().add_root(Div(name="said", text=f"{context.hook} {main}"))
+"""
+
+
+async def test_a_directorys_hooks_say_where_all_of_it_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "hooked"
+    folder.mkdir()
+    (folder / "main.py").write_text(MAIN)
+    (folder / "app_hooks.py").write_text(HOOKS)
+    with Replica([folder], name="hooked") as server:
+        async with await Client.open(server.app_url()) as client:
+            assert client.value("said", "text") == "True True"
+
+
 async def test_all_of_it_runs_on_the_loop_if_so_wished(folder: Path) -> None:
     with Replica([folder / "app.py"], name="no threads", args=["--app-threads", "0"]) as server:
         async with await Client.open(server.app_url()) as client:
