@@ -373,6 +373,7 @@ class Server:
     def _make_pool(self) -> WorkerPool | None:
         settings = self.settings
         if not settings.app_threads:
+            share_threads(None, settings.num_threads)
             return None
         pool = WorkerPool(max(settings.app_threads, settings.num_threads or 0))
         for app in self.apps.values():
@@ -396,9 +397,10 @@ class Server:
 
     def _give_up_builds(self) -> None:
         """And whatever else of the apps still runs on threads: no session waits for it any more."""
-        for job in [] if self._pool is None else self._pool.running():
-            log.error("not waiting for app code that is still in %s", job.what)
-            job.workers.pool.give_up(job)
+        if self._pool is not None:
+            for job in self._pool.running():
+                log.error("not waiting for app code that is still in %s", job.what)
+            self._pool.give_up_all()
 
     def _admin(self, apps: Mapping[str, App]) -> dict[str, App]:
         settings = self.settings

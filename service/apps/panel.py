@@ -193,11 +193,11 @@ def connect_panel() -> None:
         _share_threads()
 
 
-_threads: list[tuple[WorkerPool, int | None]] = []
-"""The pool, and how many threads Panel was told to work on (``--num-threads``)."""
+_threads: list[tuple[WorkerPool | None, int | None]] = []
+"""The pool if there is one, and how many threads Panel was told to work on (``--num-threads``)."""
 
 
-def share_threads(pool: WorkerPool, num_threads: int | None) -> None:
+def share_threads(pool: WorkerPool | None, num_threads: int | None) -> None:
     """Let Panel's events be worked on by ``pool`` where Panel is told to use threads."""
     _threads[:] = [(pool, num_threads)]
 
@@ -214,7 +214,7 @@ def _share_threads() -> None:
     if num_threads is not None and config.nthreads is None:
         config.nthreads = num_threads
     theirs = state._thread_pool
-    if isinstance(theirs, ThreadPoolExecutor):
+    if pool is not None and isinstance(theirs, ThreadPoolExecutor):
         pool.grow(config.nthreads or 0)
         state._thread_pool = PoolExecutor(pool, PANEL)
         ThreadPoolExecutor.shutdown(theirs, wait=False)  # Panel's own (1.10) does nothing

@@ -244,13 +244,17 @@ class WorkerPool:
             job.give_up()
             self._admit()
 
-    def close(self) -> None:
-        """Take nothing any more, and wait for nothing."""
-        self._closed = True
+    def give_up_all(self) -> None:
+        """Wait for nothing that was asked for until now."""
         for workers in self._shares.values():
             workers.drop_queue()
         for job in self.running():
             self.give_up(job)
+
+    def close(self) -> None:
+        """Take nothing any more, and wait for nothing."""
+        self._closed = True
+        self.give_up_all()
         for _ in range(self._threads):
             self._jobs.put(None)
         self._threads = 0

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 import traceback
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -119,6 +120,8 @@ class Session:
         self._patching: Connection | None = None
         self._ids_before = 0
         self._outbox: list[_Outgoing] | None = None
+        self._early: deque[_Outgoing] = deque()
+        """What the event loop is to send before the lock is given back. A thread may add to it meanwhile."""
         self._loop = asyncio.get_running_loop()
         self._callbacks = SessionCallbacks(self._loop, self.run_callback, self._timer_failed)
         self.document.callbacks.on_change_dispatch_to(self)
@@ -313,10 +316,13 @@ class Session:
         outbox, self._outbox = self._outbox, None
         if self._given_up:
             return
-        self._deliver(outbox or [])
+        self._deliver([*self._take_early(), *(outbox or ())])
         self._last_work = time.monotonic()
         if self.journal is not None and self.journal.dirty:
             self.on_dirty(self)
+
+    def _take_early(self) -> list[_Outgoing]:
+        return [self._early.popleft() for _ in range(len(self._early))]
 
     def _deliver(self, outbox: list[_Outgoing]) -> None:
         for content, buffers, receivers in outbox:
@@ -361,13 +367,14 @@ class Session:
                     dispatch(self.document, event)
         finally:
             now, self._outbox = self._outbox, None if waiting is None else []
-            # In order: of what a thread hands to the loop, too, the first comes first.
-            on_loop(self._loop, self._send_now, [*(waiting or ()), *now])
+            self._early.extend([*(waiting or ()), *now])
+            on_loop(self._loop, Session._send_early, self)
 
-    def _send_now(self, outgoing: list[_Outgoing]) -> None:
+    def _send_early(self) -> None:
+        """What is not to wait for the lock, perhaps of a thread that has it. What comes later is sent later."""
         if self._given_up:
             return
-        self._deliver(outgoing)
+        self._deliver(self._take_early())
         if self.journal is not None and self.journal.dirty and not self.at_work:
             self.on_dirty(self)
 

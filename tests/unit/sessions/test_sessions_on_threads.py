@@ -280,3 +280,40 @@ async def test_of_one_session_never_two_at_once(pool: WorkerPool, switching: Non
 
     assert len(most) == 10 * 10 + 40 + 39
     assert set(most) == {1}
+
+
+async def test_what_is_sent_at_once_comes_before_what_waits(pool: WorkerPool) -> None:
+    """As Panel sends, in the middle of a callback on a thread, be it over quickly or not."""
+    seen: dict[str, Any] = {}
+
+    def make(document: Document) -> None:
+        slider = Slider(name="slider", start=0, end=1000, value=0)
+        told = Div(name="told", text="")
+
+        def moved(attr: str, old: int, new: int) -> None:
+            told.text = f"{new} first"
+            document.hold()
+            told.text = f"{new} second"
+            held, document.callbacks._held_events = document.callbacks._held_events, []
+            document.unhold()
+            seen["session"].send_at_once(held)
+            time.sleep(0.01 * (new % 2))
+            told.text = f"{new} third"
+
+        slider.on_change("value", moved)
+        document.add_root(slider)
+        document.add_root(told)
+
+    found = apps_from_applications({"/app": Application(FunctionHandler(make))})["/app"]
+    found.run_on(pool.workers("/app"))
+    builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
+    session = seen["session"] = await builder.build(found, Grant(SessionKey("/app", "one"), 1, PageRequest()))
+    connection, wire = joined(session)
+    await say(connection, "PULL-DOC-REQ")
+    for number in range(1, 9):
+        change = {"kind": "ModelChanged", "model": {"id": model(session, "slider").id}, "attr": "value"}
+        await say(connection, "PATCH-DOC", {"events": [{**change, "new": number}]})
+
+    patches = [each.content["events"] for each in wire.seen if each.msgtype == "PATCH-DOC"]
+    told = [event["new"] for events in patches for event in events]
+    assert told == [f"{n} {which}" for n in range(1, 9) for which in ("first", "second", "third")]
