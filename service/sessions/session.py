@@ -371,7 +371,7 @@ class Session:
             on_loop(self._loop, Session._send_early, self)
 
     def _send_early(self) -> None:
-        """What is not to wait for the lock, perhaps of a thread that has it. What comes later is sent later."""
+        """What is not to wait for the lock, perhaps of a thread that has it. What comes later follows."""
         if self._given_up:
             return
         self._deliver(self._take_early())
