@@ -20,7 +20,7 @@ WORKDIR /src
 COPY ${LOCK} ./requirements.lock
 RUN python -m venv /opt/svc
 RUN /opt/svc/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY service ./service
 COPY store ./store
 RUN /opt/svc/bin/python -m pip install --quiet --no-deps .

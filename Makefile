@@ -11,6 +11,8 @@
 #   make capacity  what one session costs on this machine, and what many would take
 #   make durability  time until sessions are back, what the journal costs  (ARGS='--quick', see --help)
 #   make chaos   replicas and Redis killed, frozen, emptied under load   (ARGS='--durability sync', see --help)
+#   make soak    an hour of visitors who come and go on both stores: does anything grow?  (SOAK_MINUTES=60, ARGS=...)
+#   make fuzz    what nobody would send: no traceback, no 5xx, bounded memory  (FUZZ_MINUTES=10, ARGS='--seed 1')
 #   make flags   each test of a flag has to fail where the flag is ignored (FLAGS=--port chooses some)
 #   make docs    write the generated parts of docs/ anew
 #   make docs-images  the pictures of the admin page and of a terminal, of a fleet started for that
@@ -33,7 +35,7 @@ export PYTHON BOKEH VENV
 TESTED := --constraint constraints.txt $(if $(BOKEH),'bokeh==$(BOKEH)')
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos test lint docs docs-images
+.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos soak fuzz test lint docs docs-images
 .PHONY: matrix lock clean programs
 
 # Before make looks at what is there: a marker that a recipe removed would count as there.
@@ -72,6 +74,15 @@ chaos: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx
 	@tools/setup/programs iproute2 || true
 	@PYTHONPATH=tools:. $(BIN)/python tools/chaos.py $(ARGS)
+
+soak: $(VENV)/.installed-test
+	@tools/setup/programs redis-server nginx
+	@SOAK_MINUTES='$(SOAK_MINUTES)' PYTHONPATH=tools:. exec $(BIN)/python -m loadtests.soak $(ARGS)
+
+# Without atheris, which has no wheels for some Pythons and machines, inputs are changed by chance alone.
+fuzz: $(VENV)/.installed-test
+	@$(PIP) $(TESTED) --only-binary :all: atheris 2>/dev/null || true
+	@FUZZ_MINUTES='$(FUZZ_MINUTES)' PYTHONPATH=tools:. exec $(BIN)/python -m loadtests.fuzz $(ARGS)
 
 durability: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx

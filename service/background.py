@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import Any
 
-__all__ = ("beside", "end", "spawn")
+__all__ = ("begin", "beside", "end", "spawn")
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,56 @@ def spawn(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     _tasks.add(task)
     task.add_done_callback(_finished)
     return task
+
+
+def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    """Run ``work`` as far as it goes without waiting; the task that goes on with it, if it has to.
+
+    Until then it is no task. Raises what it raises in that part. (From Python 3.12 on there are eager tasks.)
+    """
+    context = copy_context()
+    try:
+        waits_for = context.run(work.send, None)
+    except StopIteration:
+        return None
+    task = asyncio.get_running_loop().create_task(_go_on(work, waits_for), context=context)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
+
+
+async def _go_on(work: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    await _Begun(work, waits_for)
+
+
+class _Begun:
+    """Awaits a coroutine that waits for something already."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._work = work
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        step: Callable[[Any], Any] = self._work.send
+        try:
+            argument: Any = yield self._waits_for
+        except GeneratorExit:
+            self._work.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is for the coroutine to deal with
+            step, argument = self._work.throw, error
+        while True:
+            try:
+                waits_for = step(argument)
+            except StopIteration:
+                return
+            try:
+                step, argument = self._work.send, (yield waits_for)
+            except GeneratorExit:
+                self._work.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - as above
+                step, argument = self._work.throw, error
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:

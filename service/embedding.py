@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import webbrowser
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -23,6 +22,7 @@ from bokeh.settings import settings as bokeh_settings
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
+from service import stop_signals
 from service.apps.app import App
 from service.apps.loading import apps_from_applications
 from service.apps.panel import application_of_function
@@ -191,12 +191,14 @@ class Server:
     def stop(self, wait: bool = True) -> None:
         """Stop, and wait for that, unless this is the loop's own thread: there it stops soon.
 
-        :meth:`wait_until_stopped` waits for it there.
+        The port is free when this returns. :meth:`wait_until_stopped` waits for the rest there;
+        :meth:`stop_async` gives balancers time to notice first.
         """
         loop = _asyncio_loop(self._io_loop)
         if not loop.is_running():
             loop.run_until_complete(self.stop_async())
         elif _is_current(loop):
+            self._replica.unlisten()
             self._begin_to_stop()
         else:
             stopping = asyncio.run_coroutine_threadsafe(self.stop_async(), loop)
@@ -214,19 +216,26 @@ class Server:
         if self._stopping is not None:
             await asyncio.shield(self._stopping)
 
-    unlisten = stop
+    def unlisten(self) -> None:
+        """Give back the port; it is free when this returns. Who is connected stays until :meth:`stop`."""
+        loop = _asyncio_loop(self._io_loop)
+        if loop.is_running() and not _is_current(loop):
+            asyncio.run_coroutine_threadsafe(self._unlisten(), loop).result()
+        else:
+            self._replica.unlisten()
+
+    async def _unlisten(self) -> None:
+        self._replica.unlisten()
 
     def run_until_shutdown(self) -> None:
         """Start, run the loop until SIGTERM or SIGINT, and stop. For a program's main thread."""
         loop = _asyncio_loop(self._io_loop)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._io_loop.stop)
+        stop_signals.take(loop, self._io_loop.stop)
         self.start()
         try:
             self._io_loop.start()
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+            stop_signals.remove(loop)
             loop.run_until_complete(self.stop_async())
 
     def show(self, app_path: str = "/", browser: str | None = None, new: str = "tab") -> None:
@@ -271,13 +280,13 @@ def _application(found: Application | ModifyDoc) -> Application:
 def settings_of(options: Mapping[str, Any]) -> Settings:
     """Settings from keyword arguments by our names or Bokeh's; the environment fills in the rest."""
     given = dict(option for name, value in options.items() for option in _translated(name, value))
-    given |= _session_ids(options)
     known = {field.name for field in fields(Settings)}
     unknown = sorted(given.keys() - known)
     if unknown:
         raise ConfigError(f"there is no option {unknown[0]}")
     others = from_arguments({}, {k: v for k, v in os.environ.items() if k != "SVC_DEV"})
     values = {field.name: getattr(others, field.name) for field in fields(Settings)}
+    given |= _session_ids(options, others.session_ids)
     return Settings(**{**values, **given})
 
 
@@ -298,14 +307,19 @@ def _translated(name: str, value: Any) -> list[tuple[str, Any]]:
     return [(_SAME_BUT_NAMED.get(name, name), value)]
 
 
-def _session_ids(options: Mapping[str, Any]) -> dict[str, SessionIds]:
-    """Bokeh has two switches for the three modes."""
-    if options.get("sign_sessions") is None:
+def _session_ids(options: Mapping[str, Any], otherwise: SessionIds) -> dict[str, SessionIds]:
+    """Bokeh has two switches for the modes."""
+    switches = [options.get(name) for name in ("sign_sessions", "generate_session_ids")]
+    if switches == [None, None]:
         return {}
-    if not options["sign_sessions"]:
-        return {"session_ids": SessionIds.UNSIGNED}
-    generated = options.get("generate_session_ids", True)
-    return {"session_ids": SessionIds.SIGNED if generated else SessionIds.EXTERNAL_SIGNED}
+    sign, generate = switches
+    if sign is None:
+        sign = otherwise.must_sign
+    if generate is None:
+        generate = True
+    if sign:
+        return {"session_ids": SessionIds.SIGNED if generate else SessionIds.EXTERNAL_SIGNED}
+    return {"session_ids": SessionIds.UNSIGNED if generate else SessionIds.EXTERNAL_UNSIGNED}
 
 
 def _bokehs_settings(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,12 @@
     ├── ProtocolError       400  1002  frames that are malformed or out of order
     │   └── MessageTooBig   413  1009  a message over the configured limit
     ├── SessionUnknown      404  1008  there is no such session, and nothing to begin it with
-    ├── SessionParked       410  1008  the session ended its replicas and was set aside
+    ├── SessionParked       410  1008  the session ended its replicas, or outgrew one, and was set aside
+    ├── MemoryExceeded      503  1013  restoring a session took more memory than it may
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
-        └── Full            503  1013  this replica holds as many sessions as it may
+        ├── Full            503  1013  this replica holds as many sessions as it may
+        └── GivenUp         503  1013  this replica stops, and app code that it waited for did not end
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
 IANA registry). The first argument is one line for people, and never holds a token or a secret.
@@ -33,6 +35,8 @@ __all__ = (
     "AppLoadError",
     "ConfigError",
     "Full",
+    "GivenUp",
+    "MemoryExceeded",
     "MessageTooBig",
     "NotAuthorized",
     "OriginRefused",
@@ -53,6 +57,8 @@ class ServiceError(Exception):
     """Root of all errors of this package."""
 
     http_status: ClassVar[int] = 500
+    http_reason: ClassVar[str | None] = None
+    """In the place of the status's usual one."""
     close_code: ClassVar[int] = 1011
 
 
@@ -89,9 +95,10 @@ class NotAuthorized(AppError):
 
 
 class TokenError(ServiceError):
-    """A session token or session id is not acceptable."""
+    """A session token or session id is not acceptable. On HTTP it is called what Bokeh calls it."""
 
     http_status = 403
+    http_reason = "Invalid token or session ID"
     close_code = 1008
 
 
@@ -136,10 +143,21 @@ class SessionUnknown(ServiceError):
 
 
 class SessionParked(ServiceError):
-    """The session ended the replicas it was on, one after another, and was set aside."""
+    """The session was set aside, because it ended the replicas it was on or needs too much memory."""
 
     http_status = 410
     close_code = 1008
+
+    def __init__(self, message: str, *, for_memory: bool = False) -> None:
+        super().__init__(message)
+        self.for_memory = for_memory
+
+
+class MemoryExceeded(ServiceError):
+    """Restoring a session took more memory than it may; nothing of it is left."""
+
+    http_status = 503
+    close_code = 1013
 
 
 class SessionMoved(ServiceError):
@@ -166,3 +184,7 @@ class Full(Unavailable):
     """This replica holds as many sessions as it may; another one, or a moment later, may do."""
 
     spread = 7
+
+
+class GivenUp(Unavailable):
+    """This replica stops and does not wait for app code any longer; another one goes on."""

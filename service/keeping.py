@@ -9,6 +9,7 @@ from service.apps.app import App
 from service.background import beside
 from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
+from service.memory import container_limit
 from service.metrics import Metrics
 from service.sessions.brake import Brake
 from service.sessions.building import Builder
@@ -34,7 +35,7 @@ class Keeping:
         self._store = store
         self._settings = settings
         self._metrics = metrics
-        self.brake = Brake(store, replica)
+        self.brake = Brake(store, replica, most_memory=most_memory(settings))
         self.registry = Registry(apps, _builder(settings, metrics))
         self.writer = JournalWriter(
             store,
@@ -86,9 +87,22 @@ class Keeping:
             self.writer.mark(session)
 
 
+def most_memory(settings: Settings) -> int:
+    """Bytes that one session may take when it is restored; 0 where no limit is known."""
+    limit = settings.memory_limit
+    if limit is None:
+        limit = container_limit() // settings.num_procs
+    return limit * settings.restore_memory_share // 100
+
+
 def _builder(settings: Settings, metrics: Metrics) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
     # Over a change of its code, too, a session is restored from its journal.
     restored = settings.redis is not None or settings.dev is not None
     durable = restored and settings.durability != "off"
-    return Builder(durable=durable, replay_inputs=settings.restore_inputs == "replay", metrics=metrics)
+    return Builder(
+        durable=durable,
+        replay_inputs=settings.restore_inputs == "replay",
+        metrics=metrics,
+        developing=settings.dev is not None,
+    )

@@ -107,9 +107,7 @@ def open_public_sockets(settings: Settings) -> list[socket.socket]:
         where, flag = f"{settings.address or ''}:{settings.port}", "--port"
         if settings.unix_socket:
             where, flag = settings.unix_socket, "--unix-socket"
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        reason = "it is in use" if taken else getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot listen on {where}: {reason}; choose another with {flag}") from error
+        raise ConfigError(f"cannot listen on {where}: {_advice(error, flag)}") from error
 
 
 def open_metrics_sockets(settings: Settings) -> list[socket.socket]:
@@ -120,10 +118,19 @@ def open_metrics_sockets(settings: Settings) -> list[socket.socket]:
         sockets = bind_sockets(settings.metrics_port, settings.address)
     except OSError as error:
         where = f"{settings.address or ''}:{settings.metrics_port}"
-        reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
-        raise ConfigError(f"cannot listen on {where}: {reason}; choose another --metrics-port") from error
+        raise ConfigError(f"cannot listen on {where}: {_advice(error, '--metrics-port')}") from error
     log.info("metrics at port %d", _port_of(sockets))
     return sockets
+
+
+def _advice(error: OSError | ValueError, flag: str) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}; choose an address of this machine with --address"
+    code = error.errno if isinstance(error, OSError) else None
+    if code == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; choose one that it has with --address, or none for all"
+    reason = "it is in use" if code == errno.EADDRINUSE else getattr(error, "strerror", None) or error
+    return f"{reason}; choose another with {flag}"
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

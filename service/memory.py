@@ -6,7 +6,8 @@ came since. Sessions that end are taken apart by hand (``service.documents.dispo
 collector. Frozen garbage, such as plots an app replaced, waits for a thorough collection, which
 comes when memory has grown a lot.
 
-And what becomes of large blocks that were freed: see :func:`keep_large_blocks`.
+And what becomes of large blocks that were freed: see :func:`keep_large_blocks`. And how much memory there
+is (:func:`container_limit`), and how much of it restoring a session takes (:class:`Growth`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import ctypes
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-__all__ = ("Collector", "keep_large_blocks")
+from service.errors import MemoryExceeded
+
+__all__ = ("Collector", "Growth", "container_limit", "keep_large_blocks")
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,91 @@ def keep_large_blocks() -> None:
     at the end of the heap. This shows it the largest such block, which is never written to and costs nothing.
     """
     bytes(_LARGEST)
+
+
+class Growth:
+    """How much memory the code that is run inside of :meth:`counted` takes, where there is a limit to that.
+
+    Memory is the process's. Of what it took while several counted, each has an equal part: a session that
+    does no harm must not be set aside for another's. On the event loop only, also where the code is not.
+    """
+
+    _counting: ClassVar[set[Growth]] = set()
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._bytes = 0
+        self._beside = 0
+        """How many counted at the same time, at most."""
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        if not self._most:
+            yield
+            return
+        before = resident()
+        self._counting.add(self)
+        self._beside = 0
+        for each in self._counting:
+            each._beside = max(each._beside, len(self._counting))
+        try:
+            yield
+        finally:
+            self._counting.discard(self)
+            self._bytes += (resident() - before) // self._beside
+
+    def check(self) -> None:
+        """Raise MemoryExceeded when it is more than the limit, and stays that when garbage is collected."""
+        if not self._most or self._bytes <= self._most:
+            return
+        before = resident()
+        reclaim()
+        self._bytes -= max(0, before - resident())
+        if self._bytes > self._most:
+            raise MemoryExceeded(f"it took {self._bytes >> 20} MiB, and may take {self._most >> 20} MiB")
+
+
+def reclaim() -> None:
+    """Collect what is garbage, and give its memory back to the system."""
+    gc.unfreeze()
+    gc.collect()
+    _give_back()
+
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+UNLIMITED = 2**60
+"""What cgroup v1 says where there is no limit is somewhat less than 2^63."""
+
+
+def container_limit(root: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes that the system lets this process's control group have (cgroup v2 or v1); 0 for no limit."""
+    limits = [_bytes_in(path) for path in _limit_files(root, own)]
+    return min((limit for limit in limits if 0 < limit < UNLIMITED), default=0)
+
+
+def _limit_files(root: Path, own: Path) -> Iterator[Path]:
+    """Of the group and those around it. Inside of a container the group's path may be the host's."""
+    try:
+        groups = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return
+    for number, controllers, path in groups:
+        if number == "0":
+            base, name = root, "memory.max"
+        elif "memory" in controllers.split(","):
+            base, name = root / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = Path(path.strip("/"))
+        yield from (base / each / name for each in (group, *group.parents))
+
+
+def _bytes_in(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no such group here, or "max"
+        return 0
 
 
 class Collector:

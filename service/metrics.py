@@ -30,6 +30,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CLAIM_OUTCOMES = ("own", "relay", "seize", "denied", "restore_exact", "restore_partial", "restore_fresh")
 """How a page or socket found its session. A restore counts besides the own or seize it followed."""
 
+PARK_REASONS = ("deaths", "memory")
+
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -53,11 +55,18 @@ class AppMeter:
         self.opens = metrics.opens.labels(app)
         self.failures = metrics.app_failures.labels(app)
         self.shed = metrics.shed.labels(app)
-        self.parked = metrics.parked.labels(app)
+        self._parked = {reason: metrics.parked.labels(app, reason) for reason in PARK_REASONS}
         self.run_seconds = metrics.run_seconds.labels(app)
         self.restore_seconds = metrics.restore_seconds.labels(app)
         self.callback_seconds = metrics.callback_seconds.labels(app)
         self.callback_failures = metrics.callback_failures.labels(app)
+        self.slow_callbacks = metrics.slow_callbacks.labels(app)
+        self.callbacks_lost = metrics.callbacks_lost.labels(app)
+        self.queue_seconds = metrics.queue_seconds.labels(app)
+
+    def parked(self, reason: str) -> None:
+        """A session was set aside."""
+        self._parked[reason].inc()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -121,11 +130,13 @@ class Metrics:
         self.claims = self._counter("claims", "How pages and sockets found their session", ("outcome",))
         for outcome in CLAIM_OUTCOMES:
             self.claims.labels(outcome)
-        for reason in ("unused", "moved", "lost", "ended"):
+        for reason in ("unused", "moved", "lost", "ended", "given_up"):
             self.ends.labels(reason)
         self.relays = self._gauge("relays", "Sockets this replica passes on to a session's owner")
         self.parked = self._counter(
-            "parked_sessions", "Sessions set aside because replicas died with them", ("app",)
+            "parked_sessions",
+            "Sessions set aside: replicas died with them, or they outgrew their share of memory",
+            ("app", "reason"),
         )
         self.shed = self._counter("shed_pages", "Page views refused because this replica is full", ("app",))
 
@@ -138,6 +149,12 @@ class Metrics:
         )
         self.app_failures = self._counter("app_failures", "Apps that raised while they were run", app)
         self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
+        self.slow_callbacks = self._counter(
+            "slow_callbacks", "Code of apps that ran for --slow-callback seconds or more at a stretch", app
+        )
+        self.queue_seconds = self._histogram(
+            "app_queue_seconds", "How long app code waited for a thread (--app-threads)", app, FAST
+        )
         self.registry.register(_Messages(self._apps))
         self.http_seconds = self._histogram("http_request_seconds", "Answering HTTP, sockets not counted",
                                             ("route", "code"), SLOW)  # fmt: skip
@@ -167,6 +184,9 @@ class Metrics:
         )
         for when in ("written", "read"):
             self.values_lost.labels(when)
+        self.callbacks_lost = self._counter(
+            "lost_callbacks", "Python callbacks made at run time that a move did not bring back", ("app",)
+        )
         self.fenced = self._counter("fenced_writes", "Writes refused: another replica owns the session")
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:

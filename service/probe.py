@@ -7,7 +7,7 @@ incompatible Bokeh, most likely.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,14 +23,15 @@ from service.apps.app import App
 from service.apps.loading import apps_from_applications
 from service.documents.encoding import apply_patch, encode_document
 from service.documents.restore import Fidelity
+from service.errors import AppError, AppLoadError
 from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
 from service.sessions.session import Session
 from service.web.page import render_page
 from service.web.resources import PageResources
-from store.contract import PageRequest, SessionKey
+from store.contract import JournalFields, PageRequest, SessionKey
 
-__all__ = ("try_session",)
+__all__ = ("try_session", "warm")
 
 _PATH = "/svc-probe"
 _BEFORE, _AFTER = 1, 2
@@ -43,7 +44,7 @@ async def try_session(resources: PageResources) -> None:
     # With metrics of its own: this is no visitor.
     builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
     async with _session(app, builder) as session:
-        await render_page(session, resources, "no token")
+        await render_page(session, resources, "./", "no token")
         await session.with_document_locked(_pull, session)
         await session.apply(lambda: _slide(session), _nobody())
         fields = _journaled(session)
@@ -51,11 +52,20 @@ async def try_session(resources: PageResources) -> None:
         _check(restored)
 
 
+async def warm(app: App) -> None:
+    """Run the app once for nobody: what it imports and keeps is there then. Raises AppLoadError."""
+    builder = Builder(durable=False, replay_inputs=False, metrics=Metrics())
+    try:
+        async with _session(app, builder):
+            pass
+    except AppError as error:
+        raise AppLoadError(f"--warm: {app.path} fails: {error}") from error
+
+
 @asynccontextmanager
-async def _session(
-    app: App, builder: Builder, fields: Mapping[str, Any] | None = None
-) -> AsyncIterator[Session]:
-    grant = Grant(SessionKey(_PATH, "probe"), 1, PageRequest(), fields)
+async def _session(app: App, builder: Builder, fields: JournalFields | None = None) -> AsyncIterator[Session]:
+    request = PageRequest(uri=app.path)
+    grant = Grant(SessionKey(app.path, "probe"), 1, request, fields)
     session = await builder.build(app, grant)
     try:
         yield session
@@ -76,7 +86,7 @@ def _fill(document: Document) -> None:
     document.add_root(column(slider, plot))
 
 
-def _pull(session: Session) -> None:
+async def _pull(session: Session) -> None:
     assert session.journal is not None
     session.journal.pulled(*encode_document(session.document, inline=False))
 
@@ -93,9 +103,9 @@ def _nobody() -> Any:
     return object()
 
 
-def _journaled(session: Session) -> dict[str, Any]:
+def _journaled(session: Session) -> JournalFields:
     assert session.journal is not None
-    return dict(session.journal.take().put)
+    return JournalFields({name: bytes(packed) for name, packed in session.journal.take().put.items()})
 
 
 def _check(restored: Session) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from service.apps.app import App
 from service.apps.loading import reload_app
 from service.errors import AppLoadError, ConfigError
-from service.sessions.leaving import Leaving
+from service.sessions.leaving import COME_BACK, Leaving
 from service.sessions.registry import Registry
 from service.web.resources import PageResources
+from service.web.websocket import WebSocket
 
 __all__ = ("Reloader", "watched_files")
 
@@ -41,6 +42,7 @@ class Reloader:
         registry: Registry,
         leaving: Leaving,
         resources: PageResources,
+        websockets: Collection[WebSocket],
     ) -> None:
         self._path = Path(path).expanduser()
         self._app = app
@@ -49,6 +51,7 @@ class Reloader:
         self._registry = registry
         self._leaving = leaving
         self._resources = resources
+        self._websockets = websockets
         for missing in (name for name in self._extra if not name.is_file()):
             raise ConfigError(f"--dev: {missing} is no file that could be watched")
 
@@ -76,6 +79,8 @@ class Reloader:
         await self._app.load()
         for session in self._registry:
             await self._leaving.renew(session)
+        for websocket in list(self._websockets):  # of pages that show why there is no session
+            websocket.close(COME_BACK, "the app has changed")
 
     def _look(self) -> dict[Path, tuple[int, int]]:
         found = {}

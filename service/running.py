@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import webbrowser
 
+from service import stop_signals
 from service.apps.app import App
 from service.apps.loading import load_apps
 from service.errors import ConfigError
 from service.listening import Inherited
+from service.plugins import run_setup
 from service.server import Server
 from service.settings import Settings
 from service.web.accepting import raise_file_limit
@@ -28,6 +29,8 @@ def run(settings: Settings, inherited: Inherited | None = None) -> int:
     Raises ConfigError and AppLoadError when it cannot begin.
     """
     log.debug("%d files may be open", raise_file_limit())
+    if settings.setup is not None:
+        run_setup(settings.setup)
     return asyncio.run(_run(settings, inherited))
 
 
@@ -35,8 +38,7 @@ async def _run(settings: Settings, inherited: Inherited | None) -> int:
     server = Server(settings, _apps(settings), inherited)
     stopping = server.asked_to_stop
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stop_signals.take(loop, stopping.set)
     if inherited is not None:
         loop.add_reader(inherited.lifeline, stopping.set)
         os.close(inherited.ready)

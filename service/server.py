@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -16,9 +16,11 @@ from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import threads
 from service.apps.app import App
-from service.apps.panel import share_cookie_secret
+from service.apps.panel import runs_on_this_thread, share_cookie_secret, share_threads
+from service.apps.slow import SlowCalls
+from service.apps.worker_pool import WorkerPool
 from service.background import beside, spawn
-from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking
+from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking, wiring
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
@@ -31,8 +33,9 @@ from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
-from service.metrics import Metrics
-from service.probe import try_session
+from service.metrics import Metrics, Reading
+from service.plugins import plugin_routes
+from service.probe import try_session, warm
 from service.reloading import Reloader
 from service.sessions.leaving import COME_BACK
 from service.sessions.session import Session
@@ -48,8 +51,10 @@ from service.web.origins import OriginPolicy
 from service.web.resources import PageResources, build_of
 from service.web.routes import make_application, make_internal_application
 from service.web.services import Services
+from service.web.urls import quoted
 from store.connect import open_store
 from store.contract import Heartbeat
+from store.encryption import PLAIN, Encryption
 from store.errors import StoreConfigError, StoreUnavailable
 from store.redis_store import RedisStore
 
@@ -59,6 +64,9 @@ log = logging.getLogger(__name__)
 
 DEV_TOKEN_EXPIRATION = 30 * 24 * 3600.0
 """Seconds, with ``--dev``."""
+
+SLOW_CALLS_TOLD = 5
+"""Of each replica, in its heartbeat."""
 
 
 class Server:
@@ -81,6 +89,7 @@ class Server:
         classes.install()
         unpacking.install()
         shortcuts.install()
+        wiring.install()
         if settings.dev is not None:
             # The page stays open over reloads, however long its author thinks.
             settings = dataclasses.replace(settings, session_token_expiration=DEV_TOKEN_EXPIRATION)
@@ -100,11 +109,13 @@ class Server:
         self._store = _open_store(settings, self.metrics)
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
+        self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         self._keeping = Keeping(self._store, self.apps, settings, self.replica, self.metrics)
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self._load = LoadMeter()
+        self._slow = SlowCalls(settings.slow_callback, self._count_slow, self._app_of_file)
         self.asked_to_stop = asyncio.Event()
         """Set when somebody asked this replica to drain; who runs the server then stops it."""
         self._heart = Heart(
@@ -119,7 +130,9 @@ class Server:
         self.services = self._make_services()
         self.health = Health(self.services, self._heart.silent_for, self._keeping.writer.lag)
         self.metrics.watch(self.health.readings)
-        self._application = make_application(self.services, self.health, extra_routes)
+        self.metrics.watch(self._thread_readings)
+        extra = [*extra_routes, *plugin_routes(settings.plugins)]
+        self._application = make_application(self.services, self.health, extra)
         tls = self._listener.tls
         paused = self.metrics.accept_pauses.inc
         options = {"xheaders": settings.use_xheaders, **(http_options or {})}
@@ -132,7 +145,8 @@ class Server:
     @property
     def urls(self) -> list[str]:
         """Where a browser on this machine finds the apps."""
-        return [self.base_url + path for path in self.apps]
+        paths = ((each.path if each.pattern else quoted(each.path)) for each in self.apps.values())
+        return [self.base_url + path for path in paths]
 
     @property
     def base_url(self) -> str:
@@ -143,12 +157,15 @@ class Server:
         """Start the parts in order. The health check answers at once, the apps when all is done."""
         parts: list[Callable[[], AbstractAsyncContextManager[None]]] = [
             self._tracing_on,
+            self._threads_open,
             self._store_open,
             self._listening,
             self._measuring,
+            self._slow_code_named,
             self._store_answering,
             self._apps_loaded,
             self._probed,
+            self._warmed,
             self._heart_beating,
             self._keeping.journaling,
             self._expiring,
@@ -168,6 +185,12 @@ class Server:
         for each in self._metrics_sockets:
             each.close()
 
+    def unlisten(self) -> None:
+        """Give back the ports at once; who is connected stays until :meth:`stop`. On the loop's thread."""
+        for server in (self._http, self._internal):
+            server.stop()
+        self._listener.close()
+
     # -- the parts, in order -------------------------------------------------------------------
 
     @asynccontextmanager
@@ -176,6 +199,17 @@ class Server:
             yield
         finally:
             await asyncio.to_thread(self._tracing.stop)
+
+    @asynccontextmanager
+    async def _threads_open(self) -> AsyncIterator[None]:
+        runs_on_this_thread()
+        if self._pool is not None:
+            self._pool.open()
+        try:
+            yield
+        finally:
+            if self._pool is not None:
+                self._pool.close()
 
     @asynccontextmanager
     async def _store_open(self) -> AsyncIterator[None]:
@@ -214,6 +248,11 @@ class Server:
             await http.close_all_connections()
 
     @asynccontextmanager
+    async def _slow_code_named(self) -> AsyncIterator[None]:
+        async with beside(self._slow.run()):
+            yield
+
+    @asynccontextmanager
     async def _store_answering(self) -> AsyncIterator[None]:
         await self._wait_for_store()
         settings = self.settings
@@ -234,8 +273,12 @@ class Server:
         try:
             yield
         finally:
-            for app in self.apps.values():
-                await app.unload()
+            try:
+                async with asyncio.timeout(self.settings.drain_timeout):
+                    for app in self.apps.values():
+                        await app.unload()
+            except TimeoutError:
+                log.error("hooks at the server's end take too long: not waiting for them%s", self._doing())
 
     @asynccontextmanager
     async def _probed(self) -> AsyncIterator[None]:
@@ -246,6 +289,13 @@ class Server:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             self.services.unfit = f"no session can be made: {reason}"
             log.critical("this replica stays unready, %s", self.services.unfit, exc_info=error)
+        yield
+
+    @asynccontextmanager
+    async def _warmed(self) -> AsyncIterator[None]:
+        if self.settings.warm:
+            for app in self.apps.values():
+                await warm(app)
         yield
 
     @asynccontextmanager
@@ -292,6 +342,7 @@ class Server:
             self._keeping.registry,
             self._keeping.leaving,
             self.services.resources,
+            self.services.websockets,
         )
         async with beside(reloader.run()):
             yield
@@ -318,6 +369,38 @@ class Server:
             await self._drain()
 
     # -- details -------------------------------------------------------------------------------
+
+    def _make_pool(self) -> WorkerPool | None:
+        settings = self.settings
+        if not settings.app_threads:
+            share_threads(None, settings.num_threads)
+            return None
+        pool = WorkerPool(max(settings.app_threads, settings.num_threads or 0))
+        for app in self.apps.values():
+            if not app.for_operators:
+                app.run_on(pool.workers(app.path, self.metrics.app(app.path).queue_seconds.observe))
+        share_threads(pool, settings.num_threads)
+        return pool
+
+    def _thread_readings(self) -> Iterator[Reading]:
+        shares = () if self._pool is None else self._pool.shares
+        busy: dict[tuple[str, ...], float] = {}
+        queued: dict[tuple[str, ...], float] = {}
+        for share in shares:
+            busy[(share.app,)], queued[(share.app,)] = share.busy, share.queued
+        yield Reading("app_threads_busy", "Threads that run the app's code", busy, ("app",))
+        yield Reading("app_queue", "Calls of the app's code that wait for a thread", queued, ("app",))
+
+    def _doing(self) -> str:
+        jobs = [] if self._pool is None else self._pool.running()
+        return "".join(f"; still in {job.what}" for job in jobs)
+
+    def _give_up_builds(self) -> None:
+        """And whatever else of the apps still runs on threads: no session waits for it any more."""
+        if self._pool is not None:
+            for job in self._pool.running():
+                log.error("not waiting for app code that is still in %s", job.what)
+            self._pool.give_up_all()
 
     def _admin(self, apps: Mapping[str, App]) -> dict[str, App]:
         settings = self.settings
@@ -367,7 +450,7 @@ class Server:
             installed=self._versions,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,
-            resources=PageResources(settings.prefix),
+            resources=PageResources(),
             metrics=self.metrics,
             tracing=self._tracing,
             clock=self._heart.store_time,
@@ -397,6 +480,7 @@ class Server:
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
         await self._keeping.drain()
+        self._give_up_builds()
         for websocket in list(self.services.websockets):  # those of relays
             websocket.close(COME_BACK, "the replica stops")
 
@@ -417,6 +501,15 @@ class Server:
         doubt = self._keeping.doubt
         return doubt.sure(self._heart) or await doubt.is_ours(session)
 
+    def _count_slow(self, app: str) -> None:
+        if app in self.apps:
+            self.metrics.app(app).slow_callbacks.inc()
+
+    def _app_of_file(self, file: str) -> str:
+        """The URL path of the app in whose directory it is."""
+        found = ((app.imports.directory, path) for path, app in self.apps.items())
+        return next((path for directory, path in found if directory and directory.owns(file)), "")
+
     def _describe(self) -> Heartbeat:
         return Heartbeat(
             replica=self.replica,
@@ -427,14 +520,36 @@ class Server:
             connections=self._keeping.registry.connections(),
             lag=self._lag.worst(),
             load=self._load.share(),
+            queued=0 if self._pool is None else self._pool.queued,
             draining=self.services.draining,
             versions=self._versions,
             build=self._build,
+            slow=[dataclasses.asdict(each) for each in self._slow.latest()[:SLOW_CALLS_TOLD]],
         )
 
 
 def _open_store(settings: Settings, metrics: Metrics) -> RedisStore:
+    encryption = _encryption(settings)
     try:
-        return open_store(settings.redis, prefix=settings.redis_prefix, observe=metrics.store_attempt)
+        return open_store(
+            settings.redis,
+            prefix=settings.redis_prefix,
+            observe=metrics.store_attempt,
+            encryption=encryption,
+        )
     except StoreConfigError as error:
         raise ConfigError(f"--redis: {error}") from error
+
+
+def _encryption(settings: Settings) -> Encryption:
+    """Of what is written, if asked for. What others have encrypted is read in any case."""
+    mode = settings.encrypt_store
+    if settings.redis is None:
+        if mode != "off":
+            log.info("--encrypt-store has no effect without --redis: sessions do not leave this process")
+        return PLAIN
+    secrets = [key for key in (settings.secret_key, settings.previous_secret_key) if key]
+    try:
+        return Encryption(secrets, writes=mode != "off", requires=mode == "required")
+    except StoreConfigError as error:
+        raise ConfigError(f"--encrypt-store: {error}") from error

@@ -112,6 +112,22 @@ def _template(raw: str) -> str:
     return _existing_file(raw)
 
 
+def _pair(raw: str) -> tuple[str, str]:
+    key, mark, value = raw.partition("=")
+    if not (key and mark and value):
+        raise ValueError("is not PATH=VALUE")
+    return f"/{key.strip('/')}", value
+
+
+def _static_dir(raw: str) -> tuple[str, str]:
+    path, directory = _pair(raw)
+    if path in ("/", "/static"):
+        raise ValueError("would hide pages or BokehJS: give it a path of its own")
+    if not Path(directory).is_dir():
+        raise ValueError("leads to no directory")
+    return path, str(Path(directory).resolve())
+
+
 def _icon(raw: str) -> str:
     """``none``, ``default`` (Bokeh's, also by its development name), or a file."""
     if raw.lower() in ("none", "default", "default-dev"):
@@ -191,6 +207,23 @@ class Settings:
         metavar="N",
         env=("SVC_NUM_PROCS",),
     )
+    app_threads: int = option(
+        "--app-threads",
+        integer(0, 1024),
+        "Threads of each process that app code runs on, so that slow code keeps no other session waiting; "
+        "0 runs all of it on the event loop",
+        "16",
+        metavar="N",
+        env=("SVC_APP_THREADS",),
+    )
+    num_threads: int | None = option(
+        "--num-threads",
+        integer(0, 1024),
+        "As of panel serve: Panel runs callbacks of one session side by side, on the threads of "
+        "--app-threads, of which there are so many then (0 leaves it at those)",
+        metavar="N",
+        env=("SVC_NUM_THREADS",),
+    )
     redis: str | None = option(
         "--redis",
         text,
@@ -207,6 +240,15 @@ class Settings:
         metavar="PREFIX",
         env=("SVC_REDIS_PREFIX",),
     )
+    encrypt_store: str = option(
+        "--encrypt-store",
+        choice("off", "on", "required"),
+        "Whether what users leave in Redis is encrypted, with keys derived from --secret-key: off; on, so "
+        "that plain text is still read; or required, so that it is not. Needs the extra svc-bokeh[encrypt]",
+        "off",
+        metavar="MODE",
+        env=("SVC_ENCRYPT_STORE",),
+    )
     advertise: str | None = option(
         "--advertise",
         _base_url,
@@ -222,6 +264,15 @@ class Settings:
         "0",
         metavar="COUNT",
         env=("SVC_MAX_SESSIONS",),
+    )
+    slow_callback: float = option(
+        "--slow-callback",
+        number(0),
+        "Seconds after which a callback, hook or opening of an app is named in the log while it still runs; "
+        "0 for never",
+        "1",
+        metavar="SECONDS",
+        env=("SVC_SLOW_CALLBACK",),
     )
     metrics_port: int | None = option(
         "--metrics-port",
@@ -300,7 +351,7 @@ class Settings:
     session_ids: SessionIds = option(  # noqa: RUF009 - like every other field here
         "--session-ids",
         _mode,
-        "One of: unsigned, signed or external-signed",
+        "One of: unsigned, signed, external-signed or external-unsigned",
         "unsigned",
         metavar="MODE",
         env=("SVC_SESSION_IDS",),
@@ -472,6 +523,21 @@ class Settings:
         metavar="MODE",
         env=("SVC_RESTORE_INPUTS",),
     )
+    memory_limit: int | None = option(
+        "--memory-limit",
+        integer(0),
+        "Bytes of memory that this process can have (its container's limit if not given); 0 for no limit",
+        metavar="BYTES",
+        env=("SVC_MEMORY_LIMIT",),
+    )
+    restore_memory_share: int = option(
+        "--restore-memory-share",
+        integer(0, 100),
+        "Percentage of that which restoring one session may take; it is parked if it takes more. 0 for any",
+        "50",
+        metavar="PERCENT",
+        env=("SVC_RESTORE_MEMORY_SHARE",),
+    )
     drain_delay: float = option(
         "--drain-delay",
         number(0),
@@ -549,6 +615,15 @@ class Settings:
     index: str | None = option(
         "--index", _template, "A template for the page at the root", metavar="FILE", env=("SVC_INDEX",)
     )
+    index_titles: tuple[tuple[str, str], ...] = option(
+        "--index-titles",
+        _pair,
+        "What the page at the root calls the apps, as /path=title (Panel's)",
+        "",
+        metavar="PATH=TITLE",
+        arity="some",
+        env=("SVC_INDEX_TITLES",),
+    )
     disable_index: bool = option(
         "--disable-index",
         boolean,
@@ -573,6 +648,55 @@ class Settings:
         metavar="FILE",
         env=("SVC_ICO_PATH", "BOKEH_ICO_PATH"),
         yaml="ico_path",
+    )
+    static_dirs: tuple[tuple[str, str], ...] = option(
+        "--static-dirs",
+        _static_dir,
+        "Directories whose files are served, as path=directory; users have to be logged in (Panel's)",
+        "",
+        metavar="PATH=DIRECTORY",
+        arity="some",
+        env=("SVC_STATIC_DIRS",),
+    )
+    plugins: tuple[str, ...] = option(
+        "--plugins",
+        text,
+        "A module whose ROUTES are added to the server's own, as Tornado has them (Panel's)",
+        "",
+        metavar="MODULE",
+        arity="repeat",
+        env=("SVC_PLUGINS",),
+    )
+    setup: str | None = option(
+        "--setup",
+        _existing_file,
+        "A script that each process runs before it loads its apps (Panel's)",
+        metavar="FILE",
+        env=("SVC_SETUP",),
+    )
+    warm: bool = option(
+        "--warm",
+        boolean,
+        "Run each app once before the server is ready (Panel's)",
+        "false",
+        arity="switch",
+        env=("SVC_WARM",),
+    )
+    liveness: bool = option(
+        "--liveness",
+        boolean,
+        "Answer at /liveness, too, that the process is alive (Panel's); /healthz always does",
+        "false",
+        arity="switch",
+        env=("SVC_LIVENESS",),
+    )
+    liveness_endpoint: str = option(
+        "--liveness-endpoint",
+        text,
+        "Where --liveness answers",
+        "liveness",
+        metavar="PATH",
+        env=("SVC_LIVENESS_ENDPOINT",),
     )
     log_level: str = option(
         "--log-level",
@@ -631,7 +755,7 @@ class Settings:
         "--dev",
         text,
         "Reload the app when its files (or those given here) change, and show tracebacks in the page; "
-        "for one app only. Put another option between this one and the app",
+        "for one app only, which is given before this option",
         metavar="FILES-TO-WATCH",
         arity="any",
         in_file=False,
@@ -658,7 +782,18 @@ class Settings:
             )
         if self.previous_secret_key and not self.secret_key:
             raise ConfigError("--previous-secret-key is of no use without --secret-key")
+        if self.encrypt_store != "off" and self.redis and not self.secret_key:
+            raise ConfigError(
+                "--encrypt-store needs --secret-key: one that replicas agree on lies in Redis, too"
+            )
         self._check_needs()
+        if self.dev and not self.apps:
+            *files, app = self.dev
+            say = " ".join(["--dev", *files])
+            raise ConfigError(
+                f"--dev took {app} for a file to watch, so there is no app: "
+                f"give the app first, as in `svc serve {app} {say}`"
+            )
         if self.dev is not None and len(self.apps) != 1:
             raise ConfigError(f"--dev takes exactly one app, not {len(self.apps)}")
 

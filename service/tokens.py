@@ -47,7 +47,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class SessionIds(StrEnum):
-    """As ``bokeh serve --session-ids``."""
+    """As ``bokeh serve --session-ids``, and one that Bokeh's ``Server`` can be in."""
 
     UNSIGNED = "unsigned"
     """Anyone may name a session id."""
@@ -55,10 +55,16 @@ class SessionIds(StrEnum):
     """Ids and tokens carry signatures; we make them."""
     EXTERNAL_SIGNED = "external-signed"
     """The same, and we make no ids: they come from outside with every page request."""
+    EXTERNAL_UNSIGNED = "external-unsigned"
+    """Anyone may name a session id, and we make none: ``generate_session_ids=False`` alone."""
 
     @property
     def must_sign(self) -> bool:
-        return self is not SessionIds.UNSIGNED
+        return self in (SessionIds.SIGNED, SessionIds.EXTERNAL_SIGNED)
+
+    @property
+    def are_made_here(self) -> bool:
+        return self in (SessionIds.UNSIGNED, SessionIds.SIGNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +231,10 @@ class TokenAuthority:
     def new_session_id(self) -> str:
         """A random id: 44 letters and digits, and a signature if the mode asks for it.
 
-        Raises TokenInvalid in external-signed mode, where ids come from outside only.
+        Raises TokenInvalid in the external modes, where ids come from outside only.
         """
-        if self.session_ids is SessionIds.EXTERNAL_SIGNED:
-            raise TokenInvalid("the request names no session id, and --session-ids is external-signed")
+        if not self.session_ids.are_made_here:
+            raise TokenInvalid(f"no bokeh-session-id is given, and --session-ids is {self.session_ids}")
         base = random_string()
         return f"{base}.{self.sign(base)}" if self.session_ids.must_sign else base
 
@@ -239,7 +245,7 @@ class TokenAuthority:
             return
         base, dot, signed = session_id.partition(".")
         if not dot or not self._signed_by_us(base, signed):
-            raise TokenInvalid("the session id has no right signature, and --session-ids asks for one")
+            raise TokenInvalid("the session id's signature is missing or wrong (see --session-ids)")
 
     def sign(self, text: str) -> str:
         """Bokeh's signature of ``text`` (``bokeh.util.token._signature``)."""

@@ -27,6 +27,7 @@ from redis.asyncio.sentinel import (
 from redis.backoff import NoBackoff
 
 from store.embedded import connector
+from store.encryption import PLAIN, Encryption
 from store.errors import StoreConfigError
 from store.keys import Keys
 from store.link import Client, Link, Observe
@@ -47,12 +48,13 @@ def open_store(
     patience: float = 2.0,
     connections: int = 50,
     observe: Observe | None = None,
+    encryption: Encryption = PLAIN,
 ) -> RedisStore:
     """The store at ``url``, or with None one that lives in this process.
 
     Does no I/O. ``patience`` is how many seconds an operation may take, repeated attempts
     included; ``connections`` how many are open at most (on a Cluster: per node). ``observe`` is
-    told of every attempt, on whichever thread makes it.
+    told of every attempt, on whichever thread makes it. ``encryption`` is applied to all that users left.
 
     Raises :class:`StoreConfigError` when the URL or an option makes no sense.
     """
@@ -60,10 +62,12 @@ def open_store(
     if patience <= 0 or connections < 1:
         raise StoreConfigError("patience and connections must be greater than zero")
     if url is None:
-        return RedisStore(Link(connector(), where="embedded", patience=patience, observe=observe), keys)
+        link = Link(connector(), where="embedded", patience=patience, observe=observe)
+        return RedisStore(link, keys, encryption)
     parsed = parse(url)
     connect = _connector(parsed, patience, connections)
-    return RedisStore(Link(connect, where=parsed.where, patience=patience, observe=observe), keys)
+    link = Link(connect, where=parsed.where, patience=patience, observe=observe)
+    return RedisStore(link, keys, encryption)
 
 
 def _connector(url: StoreUrl, patience: float, connections: int) -> Callable[[], Client]:

@@ -20,9 +20,11 @@ __all__ = (
     "Beat",
     "Claim",
     "Heartbeat",
+    "JournalFields",
     "JournalWrite",
     "Outcome",
     "PageRequest",
+    "ParkReason",
     "Parked",
     "SessionKey",
     "SessionRecord",
@@ -74,6 +76,10 @@ class PageRequest:
     user: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
     """What the app's ``process_request`` hook added (JSON-like values and bytes)."""
+    app_path: str = ""
+    """The part of ``uri``'s path that is the app's own: without prefix, and without what follows it."""
+    route_params: Mapping[str, str] = field(default_factory=dict)
+    """What the groups of an app's path pattern matched, by name, or by number from ``0``."""
     trace: str = ""
     """The span of the page view that left it (W3C ``traceparent``); empty without tracing."""
 
@@ -99,13 +105,22 @@ class SessionRecord:
     request: PageRequest
 
 
+class ParkReason(StrEnum):
+    """Why a session was set aside."""
+
+    DEATHS = "deaths"
+    """Its owners died with it, one after another."""
+    MEMORY = "memory"
+    """Restoring it takes more memory than one session may have."""
+
+
 class Outcome(StrEnum):
     OWN = "own"
     """The caller is the owner now (or was already)."""
     RELAY = "relay"
     """Another replica is the owner."""
     PARKED = "parked"
-    """It ended its owners and was set aside; see :meth:`Store.park`."""
+    """It was set aside; see :meth:`Store.park`."""
     UNKNOWN = "unknown"
     """There is no such session and no handoff to begin one with."""
 
@@ -120,9 +135,14 @@ class Claim:
     created: bool = False
     """True when this claim made the record, so there is nothing to restore."""
     request: PageRequest | None = None
-    """The session's request; given when the outcome is OWN."""
+    """The session's request; given when the outcome is OWN, unless there is ``damage``."""
+    damage: str = ""
+    """Why the stored request cannot be read: damaged, or encrypted with another secret. The caller owns
+    a session that it can only :meth:`Store.discard`."""
     deaths: int = 0
     """How many owners in a row died within ten seconds of taking the session or of its last change."""
+    reason: ParkReason = ParkReason.DEATHS
+    """Why it was set aside, when the outcome is PARKED."""
     suspects: int = 0
     """How many sessions the last of them had announced work on (:meth:`Store.announce`), if this is one:
     with 1 it died while it worked on this session and on no other."""
@@ -137,6 +157,7 @@ class Parked:
     """When, in wall-clock seconds by the store's clock."""
     deaths: int
     """How many owners it ended."""
+    reason: ParkReason = ParkReason.DEATHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +177,16 @@ class Heartbeat:
     """Worst event loop delay since the last beat, in seconds."""
     load: float = 0.0
     """CPU seconds used per second, lately: 1 is one core, which is all that app code can have."""
+    queued: int = 0
+    """Calls of app code that wait for a thread."""
     draining: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of Bokeh (``bokeh``) and of installed Bokeh extensions; empty for releases that do not say."""
     build: str = ""
     """A digest that is the same for replicas of one image: versions, the apps' code, their static files."""
+    slow: Sequence[Mapping[str, Any]] = ()
+    """Code of apps that ran for too long, the last few, newest first: ``at`` (wall-clock seconds), ``app``,
+    ``session`` (short form), ``place`` (text), ``seconds`` and whether it is still ``running``."""
     age: float = 0.0
     """Seconds since the beat was written, by the store's clock. Set on reading only."""
 
@@ -192,6 +218,16 @@ class JournalWrite:
     remove: Collection[str] = ()
     whole: bool = False
     """Replaces all there was, and is never BEHIND."""
+
+
+class JournalFields(dict[str, bytes]):
+    """A session's journal: a map of field names to bytes."""
+
+    damage: str = ""
+    """Why nothing of it can be read; it is empty then."""
+    outdated: bool = False
+    """Something is in another form than this replica writes (encrypted or not, or with another secret):
+    the next write has to be whole, so that nothing is left of that."""
 
 
 class Written(StrEnum):
@@ -286,7 +322,9 @@ class Store(Protocol):
     async def withdraw(self, replica: str, key: SessionKey) -> None:
         """``replica`` has survived what it announced. Idempotent."""
 
-    async def park(self, key: SessionKey, replica: str, *, epoch: int) -> bool:
+    async def park(
+        self, key: SessionKey, replica: str, *, epoch: int, reason: ParkReason = ParkReason.DEATHS
+    ) -> bool:
         """Set the session aside, if ``replica`` is still its owner at ``epoch``. Atomic, and idempotent.
 
         For a day claims answer PARKED, unless a page was viewed after this (:meth:`put_handoff`), which
@@ -294,7 +332,7 @@ class Store(Protocol):
         """
 
     async def parked(self) -> list[Parked]:
-        """The parked sessions, longest first."""
+        """The parked sessions, longest first, but for those that cannot be read."""
 
     async def begin_build(self, name: str, replica: str) -> int:
         """``replica`` is about to build ``name`` (an app at a version) for its first time.
@@ -321,11 +359,11 @@ class Store(Protocol):
         journal lives exactly as long as its session's record.
         """
 
-    async def read_journal(self, key: SessionKey) -> dict[str, bytes]:
+    async def read_journal(self, key: SessionKey) -> JournalFields:
         """All fields of the session's journal; empty when there is none."""
 
     async def read(self, key: SessionKey) -> SessionRecord | None:
-        """The session's record, or None."""
+        """The session's record, or None. Raises :class:`~store.errors.RecordError` when it cannot be read."""
 
     # -- replicas ----------------------------------------------------------------------------
 
@@ -361,7 +399,8 @@ class Store(Protocol):
     async def sessions(self, replica: str, *, limit: int | None = None) -> list[SessionRecord]:
         """The sessions in the replica's index that it still owns. A hint: may lag by one beat.
 
-        With a ``limit`` at most so many of them are read, always the same ones.
+        With a ``limit`` at most so many of them are read, always the same ones. Those that cannot be read
+        are left out, and a log line says so.
         """
 
     async def sweep(self, lifetime: float, *, retention: float = 0.0, limit: int = 1000) -> int:

@@ -7,12 +7,14 @@
     ├── StoreUnavailable     the store did not answer (yet); retrying may help
     │   └── StoreFull        it answered that it has no memory left for new data
     ├── RecordError          a record was written by an incompatible version, or is damaged
+    │   └── RecordDamaged    nobody can read it with what was given: damaged, or encrypted with another secret
     └── StaleEpoch           the writer no longer owns the session; it must drop its copy
 """
 
 from __future__ import annotations
 
 __all__ = (
+    "RecordDamaged",
     "RecordError",
     "StaleEpoch",
     "StoreConfigError",
@@ -40,6 +42,10 @@ class StoreFull(StoreUnavailable):
 
 class RecordError(StoreError):
     """A stored record cannot be read by this version."""
+
+
+class RecordDamaged(RecordError):
+    """A stored record is damaged, was changed by somebody else, or is encrypted with another secret."""
 
 
 class StaleEpoch(StoreError):

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
-from store.contract import Heartbeat, PageRequest, Parked, SessionKey, SessionRecord, SessionState
-from store.errors import RecordError
+from store.contract import Heartbeat, PageRequest, Parked, ParkReason, SessionKey, SessionRecord, SessionState
+from store.errors import RecordDamaged, RecordError
 from store.pieces import LARGE, Pieces
 
 __all__ = (
@@ -26,6 +26,7 @@ __all__ = (
     "as_payload",
     "decode_heartbeat",
     "decode_parked",
+    "decode_reason",
     "decode_request",
     "decode_session",
     "encode_heartbeat",
@@ -56,8 +57,9 @@ class Payload:
 def encode_request(request: PageRequest) -> bytes:
     """Raises :class:`RecordError` when the payload holds something other than JSON-like values and bytes."""
     values = _own_fields(request)
-    if not request.trace:  # costs nothing where there is no tracing
-        del values["trace"]
+    for name in ("trace", "app_path", "route_params"):  # cost nothing where there are none
+        if not values[name]:
+            del values[name]
     return bytes(_pack("page request", REQUEST_VERSION, values))
 
 
@@ -93,10 +95,15 @@ def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
     )
 
 
-def decode_parked(at: bytes, app: bytes, session_id: bytes, deaths: bytes) -> Parked:
+def decode_parked(at: bytes, app: bytes, session_id: bytes, deaths: bytes, reason: bytes | None) -> Parked:
     """From the fields that ``park.lua`` leaves."""
     key = SessionKey(app.decode(errors="surrogatepass"), session_id.decode(errors="surrogatepass"))
-    return Parked(key, int(at) / 1000, int(deaths))
+    return Parked(key, int(at) / 1000, int(deaths), decode_reason(reason or b""))
+
+
+def decode_reason(reason: bytes) -> ParkReason:
+    """Releases that knew one reason only did not say it."""
+    return ParkReason.MEMORY if reason == b"memory" else ParkReason.DEATHS
 
 
 def pack_entry(value: Any) -> Packed:
@@ -158,9 +165,9 @@ def _unpack(what: str, version: int, data: Packed | None) -> dict[str, Any]:
     try:
         values = msgpack.unpackb(bytes(data or b""), unicode_errors="surrogatepass", strict_map_key=False)
     except (msgpack.UnpackException, ValueError, TypeError) as error:  # TypeError: a list as a key
-        raise RecordError(f"a stored {what} is damaged") from error
+        raise RecordDamaged(f"a stored {what} is damaged") from error
     if not isinstance(values, dict):
-        raise RecordError(f"a stored {what} is damaged")
+        raise RecordDamaged(f"a stored {what} is damaged")
     _check_version(what, version, values.get("v"))
     return values
 
@@ -183,7 +190,7 @@ def _known(what: str, values: Mapping[str, Any], checks: Mapping[str, _Check]) -
     known = {name: values[name] for name in checks if name in values}
     for name, value in known.items():
         if not checks[name](value):
-            raise RecordError(f"a stored {what} is damaged: its {name} has the wrong type")
+            raise RecordDamaged(f"a stored {what} is damaged: its {name} has the wrong type")
     return known
 
 
@@ -191,21 +198,21 @@ def _build(what: str, type_: Callable[..., T], values: Mapping[str, Any]) -> T:
     try:
         return type_(**values)
     except TypeError as error:
-        raise RecordError(f"a stored {what} is damaged: a field is missing") from error
+        raise RecordDamaged(f"a stored {what} is damaged: a field is missing") from error
 
 
 def _text(hash_: Mapping[bytes, bytes], name: bytes) -> str:
     try:
         return hash_[name].decode(errors="surrogatepass")
     except (KeyError, UnicodeDecodeError) as error:
-        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+        raise RecordDamaged(f"a stored session is damaged: its {name.decode()} cannot be read") from error
 
 
 def _number(hash_: Mapping[bytes, bytes], name: bytes) -> int:
     try:
         return int(hash_[name])
     except (KeyError, ValueError) as error:
-        raise RecordError(f"a stored session is damaged: its {name.decode()} cannot be read") from error
+        raise RecordDamaged(f"a stored session is damaged: its {name.decode()} cannot be read") from error
 
 
 def _state(text: str) -> SessionState:
@@ -229,6 +236,23 @@ def _list_of_bytes(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, bytes) for item in value)
 
 
+_SLOW: Mapping[str, _Check] = {
+    "at": _is(int, float),
+    "app": _is(str),
+    "session": _is(str),
+    "place": _is(str),
+    "seconds": _is(int, float),
+    "running": _is(bool),
+}
+
+
+def _is_list_of_slow(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and all(name in item and check(item[name]) for name, check in _SLOW.items())
+        for item in value
+    )
+
+
 _REQUEST: Mapping[str, _Check] = {
     "method": _is(str),
     "uri": _is(str),
@@ -241,6 +265,8 @@ _REQUEST: Mapping[str, _Check] = {
     "user": _is(str, type(None)),
     "payload": _is(dict),
     "trace": _is(str),
+    "app_path": _is(str),
+    "route_params": _map_of(_is(str)),
 }
 
 _HEARTBEAT: Mapping[str, _Check] = {
@@ -252,8 +278,10 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "connections": _is(int),
     "lag": _is(int, float),
     "load": _is(int, float),
+    "queued": _is(int),
     "draining": _is(bool),
     "versions": _map_of(_is(str)),
     "build": _is(str),
+    "slow": _is_list_of_slow,
     "ttl_ms": _is(int),
 }

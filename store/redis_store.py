@@ -7,30 +7,42 @@ in pipelines and are repaired by :mod:`store.sweeper`. How commands travel is
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 from store import records
 from store.contract import (
     Beat,
     Claim,
     Heartbeat,
+    JournalFields,
     JournalWrite,
     Outcome,
     PageRequest,
     Parked,
+    ParkReason,
     SessionKey,
     SessionRecord,
     Written,
 )
+from store.encryption import PLAIN, Encryption
+from store.errors import RecordDamaged, RecordError
 from store.keys import Keys
 from store.link import Link
 from store.probe import check
 from store.scripts import Command, load
 from store.sweeper import Sweeper
+from store.values import StoredValues
 
 __all__ = ("RedisStore",)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _GRACE = 60.0
 """Seconds that a record lives which its owner has not listed as opened yet."""
@@ -53,10 +65,13 @@ class RedisStore:
     Bound to the event loop it is first used in; :meth:`twin` gives another for another loop.
     """
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys, encryption: Encryption = PLAIN) -> None:
         self._link = link
         self._keys = keys
+        self._encryption = encryption
+        self._values = StoredValues(keys.prefix, encryption)
         self._sweeper = Sweeper(link, keys)
+        self._said_unreadable = False
 
     @property
     def where(self) -> str:
@@ -67,7 +82,7 @@ class RedisStore:
         """A second store on the same data, for use in another event loop. To be closed by itself."""
         link = self._link
         twin = Link(link.connect, where=link.where, patience=link.patience, observe=link.observe)
-        return RedisStore(twin, self._keys)
+        return RedisStore(twin, self._keys, self._encryption)
 
     # -- lifecycle ---------------------------------------------------------------------------
 
@@ -83,14 +98,14 @@ class RedisStore:
         handoff = self._keys.handoff(key.tag, token_id)
         await self._link.pipe(
             [
-                Command(("SET", handoff, records.encode_request(request), "PX", _ms(ttl))),
+                Command(("SET", handoff, self._values.request(key, request, token_id), "PX", _ms(ttl))),
                 Command(("HDEL", self._keys.session(key.tag), "ended", "parked")),
             ]
         )
 
     async def handoff(self, key: SessionKey, token_id: str) -> PageRequest | None:
         found = await self._link.send("GET", self._keys.handoff(key.tag, token_id))
-        return None if found is None else records.decode_request(found)
+        return None if found is None else self._values.read_request(key.tag, found, [token_id])
 
     # -- ownership ---------------------------------------------------------------------------
 
@@ -100,14 +115,15 @@ class RedisStore:
         touched = self._keys.record(key.tag)
         if token_id:
             touched.append(self._keys.handoff(key.tag, token_id))
-        encoded = b"" if request is None else records.encode_request(request)
+        encoded = b"" if request is None else self._values.request(key, request)
         reply = await self._link.run(
             load("claim")(
                 touched, replica, os.urandom(8), encoded, _ms(_GRACE),
-                records.SESSION_VERSION, key.app, key.session_id,
+                records.SESSION_VERSION, *self._values.identity(key),
             )
         )  # fmt: skip
-        return _claim(reply)
+        begun_with = [*([""] if request else []), *([token_id] if token_id else [])]
+        return self._claimed(key, reply, begun_with)
 
     async def seize(self, key: SessionKey, replica: str, *, owner: str, epoch: int) -> Claim:
         work, last_beat = await self._link.pipe(
@@ -119,11 +135,29 @@ class RedisStore:
         suspects = len(work) if key.tag.encode() in work else 0
         died = "" if last_beat is None else round(float(last_beat))
         keys = self._keys.record(key.tag)
-        return _claim(
-            await self._link.run(
-                load("seize")(keys, replica, owner, epoch, _ms(_GRACE), died, suspects, _ms(_CALM))
-            )
+        reply = await self._link.run(
+            load("seize")(keys, replica, owner, epoch, _ms(_GRACE), died, suspects, _ms(_CALM))
         )
+        return self._claimed(key, reply)
+
+    def _claimed(self, key: SessionKey, reply: list[Any], begun_with: Collection[str] | None = None) -> Claim:
+        """``begun_with``: whose handoffs may be its request, if this call began the session ("": ours)."""
+        outcome = Outcome(reply[0].decode())
+        if outcome is Outcome.UNKNOWN:
+            return Claim(outcome)
+        if outcome is Outcome.PARKED:
+            return Claim(outcome, reason=records.decode_reason(reply[1]))
+        owner, epoch = reply[1].decode(), int(reply[2])
+        if outcome is Outcome.RELAY:
+            return Claim(outcome, owner, epoch)
+        created, deaths, suspects = bool(reply[3]), int(reply[5]), int(reply[6])
+        claim = Claim(outcome, owner, epoch, created, deaths=deaths, suspects=suspects)
+        try:
+            return replace(
+                claim, request=self._values.read_request(key.tag, reply[4], begun_with if created else None)
+            )
+        except RecordDamaged as error:
+            return replace(claim, damage=str(error))
 
     async def announce(self, replica: str, key: SessionKey) -> None:
         work = self._keys.work(replica)
@@ -132,21 +166,49 @@ class RedisStore:
     async def withdraw(self, replica: str, key: SessionKey) -> None:
         await self._link.send("SREM", self._keys.work(replica), key.tag)
 
-    async def park(self, key: SessionKey, replica: str, *, epoch: int) -> bool:
+    async def park(
+        self, key: SessionKey, replica: str, *, epoch: int, reason: ParkReason = ParkReason.DEATHS
+    ) -> bool:
         # Listed first: what is listed and not parked is taken off again by who lists it.
         await self._link.run(load("enlist")([self._keys.parked], key.tag))
         keys = self._keys.record(key.tag)
-        return bool(await self._link.run(load("park")(keys, replica, epoch, _ms(_ENDED))))
+        return bool(await self._link.run(load("park")(keys, replica, epoch, _ms(_ENDED), reason)))
 
     async def parked(self) -> list[Parked]:
         tags = [tag.decode() for tag in await self._link.send("ZRANGE", self._keys.parked, 0, -1)]
-        fields = ("parked", "app", "session_id", "deaths")
+        fields = ("parked", "app", "session_id", "deaths", "reason")
         found = await self._link.pipe([Command(("HMGET", self._keys.session(tag), *fields)) for tag in tags])
         listed = dict(zip(tags, found, strict=True))
         gone = [tag for tag, (at, *_) in listed.items() if at is None]
         if gone:
             await self._link.send("ZREM", self._keys.parked, *gone)
-        return [records.decode_parked(*held) for tag, held in listed.items() if tag not in gone]
+        return self._readable(self._parked(tag, held) for tag, held in listed.items() if tag not in gone)
+
+    def _parked(self, tag: str, held: Sequence[bytes]) -> Callable[[], Parked]:
+        at, app, session_id, deaths, reason = held
+
+        def parked() -> Parked:
+            held = self._values.read_session(tag, {b"app": app, b"session_id": session_id})
+            return records.decode_parked(at, held[b"app"], held[b"session_id"], deaths, reason)
+
+        return parked
+
+    def _session(self, tag: str, hash_: Mapping[bytes, bytes]) -> SessionRecord:
+        return records.decode_session(self._values.read_session(tag, hash_))
+
+    def _readable(self, reads: Iterable[Callable[[], T]]) -> list[T]:
+        """One that cannot be read must not hide the others."""
+        found, damage = [], []
+        for read in reads:
+            try:
+                found.append(read())
+            except RecordError as error:
+                damage.append(error)
+        if damage:
+            level = logging.DEBUG if self._said_unreadable else logging.WARNING
+            log.log(level, "%d stored sessions cannot be read and are left out: %s", len(damage), damage[0])
+            self._said_unreadable = True
+        return found
 
     async def begin_build(self, name: str, replica: str) -> int:
         noted = await self._link.run(load("build")([self._keys.building(name)], replica, _ms(_ANNOUNCED)))
@@ -174,7 +236,7 @@ class RedisStore:
         reply = await self._link.run(
             load("reassert")(
                 self._keys.record(key.tag), replica, epoch, records.SESSION_VERSION,
-                key.app, key.session_id, records.encode_request(request),
+                *self._values.identity(key), self._values.request(key, request),
             )
         )  # fmt: skip
         return _REASSERTED[reply]
@@ -185,20 +247,20 @@ class RedisStore:
         replies = await self._link.pipe([self._journal(replica, write) for write in writes])
         return [Written(reply.decode()) for reply in replies]
 
-    async def read_journal(self, key: SessionKey) -> dict[str, bytes]:
+    async def read_journal(self, key: SessionKey) -> JournalFields:
         found = await self._link.send("HGETALL", self._keys.journal(key.tag))
-        return {name.decode(): value for name, value in found.items() if name != b"write"}
+        return self._values.read_journal(key.tag, found)
 
     def _journal(self, replica: str, write: JournalWrite) -> Command:
-        pairs = [part for pair in write.put.items() for part in pair]
+        removed, pairs = self._values.journal(write)
         return load("journal")(
             self._keys.record(write.key.tag), replica, write.epoch, write.number,
-            int(write.whole), len(write.remove), *write.remove, *pairs,
+            int(write.whole), len(removed), *removed, *pairs,
         )  # fmt: skip
 
     async def read(self, key: SessionKey) -> SessionRecord | None:
         found = await self._link.send("HGETALL", self._keys.session(key.tag))
-        return records.decode_session(found) if b"owner" in found else None
+        return self._session(key.tag, found) if b"owner" in found else None
 
     # -- replicas ----------------------------------------------------------------------------
 
@@ -259,12 +321,14 @@ class RedisStore:
             pass
 
     async def sessions(self, replica: str, *, limit: int | None = None) -> list[SessionRecord]:
-        tags = await self._link.send("SMEMBERS", self._keys.sessions(replica))
-        found = await self._link.pipe(
-            [Command(("HGETALL", self._keys.session(tag.decode()))) for tag in sorted(tags)[:limit]]
+        members = await self._link.send("SMEMBERS", self._keys.sessions(replica))
+        tags = [tag.decode() for tag in sorted(members)[:limit]]
+        found = await self._link.pipe([Command(("HGETALL", self._keys.session(tag))) for tag in tags])
+        return self._readable(
+            partial(self._session, tag, hash_)
+            for tag, hash_ in zip(tags, found, strict=True)
+            if hash_.get(b"owner") == replica.encode()
         )
-        owned = [hash_ for hash_ in found if hash_.get(b"owner") == replica.encode()]
-        return [records.decode_session(hash_) for hash_ in owned]
 
     async def sweep(self, lifetime: float, *, retention: float = 0.0, limit: int = 1000) -> int:
         return await self._sweeper.sweep(_ms(lifetime), round(retention * 1000), limit)
@@ -285,12 +349,23 @@ class RedisStore:
     # -- secrets -----------------------------------------------------------------------------
 
     async def agree_secret(self, name: str, proposal: str) -> str:
-        key = self._keys.secret(name)
-        _, agreed = await self._link.pipe(
-            [Command(("SET", key, proposal.encode(), "NX")), Command(("GET", key))]
-        )
-        secret: str = agreed.decode()
+        found = await self._agree(name, proposal)
+        try:
+            secret = self._values.read_secret(name, found)
+        except RecordDamaged as error:
+            log.error("the secret that replicas agreed on for %s is replaced: %s", name, error)
+            found = await self._agree(name, proposal, instead_of=found)
+            return self._values.read_secret(name, found)
+        if not self._values.is_ours(found):
+            await self._agree(name, secret, instead_of=found)
         return secret
+
+    async def _agree(self, name: str, secret: str, *, instead_of: bytes = b"") -> bytes:
+        encoded = self._values.secret(name, secret)
+        found: bytes = await self._link.run(
+            load("agree")([self._keys.secret(name)], bytes(encoded), instead_of)
+        )
+        return found
 
 
 def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:
@@ -300,17 +375,6 @@ def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:
 def _asked(member: bytes) -> tuple[str, int]:
     tag, _, epoch = member.decode().partition("/")
     return tag, int(epoch)
-
-
-def _claim(reply: list[Any]) -> Claim:
-    outcome = Outcome(reply[0].decode())
-    if outcome in (Outcome.UNKNOWN, Outcome.PARKED):
-        return Claim(outcome)
-    owner, epoch = reply[1].decode(), int(reply[2])
-    if outcome is Outcome.RELAY:
-        return Claim(outcome, owner, epoch)
-    request = records.decode_request(reply[4])
-    return Claim(outcome, owner, epoch, bool(reply[3]), request, int(reply[5]), int(reply[6]))
 
 
 def _ms(seconds: float) -> int:

@@ -1,4 +1,6 @@
-"""The Lua scripts of ``lua/``, read once, and the commands that run them.
+"""The Lua scripts of ``lua/``, read when this is imported, and the commands that run them.
+
+Not when they are first needed: there may be no file descriptor left then.
 
 A script is sent by its SHA1 digest; :mod:`store.link` sends the text when the server does not
 have it, so flushing the server's script cache is harmless at any time.
@@ -7,7 +9,6 @@ have it, so flushing the server's script cache is harmless at any time.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
@@ -36,25 +37,26 @@ class Script:
 
     name: str
     text: str
-
-    @property
-    def digest(self) -> str:
-        return _digest(self.text)
+    digest: str
+    """Redis's name for it."""
 
     def __call__(self, keys: list[str], *args: Any) -> Command:
         return Command(("EVALSHA", self.digest, len(keys), *keys, *args), script=self)
 
 
-@cache
 def load(name: str) -> Script:
-    return Script(name, f"{_read('_prelude')}\n{_read(name)}")
+    return _SCRIPTS[name]
 
 
-@cache
-def _digest(text: str) -> str:
-    # Redis's name for the script, not a matter of security.
-    return sha1(text.encode(), usedforsecurity=False).hexdigest()
+def _read_all() -> dict[str, Script]:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in _LUA.glob("*.lua")}
+    prelude = texts.pop("_prelude")
+    return {name: _script(name, f"{prelude}\n{text}") for name, text in texts.items()}
 
 
-def _read(name: str) -> str:
-    return Path(__file__).with_name("lua").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+def _script(name: str, text: str) -> Script:
+    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+_LUA = Path(__file__).with_name("lua")
+_SCRIPTS = _read_all()

@@ -1,6 +1,7 @@
 """A fleet on this machine to look at: redis-server, replicas and nginx, on loopback, until Ctrl-C.
 
-`make fleet` runs this. It prints the URL, and every few seconds what the store knows about who holds what.
+`make fleet` runs this. It prints the URL, what the replicas log, and every few seconds what the store knows
+about who holds what.
 Everything is on free ports and in temporary directories, and is gone when this ends.
 """
 
@@ -91,11 +92,31 @@ def _show(fleet: Fleet, signals: socket.socket, every: float) -> None:
         _say(f"open {fleet.app_url(app)}")
     _say("Ctrl-C stops everything")
     shown: object = None
+    said = {replica.name: 0 for replica in fleet.replicas}
     while not select.select([signals], [], [], 0)[0]:
+        _show_logs(fleet, said)
         if (held := _held(fleet)) != shown:
             _say(f"\n{time.strftime('%H:%M:%S')}\n{_status(fleet)}")
             shown = held
-        select.select([signals], [], [], every)
+        _wait_for_news(fleet, said, signals, every)
+
+
+def _wait_for_news(fleet: Fleet, said: dict[str, int], signals: socket.socket, seconds: float) -> None:
+    """Until a signal, or for so long; what replicas log is shown meanwhile."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([signals], [], [], min(left, 0.2))[0]:
+            return
+        _show_logs(fleet, said)
+
+
+def _show_logs(fleet: Fleet, said: dict[str, int]) -> None:
+    """What the replicas have logged, or apps have printed, since the last time."""
+    for replica in fleet.replicas:
+        lines = replica.lines[said[replica.name] :]
+        said[replica.name] += len(lines)
+        for line in lines:
+            _say(f"{replica.name} | {line}")
 
 
 def _held(fleet: Fleet) -> object:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from service.cli.panel_flags import INSTEAD, SAME
 from service.settings import options_table
 from store.keys import FAMILIES
 
@@ -63,9 +64,17 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
+def panel_flags() -> str:
+    """What ``panel serve`` adds to the flags of ``bokeh serve``."""
+    here = [(f"`{flag}`", "the same", text) for flag, text in SAME.items()]
+    instead = [(f"`{flag}`", "no", text) for flag, text in INSTEAD.items()]
+    return _table(("`panel serve`", "here", "difference, or what to do instead"), sorted([*here, *instead]))
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "options": options_table,
     "key_families": key_families,
+    "panel_flags": panel_flags,
     "scripts": scripts,
 }
 

@@ -30,6 +30,13 @@ def within(url):
     return url if is_path and url.isprintable() and "\\" not in url else "/"
 
 
+def from_here(handler, url):
+    """Seen from the login page, so that it holds behind a proxy that takes a path away from what it passes on."""
+    path = handler.request.path
+    prefix = path.rstrip("/").removesuffix(login_url)  # that of svc serve --prefix
+    return (".." if path.endswith("/") else ".") + url.removeprefix(prefix)
+
+
 class LoginHandler(RequestHandler):
     def get(self, error=""):
         self.finish(f"""<!DOCTYPE html><html lang="en"><title>Log in</title><form method="post">
@@ -46,7 +53,7 @@ class LoginHandler(RequestHandler):
             return
         self.set_signed_cookie("user", name)
         self.clear_cookie("_xsrf")  # what a stranger may have planted before the login is worth nothing after it
-        self.redirect(within(self.get_argument("next", "/")))
+        self.redirect(from_here(self, within(self.get_argument("next", "/"))))
 
 
 class LogoutHandler(RequestHandler):
@@ -59,4 +66,4 @@ class LogoutHandler(RequestHandler):
     def post(self):
         self.clear_cookie("user")
         self.clear_cookie("_xsrf")
-        self.redirect(login_url)
+        self.redirect(from_here(self, login_url))

@@ -124,6 +124,13 @@ def within(url):
     return url if is_path and url.isprintable() and "\\" not in url else "/"
 
 
+def from_here(handler, url):
+    """Seen from the login page, so that it holds behind a proxy that takes a path away from what it passes on."""
+    path = handler.request.path
+    prefix = path.rstrip("/").removesuffix(login_url)  # that of svc serve --prefix
+    return (".." if path.endswith("/") else ".") + url.removeprefix(prefix)
+
+
 def kept_in(state):
     """The cookie of one login, so that two tabs can log in at the same time."""
     return f"login-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
@@ -148,7 +155,7 @@ class LoginHandler(RequestHandler):
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         kept = {"nonce": nonce, "verifier": verifier, "next": within(self.get_query_argument("next", "/"))}
         self.set_signed_cookie(kept_in(state), json.dumps(kept), expires_days=None, max_age=TEN_MINUTES,
-                               path=self.request.path)
+                               path=None)  # that of the login page, as the browser knows it
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
         self.redirect(url_concat(there["authorization_endpoint"], {
             "response_type": "code", "client_id": CLIENT_ID, "redirect_uri": self.redirect_uri, "scope": SCOPE,
@@ -158,7 +165,7 @@ class LoginHandler(RequestHandler):
     async def complete(self):
         name = kept_in(self.get_query_argument("state"))
         kept = self.get_signed_cookie(name, max_age_days=TEN_MINUTES / 86400)
-        self.clear_cookie(name, path=self.request.path)
+        self.clear_cookie(name, path=None)
         if kept is None:
             raise HTTPError(403, "no such login", reason="Begun elsewhere, or too long ago")
         if "error" in self.request.query_arguments:
@@ -167,7 +174,7 @@ class LoginHandler(RequestHandler):
         token = await redeem(there, self.get_query_argument("code"), begun["verifier"], self.redirect_uri)
         self.set_signed_cookie("user", user_of(await claims_of(there, token, begun["nonce"])))
         self.clear_cookie("_xsrf")  # what a stranger may have planted before the login is worth nothing after it
-        self.redirect(begun["next"])
+        self.redirect(from_here(self, begun["next"]))
 
     @property
     def redirect_uri(self):
@@ -175,7 +182,7 @@ class LoginHandler(RequestHandler):
 
     def write_error(self, status_code, **kwargs):
         self.finish(f"""<!DOCTYPE html><html lang="en"><title>Log in</title>
-            <p>{xhtml_escape(self._reason)}. <a href="{xhtml_escape(self.request.path)}">Try again</a></p></html>""")
+            <p>{xhtml_escape(self._reason)}. <a href="{xhtml_escape(self.request.path.rpartition('/')[2])}">Try again</a></p></html>""")
 
 
 class LogoutHandler(RequestHandler):

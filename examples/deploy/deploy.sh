@@ -240,8 +240,8 @@ server {
         proxy_next_upstream error timeout http_503 non_idempotent;
     }
 
-    # For other replicas, probes and Prometheus, which ask the server itself.
-    location ~ ^/(_svc/|(metrics|healthz|readyz|startupz)\$) {
+    # For other replicas, probes and Prometheus, which ask the server itself; /admin is for operators (docs/deploy.md).
+    location ~ ^/((_svc|admin)(/|\$)|(metrics|healthz|readyz|startupz)\$) {
         return 404;
     }
 }

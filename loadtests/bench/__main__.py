@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.bench import report
-from loadtests.bench.figures import browser, costs, crowds, growth, throughput
+from loadtests.bench.figures import browser, costs, crowds, growth, throughput, waiting
 from loadtests.bench.scenario import Measured, Scale, Scenario
 from loadtests.bench.servers import Side, pin_to_load_core, running
 
 SCENARIOS = [
     *throughput.SCENARIOS,
+    *waiting.SCENARIOS,
     *costs.SCENARIOS,
     *crowds.SCENARIOS,
     *browser.SCENARIOS,

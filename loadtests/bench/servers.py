@@ -36,6 +36,8 @@ class Side:
 
     name: str
     servers: list[Server]
+    redis: RedisServer | None = None
+    """Ours has one."""
 
     @property
     def port(self) -> int:
@@ -89,7 +91,7 @@ def running(
                 started.callback(server.stop)
             servers.append(server.start())
             _pin(server.pid)
-        yield Side(name, servers)
+        yield Side(name, servers, redis)
 
 
 def _pin(pid: int) -> None:

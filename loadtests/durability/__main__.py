@@ -23,6 +23,7 @@ MEASURES: Mapping[str, Callable[[Scale], Awaitable[list[Figure]]]] = {
     "drain": moves.drained,
     "herd": moves.herd,
     "journal": costs.journal,
+    "encryption": costs.encryption,
     "redis": costs.redis_bytes,
     "hibernation": costs.hibernation,
 }

@@ -1,4 +1,4 @@
-"""What it costs to keep sessions: patches per second, bytes in Redis, memory of a hibernated session."""
+"""What it costs to keep sessions: patches per second, encryption, bytes in Redis, hibernated sessions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from statistics import median
 
 from loadtests.bench.client import Tab
 from loadtests.bench.figures.crowds import LONG, open_many
-from loadtests.bench.figures.throughput import MOVERS, mover, rate
+from loadtests.bench.figures.throughput import MOVERS, OPENERS, mover, rate
 from loadtests.bench.scenario import EXAMPLES, Scale
 from loadtests.bench.servers import OURS, Side, running
 from loadtests.durability.figures import Figure
 
-__all__ = ("hibernation", "journal", "redis_bytes")
+__all__ = ("encryption", "hibernation", "journal", "redis_bytes")
 
 MODES = ("off", "interval", "sync")
 SLIDERS = EXAMPLES / "sliders.py"
@@ -52,10 +52,59 @@ def _against_off(mode: str, rates: dict[str, list[tuple[float, float]]]) -> list
     return figures
 
 
+async def encryption(scale: Scale) -> list[Figure]:
+    """Slider moves and sessions opened with the store encrypted and not, in turns as in :func:`journal`."""
+    modes = ("off", "on")
+    moves: dict[str, list[float]] = {mode: [] for mode in modes}
+    opens: dict[str, list[float]] = {mode: [] for mode in modes}
+    with ExitStack() as started:
+        sides = {
+            mode: started.enter_context(
+                running(OURS, [SLIDERS], args=LONG, ours_only=("--encrypt-store", mode))
+            )
+            for mode in modes
+        }
+        tabs = {mode: await _parsed(await open_many(side, "sliders", MOVERS)) for mode, side in sides.items()}
+        for number in range(scale.count(9, 2)):
+            for mode in modes if number % 2 else reversed(modes):
+                workers = [mover(tab, tab.id_of("offset")) for tab in tabs[mode]]
+                _, moved = await rate(sides[mode], scale.seconds, workers)
+                opened = await _opens(sides[mode], scale)
+                if number:  # the first round is to warm up
+                    moves[mode].append(moved)
+                    opens[mode].append(opened)
+    return [
+        Figure(f"{what} per second of CPU with `--encrypt-store on`, against `off`", _ratio(rates), "x")
+        for what, rates in (("slider moves", moves), ("sessions opened", opens))
+    ]
+
+
+async def _opens(side: Side, scale: Scale) -> float:
+    """Sessions opened per second of CPU."""
+    opened: list[Tab] = []
+
+    async def open_tab() -> None:
+        opened.append(await Tab.open(side.port, "sliders"))
+
+    _, by_cpu = await rate(side, scale.seconds, [open_tab] * OPENERS)
+    for tab in opened:
+        tab.close()
+    return by_cpu
+
+
+def _ratio(rates: dict[str, list[float]]) -> float:
+    return median(on / off for on, off in zip(rates["on"], rates["off"], strict=True))
+
+
 async def redis_bytes(scale: Scale) -> list[Figure]:
     """Memory in Redis of one session that was seen, and after its slider was moved ten times."""
+    return [figure for mode in ("off", "on") for figure in await _redis_bytes(scale, mode)]
+
+
+async def _redis_bytes(scale: Scale, encrypt: str) -> list[Figure]:
     count = scale.count(100, 10)
-    with running(OURS, [SLIDERS], args=LONG) as side:
+    encrypted = " with `--encrypt-store on`" if encrypt == "on" else ""
+    with running(OURS, [SLIDERS], args=LONG, ours_only=("--encrypt-store", encrypt)) as side:
         tabs = await _parsed(await open_many(side, "sliders", count))
         await asyncio.sleep(1)  # the journal's interval
         seen = _memory_of_sessions(side) / count
@@ -66,7 +115,7 @@ async def redis_bytes(scale: Scale) -> list[Figure]:
         await asyncio.sleep(1)
         moved = _memory_of_sessions(side) / count
     return [
-        Figure("Redis memory of one sliders session, seen", seen, "bytes"),
+        Figure(f"Redis memory of one sliders session, seen{encrypted}", seen, "bytes"),
         Figure("the same after 10 moves", moved, "bytes"),
     ]
 

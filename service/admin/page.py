@@ -14,7 +14,15 @@ from bokeh.document import Document
 from bokeh.layouts import column, row
 from bokeh.models.widgets import Div, Select, TextInput
 
-from service.admin.tables import Table, replica_columns, replica_row, session_columns, session_row
+from service.admin.tables import (
+    Table,
+    replica_columns,
+    replica_row,
+    session_columns,
+    session_row,
+    slow_columns,
+    slow_rows,
+)
 from service.admin.watch import MOST, FleetWatch
 from service.admin.widgets import FULL_WIDTH, Charts, Confirmed, heading, notice, tiles
 from service.fleet.ending import begin_to_end
@@ -50,6 +58,7 @@ class AdminPage:
         self._says = Div(name="says", sizing_mode="stretch_width", stylesheets=[FULL_WIDTH])
         self._charts = Charts()
         self._replicas = Table("replicas", replica_columns(), lines=5)
+        self._slow = Table("slow", slow_columns(), lines=5)
         self._sessions = Table("sessions", session_columns(), lines=12)
         self._listed = Div(name="listed", sizing_mode="stretch_width")
         self._app = Select(title="App", name="app", options=ANYTHING, value=ANY, width=170)
@@ -81,6 +90,7 @@ class AdminPage:
         if can_drain:
             parts.append(self._drain.row)
         parts += [heading("Sessions"), filters, self._sessions.widget, self._listed, self._end.row]
+        parts += [heading("Code that ran for long (<code>--slow-callback</code>)"), self._slow.widget]
         self._document.add_root(column(parts, sizing_mode="stretch_width", margin=(0, 12, 24, 12)))
         self._document.title = "svc fleet"
 
@@ -92,6 +102,7 @@ class AdminPage:
         if view is not None:
             self._charts.add(view)
             self._replicas.show([replica_row(each, view.at, self._watch.lines) for each in view.replicas])
+            self._slow.show(slow_rows(view.replicas, view.at))
             self._offer(view)
             self._show_sessions(view)
 

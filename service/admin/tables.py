@@ -20,7 +20,15 @@ from bokeh.models.widgets import (
 
 from store.contract import Heartbeat, SessionRecord
 
-__all__ = ("Table", "replica_columns", "replica_row", "session_columns", "session_row")
+__all__ = (
+    "Table",
+    "replica_columns",
+    "replica_row",
+    "session_columns",
+    "session_row",
+    "slow_columns",
+    "slow_rows",
+)
 
 Row = dict[str, str | int | float]
 
@@ -91,6 +99,7 @@ def replica_columns() -> list[TableColumn]:
         _column("apps", "By app", 240),
         _column("connections", "Connections", 90, _number("0,0")),
         _column("load", "Load, %", 70, _number("0,0")),
+        _column("queued", "Queue", 60, _number("0,0")),
         _column("lag", "Lag, ms", 70, _number("0,0")),
         _column("state", "State", 120, HTMLTemplateFormatter(template=_BADGE)),
     ]
@@ -109,6 +118,7 @@ def replica_row(beat: Heartbeat, now: float, lines: Mapping[str, Sequence[int]])
         "apps": ", ".join(held),
         "connections": beat.connections,
         "load": round(beat.load * 100),
+        "queued": beat.queued,
         "lag": round(beat.lag * 1000),
         "state": "draining" if beat.draining else "serving",
     }
@@ -134,6 +144,35 @@ def session_row(record: SessionRecord, now: float) -> Row:
         "user": record.request.user or "",
         "from": record.request.remote_ip,
     }
+
+
+def slow_columns() -> list[TableColumn]:
+    return [
+        _column("place", "What", 520),
+        _column("seconds", "Took, s", 80, _number("0.0")),
+        _column("state", "", 80),
+        _column("ago", "Ago", 80, HTMLTemplateFormatter(template=_DURATION)),
+        _column("app", "App", 150),
+        _column("session", "Session", 100),
+        _column("replica", "Replica", 100),
+    ]
+
+
+def slow_rows(replicas: Sequence[Heartbeat], now: float) -> list[Row]:
+    """Of all of them, newest first."""
+    found = [(each, beat.replica) for beat in replicas for each in beat.slow]
+    return [
+        {
+            "place": each["place"],
+            "seconds": round(each["seconds"], 1),
+            "state": "still runs" if each["running"] else "",
+            "ago": max(0, round(now - each["at"])),
+            "app": each["app"],
+            "session": each["session"],
+            "replica": replica,
+        }
+        for each, replica in sorted(found, key=lambda one: one[0]["at"], reverse=True)
+    ]
 
 
 def _column(field: str, title: str, width: int, formatter: CellFormatter | None = None) -> TableColumn:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import io
 import logging
 import tokenize
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
 from bokeh.application import Application
+from bokeh.application.handlers import DirectoryHandler
+from bokeh.application.handlers.lifecycle import _do_nothing
 from bokeh.core.templates import FILE
 from bokeh.document import Document
 from bokeh.settings import settings as bokeh_settings
@@ -20,6 +23,7 @@ from tornado.httputil import HTTPServerRequest
 
 from service.apps.contexts import AppServerContext, AppSessionContext
 from service.apps.execution import Execution
+from service.apps.frames import exc_info_of_app
 from service.apps.imports import ImportSpace
 from service.apps.panel import (
     connect_panel,
@@ -32,8 +36,10 @@ from service.apps.panel import (
     uses_panel,
 )
 from service.apps.panel_access import authorize_callback, check_access
-from service.documents.curdoc import default_document_kept
-from service.errors import AppError
+from service.apps.process_state import run_apart
+from service.apps.worker_pool import Workers
+from service.documents.bundles import bundles_for
+from service.errors import AppError, GivenUp
 from service.lines import line
 
 __all__ = ("App",)
@@ -42,19 +48,29 @@ log = logging.getLogger(__name__)
 
 
 class App:
-    """An app under its URL path, such as ``/sliders``."""
+    """An app under its URL path, such as ``/sliders``, or at all paths that fit ``pattern``.
 
-    def __init__(self, path: str, application: Application, imports: ImportSpace) -> None:
+    Then ``path`` is how its author wrote the pattern, and its name in metrics, in the store and elsewhere.
+    """
+
+    def __init__(
+        self, path: str, application: Application, imports: ImportSpace, *, pattern: str | None = None
+    ) -> None:
         self.path = path
+        self.pattern = pattern
         self.application = application
         self.imports = imports
+        self._facts = {"app": path}
         self.logout_url: str | None = None
+        self._share: Workers | None = None
         self.live_sessions: Callable[[], Iterable[Any]] = tuple
         self.server_context = AppServerContext(lambda: self.live_sessions(), path, application)
         self.page_needs_document = _has_own_page(application)
         self.for_operators = False
         """Not for visitors: shown to operators only, and no load to scale by."""
         self.built = False
+        self.needed_bundles: frozenset[str] = frozenset()
+        """Of BokehJS's bundles those that Documents built here need."""
         self.broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
         self._replaced = 0
@@ -64,9 +80,24 @@ class App:
         self.application = application
         self.page_needs_document = _has_own_page(application)
         self.built = False
+        self.needed_bundles = frozenset()
         self.broken = None
         self._replaced += 1
         self.__dict__.pop("version", None)
+        self.__dict__.pop("_wants_loop", None)
+
+    def run_on(self, share: Workers) -> None:
+        """Run the app's code on these threads, unless it wants to be run on the event loop."""
+        self._share = share
+
+    @property
+    def workers(self) -> Workers | None:
+        """The threads that the app's code runs on; None for the event loop."""
+        return None if self.for_operators or self._wants_loop else self._share
+
+    @cached_property
+    def _wants_loop(self) -> bool:
+        return any(map(wants_loop, self.application.handlers))
 
     @property
     def panel(self) -> bool:
@@ -107,7 +138,7 @@ class App:
 
         Raises what they raise.
         """
-        execution = Execution(self.imports)
+        execution = Execution(self.imports, facts=self._facts, workers=self.workers)
         data: dict[str, Any] = {}
         for hook in request_hooks(self.application):
             data.update(await execution.run(hook, request))
@@ -118,11 +149,8 @@ class App:
 
         Raises :class:`AppError` when the code fails; a failing hook is only logged, as in Bokeh.
         """
-        await self._run_session_hook("on_session_created", context, execution)
-        execution.call(self._initialize, execution.document)
-        if not self.built and bokeh_settings.perform_document_validation():
-            # What is wrong with the models is wrong in each session; Bokeh looks, and says so, each time.
-            execution.call(execution.document.validate)
+        await self._run_session_hook("on_session_created", context, execution, build=True)
+        await execution.run(self._initialize, execution.document, build=True)
         self._learn_page(execution.document)
 
     async def restored(self, context: AppSessionContext, execution: Execution) -> None:
@@ -159,53 +187,87 @@ class App:
         if self.panel:
             give_location(document)
         try:
-            with default_document_kept():
-                if type(self.application) is Application:
-                    _modify(self.application, document)
-                else:
-                    self.application.initialize_document(document)
+            with run_apart():
+                self._modify(document)
         except AppError:
             raise
         except Exception as error:
             raise AppError(str(error) or repr(error), traceback.format_exc()) from error
-        _check(self.application)
         connect_panel()
         if (of_app := authorize_callback()) is not asked:
             check_access(of_app, document)
         keep_coming_back(document, of_panel=self.panel)
         if self.panel:
             use_own_files(document)
+        if not self.built and bokeh_settings.perform_document_validation():
+            # What is wrong with the models is wrong in each session; Bokeh looks, and says so, each time.
+            document.validate()
+
+    def _modify(self, document: Document) -> None:
+        if type(self.application) is not Application:
+            self.application.initialize_document(document)
+            _check(self.application)
+        else:
+            _modify(self.application, document)
 
     def _learn_page(self, document: Document) -> None:
         own_page = document.template is not FILE or bool(document.template_variables)
         if own_page or any(map(mentions_template, self.imports.sources())):
             self.page_needs_document = True
+        self.needed_bundles |= bundles_for(document.models)
         self.built = True
 
-    async def _run_session_hook(self, name: str, context: AppSessionContext, execution: Execution) -> None:
+    async def _run_session_hook(
+        self, name: str, context: AppSessionContext, execution: Execution, *, build: bool = False
+    ) -> None:
         for handler in hook_handlers(self.application):
-            await self._run_hook(name, execution, line.session_hook(handler, name), context)
+            hook = line.session_hook(handler, name)
+            if hook is not _do_nothing:
+                await self._run_hook(name, execution, hook, context, build=build)
 
     async def _run_server_hook(self, name: str) -> None:
         for handler in hook_handlers(self.application):
-            await self._run_hook(name, Execution(self.imports), getattr(handler, name), self.server_context)
+            hook = _server_hook(handler, name)
+            execution = Execution(self.imports, facts=self._facts, workers=self.workers)
+            await self._run_hook(name, execution, hook, self.server_context)
 
     async def _run_hook(
-        self, name: str, execution: Execution, hook: Callable[..., Any], context: Any
+        self, name: str, execution: Execution, hook: Callable[..., Any], context: Any, *, build: bool = False
     ) -> None:
         try:
-            result = await execution.run(hook, context)
+            result = await execution.run(hook, context, build=build)
             # Handlers wrap async hooks in a coroutine that returns the hook's own, un-awaited.
             if inspect.isawaitable(result):
-                await execution.run(lambda: result)
-        except Exception:
-            log.exception("%s: hook %s failed", self.path, name)
+                await execution.run(_awaiting, result)
+        except GivenUp:
+            raise
+        except Exception as error:
+            log.exception("%s: hook %s failed", self.path, name, exc_info=exc_info_of_app(error))
+
+
+async def _awaiting(result: Awaitable[Any]) -> Any:
+    return await result
 
 
 def _modify(application: Application, document: Document) -> None:
     for handler in application.handlers:
         handler.modify_document(document)
         _check(application)
+
+
+def _server_hook(handler: Any, name: str) -> Callable[..., Any]:
+    """The app's own function. ``DirectoryHandler`` (bokeh 3.9 and 3.10) first runs the ``__init__.py``."""
+    hook: Callable[..., Any] = getattr(handler, name)
+    if getattr(hook, "__func__", None) is not DirectoryHandler.on_server_loaded:
+        return hook
+
+    def run_package_first(context: Any) -> Any:
+        if handler._package_runner is not None:
+            with run_apart(loads=True):
+                handler._package_runner.run(handler._package)
+        return handler._lifecycle_handler.on_server_loaded(context)
+
+    return run_package_first
 
 
 def _check(application: Application) -> None:
@@ -240,6 +302,32 @@ def mentions_template(source: str) -> bool:
     except (tokenize.TokenError, SyntaxError):
         return True
     return any(token.type == tokenize.NAME and "template" in token.string for token in tokens)
+
+
+def wants_loop(handler: Any) -> bool:
+    """Whether the app says ``run_on_loop = True``: in its script or hooks, or on its function."""
+    function = getattr(handler, "_func", None)
+    if getattr(function, "run_on_loop", False) is True:
+        return True
+    lifecycle = getattr(handler, "_lifecycle_handler", handler)
+    if getattr(getattr(lifecycle, "_module", None), "run_on_loop", False) is True:
+        return True
+    runner = getattr(getattr(handler, "_main_handler", handler), "_runner", None)
+    return runner is not None and _says_so(runner.source)
+
+
+def _says_so(source: str) -> bool:
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return False
+    return any(
+        isinstance(each, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "run_on_loop" for target in each.targets)
+        and isinstance(each.value, ast.Constant)
+        and each.value.value is True
+        for each in body
+    )
 
 
 def sources_of(handler: Any) -> Iterable[str]:

@@ -153,8 +153,9 @@ def directory_at(path: str) -> AppDirectory:
         directory = _directories.get(path)
         if directory is None:
             directory = _directories[path] = AppDirectory(path)
-            if (_MARK, path) not in pairwise(sys.path):
-                sys.path += [_MARK, path]
+            entries = _path_of_process()
+            if (_MARK, path) not in pairwise(entries):
+                entries += [_MARK, path]
             directory.look()
             weakref.finalize(directory, _clean, path, directory.package, directory.loaded).atexit = False
         return directory
@@ -226,6 +227,12 @@ def _outer_path() -> list[str]:
     return [entry for entry in sys.path if os.path.realpath(entry) not in apps]
 
 
+def _path_of_process() -> list[str]:
+    """``sys.path`` outside of runs, see :mod:`service.apps.process_state`."""
+    path: list[str] = vars(sys)["path"]
+    return path
+
+
 def _below(prefix: str) -> Iterator[str]:
     """Where packages are installed below the directory."""
     for entry in {*_outer_path(), sys.prefix}:
@@ -268,7 +275,8 @@ def _unload(loaded: set[str]) -> None:
 def _clean(path: str, package: str, loaded: set[str]) -> None:
     _unload(loaded)
     sys.modules.pop(package, None)
-    for index, pair in enumerate(pairwise(sys.path)):
+    entries = _path_of_process()  # garbage is collected in any run
+    for index, pair in enumerate(pairwise(entries)):
         if pair == (_MARK, path):
-            del sys.path[index : index + 2]
+            del entries[index : index + 2]
             break

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar, Token
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -19,7 +20,21 @@ from tornado.ioloop import IOLoop
 from service.apps.state import SessionState
 from store.contract import PageRequest
 
-__all__ = ("AppServerContext", "AppSessionContext", "RequestView", "SessionLike")
+__all__ = ("AppServerContext", "AppSessionContext", "RequestView", "SessionLike", "begin_draft", "end_draft")
+
+_draft: ContextVar[bool] = ContextVar("draft", default=False)
+"""Whether this context has a Document to itself that is no session's yet."""
+
+
+def begin_draft(document: Document | None) -> Token[bool] | None:
+    """Before work on ``document`` on a thread of the pool; afterwards comes :func:`end_draft`."""
+    context: Any = None if document is None else document.session_context
+    return None if context is None or context.session is not None else _draft.set(True)
+
+
+def end_draft(begun: Token[bool] | None) -> None:
+    if begun is not None:
+        _draft.reset(begun)
 
 
 class SessionLike(Protocol):
@@ -42,7 +57,7 @@ class AppServerContext(ServerContext):
 
     def on_this_loop(self) -> None:
         """From here on the app is served by the event loop that runs now."""
-        self.application_context.io_loop = IOLoop.current()
+        self.application_context.serve_on(IOLoop.current())
 
     @property
     def sessions(self) -> list[Any]:
@@ -56,9 +71,20 @@ class ApplicationView:
     def __init__(self, server_context: AppServerContext, path: str, application: Application) -> None:
         self.server_context = server_context
         self.application = application
-        self.io_loop: IOLoop | None = None
-        """Where the Documents' changes are made: Panel (1.10) knows other threads by it."""
+        self._io_loop: IOLoop | None = None
         self.url = self._url = path
+
+    def serve_on(self, io_loop: IOLoop) -> None:
+        self._io_loop = io_loop
+
+    @property
+    def io_loop(self) -> IOLoop | None:
+        """Where the Documents' changes are made: Panel (1.10) knows other threads by it.
+
+        None where an app is built: Panel then changes models right away, as on the event loop, though there
+        is no session yet whose lock it could ask about.
+        """
+        return None if _draft.get() else self._io_loop
 
     @property
     def sessions(self) -> list[Any]:
@@ -71,7 +97,9 @@ class RequestView:
     def __init__(self, request: PageRequest) -> None:
         self._request = request
         self.arguments = {
-            name: list(values) for name, values in request.arguments.items() if name != "bokeh-session-id"
+            name: list(values)
+            for name, values in request.arguments.items()
+            if name not in ("bokeh-session-id", "bokeh-token")
         }
         self.cookies = dict(request.cookies)
         self.headers = dict(request.headers)
@@ -87,6 +115,9 @@ class RequestView:
         self.protocol = request.protocol
         self.remote_ip = request.remote_ip
         self.user = request.user
+        # As on requests of Panel (1.9 and 1.10): what a path that is a pattern stands for.
+        self.app_path = request.app_path or None
+        self.route_params = dict(request.route_params)
 
     @property
     def path(self) -> str:

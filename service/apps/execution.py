@@ -2,40 +2,71 @@
 
 It sets what must be in place while app code runs (model ids, ``curdoc``, whose imports these are) and
 takes it away again, also when the code fails. All of it is in context variables, which belong to a task or
-thread: other sessions run meanwhile. Today the code runs on the event loop; this seam is what would let it
-move elsewhere.
+thread: other sessions run meanwhile. Plain functions run on a thread of the pool where there is one,
+coroutines on the event loop; of one session never both at once. Code that runs for long is named, see
+:mod:`service.apps.slow`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
+from types import CoroutineType, FunctionType, MethodType
 from typing import Any, TypeVar
 
 from bokeh.document import Document
 from bokeh.document.locking import UnlockedDocumentProxy
 
+from service.apps import working_folder
 from service.apps.app_directories import AppDirectory, running_app
+from service.apps.contexts import begin_draft, end_draft
 from service.apps.imports import ImportSpace
+from service.apps.panel import note_thread
+from service.apps.steps import Step, stepwise
+from service.apps.worker_pool import Job, Workers
 from service.documents.curdoc import current_documents
-from service.documents.ids import IdSpace, current_ids
+from service.documents.ids import IdSpace, OnWired, current_ids
 
-__all__ = ("Execution",)
+__all__ = ("Execution", "is_coroutine_function")
 
 
 T = TypeVar("T")
 
+_NO_FACTS: Mapping[str, str] = {}
+
 
 class Execution:
-    """How code of one session (or of one app, for server hooks) is run."""
+    """How code of one session (or of one app, for server hooks) is run.
+
+    ``workers`` are the app's share of the threads; None: everything runs on the event loop.
+    """
 
     def __init__(
-        self, imports: ImportSpace, ids: IdSpace | None = None, document: Document | None = None
+        self,
+        imports: ImportSpace,
+        ids: IdSpace | None = None,
+        document: Document | None = None,
+        facts: Mapping[str, str] = _NO_FACTS,
+        *,
+        workers: Workers | None = None,
     ) -> None:
         self._imports = imports
+        self._facts = facts
+        """Whose code it is, as log lines say it (``extra``)."""
         self._ids = ids
         self._document = document
+        self._workers = workers
+        self._job: Job | None = None
+        """What is at work on the Document on a thread right now."""
+        self._quick = True
+        """The last call on a thread was."""
+        self._idle = asyncio.Event()
+        self._unlocked_turn = asyncio.Lock()
+        self._unlocked: set[Job] = set()
 
     @property
     def document(self) -> Document:
@@ -47,26 +78,180 @@ class Execution:
         """How many model ids the session's code has used."""
         return 0 if self._ids is None else self._ids.count
 
+    def on_wired(self, told: OnWired | None) -> None:
+        """``told`` hears of each Python callback that the session's code adds to a model, on any thread."""
+        if self._ids is not None:
+            self._ids.on_wired = told
+
+    @property
+    def threaded(self) -> bool:
+        """Whether plain functions run on threads."""
+        return self._workers is not None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a thread is at work on the Document: nobody else may touch that now."""
+        return self._job is not None
+
+    @property
+    def doing(self) -> str:
+        """What a thread is at work on, and where it stands, in words; "" when none is."""
+        jobs = [each for each in (self._job, *self._unlocked) if each is not None and each.begun]
+        return ", ".join(each.what for each in jobs)
+
+    def give_up(self) -> None:
+        """Wait no longer for what runs on threads now."""
+        assert self._workers is not None
+        for job in (self._job, *self._unlocked):
+            if job is not None:
+                self._workers.pool.give_up(job)
+
     def call(self, func: Callable[..., T], *args: Any) -> T:
-        """Run ``func(*args)`` to its end, or to the coroutine it returns."""
-        with self._context(self._document):
+        """Run ``func(*args)`` here and now, to its end, or to the coroutine it returns."""
+        with self._context(self._document), Step(func, self._facts):
             return func(*args)
 
-    async def run(self, func: Callable[..., Any], *args: Any, locked: bool = True) -> Any:
+    async def run(
+        self, func: Callable[..., Any], *args: Any, locked: bool = True, build: bool = False
+    ) -> Any:
         """Run ``func(*args)`` and, if that gives an awaitable, await it under the same conditions.
 
-        With ``locked=False`` ``curdoc()`` is Bokeh's guard that refuses unsafe changes.
+        With ``locked=False`` ``curdoc()`` is Bokeh's guard that refuses unsafe changes. ``build`` says that
+        nobody has a page of it yet. Raises what ``func`` raises, and GivenUp.
         """
         document: Any = self._document
         if not locked and document is not None:
             document = UnlockedDocumentProxy(document)
         with self._context(document):
-            result = func(*args)
-            return await result if inspect.isawaitable(result) else result
+            if self._workers is None or is_coroutine_function(func):
+                with Step(func, self._facts):
+                    result = func(*args)
+            elif locked:
+                result = await self._on_thread(self._workers, func, args, build)
+            else:
+                result = await self._unlocked_on_thread(self._workers, func, args)
+            if type(result) is CoroutineType:
+                result = stepwise(result, self._facts)
+            elif not inspect.isawaitable(result):
+                return result
+            if locked or self._workers is None:
+                return await result
+            return await _BetweenWork(result, self._until_idle)
+
+    async def _on_thread(
+        self, workers: Workers, func: Callable[..., Any], args: tuple[Any, ...], build: bool
+    ) -> Any:
+        wait = self._quick and not build
+        job = workers.submit(self._work, func, args, build=build, wait=wait)
+        if wait and job.runs_at_once():
+            return job.result()
+        before, self._job = self._job, job
+        self._idle.clear()
+        try:
+            return await job
+        finally:
+            self._quick = job.quick
+            self._job = before
+            if before is None:
+                self._idle.set()
+
+    async def _unlocked_on_thread(
+        self, workers: Workers, func: Callable[..., Any], args: tuple[Any, ...]
+    ) -> Any:
+        """Beside what has the lock, as it wants to be; one at a time."""
+        async with self._unlocked_turn:
+            job = workers.submit(self._work_beside, func, args)
+            self._unlocked.add(job)
+            try:
+                return await job
+            finally:
+                self._unlocked.discard(job)
+
+    def _work(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        note_thread(self._document, threading.get_ident())
+        drafting = begin_draft(self._document)
+        try:
+            return self._work_beside(func, args)
+        finally:
+            end_draft(drafting)
+            note_thread(self._document)
+
+    def _work_beside(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        working_folder.follow()
+        with Step(func, self._facts):
+            return func(*args)
+
+    def _until_idle(self) -> Generator[Any, None, None]:
+        while self._job is not None:
+            yield from self._idle.wait().__await__()
 
     def _context(self, document: Any) -> _Context:
         documents = () if document is None else (weakref.ref(document),)
         return _Context(self._ids, documents, self._imports.directory)
+
+
+def is_coroutine_function(func: Any) -> bool:
+    """Whether a call runs no code of the app but makes a coroutine, also behind wrappers of Bokeh's and ours.
+
+    What another wrapper does with a coroutine function is not known: ``asyncio.run`` needs a thread.
+    """
+    while True:
+        if type(func) is MethodType:
+            func = func.__func__
+        if type(func) is FunctionType and not func.__dict__:  # nearly all, and the rest takes longer
+            return bool(func.__code__.co_flags & inspect.CO_COROUTINE)
+        if inspect.iscoroutinefunction(func):
+            return True
+        if isinstance(func, partial):
+            func = func.func
+        elif _is_wrapper_without_code(func):
+            func = func.__wrapped__
+        elif inspect.isroutine(func) or inspect.isclass(func):
+            return False
+        else:
+            return inspect.iscoroutinefunction(getattr(func, "__call__", None))  # noqa: B004
+
+
+def _is_wrapper_without_code(func: Any) -> bool:
+    """Such as ``_wrap_with_curdoc`` makes around each session callback (bokeh 3.9 and 3.10)."""
+    module = str(getattr(func, "__globals__", {}).get("__name__", ""))
+    return hasattr(func, "__wrapped__") and module.startswith(("bokeh.", "service."))
+
+
+class _BetweenWork:
+    """Awaits something step by step, and makes no step while ``until_idle`` has to be waited for.
+
+    So code without the lock, which Panel lets change models, never runs beside a thread that has it.
+    """
+
+    def __init__(
+        self, awaitable: Awaitable[Any], until_idle: Callable[[], Generator[Any, None, None]]
+    ) -> None:
+        self._awaitable = awaitable
+        self._until_idle = until_idle
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps: Any = self._awaitable.__await__()
+        step, argument = steps.send, None
+        while True:
+            try:
+                yield from self._until_idle()
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - a cancellation, which is the awaited one's matter
+                step, argument = steps.throw, error
+            try:
+                waits_for = step(argument)
+            except StopIteration as end:
+                return end.value
+            try:
+                step, argument = steps.send, (yield waits_for)
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - as above
+                step, argument = steps.throw, error
 
 
 class _Context:
@@ -83,6 +268,7 @@ class _Context:
         self._ids, self._documents, self._directory = ids, documents, directory
 
     def __enter__(self) -> None:
+        working_folder.follow()
         self._tokens = (
             current_ids.set(self._ids),
             current_documents.set(self._documents),

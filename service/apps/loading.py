@@ -17,6 +17,8 @@ from bokeh.application.handlers.handler import Handler
 from service.apps.app import App, sources_of
 from service.apps.imports import ImportSpace
 from service.apps.panel import application_of_files
+from service.apps.patterns import pattern_of
+from service.apps.process_state import run_apart
 from service.errors import AppLoadError
 
 __all__ = ("apps_from_applications", "load_apps", "reload_app")
@@ -56,14 +58,20 @@ def _expanded(patterns: Iterable[str]) -> Iterator[str]:
 
 
 def apps_from_applications(applications: Mapping[str, Application]) -> dict[str, App]:
-    """Apps around ready-made ``Application`` objects, by URL path."""
-    return {path: App(path, application, ImportSpace(None)) for path, application in applications.items()}
+    """Apps around ready-made ``Application`` objects, by URL path, which may be a pattern.
+
+    Raises ConfigError.
+    """
+    return {
+        path: App(path, application, ImportSpace(None), pattern=pattern_of(path))
+        for path, application in applications.items()
+    }
 
 
 def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:
     """Read the files of ``app`` again. Raises AppLoadError, and leaves the app as it was."""
     app.imports.forget()
-    with app.imports.entered():
+    with app.imports.entered(), run_apart(loads=True):
         handler = _handler(path, list(argv))
     if handler.failed:
         raise AppLoadError(_why(path, handler))
@@ -76,7 +84,7 @@ def _space(path: Path) -> ImportSpace:
 
 
 def _load(path: Path, argv: Sequence[str], space: ImportSpace, *, broken_too: bool) -> App:
-    with space.entered():
+    with space.entered(), run_apart(loads=True):
         handler = _handler(path, list(argv))
     # Of one that failed the handler does not say (bokeh 3.9 and 3.10).
     url = handler.url_path() or f"/{path.resolve().name.removesuffix(path.suffix)}"

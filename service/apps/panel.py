@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -22,6 +24,7 @@ from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
 
 from service.apps.imported_packages import imports_any
+from service.apps.worker_pool import PoolExecutor, WorkerPool
 from service.lines import line
 
 __all__ = (
@@ -34,9 +37,12 @@ __all__ = (
     "hook_handlers",
     "keep_coming_back",
     "let_go_of_roots",
+    "note_thread",
     "panel_page",
     "request_hooks",
+    "runs_on_this_thread",
     "share_cookie_secret",
+    "share_threads",
     "use_own_files",
     "uses_panel",
 )
@@ -47,6 +53,9 @@ _PACKAGES = frozenset({"panel", "holoviews", "hvplot", "lumen"})
 _APPLICATION = "panel.io.application"
 _DOCUMENT = "panel.io.document"
 _STATE = "panel.io.state"
+
+PANEL = "panel"
+"""Whose share of the threads it is that Panel's own work has; no app has such a path."""
 
 
 class Writer(Protocol):
@@ -176,11 +185,39 @@ def request_hooks(application: Application) -> list[Callable[..., Any]]:
 
 
 def connect_panel() -> None:
-    """Make Panel, once it was imported, know our connections. Cheap and idempotent."""
+    """Make Panel, once it was imported, know our connections and threads. Cheap and idempotent."""
     module = sys.modules.get(_DOCUMENT)
     if module is not None:
         module.extra_socket_handlers.setdefault(_Socket, _write)
         _share_cookie_secret()
+        _share_threads()
+
+
+_threads: list[tuple[WorkerPool | None, int | None]] = []
+"""The pool if there is one, and how many threads Panel was told to work on (``--num-threads``)."""
+
+
+def share_threads(pool: WorkerPool | None, num_threads: int | None) -> None:
+    """Let Panel's events be worked on by ``pool`` where Panel is told to use threads."""
+    _threads[:] = [(pool, num_threads)]
+
+
+def _share_threads() -> None:
+    """Panel (1.9 and 1.10) makes a pool of its own as soon as ``config.nthreads`` has a value.
+
+    One that it made in the middle of an app's run may have work already, which it still does.
+    """
+    state, config = getattr(sys.modules.get(_STATE), "state", None), sys.modules["panel.config"].config
+    if not _threads or state is None:
+        return
+    pool, num_threads = _threads[0]
+    if num_threads is not None and config.nthreads is None:
+        config.nthreads = num_threads
+    theirs = state._thread_pool
+    if pool is not None and isinstance(theirs, ThreadPoolExecutor):
+        pool.grow(config.nthreads or 0)
+        state._thread_pool = PoolExecutor(pool, PANEL)
+        ThreadPoolExecutor.shutdown(theirs, wait=False)  # Panel's own (1.10) does nothing
 
 
 _cookie_secrets: list[str] = []
@@ -198,6 +235,27 @@ def _share_cookie_secret() -> None:
     config = sys.modules["panel.config"].config
     if _cookie_secrets and config._cookie_secret != _cookie_secrets[0]:
         config.cookie_secret = _cookie_secrets[0]
+
+
+_loop_thread = [threading.main_thread().ident or 0]
+
+
+def runs_on_this_thread() -> None:
+    """The event loop does, which works on all Documents when no thread of the pool does."""
+    _loop_thread[:] = [threading.get_ident()]
+
+
+def note_thread(document: Document | None, thread: int | None = None) -> None:
+    """``thread`` has the Document to itself from here on, or no thread of the pool any more.
+
+    Panel (1.9) changes the models of a Document on one thread, which is the one that built it, and puts off
+    what it is asked to do on others.
+    """
+    module = sys.modules.get(_STATE)
+    if module is not None and document is not None:
+        state = getattr(module, "state", None)  # which another thread may be importing right now
+        if state is not None:
+            state._thread_id_[document] = thread or _loop_thread[0]
 
 
 def dispatch(document: Document, event: DocumentPatchedEvent) -> None:
@@ -236,10 +294,16 @@ def use_own_files(document: Document) -> None:
         server.patch_model_css(root, dist_url=url)
 
 
-def panel_page(session: Any, resources: Any, token: str) -> str:
-    """The page of a session's Document as ``panel serve`` makes it."""
+def panel_page(session: Any, resources: Any, root: str, token: str) -> str:
+    """The page of a session's Document as ``panel serve`` makes it, with URLs that begin with ``root``.
+
+    Must run in the Document's context.
+    """
     server = importlib.import_module("panel.io.server")
     document = session.document
+    # Panel (1.9, 1.10) reckons it from the app's path, and is wrong where a slash follows that.
+    if root.startswith("."):
+        server.state.rel_path = root.removeprefix("./").rstrip("/")
     page: str = server.server_html_page_for_session(
         session,
         resources=resources,
@@ -253,5 +317,5 @@ def panel_page(session: Any, resources: Any, token: str) -> str:
 
 def _root_of(absolute_url: str, context: Any) -> str:
     """The server's part of the app's URL, with a slash at the end."""
-    path = context.server_context.application_context.url.rstrip("/")
+    path = (context.request.app_path or context.server_context.application_context.url).rstrip("/")
     return absolute_url.rstrip("/").removesuffix(path) + "/"

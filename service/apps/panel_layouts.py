@@ -4,8 +4,9 @@ The journal brings their models back, but the layouts of the app do not know of 
 row would take the place of all that are there. So each layout gets an object for each child of its model:
 
 - texts, layouts and chat messages are made anew from their parameters, and go on as ever;
-- anything else is shown as it was by an object that stands for its model. Who would have listened to its
-  widgets is gone, so those are disabled.
+- anything else is shown as it was by an object that stands for its model.
+
+Controls are none of this: what made those is repeated before (:mod:`service.documents.history`).
 """
 
 from __future__ import annotations
@@ -226,8 +227,4 @@ def _content(message: Any, model_id: str) -> Any:
 
 
 def _stand_in(model: Any) -> Any:
-    """Shows the model. Nobody listens to it any more, so it must not look as if somebody did."""
-    for each in model.select({"type": Model}):
-        if "disabled" in each.properties():
-            each.disabled = True
     return sys.modules["panel.pane"].Bokeh(model)

@@ -6,13 +6,13 @@ another replica; what is in here is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from typing import Any
 
 from bokeh.document import Document
 
-from store.records import pack_entry
+from store.records import Packed, pack_entry, unpack_entry
 
 __all__ = ("SessionState", "session_state")
 
@@ -25,12 +25,44 @@ class SessionState(MutableMapping[str, Any]):
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values_by_key = values
+        self._packed: dict[str, Packed] = {}
+        """As assigned: what is changed in place afterwards is not in there."""
+        self._before: dict[str, Packed | None] = {}
+        """What the keys that were assigned since :meth:`work_begins` had until then."""
         self.changed: Callable[[str], None] = lambda key: None
 
     def restore(self, values: dict[str, Any]) -> None:
         """Hold exactly ``values``; nobody is told."""
         self.values_by_key.clear()
+        self._packed.clear()
         self.values_by_key.update(deepcopy(values))
+
+    def work_begins(self) -> None:
+        """What is there now is what :meth:`before` gives, until the next time."""
+        self._before.clear()
+
+    def before(self) -> dict[str, bytes]:
+        """The values, packed, as they were when work began."""
+        now = {key: self._packed_at(key) for key in self.values_by_key}
+        return {key: bytes(packed) for key, packed in {**now, **self._before}.items() if packed is not None}
+
+    def change(self, values: Mapping[str, Packed | None]) -> None:
+        """Hold these packed values beside all others, None: no value; nobody is told."""
+        for key, packed in values.items():
+            if packed is None:
+                self.values_by_key.pop(key, None)
+            else:
+                self.values_by_key[key] = unpack_entry(packed)
+        self._packed.clear()
+
+    def _packed_at(self, key: str) -> Packed:
+        if key not in self._packed:
+            self._packed[key] = pack_entry(self.values_by_key[key])
+        return self._packed[key]
+
+    def _keep_before(self, key: str) -> None:
+        if key not in self._before:
+            self._before[key] = self._packed_at(key) if key in self.values_by_key else None
 
     def __getitem__(self, key: str) -> Any:
         return self.values_by_key[key]
@@ -38,12 +70,16 @@ class SessionState(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
             raise TypeError(f"keys of the session state are text, not {type(key).__name__}")
-        pack_entry(value)
-        self.values_by_key[key] = value
+        packed = pack_entry(value)
+        self._keep_before(key)
+        self.values_by_key[key], self._packed[key] = value, packed
         self.changed(key)
 
     def __delitem__(self, key: str) -> None:
+        if key in self.values_by_key:
+            self._keep_before(key)
         del self.values_by_key[key]
+        self._packed.pop(key, None)
         self.changed(key)
 
     def __iter__(self) -> Iterator[str]:

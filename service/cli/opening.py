@@ -13,15 +13,16 @@ from service.options import add_options, lookup
 from service.settings import OPTIONS
 from store.connect import open_store
 from store.contract import Store
+from store.encryption import Encryption
 from store.errors import StoreConfigError, StoreError
 
 __all__ = ("add_store_arguments", "opened_store")
 
-_OPTIONS = {name: OPTIONS[name] for name in ("redis", "redis_prefix")}
+_OPTIONS = {name: OPTIONS[name] for name in ("redis", "redis_prefix", "secret_key", "previous_secret_key")}
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give ``parser`` the flags that say which store, as ``svc serve`` has them."""
+    """Give ``parser`` the flags that say which store, and how to read it, as ``svc serve`` has them."""
     add_options(parser, _OPTIONS)
 
 
@@ -34,11 +35,11 @@ async def opened_store(
     Raises ConfigError when no usable store is named, Unavailable when it does not answer.
     """
     given = vars(arguments)
-    url, prefix = (_value(name, given, environ) for name in _OPTIONS)
+    url, prefix, *secrets = (_value(name, given, environ) for name in _OPTIONS)
     if not url:
         raise ConfigError("which fleet? Give its --redis URL (or set SVC_REDIS_URL)")
     try:
-        store = open_store(url, prefix=prefix)
+        store = open_store(url, prefix=prefix, encryption=Encryption([each for each in secrets if each]))
         try:
             yield store
         finally:

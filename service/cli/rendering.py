@@ -42,7 +42,8 @@ def as_json(view: FleetView) -> str:
 # -- replicas ------------------------------------------------------------------------------------
 
 REPLICA_COLUMNS = (
-    "REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LOAD", "LAG", "STATE",
+    "REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LOAD", "QUEUE", "LAG",
+    "STATE",
 )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ def _replica_row(beat: Heartbeat, now: float) -> tuple[str, ...]:
         _per_app(beat.sessions),
         str(beat.connections),
         f"{beat.load:.0%}",
+        str(beat.queued),
         f"{beat.lag * 1000:.0f}ms",
         "draining" if beat.draining else "serving",
     )
@@ -71,6 +73,7 @@ def _replica_entry(beat: Heartbeat, now: float) -> dict[str, Any]:
         "sessions": dict(beat.sessions),
         "connections": beat.connections,
         "load": round(beat.load, 3),
+        "queued": beat.queued,
         "lag": round(beat.lag, 6),
         "draining": beat.draining,
     }
@@ -130,12 +133,15 @@ def sessions_as_json(held: Sequence[SessionRecord], now: float) -> str:
     )
 
 
-PARKED_COLUMNS = ("SESSION", "APP", "PARKED", "REPLICAS LOST")
+PARKED_COLUMNS = ("SESSION", "APP", "PARKED", "REPLICAS LOST", "REASON")
 
 
 def parked_as_text(parked: Sequence[Parked], now: float) -> str:
     """A table, and how many there are."""
-    rows = [(each.key.short, each.key.app, duration(now - each.at), str(each.deaths)) for each in parked]
+    rows = [
+        (each.key.short, each.key.app, duration(now - each.at), str(each.deaths), each.reason)
+        for each in parked
+    ]
     total = _count(len(parked), "parked session")
     return f"{_table(PARKED_COLUMNS, rows)}\n\n{total}" if parked else total
 
@@ -144,7 +150,12 @@ def parked_as_json(parked: Sequence[Parked], now: float) -> str:
     """A list of objects; times are seconds."""
     return json.dumps(
         [
-            {**each.key.facts, "parked_for": round(now - each.at, 3), "replicas_lost": each.deaths}
+            {
+                **each.key.facts,
+                "parked_for": round(now - each.at, 3),
+                "replicas_lost": each.deaths,
+                "reason": each.reason,
+            }
             for each in parked
         ],
         indent=2,

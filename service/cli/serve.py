@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import sys
 
 from service import logs, settings
+from service.cli.panel_flags import add_panel_flags
 from service.lines import check_bokeh
 from service.listening import Inherited
 
@@ -13,7 +16,10 @@ __all__ = ("HELP", "add_arguments", "run", "serve")
 
 HELP = "Serve Bokeh apps."
 
-add_arguments = settings.add_arguments
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    settings.add_arguments(parser)
+    add_panel_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def serve(options: settings.Settings, inherited: Inherited | None = None) -> int:
     """Serve in this process; the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what apps print is seen at once, in a pipe, too
     from service.running import run as run_server  # late: a typo need not wait until bokeh is imported
 
     if options.use_config is not None:

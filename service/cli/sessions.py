@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parked",
         action="store_true",
-        help="List those that were set aside because replicas died with them, one after another",
+        help="List those that were set aside: replicas died with them, or they take too much memory",
     )
     parser.add_argument(
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --end: wait this long for that"

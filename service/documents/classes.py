@@ -46,7 +46,7 @@ def forget_classes(modules: Iterable[ModuleType]) -> None:
     """
     files = {module.__name__: getattr(module, "__file__", None) for module in modules}
     classes = _known()
-    for name, cls in [item for item in classes.items() if item[1].__module__ in files]:
+    for name, cls in [item for item in list(classes.items()) if item[1].__module__ in files]:
         if hasattr(cls, "__implementation__"):
             _keep_module(cls.__module__, files[cls.__module__])
         else:
@@ -56,7 +56,7 @@ def forget_classes(modules: Iterable[ModuleType]) -> None:
 def signature() -> Hashable:
     """What the scripts of a page depend on: extensions, and custom models with their code."""
     heads, custom = set(), set()
-    for name, cls in _known().items():
+    for name, cls in list(_known().items()):
         implementation = getattr(cls, "__implementation__", None)
         if implementation is not None:
             custom.add((name, getattr(implementation, "code", implementation)))
@@ -90,7 +90,7 @@ def _plain(prefix: str) -> str:
 
 def _keep_module(name: str, file: str | None) -> None:
     """A module with nothing in it but where it came from, until its classes are defined anew."""
-    used = {cls.__module__ for cls in _known().values()}
+    used = {cls.__module__ for cls in list(_known().values())}
     for old in _kept.keys() - used:
         if sys.modules.get(old) is _kept.pop(old):
             del sys.modules[old]

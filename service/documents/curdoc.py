@@ -8,15 +8,13 @@ Where there is none, ``curdoc()`` is the process's default Document, which no se
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import Context
 
 from bokeh.io.state import curstate
 
 from service.lines import line
 
-__all__ = ("current_documents", "default_document_kept", "install")
+__all__ = ("current_documents", "install")
 
 current_documents = line.current_documents
 
@@ -29,18 +27,3 @@ def install() -> None:
     """
     Context().run(curstate)
     line.install_curdoc()
-
-
-@contextmanager
-def default_document_kept() -> Iterator[None]:
-    """The process's default Document is afterwards what it was before.
-
-    Panel (1.9) ends each run of an app with ``set_curdoc(curdoc())``: the session's Document would
-    be that of all code outside of sessions, and stay in memory after its session.
-    """
-    state = curstate()
-    before = state.document
-    try:
-        yield
-    finally:
-        state.document = before

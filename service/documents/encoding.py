@@ -21,7 +21,14 @@ from service.documents import shortcuts
 from service.documents.copies import Copies, copied, soon
 from service.errors import ProtocolError
 
-__all__ = ("Buffers", "apply_patch", "encode_document", "encode_patch", "replace_document")
+__all__ = (
+    "PAGE_MESSAGE_ROOT", "Buffers", "apply_patch", "encode_document", "encode_patch", "replace_document",
+)  # fmt: skip
+
+PAGE_MESSAGE_ROOT = "svc-page-message"
+"""Id of a root that pages have besides those of the Document."""
+
+_OF_ROOTS = ("RootAdded", "RootRemoved")
 
 Buffers = Sequence[tuple[str, bytes | memoryview]]
 
@@ -71,17 +78,22 @@ def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any)
     events = content.get("events")
     if type(events) is not list:
         raise ProtocolError("a PATCH-DOC has no list of events")
-    if any(type(event) is not dict or event.get("kind") == "RootAdded" for event in events):
-        known = {root.id for root in document.roots}
-        content["events"] = [event for event in events if not _adds_one_of(event, known)]
+    if any(type(event) is not dict or event.get("kind") in _OF_ROOTS for event in events):
+        known = {PAGE_MESSAGE_ROOT, *(root.id for root in document.roots)}
+        content["events"] = [event for event in events if not _is_known(event, known)]
     document.apply_json_patch(_serialized(content, buffers), setter=setter)
 
 
-def _adds_one_of(event: Any, known: Collection[str]) -> bool:
-    """Whether this adds a root that is there already, as BokehJS (3.9) does with all after a reconnect."""
+def _is_known(event: Any, known: Collection[str]) -> bool:
+    """Whether this adds a root that is there already, as BokehJS (3.9) does with all after a reconnect.
+
+    Or is about the one by which pages show messages, which they alone have.
+    """
     match event:
         case {"kind": "RootAdded", "model": {"id": str(model)}}:
             return model in known
+        case {"kind": "RootRemoved", "model": {"id": str(model)}}:
+            return model == PAGE_MESSAGE_ROOT
     return False
 
 

@@ -10,6 +10,8 @@
     c:<id>:<n>      what was streamed into, or patched in, a data source
     p:<id>          parameters, and edits, of the object (Panel's) behind a model that changed
     a:<key>         the app's own state
+    h:<n>           an input that made controls with Python callbacks, or took some away
+    k:<id>          the Python callbacks that a model got after the build
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from service.documents.unpacking import MAX_RECORD_BYTES, inflate
 from store.errors import RecordError
 from store.records import Packed, as_payload, pack_entry, unpack_entry
 
-__all__ = ("Base", "Chunk", "Meta", "Stored", "Value", "WholeModel", "as_read_back")
+__all__ = ("Base", "Chunk", "Meta", "PastInput", "Stored", "Value", "WholeModel", "as_read_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,30 @@ class Chunk:
 
 
 @dataclass(slots=True)
+class PastInput:
+    """An input of a client that is repeated after a move, because it made controls with Python callbacks."""
+
+    values: list[list[Any]]
+    """What clients had set since the entry before, and this input: model id, attribute, sequence, id counter
+    before, value."""
+    events: list[list[Any]]
+    """Id counter before, event."""
+    wired: list[str]
+    """Ids of the models that got callbacks."""
+    state: dict[str, bytes | None]
+    """What of the app's own state was another one before this input than before the last: packed, by key;
+    None for what was not there."""
+
+    @property
+    def place(self) -> list[list[str]]:
+        """What the input itself set; empty where it told of events."""
+        return [value[:2] for value in self.values[-1:]] if not self.events else []
+
+    def pack(self) -> Packed:
+        return pack_entry([self.values, self.events, self.wired, self.state])
+
+
+@dataclass(slots=True)
 class Meta:
     """What there is to know about a Document besides its models. None: as the app made it."""
 
@@ -133,6 +159,10 @@ class Stored:
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Parameters of the objects behind models, by model id."""
     state: dict[str, Any] = field(default_factory=dict)
+    history: dict[int, PastInput] = field(default_factory=dict)
+    """By number, oldest first."""
+    callbacks: dict[str, list[Any]] = field(default_factory=dict)
+    """By model id; see :mod:`service.documents.wiring`."""
     sizes: dict[str, int] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
     """Fields of single values that cannot be read, and why."""
@@ -157,6 +187,7 @@ class Stored:
         """From here on what clients set are values like others, whose callbacks do not run again."""
         for value in self.values.values():
             value.is_input = False
+        self.history.clear()
 
     def _add_or_note(self, name: str, data: Packed) -> None:
         self.sizes[name] = len(data)
@@ -186,9 +217,13 @@ class Stored:
                 self.objects[rest] = unpack_entry(data)
             case "a":
                 self.state[rest] = unpack_entry(data)
+            case "h":
+                self.history[int(rest)] = PastInput(*unpack_entry(data))
+            case "k":
+                self.callbacks[rest] = unpack_entry(data)
 
 
-_SINGLE = frozenset({"exact", "v", "c", "p", "a"})
+_SINGLE = frozenset({"exact", "v", "c", "p", "a", "h", "k"})
 """Fields that cost nothing but what is in them."""
 
 

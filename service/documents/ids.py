@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import bokeh.model.model as bokeh_model
 from bokeh.core.types import ID
@@ -19,9 +20,12 @@ from bokeh.document import Document
 from bokeh.model import Model
 from bokeh.util.serialization import make_id as bokeh_make_id
 
-__all__ = ("IdSpace", "Ids", "current_ids", "install", "new_document")
+__all__ = ("IdSpace", "Ids", "OnWired", "current_ids", "install", "new_document")
 
 bokeh_new = Model.__new__
+
+OnWired: TypeAlias = Callable[[Any, tuple[Any, ...]], None]
+"""Takes a model and the Python callbacks that it just got."""
 
 
 class Ids(Protocol):
@@ -32,6 +36,9 @@ class Ids(Protocol):
 
     @property
     def tracked(self) -> dict[str, Any] | None: ...
+
+    @property
+    def on_wired(self) -> OnWired | None: ...
 
     def make(self) -> ID: ...
 
@@ -45,7 +52,7 @@ class IdSpace:
     libraries such as Panel expect.
     """
 
-    __slots__ = ("_branches", "_lock", "count", "mark", "prefix", "tracked")
+    __slots__ = ("_branches", "_lock", "count", "mark", "on_wired", "prefix", "tracked")
 
     def __init__(self, session: str, count: int = 0) -> None:
         digest = blake2b(session.encode(), digest_size=4).hexdigest()
@@ -53,6 +60,8 @@ class IdSpace:
         self.count = count
         self.tracked: dict[str, Any] | None = None
         """When a dict, new models are added to it by id."""
+        self.on_wired: OnWired | None = None
+        """Called on the thread that adds callbacks."""
         self.mark = ""
         """Ends the ids of threads, once they are made in an order that no other run repeats."""
         self._branches = itertools.count(1)
@@ -102,6 +111,10 @@ class Branch:
     @property
     def tracked(self) -> dict[str, Any] | None:
         return self._space.tracked
+
+    @property
+    def on_wired(self) -> OnWired | None:
+        return self._space.on_wired
 
     def make(self) -> ID:
         space = self._space

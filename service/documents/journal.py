@@ -7,7 +7,7 @@ described in :mod:`service.documents.entries`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,13 +30,15 @@ from bokeh.model import Model
 from service.documents.base import themed
 from service.documents.copies import Copies
 from service.documents.encoding import Buffers, encode_document
-from service.documents.entries import Base, Meta, Stored, Value, WholeModel
+from service.documents.entries import Base, Meta, PastInput, Stored, Value, WholeModel
 from service.documents.exact import Exact, exact_values
 from service.documents.extensions import made_with
+from service.documents.history import History
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, place_of
 from service.documents.shape import shape_of, type_name
 from service.documents.values import lost, reason_of, write_value
+from service.documents.wiring import PERIODIC, Input, Wire, current_input, periodic_wires, wires_of
 from store.errors import RecordError
 from store.records import Packed, pack_entry
 
@@ -57,6 +59,10 @@ CHUNKS_ALLOWANCE = 64 * 1024
 """Bytes of streamed chunks kept at least, before whole columns are written in their place."""
 
 
+_AS_IT_IS = object()
+"""In the place of a value: the one that there is when it is written."""
+
+
 @dataclass(slots=True)
 class Changes:
     """Fields to put into the stored journal and to remove from it."""
@@ -70,8 +76,8 @@ class Changes:
 class Journal:
     """The journal of one Document. Made right after the app's run, before anything else happens.
 
-    ``state`` is the app's own state, which is journaled along with the Document; ``objects`` are those
-    behind the models.
+    ``state`` is the app's own state, which is journaled along with the Document, ``state_before`` gives it as
+    the last input found it; ``objects`` are those behind the models.
     """
 
     def __init__(
@@ -81,10 +87,12 @@ class Journal:
         state: Mapping[str, Any] | None = None,
         *,
         version: str = "",
+        state_before: Callable[[], Mapping[str, bytes]] = dict,
         objects: Objects | None = None,
     ) -> None:
         self._document = document
         self._objects = objects
+        self._state_before = state_before
         self._ids = ids
         self._meta = Meta(
             initial=ids.count, shape=shape_of(document, ids), version=version, made_with=made_with().text
@@ -115,6 +123,15 @@ class Journal:
         self._sizes: dict[str, int] = {}
         self._state = {} if state is None else state
         self._dirty_state = set(self._state)
+        self._history = History(lambda model_id: document.models.get_by_id(ID(model_id)) is not None)
+        self._makers: dict[Input, set[str]] = {}
+        """Inputs that belong into the history, and the models to which they gave callbacks."""
+        self._rewired: set[str] = set()
+        """Models whose Python callbacks may have changed."""
+        self._wires_at: dict[str, list[Wire]] = {}
+        """Of models that inputs gave callbacks: as they were then, as the values around them may change."""
+        self._wired: set[str] = set()
+        """Those of which the store has the callbacks."""
 
     # -- noting --------------------------------------------------------------------------------
 
@@ -126,6 +143,8 @@ class Journal:
             or self._base is not None
             or self._outline_dirty
             or self._whole_due
+            or self._history.dirty
+            or bool(self._rewired)
             or self._document.models._models is not self._seen
         )
 
@@ -163,6 +182,10 @@ class Journal:
         match event:
             case ModelChangedEvent() | ColumnDataChangedEvent():
                 self._mark(event.model.id, event.attr, is_input, ids_before)
+                source = current_input.get()
+                if is_input and source is not None:
+                    value = getattr(event, "new", _AS_IT_IS)
+                    source.values.append((event.model.id, event.attr, self._sequence, ids_before, value))
             case ColumnsStreamedEvent():
                 self._note_chunk(event.model, event.data, [True, None, event.rollover])
             case ColumnsPatchedEvent():
@@ -208,6 +231,38 @@ class Journal:
         """A client made an event of the model."""
         if self._objects is not None:
             self._heard.add(model.id)
+    def note_wired(self, model_id: str, source: Input | None) -> None:
+        """A model got Python callbacks, or lost some, because of that input."""
+        self._rewired.add(model_id)
+        self._wires_at.pop(model_id, None)
+        if source is not None:
+            self._makers.setdefault(source, set()).add(model_id)
+
+    def work_ends(self) -> None:
+        """Put inputs that made controls into the history, with the values that there are now."""
+        makers, self._makers = self._makers, {}
+        for source, wired in makers.items():
+            if source.values or source.events:  # else it is the app's own run, which is repeated anyway
+                self._history.add(source, self._past(source, wired))
+            self._wires_at.update((model_id, self._wires(model_id)) for model_id in wired)
+
+    def _past(self, source: Input, wired: set[str]) -> PastInput:
+        own = {sequence for _, _, sequence, _, _ in source.values}
+        before = [
+            (*key, sequence, ids_before, _AS_IT_IS)
+            for key, (sequence, is_input, ids_before) in self._marks.items()
+            if is_input and sequence > self._history.sequence and sequence not in own
+        ]
+        values = [
+            [model_id, attr, sequence, ids_before, self._encoded(model, attr, value)]
+            for model_id, attr, sequence, ids_before, given in sorted(
+                (*before, *source.values), key=lambda value: value[2]
+            )
+            if (model := self._document.models.get_by_id(ID(model_id))) is not None
+            for value in [getattr(model, attr) if given is _AS_IT_IS else given]
+        ]
+        events = [[ids_before, write_value(event)[0]] for ids_before, event in source.events]
+        return PastInput(values, events, sorted(wired), self._history.changed_state(self._state_before()))
 
     def note_state(self, key: str) -> None:
         """The app's own state changed at ``key``."""
@@ -217,7 +272,12 @@ class Journal:
         """Go on with the journal that this Document was just restored from, exactly."""
         self._sizes = dict(stored.sizes)
         self._marks = {key: (v.sequence, v.is_input, v.ids_before) for key, v in stored.values.items()}
-        self._sequence = max((value.sequence for value in stored.values.values()), default=0)
+        self._history.resume(stored.history)
+        sequences = (value.sequence for value in stored.values.values())
+        self._sequence = max([self._history.sequence, *sequences])
+        self._wired = set(stored.callbacks)
+        self._rewired.clear()
+        self._makers.clear()
         self._meta.pushed, self._meta.ready = stored.meta.pushed, stored.meta.ready
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
         self._look()
@@ -265,6 +325,7 @@ class Journal:
         self._take_chunks(changes)
         self._take_values(changes)
         self._take_state(changes)
+        self._take_callbacks(changes)
         if self._base is not None:
             self._put_base(changes, self._base, self._exact)
         self._base, self._exact = None, {}
@@ -285,14 +346,17 @@ class Journal:
             if not self._was_there(model.id):
                 changes.put[f"m:{model.id}"] = self._whole(model)
                 also.add(model.id)
+                self._rewired.add(model.id)
         self._look()
         self._came.clear()
         self._left.clear()
+        self._rewired |= self._wired
         self._dirty = set(self._marks)
         self._take_objects(changes, also=also)
         self._take_values(changes)
         self._dirty_state = set(self._state)
         self._take_state(changes)
+        self._take_callbacks(changes)
         self._put_base(changes, self._present(), exact_values(self._document, self.losses))
         changes.put["meta"] = self._written_meta = self._take_meta()
         self._base, self._exact, self._whole_due = None, {}, False
@@ -336,6 +400,7 @@ class Journal:
             self._drop_chunks(changes, model_id)
         # What was noted before they left the Document would be laid over this.
         self._dirty.update(key for key in self._marks if key[0] in self._came)
+        self._rewired |= self._came
         for model_id in self._left:
             if not self._is_built(model_id):
                 self._forget(changes, model_id)
@@ -348,6 +413,9 @@ class Journal:
         if present is seen:
             return
         came, left = present.keys() - seen.keys(), seen.keys() - present.keys()
+        source = current_input.get()
+        if source is not None and left and self._history.made(left):
+            self._makers.setdefault(source, set())
         self._came = (self._came | came) - left
         self._left = (self._left | left) - came
         self._seen = present
@@ -355,7 +423,8 @@ class Journal:
     def _forget(self, changes: Changes, model_id: str) -> None:
         prefixes = (f"v:{model_id}:", f"c:{model_id}:")
         changes.remove.update(name for name in self._sizes if name.startswith(prefixes))
-        changes.remove.update((f"m:{model_id}", f"p:{model_id}"))
+        changes.remove.update((f"m:{model_id}", f"p:{model_id}", f"k:{model_id}"))
+        self._wired.discard(model_id)
         for key in [key for key in self._marks if key[0] == model_id]:
             del self._marks[key]
             self._dirty.discard(key)
@@ -476,6 +545,27 @@ class Journal:
         except RecordError as error:
             self.losses.add(f"session_state[{key!r:.80}]", str(error))
             changes.remove.add(f"a:{key}")
+
+    def _take_callbacks(self, changes: Changes) -> None:
+        put, removed = self._history.take(whole=changes.whole)
+        changes.put.update(put)
+        changes.remove |= removed
+        rewired, self._rewired = self._rewired, set()
+        for model_id in rewired:
+            now = self._wires(model_id)
+            wires = self._wires_at.pop(model_id, now)
+            if now and wires:
+                changes.put[f"k:{model_id}"] = pack_entry(wires)
+                self._wired.add(model_id)
+            elif model_id in self._wired:
+                self._wired.discard(model_id)
+                changes.remove.add(f"k:{model_id}")
+
+    def _wires(self, model_id: str) -> list[Wire]:
+        if model_id == PERIODIC:
+            return periodic_wires(self._document)
+        model = self._document.models.get_by_id(ID(model_id))
+        return [] if model is None else wires_of(model)
 
     def _take_meta(self) -> Packed:
         meta, built, now = self._meta, self._built, _Outline.of(self._document)

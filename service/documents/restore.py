@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
@@ -28,13 +28,24 @@ from service.documents.base import Differences
 from service.documents.encoding import replace_document
 from service.documents.entries import Base, Chunk, Stored, Value
 from service.documents.exact import survives
+from service.documents.history import MAX_STATE_BYTES
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.shape import model_class, shape_of, type_name
 from service.documents.undoing import Undoing
 from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
 from service.documents.values import ValueReader, reason_of
+from service.documents.wiring import (
+    PERIODIC,
+    drop_mistaken,
+    drop_periodic,
+    label_of,
+    periodic_wires,
+    wires_of,
+)
+from service.errors import GivenUp
 from service.lines import line
+from service.memory import Growth
 
 __all__ = ("Fidelity", "Restorer")
 
@@ -52,9 +63,13 @@ class Fidelity(StrEnum):
 
 
 class Restorer:
-    """Restores one Document. ``run`` runs app code with its context, ``settle`` what that has put off.
+    """Restores one Document.
 
-    ``replay_more`` does again what clients did besides setting properties; None: there was nothing.
+    ``run`` runs app code with its context, ``settle`` what that has put off; ``set_state`` changes the app's
+    own state. Who calls gives that its last values afterwards. ``replay_more`` does again what clients did
+    besides setting properties; None: there was nothing.
+
+    Raises MemoryExceeded between two inputs when ``growth`` is beyond its limit.
     """
 
     def __init__(
@@ -63,8 +78,10 @@ class Restorer:
         ids: IdSpace,
         stored: Stored,
         *,
-        run: Callable[..., Any],
+        run: Callable[..., Awaitable[Any]],
         settle: Callable[[], Awaitable[None]],
+        set_state: Callable[[Mapping[str, bytes | None]], None],
+        growth: Growth | None = None,
         replay: bool = True,
         replay_more: Callable[[], None] | None = None,
     ) -> None:
@@ -73,6 +90,8 @@ class Restorer:
         self._stored = stored
         self._run = run
         self._settle = settle
+        self._set_state = set_state
+        self._growth = growth or Growth(0)
         self._replay_inputs = replay
         self._replay_more = replay_more
         self._models: dict[str, Model] = {}
@@ -87,7 +106,7 @@ class Restorer:
         """Lay the journal over the Document, whose app has just run and is of ``version``."""
         meta = self._stored.meta
         if meta.pushed:
-            self._restore_pushed()
+            await self._run(self._restore_pushed)
             return Fidelity.EXACT
         if meta.version != version or meta.shape != shape_of(self._document, self._ids):
             return await self._restore_named()
@@ -98,6 +117,7 @@ class Restorer:
     def _has_inputs(self) -> bool:
         return (
             self._stored.meta.ready is not None
+            or bool(self._stored.history)
             or self._replay_more is not None
             or any(value.is_input for value in self._stored.values.values())
         )
@@ -109,14 +129,15 @@ class Restorer:
             base = self._stored.base
             with self._silently(), unpacked_at_most(MAX_RECORD_BYTES):
                 replace_document(self._document, json.loads(base.content), base.buffers)
-        self._run(self._overlay)
+        self._overlay()
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
 
     async def _restore_exactly(self) -> None:
         self._models = self._ids.tracked if self._ids.tracked is not None else {}
         await self._settle()  # what the app itself has put off comes before all that the journal tells of
         if self._stored.base is not None:
-            self._run(self._lay_base, self._stored.base)
+            with self._growth.counted():
+                await self._run(self._lay_base, self._stored.base)
         if self._replay_inputs and self._has_inputs:
             self._undoing = Undoing(self._document)
             with self._undoing.watching():
@@ -124,10 +145,39 @@ class Restorer:
                 await self._replay(self._stored.values)
                 await self._replay_others()
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
-        self._run(self._overlay)
+        with self._growth.counted():
+            await self._run(self._overlay)
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
+        self._stop_periodic()
+
+    def _stop_periodic(self) -> None:
+        """What an input has started may have stopped by itself since."""
+        if any(PERIODIC in past.wired for past in self._stored.history.values()):
+            kept = [wire[:2] for wire in self._stored.callbacks.get(PERIODIC, ())]
+            drop_periodic(self._document, kept)
+
+    def unwired(self) -> list[str]:
+        """The callbacks that were there and are not, in words."""
+        return [
+            f"{kind} of {self._label(model_id)}, which called {place}"
+            for model_id, wires in self._stored.callbacks.items()
+            if (present := self._kinds(model_id)) is not None
+            for kind, place, _ in wires
+            if kind not in present
+        ]
+
+    def _kinds(self, model_id: str) -> set[str] | None:
+        """What callbacks wait for; None for a model that is not in the Document."""
+        if model_id == PERIODIC:
+            return {kind for kind, _, _ in periodic_wires(self._document)}
+        model = self._document.models.get_by_id(ID(model_id))
+        return None if model is None else {kind for kind, _, _ in wires_of(model)}
+
+    def _label(self, model_id: str) -> str:
+        model = self._document.models.get_by_id(ID(model_id))
+        return "this page" if model is None else label_of(model)
 
     async def _restore_named(self) -> Fidelity:
         """Inputs of models that have a name and still the same type."""
@@ -169,14 +219,20 @@ class Restorer:
             return
         self._ids.count = max(self._ids.count, ready)
         try:
-            self._run(self._document.callbacks.trigger_event, DocumentReady())
-            await self._settle()
+            with self._growth.counted():
+                await self._run(self._document.callbacks.trigger_event, DocumentReady())
+                await self._settle()
+        except GivenUp:
+            raise
         except Exception:
             self.failed_inputs += 1
             log.exception("what waited for the page failed")
 
     async def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
-        inputs = [(key, value) for key, value in values.items() if value.is_input]
+        done = await self._replay_history() if with_ids else ()
+        inputs = [
+            (key, value) for key, value in values.items() if value.is_input and value.sequence not in done
+        ]
         inputs.sort(key=lambda item: item[1].sequence)
         attributes: dict[str, list[str]] = {}
         for (model_id, attr), _ in inputs:
@@ -188,30 +244,84 @@ class Restorer:
             if with_ids:
                 self._ids.count = max(value.ids_before, self._stored.meta.initial)
             try:
-                decoded = self._read(value.value)
-                self._run(model.set_from_json, attr, decoded)
-                if attr == attributes[model_id][-1]:
-                    self._replay_event(model, attributes[model_id])
-                await self._settle()
+                with self._growth.counted():
+                    await self._replay_input(model, attr, value, attributes[model_id])
+            except GivenUp:
+                raise
             except Exception:
                 self.failed_inputs += 1
                 log.exception("replaying the input %s of %s failed", attr, value.type)
+            self._growth.check()
+
+    async def _replay_input(self, model: Model, attr: str, value: Value, attributes: Sequence[str]) -> None:
+        await self._run(model.set_from_json, attr, self._read(value.value))
+        if attr == attributes[-1]:
+            await self._replay_event(model, attributes)
+        await self._settle()
+
+    async def _replay_history(self) -> Collection[int]:
+        """Repeat what made controls; the sequence numbers of the values that were set."""
+        done: set[int] = set()
+        self._forget_state()
+        for past in self._stored.history.values():
+            self._set_state(past.state)
+            for model_id, attr, sequence, ids_before, value in past.values:
+                model = self._find(model_id)
+                if model is not None:
+                    done.add(sequence)
+                    await self._repeat(ids_before, partial(self._set_input, model, attr, value))
+            for ids_before, event in past.events:
+                await self._repeat(ids_before, partial(self._trigger, event))
+            for model_id in past.wired:
+                model = self._find(model_id)
+                if model is not None:
+                    drop_mistaken(model, self._stored.callbacks.get(model_id, ()))
+        return done
+
+    def _forget_state(self) -> None:
+        """The inputs bring along what they found; of what is not kept with them they find the last value."""
+        if self._stored.history:
+            sizes = self._stored.sizes
+            self._set_state({key: None for key in self._stored.state if sizes[f"a:{key}"] <= MAX_STATE_BYTES})
+
+    async def _repeat(self, ids_before: int, what: Callable[[], None]) -> None:
+        self._ids.count = max(ids_before, self._stored.meta.initial)
+        try:
+            with self._growth.counted():
+                await self._run(what)
+                await self._settle()
+        except GivenUp:
+            raise
+        except Exception:
+            self.failed_inputs += 1
+            log.exception("repeating an input that made controls failed")
+        self._growth.check()
 
     async def _replay_others(self) -> None:
         if self._replay_more is None:
             return
         try:
-            self._run(self._replay_more)
-            await self._settle()
+            with self._growth.counted():
+                await self._run(self._replay_more)
+                await self._settle()
+        except GivenUp:
+            raise
         except Exception:
             self.failed_inputs += 1
             log.exception("replaying what clients did failed")
+        self._growth.check()
 
-    def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
+    def _set_input(self, model: Model, attr: str, value: Any) -> None:
+        model.set_from_json(attr, self._read(value))
+
+    def _trigger(self, event: Any) -> None:
+        self._document.callbacks.trigger_event(self._read(event))
+
+    async def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
         """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""
         event = line.event_of_inputs(model, attributes)
         if event is not None:
-            self._run(self._document.callbacks.trigger_event, event)
+            await self._run(self._document.callbacks.trigger_event, event)
 
     # -- everything, silently ------------------------------------------------------------------
 

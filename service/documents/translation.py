@@ -118,6 +118,8 @@ class _Translator:
             values=values,
             models=models,
             chunks=self._chunks(),
+            history={},
+            callbacks=stored.callbacks if self.later else {},
             sizes={},
         )
         return Translation(result, self.losses, self.dropped)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -36,19 +34,28 @@ class _Budget:
 _budget: ContextVar[_Budget | None] = ContextVar("unpacking_budget", default=None)
 
 
-@contextmanager
-def unpacked_at_most(max_bytes: int) -> Iterator[None]:
+def unpacked_at_most(max_bytes: int) -> _Unpacking:
     """All compressed arrays that are decoded inside make no more than ``max_bytes`` together.
 
     One that would raises :class:`service.errors.MessageTooBig`.
     """
-    budget = _Budget(max_bytes, max_bytes)
-    token = _budget.set(budget)
-    try:
-        yield
-    finally:
-        _budget.reset(token)
-        budget.most = 0  # tasks that began inside have it, too: there is no bound for what they do
+    return _Unpacking(_Budget(max_bytes, max_bytes))
+
+
+class _Unpacking:
+    """A context manager by hand: a generator would cost each patch more."""
+
+    __slots__ = ("_budget", "_token")
+
+    def __init__(self, budget: _Budget) -> None:
+        self._budget = budget
+
+    def __enter__(self) -> None:
+        self._token = _budget.set(self._budget)
+
+    def __exit__(self, *exception: object) -> None:
+        _budget.reset(self._token)
+        self._budget.most = 0  # tasks that began inside have it, too: there is no bound for what they do
 
 
 def inflate(data: bytes, *, most: int, wbits: int = zlib.MAX_WBITS) -> bytes:

@@ -7,9 +7,12 @@ import logging
 import random
 import time
 
+from service.background import spawn
 from service.metrics import Metrics
+from service.sessions.hibernation import Sleeper
 from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
+from service.sessions.session import Session
 
 __all__ = ("Drain",)
 
@@ -20,6 +23,9 @@ BATCH = 25
 
 SHARE = 0.5
 """Of the timeout: over how much of it the batches are spread at most."""
+
+AT_WORK_SECONDS = 1.0
+"""How long a batch waits for those of its sessions that are at work."""
 
 PACE = 0.1
 """Seconds between batches, before jitter, unless that would take too long."""
@@ -48,15 +54,32 @@ class Drain:
         except TimeoutError:
             self._metrics.drain_failed.inc(len(self._registry))
             log.error("%d of %d sessions could not be moved in time", len(self._registry), total)
+            await self._give_up()
         else:
             log.info("drained %d sessions", total)
         return len(self._registry)
 
     async def _batches(self, total: int) -> None:
         pause = min(PACE, self._timeout * SHARE * BATCH / max(total, 1))
-        while len(self._registry):
-            live = list(self._registry)[:BATCH]
-            asleep = self._registry.sleepers[: BATCH - len(live)]
-            await asyncio.gather(*map(self._leaving.move, live), *map(self._leaving.move_sleeper, asleep))
-            self._metrics.drain_moved.inc(len(live) + len(asleep))
+        moving: dict[Session | Sleeper, asyncio.Task[None]] = {}
+        while left := [each for each in self._left() if each not in moving][:BATCH]:
+            moving |= {each: spawn(self._move(each)) for each in left}
+            # One that is at work may be so for long: it keeps no other.
+            await asyncio.wait([moving[each] for each in left], timeout=AT_WORK_SECONDS)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5) if len(self._registry) else 0)
+        await asyncio.gather(*moving.values())
+
+    def _left(self) -> list[Session | Sleeper]:
+        return [*self._registry, *self._registry.sleepers]
+
+    async def _move(self, session: Session | Sleeper) -> None:
+        if isinstance(session, Sleeper):
+            await self._leaving.move_sleeper(session)
+        else:
+            await self._leaving.move(session)
+        self._metrics.drain_moved.inc()
+
+    async def _give_up(self) -> None:
+        """Code that goes on and on keeps nobody: its sessions go on elsewhere as journaled."""
+        stuck = [session for session in self._registry if session.locked]
+        await asyncio.gather(*map(self._leaving.give_up, stuck))

@@ -67,6 +67,8 @@ class Heart:
         self._retire = True
         self.doubts = 0
         """How often ``on_doubt`` was called, or is about to be."""
+        self._noted: bool | None = None
+        """What the log says about the last beat; nothing before the first one."""
         self.beating = False
         """Whether the last beat reached the store."""
 
@@ -133,6 +135,9 @@ class Heart:
         except StoreError as error:
             self._changes.extendleft(reversed(changes))
             self._note(False, f"the store does not take heartbeats: {error}")
+        except OSError as error:  # such as that there are no file descriptors left
+            self._changes.extendleft(reversed(changes))
+            self._note(False, f"a heartbeat cannot be sent: {error}")
         except Exception:
             # Whatever it is, a heart that stops would make the fleet take all our sessions.
             self._changes.extendleft(reversed(changes))
@@ -159,9 +164,9 @@ class Heart:
             self._home.call_soon_threadsafe(self._on_drain)
 
     def _note(self, beating: bool, text: str) -> None:
-        if beating != self.beating:
+        if beating != self._noted:
             log.log(logging.INFO if beating else logging.WARNING, text)
-        self.beating = beating
+        self.beating = self._noted = beating
 
     async def _leave(self, store: Store) -> None:
         await self._try_beat(store)

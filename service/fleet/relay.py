@@ -31,6 +31,7 @@ __all__ = (
     "PAGE_HEADER",
     "PAGE_PATH",
     "RELAY_PATH",
+    "ROOT_HEADER",
     "TOKEN_ID_HEADER",
     "Dialer",
     "RelayLink",
@@ -48,6 +49,8 @@ OTHER_TOKEN_HEADER = "Svc-Relay-Token"
 """The same token once more, signed with the key before the last rotation, if there was one."""
 PAGE_HEADER = "Svc-Page"
 """What the page at the other end of a relay was made with."""
+ROOT_HEADER = "Svc-Root"
+"""What our URLs begin with, seen from the page that is asked for."""
 
 ADOPT = 0
 """In the place of an epoch: whoever is dialled shall become the owner of a session that nobody holds."""
@@ -121,15 +124,19 @@ class Dialer:
             request.url = "ws" + request.url.removeprefix("http")
             return RelayLink(await websocket_connect(request, max_message_size=self._max_message_size))
 
-    async def page(self, owner: Heartbeat, key: SessionKey, epoch: int, token: str) -> str:
-        """The session's page, rendered by its owner around ``token``."""
+    async def page(self, owner: Heartbeat, key: SessionKey, epoch: int, token: str, root: str) -> str:
+        """The session's page, rendered by its owner around ``token``, with URLs that begin with ``root``."""
         with self._tracing.span("page of the owner", kind="client", session=key.short, owner=owner.replica):
-            return await self._post(self._request(owner, PAGE_PATH, key, epoch), token)
+            request = self._request(owner, PAGE_PATH, key, epoch)
+            request.headers[ROOT_HEADER] = root
+            return await self._post(request, token)
 
-    async def autoload(self, owner: Heartbeat, key: SessionKey, epoch: int, asked: str) -> str:
-        """The ``autoload.js`` of the session's owner, for what ``asked`` (JSON) says."""
+    async def autoload(self, owner: Heartbeat, key: SessionKey, epoch: int, asked: str, root: str) -> str:
+        """The ``autoload.js`` of the session's owner, for what ``asked`` (JSON) says; see :meth:`page`."""
         with self._tracing.span("autoload of the owner", kind="client", session=key.short):
-            return await self._post(self._request(owner, AUTOLOAD_PATH, key, epoch), asked)
+            request = self._request(owner, AUTOLOAD_PATH, key, epoch)
+            request.headers[ROOT_HEADER] = root
+            return await self._post(request, asked)
 
     async def file(self, replica: Heartbeat, path: str, query: str, encoding: str) -> HTTPResponse:
         """A static file of another replica, as it has it. Raises ``HTTPClientError`` and ``OSError``."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import NoReturn, TypeVar
 
 from tornado.httpclient import HTTPError
 
-from service.errors import AppError, SessionParked, SessionUnknown, Unavailable
+from service.errors import AppError, MemoryExceeded, SessionParked, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
 from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
@@ -27,13 +28,16 @@ from service.tracing import OFF, Tracing
 from store.contract import (
     Claim,
     Heartbeat,
+    JournalFields,
     Outcome,
     PageRequest,
+    ParkReason,
     SessionKey,
     SessionRecord,
     SessionState,
     Store,
 )
+from store.errors import RecordDamaged
 
 __all__ = ("Router",)
 
@@ -136,7 +140,7 @@ class Router:
         """
         if not any(self._differs(_pages_of(each)) for each in await self._peers.alive()):
             return None
-        record = await self._store.read(key)
+        record = await self._read(key)
         owner = await self._owner_of(record)
         if record is None or owner is None or not self._differs(_pages_of(owner)):
             return None
@@ -162,7 +166,7 @@ class Router:
         if session is not None and await self._is_ours(session):
             return session
         other_page = page if page is not None and self._differs(page) else None
-        if other_page and not await self._owner_of(await self._store.read(key)):
+        if other_page and not await self._owner_of(await self._read(key)):
             adopted = await self._adopted(key, other_page, dial)
             if adopted is not None:
                 return adopted[0]
@@ -190,6 +194,12 @@ class Router:
 
     def _differs(self, page: PageVersions) -> bool:
         return not page.made_as(self._versions)
+
+    async def _read(self, key: SessionKey) -> SessionRecord | None:
+        """What cannot be read is nothing to go by; who claims the session will say so."""
+        with suppress(RecordDamaged):
+            return await self._store.read(key)
+        return None
 
     async def _owner_of(self, record: SessionRecord | None) -> Heartbeat | None:
         """The replica that holds the session, unless it seems to be gone."""
@@ -226,7 +236,7 @@ class Router:
                 case Step.UNKNOWN:
                     raise SessionUnknown("the session was ended, or its token is too old to begin it anew")
                 case Step.PARKED:
-                    raise SessionParked("the session ended the replicas it was on and is parked")
+                    raise _parked(answer.reason)
                 case Step.GIVE_UP:
                     raise Unavailable("the session keeps moving between replicas")
         return answer
@@ -245,37 +255,63 @@ class Router:
         self._registry.app(key.app)
         with self._tracing.span("claim" if kind == "own" else kind, session=key.short):
             claim = await ask()
+        fields: JournalFields | None = None
+        if claim.damage:
+            fields, claim = await self._anew(key, claim, ask)
         if claim.outcome != "own":
             return claim
         self._claims.labels(kind).inc()
         try:
-            return await self._build(key, claim, care_for(claim))
+            return await self._build(key, claim, care_for(claim), fields)
         except AppError:
             # What a client has seen is kept: the next try may find the cause gone.
             kept = self._retention
             await self._store.discard(key, owner=self._replica, epoch=claim.epoch, retention=kept)
             raise
 
-    async def _build(self, key: SessionKey, claim: Claim, care: Care) -> Session:
+    async def _anew(
+        self, key: SessionKey, claim: Claim, ask: Callable[[], Awaitable[Claim]]
+    ) -> tuple[JournalFields, Claim]:
+        """Without the request it was opened with a session cannot be restored: it begins afresh."""
+        log.error("what is stored of the session cannot be read: %s", claim.damage, extra=key.facts)
+        await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
+        fields = JournalFields()
+        fields.damage = claim.damage
+        claim = await ask()
+        if claim.damage:  # its handoff, too
+            await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
+            claim = Claim(Outcome.UNKNOWN)
+        return fields, claim
+
+    async def _build(
+        self, key: SessionKey, claim: Claim, care: Care, fields: JournalFields | None = None
+    ) -> Session:
+        """``fields`` is its journal, where there is nothing to ask the store for."""
         assert claim.request is not None
         if care is Care.PARK:
-            await self._park(key, claim)
+            why = f"{claim.deaths} replicas died with it, one after another"
+            await self._park(key, claim, ParkReason.DEATHS, why)
         if care is not Care.NONE:
             log.warning("%d replicas died with the session: it is restored without running its inputs again",
                         claim.deaths, extra=key.facts)  # fmt: skip
         async with self._brake.taking_over(key, care), self._brake.building(self._registry.app(key.app)):
-            fields = None if claim.created else await self._store.read_journal(key)
-            grant = Grant(key, claim.epoch, claim.request, fields, replay=care is Care.NONE)
+            if fields is None and not claim.created:
+                fields = await self._store.read_journal(key)
+            grant = Grant(
+                key, claim.epoch, claim.request, fields,
+                replay=care is Care.NONE, most_memory=self._brake.most_memory,
+            )  # fmt: skip
             with self._tracing.span("build" if claim.created else "restore", session=key.short):
-                return await self._registry.build(grant)
+                try:
+                    return await self._registry.build(grant)
+                except MemoryExceeded as error:
+                    await self._park(key, claim, ParkReason.MEMORY, f"to restore {error}")
 
-    async def _park(self, key: SessionKey, claim: Claim) -> NoReturn:
-        log.error(
-            "parking the session: %d replicas died with it, one after another", claim.deaths, extra=key.facts
-        )
-        if await self._store.park(key, self._replica, epoch=claim.epoch):
-            self._metrics.app(key.app).parked.inc()
-        raise SessionParked("the session ended the replicas it was on and is parked")
+    async def _park(self, key: SessionKey, claim: Claim, reason: ParkReason, why: str) -> NoReturn:
+        log.error("parking the session: %s", why, extra=key.facts)
+        if await self._store.park(key, self._replica, epoch=claim.epoch, reason=reason):
+            self._metrics.app(key.app).parked(reason)
+        raise _parked(reason)
 
     async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:
         """Dial the owner; None when the session has to be seized from it, or claimed once more."""
@@ -312,3 +348,9 @@ class Router:
             "replica %s, which is alive, does not let this one in: do they have the same secret key?", owner
         )
         raise Unavailable("the session's owner does not let this replica in")
+
+
+def _parked(reason: ParkReason) -> SessionParked:
+    if reason is ParkReason.MEMORY:
+        return SessionParked("the session takes more memory than it may and is parked", for_memory=True)
+    return SessionParked("the session ended the replicas it was on and is parked")

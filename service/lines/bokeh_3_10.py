@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 import bokeh.events as bokeh_events
 import bokeh.io.doc as bokeh_io_doc
 from bokeh.application import Application
-from bokeh.application.handlers import DirectoryHandler
+from bokeh.application.handlers import DirectoryHandler, code_runner
 from bokeh.application.handlers.lifecycle import LifecycleHandler
 from bokeh.events import Event
 from bokeh.model import Model
@@ -19,6 +20,7 @@ from service.lines.contract import CurrentDocuments
 
 __all__ = (
     "VERSION",
+    "allow_runs_at_once",
     "current_documents",
     "event_of_inputs",
     "install_curdoc",
@@ -36,6 +38,12 @@ current_documents: CurrentDocuments = _io_doc._PATCHED_CURDOCS
 
 def install_curdoc() -> None:
     """Bokeh keeps it in the context by itself."""
+
+
+def allow_runs_at_once() -> None:
+    """``_hold_process_globals``, which Panel (1.10) has, too, takes this lock by its global name."""
+    module: Any = code_runner
+    module._PROCESS_GLOBALS_LOCK = nullcontext()
 
 
 def session_hook(handler: Any, name: str) -> Callable[..., Any]:

@@ -9,6 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import bokeh.io.doc as bokeh_io_doc
+from bokeh.application.handlers import DirectoryHandler
+from bokeh.application.handlers.lifecycle import LifecycleHandler
+from bokeh.core.property.bases import Property
+from bokeh.core.property.validation import validate
 from bokeh.events import Event
 from bokeh.model import Model
 from tornado.httputil import HTTPHeaders
@@ -17,6 +21,7 @@ from service.lines.contract import CurrentDocuments
 
 __all__ = (
     "VERSION",
+    "allow_runs_at_once",
     "current_documents",
     "event_of_inputs",
     "install_curdoc",
@@ -60,9 +65,60 @@ def install_curdoc() -> None:
         module._PATCHED_CURDOCS = ContextStack()
 
 
+def allow_runs_at_once() -> None:
+    """Nothing keeps them from it, but ``with validate(False)`` is for the process: what one thread switches
+    off is off for all, and two that overlap leave it off for good.
+    """
+    if not isinstance(vars(Property)["_should_validate"], _Validates):
+        methods: Any = validate
+        methods.__init__, methods.__enter__, methods.__exit__ = _note, _switch, _switch_back
+        methods.__del__ = _switch_for_all
+        setattr(Property, "_should_validate", _Validates())  # noqa: B010 - 3.10's Property does not have it
+
+
+_validates: ContextVar[bool | None] = ContextVar("validates", default=None)
+
+
+class _Validates:
+    """Stands for ``Property._should_validate``, which is read from the class."""
+
+    of_process = True
+
+    def __get__(self, instance: object, owner: object) -> bool:
+        value = _validates.get()
+        return self.of_process if value is None else value
+
+
+# The methods of ``validate``: a context manager, and without ``with`` a switch for the process.
+
+
+def _note(self: Any, value: bool) -> None:
+    self.value, self.token = value, None
+
+
+def _switch(self: Any) -> None:
+    self.token = _validates.set(self.value)
+
+
+def _switch_back(self: Any, *exception: object) -> None:
+    _validates.reset(self.token)
+
+
+def _switch_for_all(self: Any) -> None:
+    if self.token is None:
+        _Validates.of_process = self.value
+
+
 def session_hook(handler: Any, name: str) -> Callable[..., Any]:
-    """Handlers call the app's hook in the coroutine of theirs, and return what it gives."""
-    hook: Callable[..., Any] = getattr(handler, name)
+    """The app's own function, where ``LifecycleHandler`` calls it in a coroutine and returns what it gives.
+
+    A plain function would run on the event loop. ``DirectoryHandler`` passes the call on to a handler for its
+    hooks module. Who overrides either method is asked as ever.
+    """
+    if getattr(type(handler), name) is getattr(DirectoryHandler, name):
+        handler = handler._lifecycle_handler
+    ours = getattr(type(handler), name) is getattr(LifecycleHandler, name)
+    hook: Callable[..., Any] = getattr(handler, f"_{name}" if ours else name)
     return hook
 
 

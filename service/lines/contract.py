@@ -33,6 +33,10 @@ class Line(Protocol):
         """Make ``curdoc()`` a matter of the context. Idempotent."""
 
     @property
+    def allow_runs_at_once(self) -> Callable[[], None]:
+        """Let several threads run apps at once, now that they cannot disturb each other. Idempotent."""
+
+    @property
     def session_hook(self) -> Callable[[Any, str], Callable[..., Any]]:
         """The function to call for a session hook of a handler, such as ``on_session_created``.
 

@@ -6,6 +6,7 @@ three frames or more per message, so that costs more than the work the message a
 
 from __future__ import annotations
 
+import codecs
 import struct
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -121,10 +122,16 @@ class Inflater:
         return message
 
 
+_Utf8 = codecs.getincrementaldecoder("utf-8")
+
+
 class FrameReader:
     """Frames out of bytes as they come in, in pieces of any size."""
 
-    __slots__ = ("_buffer", "_compressed", "_fragments", "_kind", "_limit", "_longest_short", "inflater")
+    __slots__ = (
+        "_buffer", "_checked", "_compressed", "_fragments", "_kind", "_limit", "_longest_short", "_midway",
+        "_text", "inflater",
+    )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         self.inflater: Inflater | None = None
@@ -135,6 +142,12 @@ class FrameReader:
         self._buffer = bytearray()
         self._fragments: bytearray | None = None
         self._kind = TEXT
+        self._text: codecs.IncrementalDecoder | None = None
+        """What has come of a text message that is not all there yet, as far as it was looked at."""
+        self._checked = 0
+        """Bytes of the present frame's payload that were."""
+        self._midway = False
+        """Within a message: a part of it has been dealt with."""
 
     def feed(self, data: bytes) -> Iterator[Received]:
         """Yield what is complete now; to be exhausted before the next call. Raises FrameError."""
@@ -149,7 +162,7 @@ class FrameReader:
                 # Nearly all that BokehJS sends is this: a short masked text in one frame.
                 body = at + 6
                 end = body + (source[at + 1] & _SIZE)
-                if end <= whole and self._fragments is None:
+                if end <= whole and not self._midway:
                     yield TEXT, _unmasked(bytes(source[body:end]), bytes(source[at + 2 : body]))
                     at = end
                     continue
@@ -185,6 +198,8 @@ class FrameReader:
         body = begin + 4
         end = body + size
         if len(buffer) < end:
+            if self._is_plain_text(first):
+                self._check_more(bytes(buffer[body + self._checked :]), bytes(buffer[begin:body]))
             return None
         payload = _unmasked(bytes(buffer[body:end]), bytes(buffer[begin:body]))
         return end, self._message(first, payload)
@@ -200,16 +215,49 @@ class FrameReader:
             return opcode, payload
         if (opcode == CONTINUATION) != (self._fragments is not None):
             raise FrameError("a continuation of nothing, or a message inside another")
+        if not final and self._is_plain_text(first):
+            self._check(payload[self._checked :])
+        self._checked = 0
         if self._fragments is None:
             self._kind, self._compressed = opcode, bool(first & _COMPRESSED)
             if final:
+                self._end_message()
                 return opcode, self._plain(payload)
             self._fragments = bytearray()
         self._fragments += payload
+        self._midway = True
         if not final:
             return None
-        whole, self._fragments = bytes(self._fragments), None
+        whole = bytes(self._fragments)
+        self._end_message()
         return self._kind, self._plain(whole)
+
+    def _end_message(self) -> None:
+        self._fragments, self._text, self._midway = None, None, False
+
+    # Text that is not UTF-8 is refused as soon as that can be told, which may be long before its message ends
+    # (RFC 6455 section 8.1). Whole messages are decoded by whoever gets them.
+
+    def _is_plain_text(self, first: int) -> bool:
+        """Whether the payload of this frame is text as it is."""
+        if self._fragments is None:
+            return first & (_OPCODE | _COMPRESSED) == TEXT
+        return first & _OPCODE == CONTINUATION and self._kind == TEXT and not self._compressed
+
+    def _check_more(self, masked: bytes, mask: bytes) -> None:
+        """More of a frame has come, and not yet all."""
+        turned = self._checked % 4
+        self._check(_unmasked(masked, mask[turned:] + mask[:turned]))
+        self._checked += len(masked)
+        self._midway = True
+
+    def _check(self, part: bytes) -> None:
+        if self._text is None:
+            self._text = _Utf8()
+        try:
+            self._text.decode(part)
+        except UnicodeDecodeError as error:
+            raise NotText("text that is not UTF-8") from error
 
     def _plain(self, payload: bytes) -> bytes:
         return self.inflater.inflate(payload) if self._compressed and self.inflater else payload

@@ -8,6 +8,9 @@ that may be fatal is announced in the store before it is done:
 - timers of a session that had an input lately, as far as a budget allows, so that it costs little;
 - restoring a session that is under suspicion, and its first seconds afterwards;
 - the first build of an app on a replica.
+
+What outgrows the memory would end its replica, too, and the next ones: so a session whose restore takes more
+than its share is parked at once.
 """
 
 from __future__ import annotations
@@ -77,7 +80,9 @@ def care_for(claim: Claim) -> Care:
 class Brake:
     """Announces what may be fatal. A store that is away holds up nothing."""
 
-    def __init__(self, store: Store, replica: str) -> None:
+    def __init__(self, store: Store, replica: str, *, most_memory: int = 0) -> None:
+        self.most_memory = most_memory
+        """Bytes that restoring a session may take, else it is parked; 0 for any number."""
         self._store = store
         self._replica = replica
         self._announced: Counter[SessionKey] = Counter()

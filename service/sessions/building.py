@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 from bokeh.document import Document
 
@@ -20,11 +22,13 @@ from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
 from service.documents.translation import Translation, is_foreign, translated
-from service.errors import AppError, NotAuthorized
+from service.errors import AppError, GivenUp, MemoryExceeded, NotAuthorized
+from service.memory import Growth, reclaim
 from service.metrics import Metrics
+from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
 from service.sessions.session import Session
-from store.contract import PageRequest, SessionKey
+from store.contract import JournalFields, PageRequest, SessionKey
 from store.errors import RecordError
 
 __all__ = ("Builder", "Grant")
@@ -39,10 +43,12 @@ class Grant:
     key: SessionKey
     epoch: int
     request: PageRequest
-    fields: Mapping[str, bytes] | None = None
+    fields: JournalFields | None = None
     """The stored journal; None when this claim made the session."""
     replay: bool = True
     """Whether callbacks of its inputs may run again; see :mod:`service.sessions.brake`."""
+    most_memory: int = 0
+    """Bytes that restoring it may take; 0 for any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,12 @@ class _Draft:
 
 
 class Builder:
-    """Builds sessions; ``durable`` ones get a journal."""
+    """Builds sessions; ``durable`` ones get a journal, those of authors who are ``developing`` a check."""
 
-    def __init__(self, *, durable: bool, replay_inputs: bool, metrics: Metrics) -> None:
+    def __init__(
+        self, *, durable: bool, replay_inputs: bool, metrics: Metrics, developing: bool = False
+    ) -> None:
+        self._check = CallbackCheck() if developing else None
         self._durable = durable
         self._replay_inputs = replay_inputs
         self._metrics = metrics
@@ -73,8 +82,14 @@ class Builder:
     async def build(self, app: App, grant: Grant) -> Session:
         """The session, restored as far as its journal allows.
 
-        Raises :class:`AppError` when the app's code fails; nothing is left behind then.
+        Raises :class:`AppError` when the app's code fails, MemoryExceeded when restoring takes more than
+        the grant allows; nothing is left behind then.
         """
+        session = await self._built(app, grant)
+        session.check = self._check
+        return session
+
+    async def _built(self, app: App, grant: Grant) -> Session:
         stored = _unpack(grant)
         if stored is not None and not grant.replay:
             stored.forget_inputs()
@@ -88,7 +103,7 @@ class Builder:
         losses: list[str] = []
         if fidelity is not None:
             draft.journal.lost()
-            losses = _inputs_of(stored)
+            losses = _lost_with(grant, stored)
             log.log(
                 logging.WARNING if losses else logging.INFO,
                 "the session begins afresh%s",
@@ -99,29 +114,48 @@ class Builder:
 
     async def _restored(self, app: App, grant: Grant, stored: Stored) -> Session | None:
         """None when the journal cannot be laid over what the app builds now."""
-        draft = await self._draft(app, grant, stored, track=True)
+        growth = Growth(grant.most_memory)
+        draft = await self._draft(app, grant, stored, growth)
         losses: list[str] = []
+        unwired: Callable[[], list[str]] = list
         try:
-            fidelity = await self._lay_over(grant, draft, stored, losses)
+            growth.check()
+            fidelity, unwired = await self._lay_over(grant, draft, stored, losses, growth)
+            growth.check()
+        except GivenUp:
+            raise
+        except MemoryExceeded:
+            await self._let_go(draft)
+            reclaim()
+            raise
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
             fidelity = Fidelity.FRESH
         draft.ids.tracked = None
         if fidelity is Fidelity.FRESH:
-            await app.end(draft.context, draft.execution)
-            dispose(draft.document)
+            await self._let_go(draft)
             return None
         session = self._session(grant, draft, fidelity, losses)
         await session.with_document_locked(app.restored, draft.context, draft.execution)
+        self._name_unwired(session, unwired())
         return session
 
-    async def _lay_over(self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str]) -> Fidelity:
-        """``losses`` gets what could not be restored, in words."""
+    async def _let_go(self, draft: _Draft) -> None:
+        await draft.app.end(draft.context, draft.execution)
+        dispose(draft.document)
+
+    async def _lay_over(
+        self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str], growth: Growth
+    ) -> tuple[Fidelity, Callable[[], list[str]]]:
+        """How much came back, and what tells which callbacks did not, once the app's hooks have run.
+
+        ``losses`` gets what could not be restored, in words.
+        """
         same_code = stored.meta.version == draft.app.version
         foreign = same_code and not stored.meta.pushed and is_foreign(stored)
         if foreign:
-            translation = draft.execution.call(translated, stored, draft.document, draft.ids)
+            translation = await draft.execution.run(translated, stored, draft.document, draft.ids, build=True)
             stored = translation.stored
             losses += translation.losses
             self._name_translation(grant, translation)
@@ -130,8 +164,10 @@ class Builder:
             draft.document,
             draft.ids,
             stored,
-            run=draft.execution.call,
+            run=partial(draft.execution.run, build=True),
             settle=deferred.done,
+            set_state=draft.state.change,
+            growth=growth,
             replay=self._replay_inputs and grant.replay,
             replay_more=draft.objects.replaying(draft.document, stored.objects),
         )
@@ -150,18 +186,27 @@ class Builder:
         failed = restorer.failed_inputs or deferred.failed
         if fidelity is Fidelity.EXACT and not failed and not restorer.losses:
             draft.journal.resume(stored)
-            if foreign or completed or not grant.replay:
+            outdated = grant.fields is not None and grant.fields.outdated
+            if foreign or completed or outdated or not grant.replay:
                 # The store has it in other terms; or the next replica shall not run the inputs again either.
                 draft.journal.lost()
         else:
             draft.journal.lost()
-        return Fidelity.PARTIAL if foreign and losses else fidelity
+        unwired = list if fidelity is Fidelity.PARTIAL else restorer.unwired
+        return Fidelity.PARTIAL if foreign and losses else fidelity, unwired
+
+    def _name_unwired(self, session: Session, unwired: list[str]) -> None:
+        if unwired:
+            text = "; ".join(unwired)
+            log.warning("callbacks were lost as the session moved: %s", text, extra=session.key.facts)
+            session.meter.callbacks_lost.inc(len(unwired))
+            session.lost_callbacks()
 
     async def _restore_objects(self, draft: _Draft, deferred: Deferred, stored: Stored) -> bool:
         """Whether the Document is another one than that of the journal by now."""
         arguments = draft.document, stored.objects
-        draft.execution.call(draft.objects.restore, *arguments)
-        completed = draft.execution.call(draft.objects.complete, *arguments)
+        await draft.execution.run(draft.objects.restore, *arguments, build=True)
+        completed: bool = await draft.execution.run(draft.objects.complete, *arguments, build=True)
         await deferred.done()
         return completed
 
@@ -179,17 +224,22 @@ class Builder:
             log.warning("this value could not be read back: %s", loss, extra=grant.key.facts)
         self._metrics.values_lost.labels("read").inc(len(losses))
 
-    async def _draft(self, app: App, grant: Grant, stored: Stored | None, *, track: bool = False) -> _Draft:
+    async def _draft(
+        self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None = None
+    ) -> _Draft:
+        """With a ``growth`` what is stored will be laid over it."""
         ids = IdSpace(grant.key.tag)
-        ids.tracked = {} if track else None
+        ids.tracked = None if growth is None else {}
+        # What an app's first run here loads is for all its sessions.
+        counted = growth.counted() if growth is not None and app.built else nullcontext()
         document = new_document(ids)
         state = SessionState(deepcopy(stored.state) if stored else {})
         context = AppSessionContext(
             grant.key.session_id, app.server_context, document, grant.request, app.logout_url, state=state
         )
-        execution = Execution(app.imports, ids, document)
+        execution = Execution(app.imports, ids, document, grant.key.facts, workers=app.workers)
         try:
-            with self._metrics.app(app.path).running():
+            with self._metrics.app(app.path).running(), counted:
                 await app.build(context, execution)
         except NotAuthorized as error:
             log.warning("a session is refused: %s", error, extra=grant.key.facts)
@@ -201,7 +251,14 @@ class Builder:
             raise
         ids.built()
         objects = PanelObjects(ids)
-        journal = Journal(document, ids, state, version=app.version, objects=objects)
+        journal = Journal(
+            document,
+            ids,
+            state,
+            version=app.version,
+            state_before=state.before,
+            objects=objects,
+        )
         return _Draft(app, context, execution, ids, state, objects, journal)
 
     def _session(
@@ -218,14 +275,18 @@ class Builder:
         )  # fmt: skip
 
 
-def _inputs_of(stored: Stored | None) -> list[str]:
-    """What clients had set, in words."""
-    values = {} if stored is None else stored.values
-    return [value.place(*key) for key, value in values.items() if value.is_input]
+def _lost_with(grant: Grant, stored: Stored | None) -> list[str]:
+    """What clients had set, in words, as far as it can be read."""
+    if stored is None:
+        there_was = grant.fields is not None and (grant.fields or grant.fields.damage)
+        return ["what was entered, which cannot be read"] if there_was else []
+    return [value.place(*key) for key, value in stored.values.items() if value.is_input]
 
 
 def _unpack(grant: Grant) -> Stored | None:
     try:
+        if grant.fields is not None and grant.fields.damage:
+            raise RecordError(grant.fields.damage)
         return Stored.unpack(grant.fields or {})
     except RecordError as error:
         log.error("the session's journal cannot be read: %s", error, extra=grant.key.facts)

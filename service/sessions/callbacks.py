@@ -13,13 +13,22 @@ from typing import Any, TypeVar
 
 from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCallback, TimeoutCallback
 
-__all__ = ("SessionCallbacks", "on_loop")
+from service.apps.frames import exc_info_of_app
+from service.documents.wiring import current_input
+from service.errors import GivenUp
+
+__all__ = ("SessionCallbacks", "delay", "is_soon", "on_loop")
 
 log = logging.getLogger(__name__)
+
+SOON_MILLISECONDS = 500
+"""Timeouts up to this put off what is to be done now; longer ones are the app's own clock."""
 
 T = TypeVar("T")
 
 Run = Callable[[Callable[..., Any]], Awaitable[Any]]
+
+Failed = Callable[[BaseException], None]
 
 
 def on_loop(loop: asyncio.AbstractEventLoop, func: Callable[[T], None], argument: T) -> None:
@@ -34,14 +43,31 @@ def on_loop(loop: asyncio.AbstractEventLoop, func: Callable[[T], None], argument
         loop.call_soon_threadsafe(func, argument)
 
 
+def is_soon(callback: SessionCallback) -> bool:
+    """Whether it puts off work that is to be done now."""
+    return isinstance(callback, NextTickCallback | TimeoutCallback) and delay(callback) <= SOON_MILLISECONDS
+
+
+def delay(callback: SessionCallback) -> int:
+    """Milliseconds."""
+    return callback.timeout if isinstance(callback, TimeoutCallback) else 0
+
+
+def _nobody_told(error: BaseException) -> None:
+    return
+
+
 class SessionCallbacks:
     """Runs session callbacks through ``run``, which takes the lock and sets the context.
 
-    ``failed`` is called for each run that raised.
+    ``failed`` is told what each run raised that did.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, run: Run, failed: Callable[[], None] = lambda: None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        run: Run,
+        failed: Failed = _nobody_told,
     ) -> None:
         self._failed = failed
         self._loop = loop
@@ -65,7 +91,7 @@ class SessionCallbacks:
     def close(self) -> None:
         """Stop all callbacks for good."""
         self._closed = True
-        self._run = _ended
+        self._run, self._failed = _ended, _nobody_told
         for task in self._tasks.values():
             task.cancel()
 
@@ -88,6 +114,8 @@ class SessionCallbacks:
         self._removed.discard(callback_id)
 
     async def _live(self, callback: SessionCallback) -> None:
+        if not is_soon(callback):
+            current_input.set(None)  # of this task alone: what it does follows from the clock
         match callback:
             case PeriodicCallback():
                 await self._repeat(callback, callback.period / 1000)
@@ -108,9 +136,11 @@ class SessionCallbacks:
     async def _once(self, callback: SessionCallback) -> None:
         try:
             await self._run(self._noting_its_start(callback))
-        except Exception:
-            self._failed()
-            log.exception("session callback %r failed", callback.callback)
+        except GivenUp as error:
+            log.debug("a session callback was given up: %s", error)
+        except Exception as error:
+            self._failed(error)
+            log.exception("session callback %r failed", callback.callback, exc_info=exc_info_of_app(error))
         finally:
             self._under_way.discard(callback.id)
 
@@ -122,6 +152,7 @@ class SessionCallbacks:
             return callback.callback()
 
         start.nolock = getattr(callback.callback, "nolock", False)  # type: ignore[attr-defined]
+        start.__wrapped__ = callback.callback  # type: ignore[attr-defined]
         return start
 
 

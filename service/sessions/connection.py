@@ -14,6 +14,8 @@ from typing import Protocol, TypeAlias
 
 from bokeh import __version__ as bokeh_version
 
+from service.apps.frames import exc_info_of_app
+from service.background import begin
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
@@ -22,6 +24,7 @@ from service.protocol.framing import Assembler
 from service.protocol.messages import Frame, Frames, Message
 from service.sessions.blame import brief, raised_by_app
 from service.sessions.hibernation import Sleeper
+from service.sessions.page_message import PageMessage, frames_before, frames_of
 from service.sessions.session import Session
 
 __all__ = ("Connection", "Transport")
@@ -55,7 +58,8 @@ class Transport(Protocol):
 class Connection:
     """One client, from its ACK to its close. Made and used on the event loop only.
 
-    ``keeps_buffers`` says that it takes binary buffers with any pull, not with its first one alone.
+    ``keeps_buffers`` says that it takes binary buffers with any pull, not with its first one alone;
+    ``is_page`` that it runs the JavaScript of its Document.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Connection:
         *,
         max_bytes: int,
         keeps_buffers: bool = False,
+        is_page: bool = False,
     ) -> None:
         self._place: Session | Sleeper = session
         self._meter = session.meter
@@ -73,6 +78,8 @@ class Connection:
         self._transport = transport
         self._token_id = token_id
         self._keeps_buffers = keeps_buffers
+        self._is_page = is_page
+        self._shows_messages = False
         self._assembler = Assembler(max_bytes=max_bytes)
         self._max_bytes = max_bytes
         self._bytes_in = 0
@@ -112,6 +119,8 @@ class Connection:
             raise ProtocolError(f"a client may not send {message.msgtype}")
         place = self._place
         if message.msgtype == "PATCH-DOC" and isinstance(place, Session) and place.free:
+            if place.needs_thread(message.content):
+                return begin(self._handle(handler, message))
             return self._patch_at_once(place, message)
         return self._handle(handler, message)
 
@@ -129,7 +138,9 @@ class Connection:
         """Say so to the client and in the log. The connection stays, as with Bokeh."""
         facts = self._place.key.facts
         if raised_by_app(error):
-            log.error("handling %s failed", message.msgtype, exc_info=error, extra=facts)
+            if isinstance(self._place, Session):
+                self._place.callback_failed(error)
+            log.error("handling %s failed", message.msgtype, exc_info=exc_info_of_app(error), extra=facts)
         else:
             log.warning("a %s of a client cannot be applied: %s", message.msgtype, brief(error), extra=facts)
         self.send(messages.error(message.msgid, repr(error)))
@@ -156,6 +167,15 @@ class Connection:
         self._meter.bytes_out += sum(map(len, frames))
         self._transport.send(frames)
 
+    def show(self, message: PageMessage) -> None:
+        """Show it to the page's user, if this is a page and has its Document."""
+        if not (self._is_page and self.subscribed):
+            return
+        if not self._shows_messages:
+            self.send(frames_before())
+            self._shows_messages = True
+        self.send(frames_of(message))
+
     def close(self, code: int, reason: str, *, patience: float | None = None) -> None:
         self._transport.close(code, reason, patience=patience)
 
@@ -164,11 +184,15 @@ class Connection:
     async def _pull(self, message: Message) -> None:
         await self.session.for_client(self._pull_locked, message)
 
-    def _pull_locked(self, message: Message) -> None:
+    async def _pull_locked(self, message: Message) -> None:
+        # Runs no code of the app, so on the event loop: it must not wait for a thread.
         inline = not (self.session.first_pull(self._token_id) or self._keeps_buffers)
         content, buffers = encode_document(self.session.document, inline=inline)
         self.send(messages.pull_doc_reply(message.msgid, content, buffers))
         self.subscribed = True
+        self._shows_messages = False
+        for said in self.session.page_messages:
+            self.show(said)
         if self.session.journal is not None:
             self.session.journal.pulled(content, buffers)
 
@@ -190,7 +214,7 @@ class Connection:
         session = self.session
         self._meter.patches_in += 1
         self.subscribed = True
-        await session.apply(lambda: self._apply(session, message), self)
+        await session.apply(partial(self._apply, session, message), self)
         await session.settle(session)
         self.send(messages.ok(message.msgid))
 

@@ -16,17 +16,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.server.callbacks import NextTickCallback, SessionCallback, TimeoutCallback
+from bokeh.server.callbacks import SessionCallback
 
 from service.apps.execution import Execution
+from service.apps.frames import exc_info_of_app
 from service.apps.threads import panel_work
+from service.errors import GivenUp
+from service.sessions.callbacks import delay, is_soon
 
 __all__ = ("Deferred",)
 
 log = logging.getLogger(__name__)
-
-SOON_MILLISECONDS = 500
-"""Timeouts up to this put off what is to be done now; longer ones are the app's own clock."""
 
 MAX_ROUNDS = 100
 """How often what was put off may put off more, before it counts as work without an end."""
@@ -76,7 +76,7 @@ class Deferred:
         log.info("callbacks put off more and more work: the rest of it waits until the session goes on")
 
     async def _run_due(self) -> list[SessionCallback]:
-        due = sorted(filter(_is_soon, self._document.session_callbacks), key=_delay)
+        due = sorted(filter(is_soon, self._document.session_callbacks), key=delay)
         for callback in due:
             await self._run(callback)
         return due
@@ -86,7 +86,7 @@ class Deferred:
         deadline = time.monotonic() + THREADS_SECONDS
         while self._on_threads and time.monotonic() < deadline:
             await asyncio.sleep(POLL_SECONDS)
-            over = {each for each in self._on_threads if each.done()}
+            over = {each for each in tuple(self._on_threads) if each.done()}  # threads add to it
             self._on_threads -= over
             self.failed += sum(not each.cancelled() and each.exception() is not None for each in over)
             await self._run_due()
@@ -109,9 +109,11 @@ class Deferred:
     async def _attempt(self, run: Callable[[], Any], *, locked: bool) -> None:
         try:
             await self._execution.run(run, locked=locked)
-        except Exception:
+        except GivenUp:
+            raise
+        except Exception as error:
             self.failed += 1
-            log.exception("what an input put off failed")
+            log.exception("what an input put off failed", exc_info=exc_info_of_app(error))
 
     async def _wait(self) -> None:
         """Give coroutines without the lock their time; those that take longer go on by themselves."""
@@ -122,11 +124,3 @@ class Deferred:
         )
         if not done:
             self._tasks.clear()
-
-
-def _is_soon(callback: SessionCallback) -> bool:
-    return isinstance(callback, NextTickCallback | TimeoutCallback) and _delay(callback) <= SOON_MILLISECONDS
-
-
-def _delay(callback: SessionCallback) -> int:
-    return callback.timeout if isinstance(callback, TimeoutCallback) else 0

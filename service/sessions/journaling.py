@@ -143,6 +143,8 @@ class JournalWriter:
                 self._since[session] = time.monotonic()
 
     def _take(self, session: Session) -> JournalWrite | None:
+        if session.at_work:
+            return None  # a callback began after somebody looked: it stays due until that is over
         self._due.discard(session)
         journal = session.journal
         if journal is None or not journal.dirty:

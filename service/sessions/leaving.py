@@ -90,6 +90,16 @@ class Leaving:
         """The app has changed: its clients come back to a session that is restored with the new code."""
         await self._registry.end(session, self._renew)
 
+    async def give_up(self, session: Session) -> None:
+        """Its code does not end, and this replica does: what is journaled is retained, the rest is lost."""
+        log.error(
+            "given up as it was last journaled: it is still in %s", session.doing, extra=session.key.facts
+        )
+        session.give_up()
+        await self._put_down(session)
+        session.close_connections(COME_BACK, "the session moves to another replica")
+        self._metrics.ends.labels("given_up").inc()
+
     def lost(self, session: Session) -> None:
         """Another replica has it already: drop this copy, which must not be written any more."""
         if not session.lost:
@@ -97,6 +107,8 @@ class Leaving:
             self._metrics.fenced.inc()
             self._metrics.ends.labels("lost").inc()
             log.warning("another replica owns it now; dropping this copy", extra=session.key.facts)
+            if session.at_work:  # which may take long, and they would be shown what is not so any more
+                session.close_connections(COME_BACK, "another replica has the session", patience=LOST_SECONDS)
             spawn(self._registry.end(session, self._drop))
 
     async def _retire(self, session: Session) -> None:

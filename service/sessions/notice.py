@@ -35,7 +35,8 @@ class Notice:
     """Answers pulls with a notice, drops patches, refuses the rest. Belongs to no session.
 
     It leaves closing to the client: a page whose socket is closed shows banners over the notice.
-    ``on_click`` is what the button does (JavaScript), ``at_once`` what the page does by itself.
+    ``on_click`` is what the button does (JavaScript), ``at_once`` what the page does by itself; one that
+    ``comes_back`` connects again when its socket is closed.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Notice:
         button: str,
         on_click: str = "window.location.reload()",
         at_once: str = "",
+        comes_back: bool = False,
     ) -> None:
         self._transport = transport
         self._title = title
@@ -54,6 +56,7 @@ class Notice:
         self._button = button
         self._on_click = on_click
         self._at_once = at_once
+        self._comes_back = comes_back
         self._assembler = Assembler()
 
     def open(self) -> None:
@@ -82,7 +85,7 @@ class Notice:
         document = Document()
         document.title = self._title
         # The page need not come back for this, as it would for a session.
-        document.config.reconnect_session = False
+        document.config.reconnect_session = self._comes_back
         text = f"<h1>{html.escape(self._title)}</h1><pre>{html.escape(self._text)}</pre>"
         shown = Div(text=text, styles={"padding": "1em"}, sizing_mode="stretch_width")
         if self._at_once:
@@ -122,13 +125,14 @@ def app_updated(transport: Transport, key: SessionKey, *, embedded: bool) -> Not
     )
 
 
-def app_failed(transport: Transport, detail: str) -> Notice:
-    """The app raised while it built its Document; ``detail`` is for developers' eyes, or empty."""
+def app_failed(transport: Transport, detail: str, *, developing: bool) -> Notice:
+    """The app raised while it built its Document; its author sees ``detail``, until the app is mended."""
     return Notice(
         transport,
         "The app failed while it was starting.",
-        detail or "Its log says why.",
+        (developing and detail) or "Its log says why.",
         button="Try again",
+        comes_back=developing,
     )
 
 
@@ -143,12 +147,14 @@ def session_ended(transport: Transport) -> Notice:
     )
 
 
-def session_parked(transport: Transport) -> Notice:
-    """The session ended the replicas it was on; a reload begins another one."""
+def session_parked(transport: Transport, *, for_memory: bool = False) -> Notice:
+    """The session ended the replicas it was on, or takes too much memory; a reload begins another one."""
+    why = "What was done in it ended the server several times"
+    if for_memory:
+        why = "To bring it back takes more memory than one session may have"
     return Notice(
         transport,
         "This session was stopped.",
-        "What was done in it ended the server several times, so it is not brought back. "
-        "What you had entered is gone.",
+        f"{why}, so it is not brought back. What you had entered is gone.",
         button="Start afresh",
     )

@@ -177,6 +177,7 @@ class Registry:
         for connection in sleeper.connections:
             connection.move_to(session)
             session.connect(connection)
+        session.show_messages()
         del self._sleepers[sleeper.key]
         return session
 

@@ -10,28 +10,38 @@ import asyncio
 import logging
 import math
 import time
+import traceback
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
 from bokeh.events import ButtonClick, ConnectionLost, DocumentReady, Event, MenuItemClick
+from bokeh.server.callbacks import PeriodicCallback, SessionCallback
 
 from service import logs
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
+from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
+from service.apps.worker_pool import name_of
+from service.background import spawn
 from service.documents.copies import Copies
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
+from service.documents.listening import runs_app_code
 from service.documents.restore import Fidelity
-from service.errors import SessionMoved
+from service.documents.wiring import PERIODIC, Input, current_input
+from service.errors import GivenUp, SessionMoved
 from service.metrics import AppMeter
 from service.protocol.messages import patch_doc
+from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import SessionCallbacks, on_loop
 from service.sessions.lock import DocumentLock
+from service.sessions.page_message import PageMessage, callback_failed, callbacks_lost
 from store.contract import PageRequest, SessionKey
 
 if TYPE_CHECKING:
@@ -78,6 +88,7 @@ class Session:
         self.document = execution.document
         self.connections: set[Connection] = set()
         self.destroyed = False
+        self._given_up = False
         self.lost = False
         """Another replica owns the session by now."""
         self.unused_since = self._last_work = time.monotonic()
@@ -93,6 +104,10 @@ class Session:
         """How the session was restored; None when it began here."""
         self.losses = list(losses)
         """What restoring lost, in words; until a page has said so."""
+        self.page_messages: list[PageMessage] = []
+        """What each page says beside the Document."""
+        self.check: CallbackCheck | None = None
+        """For an author who develops the app, whose pages also show what its callbacks raise."""
         self.on_dirty: Callable[[Session], None] = lambda session: None
         self.settle: Callable[[Session], Awaitable[None]] = _settled
         """Waits until the store has what clients changed, where clients shall wait for that."""
@@ -102,18 +117,29 @@ class Session:
         self._waiting = 0
         self._expiration_requested = False
         self._expiration_blocked_count = 0
+        self._current: Callable[..., Any] | None = None
+        """What is called under the lock now."""
         self._patching: Connection | None = None
         self._ids_before = 0
         self._outbox: list[_Outgoing] | None = None
+        self._early: deque[_Outgoing] = deque()
+        """What the event loop is to send before the lock is given back. A thread may add to it meanwhile."""
         self._loop = asyncio.get_running_loop()
-        self._callbacks = SessionCallbacks(self._loop, self.run_callback, meter.callback_failures.inc)
+        self._callbacks = SessionCallbacks(self._loop, self.run_callback, self._timer_failed)
         self.document.callbacks.on_change_dispatch_to(self)
         self.document.on_event(DocumentReady, self._page_is_drawn)
-        self.document.on_message("bokeh_event", self._client_event)
-        for callback in self.document.session_callbacks:
-            self._callbacks.add(callback)
+        self.document.on_message("bokeh_event", self._event_came)
+        execution.on_wired(self._wired)
+        self._begin_callbacks()
         context.attach(self)
         context.state.changed = self._state_changed
+
+    def _begin_callbacks(self) -> None:
+        """Those that the app's run has added: what it put off is part of it, and done again after a move."""
+        token = current_input.set(Input())
+        for callback in self.document.session_callbacks:
+            self._callbacks.add(callback)
+        current_input.reset(token)
 
     # -- what Bokeh and app code look at -------------------------------------------------------
 
@@ -125,6 +151,16 @@ class Session:
     def locked(self) -> bool:
         """Whether something works on the Document right now."""
         return self._lock.taken
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a thread works on the Document right now, which nobody may look at then."""
+        return self._execution.at_work
+
+    @property
+    def doing(self) -> str:
+        """What its code is at, in words; "" when there is none."""
+        return self._execution.doing or ("" if self._current is None else name_of(self._current))
 
     @property
     def held(self) -> bool:
@@ -139,6 +175,28 @@ class Session:
         """What restoring lost, for the page that says so."""
         losses, self.losses = self.losses, []
         return losses
+
+    def lost_callbacks(self) -> None:
+        """Callbacks that were added at run time did not come back with the session: its pages say so."""
+        self.page_messages.append(callbacks_lost())
+        self.show_messages()
+
+    def show_messages(self) -> None:
+        """Say to the pages that are connected what there is to say."""
+        for connection in self.connections:
+            for message in self.page_messages:
+                connection.show(message)
+
+    def callback_failed(self, error: BaseException) -> None:
+        """Show the traceback to an author who develops the app."""
+        if self.check is not None:
+            message = callback_failed("".join(traceback.format_exception(error)))
+            for connection in self.connections:
+                connection.show(message)
+
+    def _timer_failed(self, error: BaseException) -> None:
+        self.meter.callback_failures.inc()
+        self.callback_failed(error)
 
     def first_pull(self, token_id: str) -> bool:
         """Whether a page with this token surely has not pulled the Document before; notes that it has.
@@ -199,6 +257,10 @@ class Session:
         """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved."""
         await self.for_client(self._apply, change, source)
 
+    def needs_thread(self, content: Any) -> bool:
+        """Whether this patch runs code of the app, and that on a thread."""
+        return self._execution.threaded and runs_app_code(self.document, content, self._page_is_drawn)
+
     @property
     def free(self) -> bool:
         """Whether a change can be made and acknowledged right now, without waiting for anything."""
@@ -222,21 +284,27 @@ class Session:
         self._patching = source
         self.last_input = time.monotonic()
         self._ids_before = self._execution.id_count
+        self.context.state.work_begins()
+        token = current_input.set(Input())
         try:
             change()
         finally:
+            current_input.reset(token)
             self._patching = None
             if self.journal is not None and self.held:
                 self.journal.note_held(self, self._ids_before)
 
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
+        self._current = func
         self._begin()
         try:
             with self.meter.callback_seconds.time():
                 return await self._execution.run(func, *args)
         finally:
+            self._current = None
             self._worked()
-            await self._let_slow_connections_catch_up()
+            if not self.destroyed:
+                await self._let_slow_connections_catch_up()
 
     def _begin(self) -> None:
         self._outbox = []
@@ -245,11 +313,18 @@ class Session:
 
     def _worked(self) -> None:
         """Send what came of it, and see that it is journaled."""
+        if self.journal is not None:
+            self.journal.work_ends()
         outbox, self._outbox = self._outbox, None
-        self._deliver(outbox or [])
+        if self._given_up:
+            return
+        self._deliver([*self._take_early(), *(outbox or ())])
         self._last_work = time.monotonic()
         if self.journal is not None and self.journal.dirty:
             self.on_dirty(self)
+
+    def _take_early(self) -> list[_Outgoing]:
+        return [self._early.popleft() for _ in range(len(self._early))]
 
     def _deliver(self, outbox: list[_Outgoing]) -> None:
         for content, buffers, receivers in outbox:
@@ -273,7 +348,7 @@ class Session:
     @property
     def _subscribed_connections(self) -> list[PanelConnection]:
         """What Panel (1.9) writes through when the Document is held. Without any, it forgets what changed."""
-        watched = any(connection.subscribed for connection in self.connections)
+        watched = any(connection.subscribed for connection in tuple(self.connections))
         return [PanelConnection(self)] if watched or self.journal is not None else []
 
     @property
@@ -283,16 +358,34 @@ class Session:
 
     def send_at_once(self, events: Sequence[DocumentPatchedEvent]) -> None:
         """Send these changes, and before them those that wait for the lock to be given back."""
+        if self.at_work and not self._lock.locked():
+            # Not beside a thread that has the Document: in the next turn.
+            on_loop(self._loop, self._send_later, events)
+            return
         waiting, self._outbox = self._outbox, []
         try:
-            with self._lock.at_once():
+            with nullcontext() if self._lock.locked() else self._lock.at_once():
                 for event in events:
                     dispatch(self.document, event)
         finally:
             now, self._outbox = self._outbox, None if waiting is None else []
-            self._deliver([*(waiting or ()), *now])
-            if self.journal is not None and self.journal.dirty:
-                self.on_dirty(self)
+            self._early.extend([*(waiting or ()), *now])
+            on_loop(self._loop, Session._send_early, self)
+
+    def _send_early(self) -> None:
+        """What is not to wait for the lock, perhaps of a thread that has it. What comes later follows."""
+        if self._given_up:
+            return
+        self._deliver(self._take_early())
+        if self.journal is not None and self.journal.dirty and not self.at_work:
+            self.on_dirty(self)
+
+    def _send_later(self, events: Sequence[DocumentPatchedEvent]) -> None:
+        spawn(self.with_document_locked(self._dispatch_all, events))
+
+    async def _dispatch_all(self, events: Sequence[DocumentPatchedEvent]) -> None:
+        for event in events:
+            dispatch(self.document, event)
 
     def _document_patched(self, event: DocumentPatchedEvent) -> None:
         if self._outbox is None or not self._lock.locked():
@@ -307,7 +400,8 @@ class Session:
                 self._ids_before = self._execution.id_count
         source = self._patching if setter is self else None
         # Now, not when it is sent: who pushes a Document is not subscribed while it takes effect.
-        receivers = [each for each in self.connections if each.subscribed and each is not source]
+        # And a copy first, in one go, as connections come and go on the event loop meanwhile.
+        receivers = [each for each in tuple(self.connections) if each.subscribed and each is not source]
         if receivers:
             content, copies = encode_patch(event)
             self._outbox.append((content, copies, receivers))
@@ -325,19 +419,48 @@ class Session:
             self.journal.note_state(key)
             self.on_dirty(self)
 
+    def _event_came(self, event: Event) -> None:
+        """A client told of it, and its callbacks have run."""
+        source = current_input.get()
+        if source is not None and not isinstance(event, DocumentReady):
+            source.events.append((self._ids_before, event))
+            self._ids_before = self._execution.id_count
+        # Clicks only: of other events, such as those of the mouse, nothing is counted.
+        if isinstance(event, ButtonClick | MenuItemClick) and self.journal is not None and event.model:
+            self.journal.note_event(event.model)
+
+    def _wired(self, model: Any, callbacks: tuple[Any, ...]) -> None:
+        """App code, on whatever thread, has added callbacks to a model or removed them."""
+        source = current_input.get()
+        if source is None and self.check is not None:
+            self.check.look(model, callbacks, has_lock=self._lock.locked())
+        self._to_journal((model.id, source))
+
+    def _to_journal(self, what: tuple[str, Input | None]) -> None:
+        """At once where that has the journal to itself, as before the end of its work it has to be known."""
+        if self._lock.locked():
+            self._note_wired(what)
+        else:
+            on_loop(self._loop, self._note_wired, what)
+
+    def _note_wired(self, what: tuple[str, Input | None]) -> None:
+        if self.journal is not None:
+            self.journal.note_wired(*what)
+
     def _page_is_drawn(self, event: Event) -> None:
         if self.journal is not None:
             self.journal.note_ready(self._ids_before)
 
-    def _client_event(self, event: Any) -> None:
-        """Clicks only: of all events, such as those of the mouse, nothing is counted."""
-        if isinstance(event, ButtonClick | MenuItemClick) and self.journal is not None and event.model:
-            self.journal.note_event(event.model)
-
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
+        self._note_periodic(event.callback)
         self._callbacks.add(event.callback)
 
+    def _note_periodic(self, callback: SessionCallback) -> None:
+        if isinstance(callback, PeriodicCallback):
+            self._to_journal((PERIODIC, current_input.get()))
+
     def _session_callback_removed(self, event: SessionCallbackRemoved) -> None:
+        self._note_periodic(event.callback)
         self._callbacks.remove(event.callback)
 
     # -- connections ---------------------------------------------------------------------------
@@ -351,10 +474,15 @@ class Session:
             return
         self.connections.remove(connection)
         self.unused_since = time.monotonic()
+        if self.destroyed or not self.document.callbacks.event_callbacks_for_event_name("connection_lost"):
+            return
         try:
             await self.with_document_locked(self._connection_lost)
-        except Exception:
-            log.exception("a callback for ConnectionLost failed", extra=self.key.facts)
+        except GivenUp as error:
+            log.debug("%s", error)
+        except Exception as error:
+            text = "a callback for ConnectionLost failed"
+            log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
 
     def _connection_lost(self) -> None:
         self.document.callbacks.trigger_event(ConnectionLost())
@@ -431,12 +559,26 @@ class Session:
             return
         try:
             await self._collecting(self.document.unhold)
-        except Exception:
+        except Exception as error:
             # The app's callbacks, which were held back along with the changes, must not keep it here.
-            log.exception("a callback that was held back failed", extra=self.key.facts)
+            text = "a callback that was held back failed"
+            log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
+
+    def give_up(self) -> None:
+        """Let it go as it was last journaled, without waiting for code of its that goes on and on.
+
+        What that changes from here on is sent to nobody, and refused where Bokeh tells of it.
+        """
+        self._given_up = self.destroyed = True
+        self.journal = None
+        self._outbox = None
+        self._callbacks.close()
+        if self._execution.threaded:
+            self._execution.give_up()
 
     def _let_go(self) -> None:
         """Break the cycles through this session: its memory is then free at once, not at some collection."""
+        self._execution.on_wired(None)
         self.journal = None
         self.context.detach()
 

@@ -82,12 +82,15 @@ class Auth:
         if not self.asks:
             raise ConfigError("--admin-user needs --auth-module, which knows who the users are")
 
-    async def login_location(self, handler: RequestHandler, prefix: str) -> str | None:
-        """Where to send somebody who has to log in, with the way back in ``next``; None for nowhere."""
+    async def login_location(self, handler: RequestHandler, root: str) -> str | None:
+        """Where to send somebody who has to log in, with the way back in ``next``; None for nowhere.
+
+        ``root`` is what our URLs begin with, seen from the request.
+        """
         if self.get_login_url is not None:
             url = self.get_login_url(handler)
         else:
-            url = f"{prefix}/{(self.login_url or '').lstrip('/')}"
+            url = root + (self.login_url or "").lstrip("/")
         if not url or "?" in url:
             return url
         here = handler.request.full_url() if urlsplit(url).scheme else handler.request.uri

@@ -14,6 +14,7 @@ from service.errors import AppError, ServiceError, Unavailable
 from service.web.accepting import out_of_files
 from service.web.auth import SecureCookies, user_name
 from service.web.services import Services
+from service.web.urls import relative_root
 from store.errors import StoreError, StoreUnavailable
 
 __all__ = ("BaseHandler", "UserHandler", "failure_of", "plain_page")
@@ -38,6 +39,11 @@ class BaseHandler(SecureCookies):
 
     def initialize(self, services: Services) -> None:
         self.services = services
+
+    @property
+    def relative_root(self) -> str:
+        """From this request's path to what all our URLs begin with; ends with a slash."""
+        return relative_root(self.request.path, self.services.settings.prefix)
 
     async def prepare(self) -> None:
         if not self.services.ready:
@@ -64,12 +70,12 @@ class BaseHandler(SecureCookies):
         failure = failure_of(error)
         retry = None
         if failure is not None:
-            self.set_status(failure.http_status)
+            self.set_status(failure.http_status, failure.http_reason)
             if isinstance(failure, Unavailable):
                 # Spread the return of those who were turned away together.
                 retry = failure.retry_after + random.randint(0, failure.spread)
                 self.set_header("Retry-After", retry)
-        if isinstance(error, AppError) and self.services.settings.dev is not None:
+        if isinstance(error, AppError) and self.services.developing:
             retry = DEV_RETRY_SECONDS
         self.set_header("Cache-Control", "no-store")
         self.finish(plain_page(self._reason, self.explain(error, failure), retry=retry))
@@ -107,7 +113,7 @@ class UserHandler(BaseHandler):
         """Answer somebody who is not logged in."""
         if self.request.method not in ("GET", "HEAD"):
             raise HTTPError(403, "log in first")
-        location = await self.services.auth.login_location(self, self.services.settings.prefix)
+        location = await self.services.auth.login_location(self, self.relative_root)
         if not location:
             raise HTTPError(401, "log in first")
         self.redirect(location)

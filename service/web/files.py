@@ -6,6 +6,8 @@ A slow disk (a network volume, a cold cache) would stop every session of the rep
 from __future__ import annotations
 
 import asyncio
+import logging
+import mimetypes
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -13,9 +15,15 @@ from typing import Any, TypeVar
 from tornado.iostream import StreamClosedError
 from tornado.web import StaticFileHandler
 
+from service.web.accepting import out_of_files
+
 __all__ = ("ThreadedStaticHandler", "on_file_thread")
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+mimetypes.init()  # reads files, for which there may be no file descriptor left when the first is asked for
 
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="svc-files")
 """Of their own: apps may fill asyncio's, and pages would wait for their scripts then."""
@@ -45,6 +53,19 @@ class ThreadedStaticHandler(StaticFileHandler):
         await on_file_thread(_run, super().get(path, include_body))
         for chunks in content:
             await self._send(chunks)
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        if out_of_files(value):
+            log.warning("%s %s: %s", self.request.method, self.request.path, value)
+        else:
+            super().log_exception(typ, value, tb)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if out_of_files((kwargs.get("exc_info") or (None, None))[1]):
+            status_code = 503
+            self.set_status(status_code)
+            self.set_header("Retry-After", "1")
+        super().write_error(status_code, **kwargs)
 
     async def _send(self, chunks: Iterator[bytes]) -> None:
         while chunk := await on_file_thread(next, chunks, b""):

@@ -7,6 +7,7 @@ other when it scales down, which is the fullest one. It turns page views away in
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -62,6 +63,8 @@ class Health:
         yield Reading("store_silence_seconds", "Time since the store took a heartbeat", {(): silent})
         yield Reading("journal_lag_seconds", "Age of the oldest unwritten change", {(): self._journal_lag()})
         yield Reading("max_sessions", "The limit, 0 for none", {(): services.settings.max_sessions})
+        tasks = len(asyncio.all_tasks())
+        yield Reading("event_loop_tasks", "Tasks of the event loop, those of apps included", {(): tasks})
         yield from self._session_readings()
 
     def _session_readings(self) -> Iterator[Reading]:

@@ -10,7 +10,7 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.errors import AppError, SessionMoved, TokenExpired, TokenInvalid, TokenMisdirected
-from service.fleet.relay import ADOPT, GONE, OTHER_TOKEN_HEADER, PAGE_HEADER, TOKEN_ID_HEADER
+from service.fleet.relay import ADOPT, GONE, OTHER_TOKEN_HEADER, PAGE_HEADER, ROOT_HEADER, TOKEN_ID_HEADER
 from service.page_versions import PageVersions
 from service.sessions.notice import app_failed
 from service.sessions.session import Session
@@ -69,6 +69,11 @@ class OwnerHandler(BaseHandler):
     async def find(self, key: SessionKey, epoch: int) -> Session | None:
         return await self.services.router.local(key, epoch)
 
+    @property
+    def root(self) -> str:
+        """What our URLs begin with, seen from the page. Replicas of the releases before do not say."""
+        return self.request.headers.get(ROOT_HEADER, self.services.settings.prefix + "/")
+
 
 class RelayHandler(UpgradeHandler, OwnerHandler):
     """The owner's end of a relay. The upgrade is the answer that the session is here.
@@ -100,8 +105,8 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
 
     async def opened(self, websocket: WebSocket) -> None:
         if isinstance(self._found, AppError):
-            detail = self._found.detail if self.services.settings.dev is not None else ""
-            tell(app_failed(websocket, detail), websocket)
+            failed = app_failed(websocket, self._found.detail, developing=self.services.developing)
+            tell(failed, websocket)
             return
         try:
             join(self._found, websocket, self._token_id, self._page, self.services)
@@ -114,7 +119,8 @@ class OwnerPageHandler(OwnerHandler):
 
     async def post(self) -> None:
         session = await self.owned_session()
-        self.finish(await render_page(session, self.services.resources, self.request.body.decode()))
+        token = self.request.body.decode()
+        self.finish(await render_page(session, self.services.resources, self.root, token))
 
 
 class OwnerAutoloadHandler(OwnerHandler):
@@ -125,7 +131,7 @@ class OwnerAutoloadHandler(OwnerHandler):
         try:
             asked = json.loads(self.request.body)
             token = str(asked.pop("token"))
-            script = render_script(self.services.resources, Asked(**asked), token)
+            script = render_script(self.services.resources, self.root, Asked(**asked), token)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise HTTPError(400, f"this is no request for a script: {error!r}") from error
         self.finish(script)

@@ -11,14 +11,15 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.apps.app import App
-from service.errors import Full
+from service.errors import Full, TokenExpired
 from service.page_versions import PageVersions
-from service.tokens import new_token_id
+from service.tokens import VerifiedToken, new_token_id
 from service.tracing import HEADER
 from service.web.auth import EVERYBODY
 from service.web.base import UserHandler
-from service.web.requests import page_request
+from service.web.requests import page_request, request_from_payload
 from service.web.services import Services
+from service.web.urls import below_prefix
 from store.contract import Heartbeat, PageRequest, SessionKey
 from store.errors import StoreError
 
@@ -44,6 +45,8 @@ class AppHandler(UserHandler):
     """A handler under an app's URL path."""
 
     app: App
+    below_app = ""
+    """What of the request's path comes after the app's."""
 
     def initialize(self, services: Services, app: App) -> None:  # type: ignore[override]
         super().initialize(services)
@@ -51,8 +54,29 @@ class AppHandler(UserHandler):
 
     async def prepare(self) -> None:
         await super().prepare()
+        # Panel's own hook for requests (1.9 and 1.10) looks for them here.
+        vars(self.request).update(app_path=self.app_path, route_params=self.route_params)
         if self.app.for_operators and not self._finished:
             self._admit_operators()
+
+    @property
+    def app_path(self) -> str:
+        """The app's own path as the browser wrote it: below the prefix, without what follows it."""
+        below = below_prefix(self.request.path, self.services.settings.prefix)
+        return below.removesuffix(self.below_app).rstrip("/") or "/"
+
+    @property
+    def route_params(self) -> dict[str, str]:
+        """What the groups of the app's pattern matched, as Panel names them."""
+        values = {**{str(number): value for number, value in enumerate(self.path_args)}, **self.path_kwargs}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def placed(self, request: PageRequest) -> PageRequest:
+        """The request with what is not plain from the app's path and its own."""
+        path = self.app_path
+        return replace(
+            request, app_path="" if path == self.app.path else path, route_params=self.route_params
+        )
 
     def _admit_operators(self) -> None:
         """Refuse everybody else; and no page of somebody else's may show ours in a frame."""
@@ -67,19 +91,28 @@ class AppHandler(UserHandler):
         return self.services.tracing.span(name, parent=parent, kind="server", app=self.app.path)
 
     async def view(self) -> PageView:
-        """Name the session and mint its token. Raises TokenInvalid, HTTPError, Full."""
-        tokens = self.services.tokens
-        requested = self._requested_session_id()
+        """Name the session and mint its token. Raises TokenInvalid, TokenExpired, HTTPError, Full."""
+        given = self._given_token()
+        requested = self._requested_session_id() if given is None else given.session_id
         if requested is None and not self.app.for_operators:
             self._check_room()
-        key = SessionKey(self.app.path, requested or tokens.new_session_id())
+        key = SessionKey(self.app.path, requested or self.services.tokens.new_session_id())
         logs.speaking_of(**key.facts)
         token_id = new_token_id()
         token = self.mint(key, token_id, self.page_versions)
-        payload = await self.app.process_request(self.request)
-        request = page_request(self.request, self.services.settings, payload, self.user)
-        request = replace(request, trace=self.services.tracing.here())
+        request = None if given is None else await self.request_of(given)
+        if request is None:
+            payload = await self.app.process_request(self.request)
+            request = page_request(self.request, self.services.settings, payload, self.user)
+        request = replace(self.placed(request), trace=self.services.tracing.here())
         return PageView(key, token, token_id, request, requested is not None)
+
+    async def request_of(self, token: VerifiedToken) -> PageRequest | None:
+        """What a session is begun with that ``token`` names: what it carries, or what was left for it."""
+        if token.minted_by_us:
+            key = SessionKey(self.app.path, token.session_id)
+            return await self.services.store.handoff(key, token.token_id)
+        return request_from_payload(self.request, self.services.settings, token.payload or {}, self.user)
 
     @property
     def page_versions(self) -> PageVersions:
@@ -132,6 +165,20 @@ class AppHandler(UserHandler):
         lifetime = self.services.settings.session_token_expiration
         with self.services.tracing.span("handoff", session=view.key.short):
             await self.services.store.put_handoff(view.key, view.token_id, view.request, lifetime)
+
+    def _given_token(self) -> VerifiedToken | None:
+        """The ``bokeh-token`` argument, checked, in the place of a session id."""
+        text = self.get_argument("bokeh-token", None)
+        if text is None:
+            return None
+        names_id = self.get_argument("bokeh-session-id", None) is not None
+        if names_id or "Bokeh-Session-Id" in self.request.headers:
+            raise HTTPError(403, "both a token and a session id are given")
+        token = self.services.tokens.verify(text, self.app.path)
+        self.services.tokens.check_user(token, self.user)
+        if token.expired(time.time()):
+            raise TokenExpired("the token has expired; see --session-token-expiration")
+        return token
 
     def _requested_session_id(self) -> str | None:
         """A session id from outside, checked, as argument or header (``server_session``)."""

@@ -12,19 +12,24 @@ from service.apps.panel import panel_page
 from service.errors import AppError, NotAuthorized, ServiceError
 from service.sessions.session import Session
 from service.web.opening import AppHandler, PageView
-from service.web.resources import PageResources
+from service.web.resources import TEMPLATES, PageResources
 from service.web.updated import UPDATED_ARGUMENT, after_update, with_losses
 from store.contract import Heartbeat
 
 __all__ = ("PageHandler", "render_page", "render_shell")
 
 TOKEN_MARK = "svc-token-goes-here"
+_EARLY_SOCKET = (TEMPLATES / "early_socket.js").read_text(encoding="utf-8").strip()
+SHELL = f"""{{% block preamble %}}<script>
+{_EARLY_SOCKET}("{TOKEN_MARK}")
+</script>
+{{% endblock %}}"""
 
 
 class PageHandler(AppHandler):
     """``GET /app``."""
 
-    async def get(self) -> None:
+    async def get(self, /, *args: str, **kwargs: str) -> None:
         with self.span("page"):
             await self._answer()
 
@@ -33,7 +38,9 @@ class PageHandler(AppHandler):
         await self.hand_off(view)
         again = view.requested and self.get_argument(UPDATED_ARGUMENT, None) is not None
         if self.app.page_is_shell and not again and not await self.holder_of_other_versions(view):
-            page = render_shell(self.services.resources, view.token)
+            page = render_shell(
+                self.services.resources, self.relative_root, view.token, self.app.needed_bundles
+            )
         else:
             try:
                 page = await self._page_of_document(view)
@@ -53,39 +60,43 @@ class PageHandler(AppHandler):
         return None
 
     async def _page_of_document(self, view: PageView) -> str:
-        services = self.services
+        services, root = self.services, self.relative_root
 
         def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
-            return services.dialer.page(owner, view.key, epoch, self.token_of_owner(view, owner))
+            return services.dialer.page(owner, view.key, epoch, self.token_of_owner(view, owner), root)
 
         found = await services.router.page(view.key, view.request, dial)
         if isinstance(found, Session):
-            return await render_page(found, services.resources, view.token)
+            return await render_page(found, services.resources, root, view.token)
         return found
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
         if isinstance(error, AppError) and not isinstance(error, NotAuthorized):
-            detail = error.detail if self.services.settings.dev is not None else ""
+            detail = error.detail if self.services.developing else ""
             return f"The app failed while it was starting.\n\n{detail or 'Its log says why.'}"
         return super().explain(error, failure)
 
 
-async def render_page(session: Session, resources: PageResources, token: str) -> str:
-    """The page of a session's Document, as ``server_html_page_for_session`` makes it (bokeh 3.9)."""
-    page: str = await session.with_document_locked(_render, session, resources, token)
+async def render_page(session: Session, resources: PageResources, root: str, token: str) -> str:
+    """The page of a session's Document, as ``server_html_page_for_session`` makes it (bokeh 3.9).
+
+    ``root`` is what our URLs begin with, seen from the page.
+    """
+    page: str = await session.with_document_locked(_render, session, resources, root, token)
     return page
 
 
-def _render(session: Session, resources: PageResources, token: str) -> str:
-    return with_losses(_rendered(session, resources, token), session.take_losses())
+async def _render(session: Session, resources: PageResources, root: str, token: str) -> str:
+    """A coroutine, as it is drawn on the event loop: no page waits for a thread."""
+    return with_losses(_rendered(session, resources, root, token), session.take_losses())
 
 
-def _rendered(session: Session, resources: PageResources, token: str) -> str:
+def _rendered(session: Session, resources: PageResources, root: str, token: str) -> str:
     document = session.document
     if session.app.panel:
-        return panel_page(session, resources.of_server(), token)
+        return panel_page(session, resources.of_server("/"), root, token)
     return html_page_for_render_items(
-        resources.bundle(),
+        resources.bundle(root),
         {},
         [RenderItem(token=token, roots=document.roots, use_for_title=True)],
         document.title,
@@ -94,17 +105,18 @@ def _rendered(session: Session, resources: PageResources, token: str) -> str:
     )
 
 
-def render_shell(resources: PageResources, token: str) -> str:
+def render_shell(resources: PageResources, root: str, token: str, needed_bundles: frozenset[str]) -> str:
     """A page with one element into which BokehJS puts every root, as for ``server_document``.
 
     The same for every visitor but for the token, so it is rendered once per set of scripts.
     """
-    before, after = resources.once("shell", lambda: _shell_parts(resources))
-    return f"{before}{token}{after}"
+    name = f"shell {root} {sorted(needed_bundles)}"
+    parts = resources.once(name, lambda: _shell_parts(resources, root, needed_bundles))
+    return token.join(parts)
 
 
-def _shell_parts(resources: PageResources) -> tuple[str, str]:
+def _shell_parts(resources: PageResources, root: str, needed_bundles: frozenset[str]) -> list[str]:
     item = RenderItem(token=TOKEN_MARK, elementid=ID("svc-document"), use_for_title=True)
-    page: str = html_page_for_render_items(resources.shell_bundle(), {}, [item], None)
-    before, _, after = page.partition(TOKEN_MARK)
-    return before, after
+    bundle = resources.shell_bundle(root, needed_bundles)
+    page: str = html_page_for_render_items(bundle, {}, [item], None, SHELL)
+    return page.split(TOKEN_MARK)

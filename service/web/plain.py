@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 
 import bokeh
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 
 from service.web.base import UserHandler
 from service.web.files import ThreadedStaticHandler
 from service.web.opening import AppHandler
+from service.web.services import Services
+from service.web.urls import quoted
 
 __all__ = (
     "FAVICON",
+    "DirectoryHandler",
     "FaviconHandler",
     "IndexHandler",
     "MetadataHandler",
@@ -28,30 +31,48 @@ class IndexHandler(UserHandler):
 
     def get(self) -> None:
         settings = self.services.settings
-        paths = sorted(path for path, app in self.services.apps.items() if not app.for_operators)
+        apps = {path: app for path, app in sorted(self.services.apps.items()) if not app.for_operators}
+        # Where a pattern leads, nobody knows.
+        links = [path for path, app in apps.items() if app.pattern is None]
+        root = self.relative_root.rstrip("/")
+        titles = {path: path.lstrip("/") for path in apps} | dict(settings.index_titles)
         if settings.disable_index:
             raise HTTPError(404)
-        if len(paths) == 1 and not settings.disable_index_redirect:
-            self.redirect(settings.prefix + paths[0])
+        if len(apps) == len(links) == 1 and not settings.disable_index_redirect:
+            self.redirect(root + quoted(links[0]))
+        elif settings.index:
+            self.render(str(Path(settings.index).resolve()), prefix=root, items=links, titles=titles)
         else:
-            index = Path(settings.index).resolve() if settings.index else APP_INDEX
-            self.render(str(index), prefix=settings.prefix, items=paths)
+            shown = sorted(apps, key=titles.__getitem__)
+            self.render(str(APP_INDEX), prefix=root, items=shown, links=links, titles=titles, quoted=quoted)
 
 
 class MetadataHandler(AppHandler):
     """``GET /app/metadata``: the app's URL path and what its author says about it."""
 
-    def get(self) -> None:
+    below_app = "/metadata"
+
+    def get(self, /, *args: str, **kwargs: str) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"url": self.app.path, "data": self.app.metadata()}))
 
 
-class FaviconHandler(ThreadedStaticHandler):
-    """``/favicon.ico``."""
+class DirectoryHandler(UserHandler, ThreadedStaticHandler):
+    """Files of ``--static-dirs``, for those who are logged in."""
 
-    def initialize(self, icon: Path) -> None:  # type: ignore[override]
-        super().initialize(path=str(icon.parent))
-        self._name = icon.name
+    def initialize(self, services: Services, path: str) -> None:  # type: ignore[override]
+        UserHandler.initialize(self, services)
+        ThreadedStaticHandler.initialize(self, path=path, default_filename="index.html")
 
-    async def get(self, path: str = "", include_body: bool = True) -> None:
-        await super().get(self._name, include_body)
+
+class FaviconHandler(RequestHandler):
+    """``/favicon.ico``. Browsers ask for it with every page, so it is kept in memory."""
+
+    def initialize(self, icon: bytes) -> None:
+        self._icon = icon
+
+    def get(self) -> None:
+        self.set_header("Content-Type", "image/vnd.microsoft.icon")
+        self.finish(self._icon)
+
+    head = get

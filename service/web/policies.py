@@ -48,7 +48,7 @@ class PolicyAuth(Auth):
         """Who the policy says it is. Its plain functions run on a thread there (bokeh 3.10)."""
         return await _awaited(self.policy.authenticate(_request(handler.request)))
 
-    async def login_location(self, handler: RequestHandler, prefix: str) -> str | None:
+    async def login_location(self, handler: RequestHandler, root: str) -> str | None:
         # The second one does not block the event loop, where there is one.
         ask = getattr(self.policy, "get_login_url_async", self.policy.get_login_url)
         url: str | None = await _awaited(ask(_request(handler.request)))

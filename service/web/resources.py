@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Mapping
+import re
+from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urljoin
 
 from bokeh.embed.bundle import URL, Bundle, bundle_for_objs_and_resources
 from bokeh.model import Model
@@ -24,6 +24,7 @@ from service.apps.app import App
 from service.documents.classes import signature
 
 __all__ = (
+    "TEMPLATES",
     "PageResources",
     "bokehjs_directory",
     "build_of",
@@ -31,8 +32,13 @@ __all__ = (
 
 T = TypeVar("T")
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_MATHJAX = "/bokeh-mathjax."
+TEMPLATES = Path(__file__).parent / "templates"
+_ADOPT_SOCKET = (TEMPLATES / "adopt_socket.js").read_text(encoding="utf-8").strip()
+_LATE_SCRIPTS = (TEMPLATES / "late_scripts.js").read_text(encoding="utf-8").strip()
+_COMPONENT = re.compile(r"/(bokeh(?:-\w+)?)(?:-\d[^/]*?)?(?:\.min)?\.js(?:\?[^/]*)?$")
+LATE_AT_MOST = ("bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax")
+"""BokehJS's bundles that ``late_scripts.js`` knows how to load late, in BokehJS's own order."""
+_OF_BOKEHJS = {"bokeh", "bokeh-api", *LATE_AT_MOST}
 
 MAX_FILES = 10_000
 """Static files of an app that are looked at to tell images apart."""
@@ -74,10 +80,12 @@ def _with_version(path: str) -> str:
 
 
 class PageResources:
-    """Bundles of scripts and style sheets for pages under a URL prefix."""
+    """Bundles of scripts and style sheets for pages.
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    ``root`` is what the URLs of all of them begin with, seen from the page; it ends with a slash.
+    """
+
+    def __init__(self) -> None:
         self._made: dict[str, Any] = {}
         self._classes = 0
         self._signature: Hashable = None
@@ -86,7 +94,7 @@ class PageResources:
         """What ``make`` gives, made again only when model classes were added since."""
         if self._classes_changed():
             self._made.clear()
-        # Names contain absolute URLs from requests: bound what strangers can make us keep.
+        # Names contain roots from requests: bound what strangers can make us keep.
         if len(self._made) > 100:
             self._made.clear()
         if name not in self._made:
@@ -109,47 +117,59 @@ class PageResources:
         before, self._signature = self._signature, signature()
         return before != self._signature
 
-    def bundle(self, absolute_url: str | None = None) -> Bundle:
-        """For a page of ours, or with ``absolute_url`` (scheme and host) for one elsewhere."""
-        made = self.once(f"bundle {absolute_url}", lambda: self._bundle(absolute_url))
+    def bundle(self, root: str) -> Bundle:
+        """All that a page needs."""
+        made = self.once(f"bundle {root}", lambda: self._bundle(root))
         return Bundle(made.js_files, made.js_raw, made.css_files, made.css_raw, made.hashes)
 
-    def _bundle(self, absolute_url: str | None) -> Bundle:
-        bundle = bundle_for_objs_and_resources(None, self._resources(absolute_url))
-        if absolute_url:
-            root_url = self._root_url(absolute_url)
-            bundle.js_files = [_within(root_url, each) for each in bundle.js_files]
-            bundle.css_files = [_within(root_url, each) for each in bundle.css_files]
+    def _bundle(self, root: str) -> Bundle:
+        bundle = bundle_for_objs_and_resources(None, self.of_server(root))
+        bundle.js_files = [_within(root, each) for each in bundle.js_files]
+        bundle.css_files = [_within(root, each) for each in bundle.css_files]
         return bundle
 
-    def shell_bundle(self) -> Bundle:
-        """For a page whose Document nobody knows yet: what it hardly needs is loaded late."""
-        bundle = self.bundle()
-        late = [each for each in bundle.js_files if _MATHJAX in each.url]
-        if len(late) == 1:
-            bundle.js_files = [each for each in bundle.js_files if each not in late]
-            script = (_TEMPLATES / "late_mathjax.js").read_text(encoding="utf-8").strip()
-            bundle.js_raw = [f"{script}({json.dumps(late[0].url)})", *bundle.js_raw]
+    def shell_bundle(self, root: str, needed: Collection[str]) -> Bundle:
+        """For a page whose Document nobody knows yet; what it hardly needs is loaded late.
+
+        Of BokehJS's bundles ``needed`` has the names of those that Documents of this app are known to need.
+        """
+        bundle = self.bundle(root)
+        named = {_component(each): each for each in bundle.js_files}
+        may_be_late = LATE_AT_MOST if self._has_only_bokehjs(root, bundle) else LATE_AT_MOST[-1:]
+        late = [name for name in may_be_late if name in named and name not in needed]
+        bundle.js_files = [each for name, each in named.items() if name not in late]
+        wanted = json.dumps([{"name": name, "url": named[name].url} for name in late])
+        bundle.js_raw += [_ADOPT_SOCKET, f"{_LATE_SCRIPTS}({wanted})"]
         return bundle
+
+    def _has_only_bokehjs(self, root: str, bundle: Bundle) -> bool:
+        """Whether all scripts are BokehJS's, as this server has them.
+
+        Extensions and custom models are linked against any bundle. And files of somebody else's are loaded
+        as whoever publishes them says.
+        """
+        resources = self.of_server(root)
+        named = {_component(each) for each in bundle.js_files}
+        return resources.mode == "server" and named <= _OF_BOKEHJS and bundle.js_raw == resources.js_raw
 
     def bare_bundle(self) -> Bundle:
         """No resources at all, for pages that bring their own."""
         return bundle_for_objs_and_resources(None, None)
 
-    def of_server(self) -> Resources:
-        """What Panel makes its own bundle from."""
-        return self._resources(None)
-
-    def _resources(self, absolute_url: str | None) -> Resources:
+    def of_server(self, root: str) -> Resources:
+        """What bundles are made from."""
         mode = bokeh_settings.resources(default="server")
         if not mode.startswith("server"):
             return Resources(mode=mode)
-        return Resources(mode=mode, root_url=self._root_url(absolute_url), path_versioner=_with_version)
-
-    def _root_url(self, absolute_url: str | None) -> str:
-        return urljoin(absolute_url or "", self._prefix + "/")
+        return Resources(mode=mode, root_url=root, path_versioner=_with_version)
 
 
-def _within(root_url: str, url: URL) -> URL:
-    """A file of ours where a model class names it relative to our pages, as Panel's (1.9) do."""
-    return URL(urljoin(root_url, url.url))
+def _component(file: URL) -> str:
+    """The name of one of BokehJS's bundles from its address, else the address."""
+    found = _COMPONENT.search(file.url)
+    return found[1] if found else file.url
+
+
+def _within(root: str, url: URL) -> URL:
+    """A file of ours: Panel's classes (1.9, 1.10) name theirs so, and Bokeh (3.10) loses ``../``."""
+    return URL(root + url.url) if url.url.startswith("static/") else url

@@ -27,6 +27,7 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 
 from service.apps.app import App
+from service.errors import ConfigError
 from service.fleet.relay import AUTOLOAD_PATH, FILE_PATH, PAGE_PATH, RELAY_PATH
 from service.metrics import Metrics
 from service.web.autoload import AutoloadHandler
@@ -36,6 +37,7 @@ from service.web.internal import OwnerAutoloadHandler, OwnerPageHandler, RelayHa
 from service.web.page import PageHandler
 from service.web.plain import (
     FAVICON,
+    DirectoryHandler,
     FaviconHandler,
     IndexHandler,
     MetadataHandler,
@@ -49,10 +51,18 @@ from service.web.static import (
     ComponentFileHandler,
     ExtensionFileHandler,
 )
+from service.web.urls import files_of, route_of
 
 __all__ = ("make_application", "make_internal_application")
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
+
+
+def _icon(path: str) -> bytes:
+    try:
+        return (FAVICON if path == "default" else Path(path)).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"--ico-path {path}: {error.strerror}") from error
 
 
 def make_application(services: Services, health: Health, extra: Sequence[Any] = ()) -> Application:
@@ -65,17 +75,23 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
         *_routes_for_replicas(prefix, services),
         *_static_routes(prefix, services),
     ]
+    if services.settings.liveness:
+        endpoint = services.settings.liveness_endpoint.strip("/")
+        routes.append((f"{prefix}/{re.escape(endpoint)}", HealthHandler, {}))
     icon_path = services.settings.ico_path
     if icon_path != "none":
-        icon = FAVICON if icon_path == "default" else Path(icon_path).resolve()
-        routes.append((prefix + r"/favicon\.ico", FaviconHandler, {"icon": icon}))
+        routes.append((prefix + r"/favicon\.ico", FaviconHandler, {"icon": _icon(icon_path)}))
     routes += [(prefix + re.escape(path) + "/?", page, {}) for path, page in services.auth.endpoints()]
     if services.settings.metrics_port is None:
         routes.append((r"/metrics", MetricsHandler, {"services": services}))
-    routes += [(prefix + path, *rest) for path, *rest in extra]
-    for app in services.apps.values():
+    # The first that fits answers, as in Bokeh; but no app's pattern takes the operators' page away.
+    for app in sorted(services.apps.values(), key=lambda each: not each.for_operators):
         routes += _app_routes(prefix, services, app)
-    # An app may have this name, too.
+    for path, directory in services.settings.static_dirs:
+        place = {"services": services, "path": directory}
+        routes.append((f"{prefix}{re.escape(path)}/(.*)", DirectoryHandler, place))
+    routes += [(prefix + path, *rest) for path, *rest in extra]
+    # An app, or a directory, may have this name, too.
     routes.append((prefix + r"/components/(.*)", ComponentFileHandler, {"services": services}))
     if "/" not in services.apps:
         routes.append((prefix + r"/?", IndexHandler, {"services": services}))
@@ -118,7 +134,7 @@ def _static_routes(prefix: str, services: Services) -> list[Route]:
 
 
 def _app_static_routes(prefix: str, services: Services, app: App) -> list[Route]:
-    base = prefix + re.escape(app.path.rstrip("/"))
+    base = prefix + files_of(app)
     context = {"services": services, "path": app.static_path}
     return [(base + r"/static/(.*)", AppFileHandler, context)] if app.static_path else []
 
@@ -132,16 +148,16 @@ def _application_settings(services: Services) -> dict[str, Any]:
 
 
 def _app_routes(prefix: str, services: Services, app: App) -> list[Route]:
-    base = prefix + re.escape(app.path.rstrip("/"))
+    base = prefix + route_of(app)
     context = {"services": services, "app": app}
     routes: list[Route] = [
-        (base + r"/?", PageHandler, context),
         (base + r"/ws", SocketHandler, context),
         (base + r"/metadata", MetadataHandler, context),
     ]
     if not app.for_operators:
         routes.append((base + r"/autoload\.js", AutoloadHandler, context))
-    return routes + _app_static_routes(prefix, services, app)
+    # The page last: there are patterns that all of these fit.
+    return [*routes, *_app_static_routes(prefix, services, app), (base + r"/?", PageHandler, context)]
 
 
 def _observe(metrics: Metrics, handler: RequestHandler) -> None:

@@ -61,6 +61,11 @@ class Services:
     """Its sessions are moving away; nothing new may begin here."""
 
     @property
+    def developing(self) -> bool:
+        """Whether pages show what is wrong with the app's code (``--dev``)."""
+        return self.settings.dev is not None
+
+    @property
     def ready(self) -> bool:
         """Whether all parts are running."""
         return self.started.is_set()

@@ -42,6 +42,7 @@ VANISHED = 1012
 class SocketHandler(UpgradeHandler, AppHandler):
     """``/app/ws``, with the token as second subprotocol."""
 
+    below_app = "/ws"
     token: VerifiedToken
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
@@ -87,13 +88,11 @@ class SocketHandler(UpgradeHandler, AppHandler):
             log.warning("refusing a socket: %s", error)
             websocket.close(error.close_code, str(error))
         except AppError as error:
-            detail = error.detail if self.services.settings.dev is not None else ""
-            tell(app_failed(websocket, detail), websocket)
+            tell(app_failed(websocket, error.detail, developing=self.services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
             log.warning("refusing a socket: %s", error)
-            notice = session_parked if isinstance(error, SessionParked) else session_ended
             if self.token.minted_by_us:
-                tell(notice(websocket), websocket)
+                tell(_notice(error, websocket), websocket)
             else:
                 websocket.close(error.close_code, str(error))
         except Exception as error:
@@ -137,7 +136,8 @@ class SocketHandler(UpgradeHandler, AppHandler):
         if self.token.expired(time.time()):
             raise TokenExpired("the token has expired; see --session-token-expiration")
         payload = self.token.payload or {}
-        return request_from_payload(self.request, self.services.settings, payload, self.user)
+        request = request_from_payload(self.request, self.services.settings, payload, self.user)
+        return self.placed(request)
 
 
 class RelayPeer:
@@ -178,7 +178,9 @@ def join(
         return
     limit = services.settings.websocket_max_message_size
     keeps_buffers = page is not None and page.keeps_buffers
-    connection = Connection(session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers)
+    connection = Connection(
+        session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers, is_page=page is not None
+    )
     connection.open()
     websocket.begin(connection)
 
@@ -195,6 +197,12 @@ def fits(page: PageVersions, session: Session, services: Services) -> bool:
         return False
     drawn_with = extensions_of(session.document) & services.installed.keys()
     return page.has_extensions_of(services.versions) or not drawn_with
+
+
+def _notice(error: SessionUnknown | SessionParked, websocket: WebSocket) -> Notice:
+    if isinstance(error, SessionParked):
+        return session_parked(websocket, for_memory=error.for_memory)
+    return session_ended(websocket)
 
 
 def tell(notice: Notice, websocket: WebSocket) -> None:

@@ -11,6 +11,8 @@ from service.sessions.notice import UPDATED_ARGUMENT
 __all__ = ("UPDATED_ARGUMENT", "after_update", "with_losses")
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_CLEAN_ADDRESS = (_TEMPLATES / "clean_address.js").read_text(encoding="utf-8").strip()
+_LOSSES = (_TEMPLATES / "losses.html").read_text(encoding="utf-8").strip()
 
 MAX_LOSSES_SHOWN = 10
 
@@ -20,8 +22,7 @@ def after_update(page: str) -> str:
 
     Else a reload by its user would not begin a new session, and an address that is passed on would share one.
     """
-    script = (_TEMPLATES / "clean_address.js").read_text(encoding="utf-8").strip()
-    return _into_body(page, f"<script>{script}</script>")
+    return _into_body(page, f"<script>{_CLEAN_ADDRESS}</script>")
 
 
 def with_losses(page: str, losses: Sequence[str]) -> str:
@@ -32,8 +33,7 @@ def with_losses(page: str, losses: Sequence[str]) -> str:
     if len(losses) > len(shown):
         shown.append(f"and {len(losses) - len(shown)} more")
     items = "".join(f"<li>{html.escape(each)}</li>" for each in shown)
-    template = (_TEMPLATES / "losses.html").read_text(encoding="utf-8").strip()
-    return _into_body(page, template.replace("{{ losses }}", items))
+    return _into_body(page, _LOSSES.replace("{{ losses }}", items))
 
 
 def _into_body(page: str, more: str) -> str:

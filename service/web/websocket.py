@@ -53,6 +53,9 @@ MAX_WAITING_BYTES = 1024 * 1024
 On top of these there may be one message that is not whole yet, and what one read brought.
 """
 
+MAX_UNSENT_BYTES = 4 * 1024 * 1024
+"""What may wait for a client to read it; with more, nothing is read from the client, as that is answered."""
+
 
 class Peer(Protocol):
     """Who answers a socket's frames: a connection of a local session, or a relay."""
@@ -183,6 +186,21 @@ class WebSocket(Wire):
             self._queue(messages)
         else:
             self._go_on(messages)
+        if self._has_to_read:
+            self.pause()
+
+    @property
+    def _has_to_read(self) -> bool:
+        """Whether the client has to read what it was sent before it is listened to."""
+        return self.unwritten > MAX_UNSENT_BYTES and not self._closing
+
+    def relieved(self) -> None:
+        if not (self._reads or self._busy or self._peer is None or self._fault is not None):
+            self._listen()
+
+    def _listen(self) -> None:
+        if not self._has_to_read:
+            self.resume()
 
     def _queue(self, messages: Iterator[Received]) -> None:
         """For who is at work, or for nobody yet. Of those who go on all the same little more is read."""
@@ -255,7 +273,7 @@ class WebSocket(Wire):
             self.close(self._fault.close_code, str(self._fault))
             self.finish()
         elif not self._reads:
-            self.resume()
+            self._listen()
 
     def _take(self, opcode: int, payload: bytes) -> Awaitable[None] | None:
         if opcode == TEXT:

@@ -1,7 +1,8 @@
 """A connected socket on the event loop: what comes in is handed on as it comes, what goes out never waits.
 
 There are thousands of these, most of them idle, so one is a socket and a few fields, and no task. Bytes that
-the network does not take yet are kept as they are, without a copy.
+the network does not take yet are kept as they are, without a copy; small pieces are put together, as each
+would take more memory than what is in it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 CHUNK = 64 * 1024
 """Bytes read in one turn of the event loop: a client that sends without a pause lets others have theirs."""
+
+SMALL = 4 * 1024
+"""Bytes up to which a piece that has to wait is copied to the one before it."""
 
 SLICE = 128 * 1024
 """Bytes offered to an encrypted socket at a time. It wants to be offered the same ones until it took them."""
@@ -37,7 +41,7 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = connected
         self._reads = False
-        self._unsent: deque[memoryview] | None = None
+        self._unsent: deque[memoryview | bytearray] | None = None
         """What the network has not taken; None while there is nothing, as nearly always."""
         self._sent: asyncio.Future[None] | None = None
         """Somebody waits until all is sent."""
@@ -51,6 +55,9 @@ class Wire:
     def lost(self) -> None:
         """The socket is closed, by whichever side. Called once."""
         raise NotImplementedError
+
+    def relieved(self) -> None:
+        """The network has taken something of what waited for it."""
 
     @property
     def open(self) -> bool:
@@ -105,8 +112,18 @@ class Wire:
                 return
             self._unsent = deque()
             self._loop.add_writer(self._socket, self._writable)
-        self._unsent.append(rest)
+        self._keep(self._unsent, rest)
         self.unwritten += len(rest)
+
+    @staticmethod
+    def _keep(unsent: deque[memoryview | bytearray], rest: memoryview) -> None:
+        last = unsent[-1] if unsent else None
+        if len(rest) > SMALL:
+            unsent.append(rest)
+        elif isinstance(last, bytearray) and len(last) < CHUNK:
+            last += rest
+        else:
+            unsent.append(bytearray(rest))
 
     async def sent(self) -> None:
         """Return when all is given to the network, or the socket is closed."""
@@ -153,16 +170,27 @@ class Wire:
     def _writable(self) -> None:
         while self._unsent:
             head = self._unsent[0]
-            took = self._offer(head)
+            with memoryview(head) as view:
+                took = self._offer(view)
             self.unwritten -= took
             if took < len(head):
                 if self._unsent:  # the wire was not cut
-                    self._unsent[0] = head[took:]
+                    self._shorten(self._unsent, took)
+                    self.relieved()
                 return
             self._unsent.popleft()
         if self._socket is not None:
             self._loop.remove_writer(self._socket)
             self._nothing_unsent()
+            self.relieved()
+
+    @staticmethod
+    def _shorten(unsent: deque[memoryview | bytearray], took: int) -> None:
+        head = unsent[0]
+        if isinstance(head, bytearray):
+            del head[:took]
+        else:
+            unsent[0] = head[took:]
 
     def _nothing_unsent(self) -> None:
         self._unsent, self.unwritten = None, 0

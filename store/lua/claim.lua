@@ -11,8 +11,8 @@
 -- ARGV[6]  app
 -- ARGV[7]  session id
 --
--- Returns {'own', replica, epoch, created 0|1, request, deaths, suspects}, {'relay', owner, epoch}, {'parked'} (see
--- park.lua) or {'unknown'}. What deaths and suspects are: seize.lua.
+-- Returns {'own', replica, epoch, created 0|1, request, deaths, suspects}, {'relay', owner, epoch}, {'parked', reason}
+-- (see park.lua) or {'unknown'}. What deaths and suspects are: seize.lua.
 -- Repeated, it finds the caller to be the owner and changes nothing. A session that was ended (end.lua)
 -- begins anew from a request only.
 
@@ -26,10 +26,10 @@ if not owner then
     request = redis.call('GET', KEYS[3]) or ''
   end
   if request == '' then
-    return {held[6] and 'parked' or 'unknown'}
+    return held[6] and {'parked', redis.call('HGET', KEYS[1], 'reason') or ''} or {'unknown'}
   end
   if epoch then -- it was ended before
-    redis.call('HDEL', KEYS[1], 'ended', 'parked', 'deaths')
+    redis.call('HDEL', KEYS[1], 'ended', 'parked', 'deaths', 'reason')
     redis.call('PERSIST', KEYS[1])
   end
   redis.call('HSET', KEYS[1], 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],

@@ -5,6 +5,7 @@
 -- ARGV[1]  replica
 -- ARGV[2]  the replica's epoch
 -- ARGV[3]  for how long, ms
+-- ARGV[4]  why: a ParkReason
 --
 -- Returns 1 when it is parked, by this call or an earlier one, else 0. What stays is what end.lua leaves, and whose
 -- session it was. A new page view (put_handoff) begins it anew.
@@ -19,6 +20,6 @@ if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
 end
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'epoch', held[2], 'ended', '1', 'parked', integer(now()), 'app', held[3],
-           'session_id', held[4], 'deaths', held[5] or '0')
+           'session_id', held[4], 'deaths', held[5] or '0', 'reason', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1

@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bokeh.embed import server_document
 from devfleet.fleet import Fleet
 from devfleet.redis_server import eventually
 from harness.browser import Tab
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-        pass
-
-
-class Site:
-    """A web server of static pages: `site.write("index.html", ...)` gives the page's URL."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_port}"
-
-    def write(self, body: str) -> str:
-        (self._folder / "favicon.ico").touch()
-        (self._folder / "index.html").write_text(f"<!DOCTYPE html><title>A site</title><body>{body}</body>")
-        return f"http://{self.host}/index.html"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+from harness.site import Site
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bokeh.embed import server_document
 from devfleet.fleet import Fleet
 from harness.browser import Tab
 from harness.lines import bokeh_of, both_pythons
+from harness.site import Site
 
 PANEL_APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
 
@@ -39,6 +41,13 @@ def table_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rolled-out") / "tables.py"
     path.write_text(TABLE)
     return path
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=["update", "way back"])
@@ -113,6 +122,39 @@ async def test_open_pages_go_on_or_load_again_with_their_values(
     assert await plain.raw.evaluate("Bokeh.version") == bokeh_of(old)
 
 
+async def test_a_part_of_somebody_elses_page_says_that_it_was_updated(
+    start: Callable[..., Fleet], site: Site, tab: Tab, table_app: Path, images: tuple[Path, Path]
+) -> None:
+    """And leaves it to the page's reader: what else is in there is not ours to throw away."""
+    old, new = images
+    origins = ["--allow-websocket-origin", "127.0.0.1:*"]
+    fleet = start([PANEL_APPS / "bound.py", table_app], n=1, pythons=[old], args=origins)
+    embedded = [server_document(fleet.app_url(app)) for app in fleet.apps]
+    url = site.write("<input id=own>" + "<hr>".join(embedded))
+    await tab.raw.goto(url)
+    await tab.drawn(documents=2)
+    await tab.raw.fill("#own", "half a sentence")
+    await shows(tab, "square 1")
+
+    replacement = fleet.add_replica(new)
+    fleet.balance_over([replacement])
+    fleet.replicas[0].send_signal(signal.SIGTERM)
+
+    await shows(tab, "The app was updated.")
+    assert await tab.raw.input_value("#own") == "half a sentence"
+    assert await tab.raw.title() == "A site"
+    await tab.set("slider", "value", 8)  # the other part goes on
+    await tab.wait_value("twice", "text", "twice 16", timeout=30)
+    assert await tab.raw.evaluate("Bokeh.version") == bokeh_of(old)
+
+    await tab.raw.get_by_text("Load the page anew").click()
+    await tab.until("Bokeh.version === argument", bokeh_of(new), timeout=40)
+    await tab.drawn(documents=2)
+    await shows(tab, "square 1")
+    assert tab.raw.url == url
+
+
 async def shows(tab: Tab, text: str) -> None:
-    found = f"{LOADED} && {ALL}.some(each => String(each.text).includes(argument))"
+    every = "Bokeh.documents.flatMap(each => [...each.all_models])"
+    found = f"{LOADED} && {every}.some(each => String(each.text).includes(argument))"
     await tab.until(found, text, timeout=40)

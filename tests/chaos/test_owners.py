@@ -44,6 +44,24 @@ async def test_a_zombie_is_put_out(started: Arena, visit: Callable[[int], Visito
     assert started.owners.problems() == []
 
 
+async def test_a_zombie_whose_clients_say_nothing_is_put_out_as_well(
+    started: Arena, visit: Callable[[int], Visitor]
+) -> None:
+    zombie, other, _ = started.fleet.replicas
+    user, again = visit(zombie.port), visit(other.port)
+    await user.open()
+    await user.click()
+    await asyncio.sleep(0.5)  # the journal's interval, and a write
+
+    with zombie.paused():
+        await again.join(user)
+        await again.click()
+    await user.dropped()
+
+    assert user.tab.close_code == 1012
+    assert (await user.come_back()).seen.clicks == 2
+
+
 async def test_two_tabs_come_back_to_different_replicas(
     started: Arena, visit: Callable[[int], Visitor]
 ) -> None:

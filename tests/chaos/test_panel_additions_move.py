@@ -101,15 +101,19 @@ async def test_rows_tabs_and_messages_go_on(fleet: Fleet, end: str) -> None:
         assert "title 3" in {tab.title for tab in client.document.select({"type": TabPanel})}
 
 
-async def test_what_nobody_listens_to_any_more_does_not_look_alive(fleet: Fleet) -> None:
+async def test_entries_of_rows_go_on(fleet: Fleet) -> None:
+    """The click that made them is repeated: they are not only shown."""
+    entry: dict[str, Any] = {"type": TextInput, "title": "entry"}
     async with page(fleet.replicas[0], "added") as client:
         await press(client, "row", "row 1")
-        entry: dict[str, Any] = {"type": TextInput, "title": "entry"}
-        assert not client.value(entry, "disabled")
+        for number, written in enumerate(("here", "there", "back"), 1):
+            await client.patch(entry, value=written)
+            assert f"['{written}']" in await press(client, "say", f"log {number}")
 
-        await move(fleet, client, "added")
+            await move(fleet, client, "added")
 
-        assert client.value(entry, "disabled")
+            assert not client.value(entry, "disabled")
+            assert client.value(entry, "value") == written
 
 
 async def test_a_click_that_shows_nothing_is_counted(fleet: Fleet) -> None:

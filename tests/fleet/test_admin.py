@@ -62,7 +62,7 @@ async def test_it_is_not_for_visitors(fleet: Fleet) -> None:
     root = await get_page(f"{fleet.url}/", cookies=ada, follow=False)
     script = await get_page(f"{fleet.url}/admin/autoload.js?bokeh-autoload-element=1", cookies=ada)
 
-    assert root.headers["Location"] == "/sliders"
+    assert root.headers["Location"] == "./sliders"
     assert script.status == 404
 
 

@@ -168,7 +168,7 @@ async def test_a_session_that_ends_each_replica_is_parked(fatal: Fleet) -> None:
     assert dead(fatal) == 3
     await all_go_on(others, fatal)
     metrics = (await get_page(f"{fatal.replicas[3].url}/metrics")).text
-    assert 'svc_parked_sessions_total{app="/fatal"} 1.0' in metrics
+    assert 'svc_parked_sessions_total{app="/fatal",reason="deaths"} 1.0' in metrics
     await client.close()
 
 

@@ -40,6 +40,8 @@ async def test_a_fleet_to_look_at(tool: Process) -> None:
         await client.expect(lambda c: c.value("wave", "data")["y"][0] == 1.5)
         await asyncio.to_thread(tool.wait_line, SESSION, 20)
         await asyncio.to_thread(tool.wait_line, "3 replicas, 1 session, 1 connection$", 20)
+    for name in "abc":
+        await asyncio.to_thread(tool.wait_line, rf"^replica {name} \| .* INFO .*Bokeh app running at", 20)
     tool.send_signal(signal.SIGINT)
 
     assert await asyncio.to_thread(tool.wait, 40) == 0, tool.log

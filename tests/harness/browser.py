@@ -205,7 +205,8 @@ class Tab:
             self.problems.append(f"console: {message.text} ({message.location.get('url')})")
 
     def _on_failed(self, request: Request) -> None:
-        if "/bokeh-mathjax." in request.url and request.failure == "net::ERR_ABORTED":
+        late = re.search(r"/bokeh-(gl|widgets|tables|mathjax)\.", request.url)
+        if late and request.failure == "net::ERR_ABORTED":
             return  # loaded when the page is drawn: the test had moved on
         self.problems.append(f"request failed: {request.method} {request.url} {request.failure}")
 

@@ -15,7 +15,7 @@ from bokeh.model import Model
 
 from service.apps.app import App
 from service.apps.loading import apps_from_applications, load_apps
-from service.documents import classes, curdoc, ids, shortcuts
+from service.documents import classes, curdoc, ids, shortcuts, wiring
 from service.documents.base import taken_apart
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.entries import Base
@@ -25,7 +25,7 @@ from service.documents.values import ValueWriter
 from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
 from service.sessions.session import Session
-from store.contract import PageRequest, SessionKey
+from store.contract import JournalFields, PageRequest, SessionKey
 from store.records import pack_entry, unpack_entry
 
 SESSION = "a session"
@@ -37,6 +37,7 @@ def app_of(what: Callable[..., None] | str) -> App:
     curdoc.install()
     shortcuts.install()
     classes.install()
+    wiring.install()
     if isinstance(what, str):
         (app,) = load_apps([what]).values()
         return app
@@ -60,7 +61,8 @@ class Run:
     ) -> Run:
         """Build the session; with ``stored`` as the next owner does."""
         builder = Builder(durable=True, replay_inputs=replay_inputs, metrics=Metrics())
-        grant = Grant(SessionKey(app.path, SESSION), 1, PageRequest(), stored)
+        fields = None if stored is None else JournalFields(stored)
+        grant = Grant(SessionKey(app.path, SESSION), 1, PageRequest(), fields)
         return cls(app, await builder.build(app, grant), dict(stored or {}), replay_inputs)
 
     async def restored(self, app: App | None = None) -> Run:

@@ -191,7 +191,8 @@ def test_one_key_signs_for_all_replicas(manifests: list[Manifest]) -> None:
 
 def test_selectors_find_pods_and_ports_exist(manifests: list[Manifest]) -> None:
     templates = [template for _, template in pod_templates(manifests)]
-    for service in (m for m in manifests if m["kind"] == "Service"):
+    services = [m for m in manifests if m["kind"] == "Service" and plain(m) != "svc-closed"]
+    for service in services:
         chosen = [t for t in templates if labelled(t, service["spec"]["selector"])]
         assert len(chosen) == 1, service["metadata"]["name"]
         names = {port["name"] for port in chosen[0]["spec"]["containers"][0]["ports"]}
@@ -205,8 +206,23 @@ def test_routes_lead_to_a_service(manifests: list[Manifest]) -> None:
     ports = {port["port"] for port in one(manifests, "Service")["spec"]["ports"]}
     for manifest in manifests:
         if manifest["kind"] == "HTTPRoute":
-            backends = [ref for rule in manifest["spec"]["rules"] for ref in rule["backendRefs"]]
+            backends = [ref for rule in manifest["spec"]["rules"] for ref in rule.get("backendRefs", [])]
             assert {(ref["name"], ref["port"]) for ref in backends} == {("svc", port) for port in ports}
+
+
+INSIDE = {"/_svc", "/admin", "/healthz", "/readyz", "/startupz", "/metrics"}
+
+
+def test_visitors_reach_apps_only() -> None:
+    ingress = overlay("ingress")
+    paths = one(ingress, "Ingress")["spec"]["rules"][0]["http"]["paths"]
+    behind = {each["path"]: each["backend"]["service"]["name"] for each in paths}
+    assert behind == {**dict.fromkeys(INSIDE, "svc-closed"), "/": "svc"}
+    assert not one(ingress, "Service", "svc-closed")["spec"].get("selector")
+
+    rules = one(overlay("gateway-api"), "HTTPRoute")["spec"]["rules"]
+    closed = [rule["matches"] for rule in rules if "backendRefs" not in rule]
+    assert {match["path"]["value"] for matches in closed for match in matches} >= INSIDE
 
 
 def test_monitors_find_the_metrics_service() -> None:

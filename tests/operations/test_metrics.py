@@ -20,10 +20,12 @@ Start = Callable[..., Replica]
 FAMILIES = {
     "svc_sessions", "svc_connections", "svc_session_opens", "svc_session_ends", "svc_claims", "svc_patches",
     "svc_message_bytes", "svc_app_run_seconds", "svc_restore_seconds", "svc_callback_seconds",
-    "svc_event_loop_lag_seconds", "svc_journal_lag_seconds", "svc_journal_bytes", "svc_journal_errors",
+    "svc_event_loop_lag_seconds", "svc_event_loop_tasks",
+    "svc_journal_lag_seconds", "svc_journal_bytes", "svc_journal_errors",
     "svc_store_request_seconds", "svc_store_errors", "svc_drain_remaining_sessions",
     "svc_drain_moved_sessions", "svc_hibernated_sessions", "svc_admin_sessions",
     "svc_ready", "svc_draining", "svc_relays", "svc_shortcuts",
+    "svc_app_threads_busy", "svc_app_queue", "svc_app_queue_seconds", "svc_slow_callbacks",
     "svc_http_request_seconds", "svc_shed_pages", "process_resident_memory_bytes",
 }  # fmt: skip
 

@@ -90,7 +90,7 @@ async def test_a_stranger_is_sent_to_the_login_page_and_back(guarded: Fleet) -> 
     page = await get_page(f"{guarded.app_url()}?a=b", follow=False)
 
     assert page.status == 302
-    assert page.headers["Location"] == "/login?next=%2Fapp%3Fa%3Db"
+    assert page.headers["Location"] == "./login?next=%2Fapp%3Fa%3Db"
 
 
 async def test_login_counts_on_every_replica_and_the_app_sees_the_user(guarded: Fleet) -> None:
@@ -211,7 +211,7 @@ async def test_the_example_s_login_leads_nowhere_else(example: Server | Fleet) -
         url = f"{example.url}/login?{urlencode({'next': elsewhere})}"
         fields = {"_xsrf": form.cookies["_xsrf"], "name": "ada", "password": "open sesame"}
         answer = await post(url, fields, dict(form.cookies))
-        assert (answer.code, answer.headers["Location"]) == (302, "/"), elsewhere
+        assert (answer.code, answer.headers["Location"]) == (302, "./"), elsewhere
 
 
 async def test_logging_in_makes_the_form_s_token_worthless(example: Server | Fleet) -> None:
@@ -233,7 +233,7 @@ async def test_only_a_form_of_the_example_logs_out(example: Server | Fleet) -> N
     assert (await post(url, {}, cookies)).code == 403
     out = await post(url, {"_xsrf": form.cookies["_xsrf"]}, dict(form.cookies))
 
-    assert (out.code, out.headers["Location"]) == (302, "/login")
+    assert (out.code, out.headers["Location"]) == (302, "./login")
     assert any(line.startswith('user="";') for line in out.headers.get_list("Set-Cookie"))
 
 

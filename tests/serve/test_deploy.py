@@ -87,7 +87,7 @@ async def visits(base: str, app: CountedApp, *, count: int = 6) -> None:
 
 async def closed_to_visitors(base: str, tls: ssl.SSLContext | None = None) -> None:
     client = AsyncHTTPClient(force_instance=True)
-    for path in ("/_svc/relay", "/metrics", "/healthz", "/readyz", "/startupz"):
+    for path in ("/_svc/relay", "/metrics", "/healthz", "/readyz", "/startupz", "/admin", "/admin/ws"):
         response = await client.fetch(HTTPRequest(base + path, ssl_options=tls), raise_error=False)
         assert response.code == 404, path
     client.close()

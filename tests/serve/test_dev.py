@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import bokeh
 import pytest
@@ -138,15 +137,27 @@ async def test_further_files_are_watched(tmp_path: Path, replica: Start) -> None
     await client.close()
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    write(tmp_path / "app.py", "")
+def refusal(*argv: str | Path) -> str:
+    """What `svc serve` says that does not begin with this command line."""
     code = "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    argv: list[Any] = ["serve", tmp_path / "app.py", "--port", "0", "--dev", tmp_path / "nothing"]
-
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(os.fspath, argv)],
+        [sys.executable, "-c", code, "serve", *map(os.fspath, argv)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-
     assert done.returncode == 2
-    assert "--dev" in done.stderr
+    return done.stderr
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "app.py", "")
+
+    assert "--dev" in refusal(tmp_path / "app.py", "--port", "0", "--dev", tmp_path / "nothing")
+
+
+def test_an_app_that_was_taken_for_a_file_to_watch_is_said(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+
+    assert f"give the app first, as in `svc serve {app} --dev`" in refusal("--dev", app)
+    said = refusal("--port", "0", "--dev", "data.csv", app)
+    assert f"--dev took {app} for a file to watch" in said
+    assert f"`svc serve {app} --dev data.csv`" in said

@@ -290,6 +290,56 @@ async def test_a_stop_from_another_thread_waits() -> None:
         assert notes == ["server_loaded", "server_unloaded"]
 
 
+@pytest.mark.parametrize("end", ["stop", "unlisten"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_the_port_is_free_when_it_returns(end: str, elsewhere: bool) -> None:
+    async with serving() as (server, url):
+        async with await Client.open(url) as client:
+            given_back = getattr(server, end)
+            if elsewhere:
+                await asyncio.to_thread(given_back)
+            else:
+                given_back()
+            with socket.socket() as taken:
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                taken.bind(("127.0.0.1", server.port))
+                taken.listen()
+            if end == "unlisten":  # who is there stays
+                await client.server_info()
+        await server.stop_async()
+
+
+async def test_sessions_are_found_by_app_and_id() -> None:
+    async with serving({"/one": fill, "/([a-z]+)": fill}, index="/its/index.html") as (server, url):
+        assert server.index == "/its/index.html"
+        assert server.unix_socket is None
+        assert server.get_sessions() == []
+        async with await Client.open(f"{url}/one"), await Client.open(f"{url}/other") as other:
+            assert other.page is not None
+            session_id = other.page.session_id
+            assert len(server.get_sessions()) == 2
+            assert [each.id for each in server.get_sessions("/([a-z]+)")] == [session_id]
+            assert server.get_session("/([a-z]+)", session_id).id == session_id
+            with pytest.raises(ValueError, match="no such session"):
+                server.get_session("/one", session_id)
+
+
+async def test_a_program_listens_on_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    server = Server(fill, unix_socket=path)
+    try:
+        await server.started()
+        assert (server.unix_socket, server.port) == (path, 0)
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert b" 200 OK" in await reader.readline()
+        writer.close()
+        server.unlisten()
+        assert not os.path.exists(path)  # noqa: ASYNC240 - a small look
+    finally:
+        await server.stop_async()
+
+
 async def test_metadata_may_be_a_function() -> None:
     async with serving(app_that_notes([])) as (_, url):
         assert (await get_page(f"{url}/metadata")).json() == {"url": "/", "data": {"notes": 1}}

@@ -19,10 +19,10 @@ from bokeh.io import curdoc
 from bokeh.models import Div
 
 context = curdoc().session_context
-context.thread = threading.get_ident()
 curdoc().add_root(Div(name="got", text=repr({
     "created": getattr(context, "created", None),
-    "same thread": getattr(context, "thread_of_hook", None) == threading.get_ident(),
+    "hook on the loop": getattr(context, "thread_of_hook", None) == threading.main_thread().ident,
+    "app on the loop": threading.current_thread() is threading.main_thread(),
     "request": {key: context.token_payload.get(key) for key in ("plain", "later", "user agent")},
 })))
 """
@@ -130,7 +130,8 @@ async def test_hooks_run_to_their_end_with_the_apps_own_modules(server: Replica,
     async with await Client.open(server.app_url(name)) as client:
         seen: dict[str, Any] = ast.literal_eval(client.value("got", "text"))
     assert seen["created"] == (name, name)
-    assert seen["same thread"]
+    assert seen["hook on the loop"] is name.startswith("async")
+    assert not seen["app on the loop"]
     if "app_hooks.py" in APPS[name][1]:  # Bokeh looks for this hook there only
         assert (seen["request"]["plain"], seen["request"]["later"]) == (name, name)
         assert seen["request"]["user agent"]

@@ -142,3 +142,18 @@ async def test_handlers_of_inputs_are_over_before_the_page_is_back(fleet: Fleet)
     finally:
         await client.close()
         await here.start_async()
+async def test_panels_threads_are_those_of_the_server() -> None:
+    """``--num-threads``, as of ``panel serve``: one pool, not two."""
+    app = APPS / "asked.py"
+    with Replica([app], name="asked", args=["--num-threads", "20"], timeout=60) as server:
+        client = await opened(server, "asked")
+        try:
+            await client.click({"label": "press"})
+            said = "svc app code, 20, PoolExecutor"
+            await client.expect(
+                lambda _: [each for each in client.document.select({"type": Div}) if each.text == said],
+                timeout=60,
+                what=said,
+            )
+        finally:
+            await client.close()

@@ -71,6 +71,35 @@ def test_paths(server: Replica, path: str) -> None:
     expect_quiet(server, seen)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "NONSENSE"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sliders",
+        "/sliders/ws",
+        "/sliders/autoload.js?bokeh-autoload-element=e",
+        "/sliders/metadata",
+        "/",
+        "/favicon.ico",
+        "/static/js/bokeh.min.js",
+        "/static/extensions/panel/panel.min.js",
+        "/sliders/static/x",
+        "/healthz",
+        "/metrics",
+        "/_svc/relay",
+        "/_svc/file/x",
+    ],
+)
+def test_methods(server: Replica, path: str, method: str) -> None:
+    seen = len(server.lines)
+    assert ask(server, path, method) < 500
+    expect_quiet(server, seen)
+
+
+def test_the_icon_has_a_head(server: Replica) -> None:
+    assert ask(server, "/favicon.ico", "HEAD") == 200
+
+
 @pytest.mark.parametrize(
     "argument", ["bokeh-absolute-url", "bokeh-app-path", "resources", "bokeh-session-id"]
 )

@@ -43,6 +43,25 @@ def refused(*args: object) -> str:
     return errors[0]
 
 
+# -- operators' own code ----------------------------------------------------------------------------
+
+
+def test_a_setup_script_or_a_plugin_that_fails(app: Path, tmp_path: Path) -> None:
+    setup = tmp_path / "setup.py"
+    setup.write_text("1 / 0\n")
+    assert f"--setup {setup}: ZeroDivisionError" in refused(app, "--setup", setup)
+    assert "--plugins no_such_module: ModuleNotFoundError" in refused(app, "--plugins", "no_such_module")
+    assert "--plugins json: it needs ROUTES" in refused(app, "--plugins", "json")
+
+
+def test_an_app_that_cannot_be_warmed(app: Path) -> None:
+    app.write_text("1 / 0\n")
+    code, lines = serve(app, "--warm")
+    assert code == 2
+    assert lines[-1].startswith("svc: error: --warm: /app fails: division by zero")
+    assert any("ZeroDivisionError" in line for line in lines)  # its author wants to know where
+
+
 # -- apps ------------------------------------------------------------------------------------------
 
 
@@ -91,11 +110,16 @@ def test_a_port_in_use(app: Path, taken_port: int) -> None:
 
 
 def test_an_address_that_is_not_ours(app: Path) -> None:
-    assert "cannot listen on 192.0.2.1:0" in refused(app, "--address", "192.0.2.1")
+    line = refused(app, "--address", "192.0.2.1")
+    assert "cannot listen on 192.0.2.1:0: this machine has no such address" in line
+    assert "--address" in line
+    assert "--port" not in line
 
 
 def test_an_address_that_does_not_resolve(app: Path) -> None:
-    assert "cannot listen on no.such.host.invalid:0" in refused(app, "--address", "no.such.host.invalid")
+    line = refused(app, "--address", "no.such.host.invalid")
+    assert "cannot listen on no.such.host.invalid:0" in line
+    assert "choose an address of this machine with --address" in line
 
 
 # -- Redis: wrong ----------------------------------------------------------------------------------

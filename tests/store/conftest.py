@@ -11,9 +11,16 @@ import pytest
 from harness.redis_server import RedisServer
 
 from store.connect import open_store
+from store.encryption import PLAIN, Encryption
 from store.redis_store import RedisStore
 
-BACKENDS = ("embedded", pytest.param("redis", marks=pytest.mark.redis))
+BACKENDS = (
+    "embedded",
+    "embedded encrypted",
+    pytest.param("redis", marks=pytest.mark.redis),
+    pytest.param("redis encrypted", marks=pytest.mark.redis),
+)
+SECRET = "a secret of the tests"
 
 
 @pytest.fixture(scope="session")
@@ -57,12 +64,14 @@ async def store(
     request: pytest.FixtureRequest, opened: Callable[..., RedisStore]
 ) -> AsyncIterator[RedisStore]:
     """One empty store of each kind."""
-    if request.param == "embedded":
-        yield opened(None)
+    kind, _, encrypted = request.param.partition(" ")
+    encryption = Encryption([SECRET], writes=True) if encrypted else PLAIN
+    if kind == "embedded":
+        yield opened(None, encryption=encryption)
         return
     server: RedisServer = request.getfixturevalue("redis_server")
     server.command("FLUSHALL")
-    yield opened(server.socket_url)
+    yield opened(server.socket_url, encryption=encryption)
 
 
 class Raw:

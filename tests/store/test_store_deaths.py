@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from store.contract import Claim, Heartbeat, JournalWrite, Outcome, PageRequest, SessionKey
+from store.contract import Claim, Heartbeat, JournalWrite, Outcome, PageRequest, ParkReason, SessionKey
 from store.redis_store import RedisStore
 
 KEY = SessionKey("/app", "some session")
@@ -108,7 +108,16 @@ async def test_a_parked_session_is_not_begun_anew_by_open_pages(store: RedisStor
     assert await store.read(KEY) is None
     assert await store.read_journal(KEY) == {}
     (parked,) = await store.parked()
-    assert (parked.key, parked.deaths) == (KEY, 1)
+    assert (parked.key, parked.deaths, parked.reason) == (KEY, 1, ParkReason.DEATHS)
+
+
+async def test_why_it_was_parked_is_known(store: RedisStore) -> None:
+    claim = await begun(store)
+    assert await store.park(KEY, "a", epoch=claim.epoch, reason=ParkReason.MEMORY)
+
+    assert await store.claim(KEY, "b") == Claim(Outcome.PARKED, reason=ParkReason.MEMORY)
+    (parked,) = await store.parked()
+    assert (parked.deaths, parked.reason) == (0, ParkReason.MEMORY)
 
 
 async def test_a_new_page_view_begins_it_anew(store: RedisStore) -> None:

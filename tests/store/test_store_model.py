@@ -1,4 +1,4 @@
-"""Random histories: the embedded store, a real Redis and a plain model always give the same answers.
+"""Random histories: embedded stores (also encrypted), a real Redis and a model always give the same answers.
 
 Epochs come from clocks, so each side's are compared by their rank: the n-th epoch a session had.
 """
@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from store.connect import open_store
 from store.contract import Beat, Claim, Heartbeat, PageRequest, SessionKey
+from store.encryption import PLAIN, Encryption
 
 REPLICAS = ("a", "b", "c")
 KEYS = (SessionKey("/app", "1"), SessionKey("/app", "2"))
@@ -102,8 +103,8 @@ class Model:
 class Side:
     """One real store, spoken to in ranks instead of epochs."""
 
-    def __init__(self, url: str | None, run: Callable[[Any], Any]) -> None:
-        self.store, self.run = open_store(url), run
+    def __init__(self, url: str | None, run: Callable[[Any], Any], encryption: Encryption = PLAIN) -> None:
+        self.store, self.run = open_store(url, encryption=encryption), run
         self.epochs: dict[SessionKey, list[int]] = {key: [0] for key in KEYS}
 
     def epoch(self, key: SessionKey, rank: int) -> int:
@@ -141,6 +142,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self) -> None:
         self.model = Model()
         self.sides = [Side(url, self.run) for url in (None, self.redis_url)]
+        self.sides.append(Side(None, self.run, Encryption(["a secret"], writes=True)))
         self.run(self.sides[1].store._link.send("FLUSHALL"))
 
     def both(self, expected: Any, ask: Callable[[Side], Any]) -> None:

@@ -43,7 +43,15 @@ requests = st.builds(
     payload=st.dictionaries(text, payload, max_size=3),
 )
 
-BEAT = Heartbeat("a", "http://a", "1", 1.0, {"/app": 2})
+SLOW = {
+    "at": 2.5,
+    "app": "/app",
+    "session": "ab",
+    "place": "f (main.py, line 1)",
+    "seconds": 1.5,
+    "running": True,
+}
+BEAT = Heartbeat("a", "http://a", "1", 1.0, {"/app": 2}, slow=[SLOW])
 
 
 @given(requests)

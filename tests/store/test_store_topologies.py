@@ -10,6 +10,7 @@ import pytest
 from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster, running_sentinels
 
 from store.contract import Heartbeat, JournalWrite, Outcome, PageRequest, SessionKey, SessionState, Written
+from store.encryption import Encryption
 from store.errors import StoreConfigError, StoreUnavailable
 from store.records import Payload, pack_entry
 from store.redis_store import RedisStore
@@ -87,7 +88,7 @@ async def test_essentials_on_a_cluster(cluster: list[RedisServer], opened: Opene
 
 
 async def test_one_known_node_is_enough(cluster: list[RedisServer], opened: Opened) -> None:
-    await essentials(opened(cluster_url(cluster[2:])))
+    await essentials(opened(cluster_url(cluster[2:]), encryption=Encryption(["a secret"], writes=True)))
 
 
 async def test_flushing_scripts_of_a_cluster(cluster: list[RedisServer], opened: Opened) -> None:
@@ -132,7 +133,7 @@ async def test_a_slot_that_moved(cluster: list[RedisServer], opened: Opened) -> 
 async def test_sentinels_and_a_failover(opened: Opened) -> None:
     with running_sentinels("main") as (master, replica, sentinels):
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in sentinels)
-        store = opened(f"redis+sentinel://{hosts}/main/0")
+        store = opened(f"redis+sentinel://{hosts}/main/0", encryption=Encryption(["a secret"], writes=True))
         await essentials(store)
 
         with pytest.raises(StoreConfigError, match="a Sentinel"):

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from service import memory
-from service.memory import GROWTH_ENDED, THRESHOLDS, Collector, resident
+from service.errors import MemoryExceeded
+from service.memory import GROWTH_ENDED, THRESHOLDS, Collector, Growth, container_limit, resident
 
 
 class Node:
@@ -122,3 +124,67 @@ def test_large_blocks_that_were_freed_serve_again(call: str) -> None:
 
     assert (pages < 500) == (call != "pass")
     assert grown < 1024 * 1024
+
+
+GROUPS = {
+    "v2": ("0::/", {"memory.max": "1073741824"}, 1 << 30),
+    "v2 without a limit": ("0::/", {"memory.max": "max"}, 0),
+    "v2 within another group": ("0::/a/b", {"a/b/memory.max": "max", "a/memory.max": "4096"}, 4096),
+    "v2 seen from inside": ("0::/kubepods/pod1/c", {"memory.max": "4096"}, 4096),
+    "v1": ("4:memory:/docker/x\n0::/", {"memory/docker/x/memory.limit_in_bytes": "8192"}, 8192),
+    "v1 seen from inside": ("4:memory:/docker/x", {"memory/memory.limit_in_bytes": "8192"}, 8192),
+    "v1 with others": ("4:cpu,memory:/x", {"memory/x/memory.limit_in_bytes": "8192"}, 8192),
+    "v1 without a limit": ("4:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 0),
+    "none": ("0::/", {}, 0),
+}
+
+
+@pytest.mark.parametrize(("own", "files", "limit"), GROUPS.values(), ids=GROUPS)
+def test_the_limit_of_the_container(tmp_path: Path, own: str, files: dict[str, str], limit: int) -> None:
+    (tmp_path / "cgroup").write_text(f"{own}\n")
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert container_limit(tmp_path, tmp_path / "cgroup") == limit
+
+
+def test_no_control_groups_no_limit(tmp_path: Path) -> None:
+    assert container_limit(tmp_path, tmp_path / "nothing") == 0
+
+
+def test_growth_is_what_was_run_inside_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = 100
+    monkeypatch.setattr(memory, "resident", lambda: used)
+    monkeypatch.setattr(memory, "reclaim", lambda: None)
+    growth = Growth(50)
+    with growth.counted():
+        used += 40
+    used += 1000
+    growth.check()
+    with growth.counted():
+        used += 20
+    with pytest.raises(MemoryExceeded):
+        growth.check()
+
+
+def test_garbage_is_no_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = 100
+
+    def reclaimed() -> None:
+        nonlocal used
+        used -= 30
+
+    monkeypatch.setattr(memory, "resident", lambda: used)
+    monkeypatch.setattr(memory, "reclaim", reclaimed)
+    growth = Growth(50)
+    with growth.counted():
+        used += 60
+    growth.check()
+
+
+def test_without_a_limit_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "resident", lambda: pytest.fail("it looks"))
+    growth = Growth(0)
+    with growth.counted():
+        pass
+    growth.check()

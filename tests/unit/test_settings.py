@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from service.errors import ConfigError
+from service.keeping import most_memory
 from service.settings import OPTIONS, Settings, add_arguments, from_arguments, options_table
 from service.tokens import SessionIds
 
@@ -38,6 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 
 INDEX = str(Path(__file__).parents[2] / "service/web/templates/index.html")
+HERE = str(Path(__file__).parent.resolve())
 YAML = str(Path(__file__).with_name("bokeh.yaml"))
 
 # A row per option: how it is written, what it becomes, and what ends up in the settings by default.
@@ -47,8 +49,14 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("address", ["127.0.0.1"], "127.0.0.1", None),
     ("redis", ["redis://h:1"], "redis://h:1", None),
     ("redis_prefix", ["a:b"], "a:b", "svc"),
+    ("encrypt_store", ["Required"], "required", "off"),
+    ("memory_limit", ["0"], 0, None),
+    ("restore_memory_share", ["75"], 75, 50),
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
+    ("slow_callback", ["0.5"], 0.5, 1.0),
+    ("app_threads", ["4"], 4, 16),
+    ("num_threads", ["4"], 4, None),
     ("metrics_port", ["0"], 0, None),
     ("admin", [], True, False),
     ("traces", ["OTLP"], "otlp", "off"),
@@ -64,6 +72,13 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("enable_xsrf_cookies", [], True, False),
     ("websocket_compression_level", ["9"], 9, None),
     ("ico_path", ["none"], "none", "default"),
+    ("index_titles", ["a=b"], (("/a", "b"),), ()),
+    ("static_dirs", [f"a={HERE}"], (("/a", HERE),), ()),
+    ("plugins", ["a.b"], ("a.b",), ()),
+    ("setup", [__file__], __file__, None),
+    ("warm", [], True, False),
+    ("liveness", [], True, False),
+    ("liveness_endpoint", ["alive"], "alive", "liveness"),
     ("log_format", ["%(message)s"], "%(message)s", "text"),
     ("log_file", ["svc.log"], "svc.log", None),
     ("stats_log_frequency", ["500"], 0.5, 15.0),
@@ -232,6 +247,10 @@ def test_message_names_option_and_source(config: Path) -> None:
         ("--address", "", "must not be empty"),
         ("--index", "/no/such/file.html", "no such file"),
         ("--index", __file__, "no template by its name"),
+        ("--index-titles", "app", "not PATH=VALUE"),
+        ("--static-dirs", "a=/no/such/directory", "leads to no directory"),
+        ("--static-dirs", f"static={HERE}", "a path of its own"),
+        ("--setup", "/no/such/file.py", "no such file"),
         ("--prefix", "a b", "not a URL path"),
         ("--redis-prefix", "{a}", "letters"),
         ("--advertise", "host", "names no port"),
@@ -479,3 +498,16 @@ def test_a_log_format_that_cannot_work_is_refused(form: str) -> None:
 
 def test_zero_processes_means_one_per_core() -> None:
     assert load("--num-procs", "0").num_procs == (os.cpu_count() or 1)
+
+
+def test_an_encrypted_store_needs_a_secret_that_does_not_lie_in_it() -> None:
+    assert "--secret-key" in refusal("--encrypt-store", "on", "--redis", "redis://h")
+    assert load("--encrypt-store", "on").encrypt_store == "on", "without Redis it has no effect"
+    given = load("--encrypt-store", "on", "--redis", "redis://h", env={"SVC_SECRET_KEY": "k"})
+    assert given.encrypt_store == "on"
+
+
+def test_memory_of_one_session() -> None:
+    assert most_memory(load("--memory-limit", "1000", "--restore-memory-share", "30")) == 300
+    assert most_memory(load("--memory-limit", "0")) == 0
+    assert most_memory(load("--memory-limit", "1000", "--restore-memory-share", "0")) == 0

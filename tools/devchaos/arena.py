@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,6 +24,8 @@ from devchaos.visitor import Stuck, Visitor
 __all__ = ("APP_FILE", "Arena")
 
 APP_FILE = Path(__file__).with_name("apps") / "workout.py"
+POISON_FILE = Path(__file__).with_name("apps") / "poison.py"
+"""What no visitor uses: a fault does."""
 
 OPENING = 10
 """Visitors that open the page side by side."""
@@ -36,7 +39,7 @@ class Arena:
 
     `slack` is how many seconds beyond an interval a write may take on this machine. With `proxied`, Redis is
     reached through `proxy`, which can lose replies. With `island`, "namespace" or "proxies", the last replica
-    can be cut off from everybody: see :mod:`devchaos.islands`.
+    can be cut off from everybody: see :mod:`devchaos.islands`. Callbacks take up to ``slow`` seconds.
     """
 
     def __init__(
@@ -50,11 +53,14 @@ class Arena:
         args: Sequence[str] = (),
         proxied: bool = False,
         island: str = "",
+        slow: float = 0.0,
     ) -> None:
         self.durability = durability
         self.visitors: list[Visitor] = []
         self.proxy: FaultProxy | None = None
         self.interval = None if durability == "sync" else INTERVAL + slack
+        self.secret = secrets.token_hex(16)
+        """That all replicas have now."""
         self._count = visitors
         self._think = think
         self._proxied = proxied
@@ -67,10 +73,19 @@ class Arena:
         elif island:
             self.island = ProxyIsland(self.redis)
         self.fleet = Fleet(
-            [APP_FILE],
+            [APP_FILE, POISON_FILE],
             n=replicas,
             redis=self.redis,
-            args=["--durability", durability, *args, "--args", str(self.runs_file)],
+            args=[
+                "--durability",
+                durability,
+                "--secret-key",
+                self.secret,
+                *args,
+                "--args",
+                str(self.runs_file),
+                str(slow),
+            ],
             make_last=self.island.replica if self.island else Replica,
             # Where the last one can reach them: it would seize what is of one that refuses.
             address=self.island.gateway if isinstance(self.island, NamespaceIsland) else LOOPBACK,

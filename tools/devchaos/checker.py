@@ -135,9 +135,7 @@ def _judge_look(
         _judge_kind(f"{where}: {kind}", of_kind, now, grace, verdict)
 
 
-def _judge_kind(
-    what: str, changes: list[Change], now: int, grace: float | None, verdict: Verdict
-) -> None:
+def _judge_kind(what: str, changes: list[Change], now: int, grace: float | None, verdict: Verdict) -> None:
     most = max(each.number for each in changes)
     doubtful = sum(1 for each in changes if each.kind == "click" and each.acked is None)
     if now > most + doubtful:

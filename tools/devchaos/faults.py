@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import resource
+import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from devfleet.replica import Replica
 
-from devchaos.arena import Arena
+from devchaos.arena import POISON_FILE, Arena
+from loadtests.bench.client import Tab
+from loadtests.bokehjs import RECONNECT_DELAYS
 
 __all__ = ("FAULTS", "freeze_long", "kill", "terminate")
 
 SHORT = 0.4
 """Seconds of a pause that nobody should mind."""
+
+POISON = POISON_FILE.stem
 
 LONG = 4.0
 """Seconds of a pause in which the others take over."""
@@ -119,6 +127,56 @@ async def replies_lost(arena: Arena) -> None:
     arena.proxy.loss = 0
 
 
+async def key_rotation(arena: Arena) -> None:
+    """A new secret key for one replica after the other; in between they do not have the same."""
+    old, arena.secret = arena.secret, secrets.token_hex(16)
+    for replica in random.sample(arena.fleet.replicas, len(arena.fleet.replicas)):
+        replica.configure("--secret-key", arena.secret, "--previous-secret-key", old)
+        await terminate(arena, replica)
+        await asyncio.sleep(1)
+
+
+async def descriptors(arena: Arena) -> None:
+    """A replica has no file descriptor left for a while; half of the users come back, also to that one."""
+    victim = random.choice(arena.fleet.replicas)
+    before = resource.prlimit(victim.pid, resource.RLIMIT_NOFILE)
+    in_use = len(os.listdir(f"/proc/{victim.pid}/fd"))
+    resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (in_use, before[1]))
+    try:
+        for visitor in random.sample(arena.visitors, len(arena.visitors) // 2):
+            visitor.cut()
+        await asyncio.sleep(LONG)
+    finally:
+        resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, before)
+
+
+async def poison(arena: Arena) -> None:
+    """Somebody's session ends each replica that restores it; the dead are started again, as by Kubernetes."""
+    tab = await Tab.open(arena.fleet.nginx.port, POISON, pull=False)
+    await tab.pull_parsed()
+    tab.set(tab.id_of("slider"), "value", 3)
+    deaths = 0
+    for delay in RECONNECT_DELAYS[:4]:
+        await asyncio.sleep(delay + 1)
+        deaths += await _start_the_dead(arena)
+        with suppress(OSError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(20):
+                await tab.connect()
+    await asyncio.sleep(1)
+    deaths += await _start_the_dead(arena)
+    tab.close()
+    if not 1 <= deaths <= 3:
+        raise AssertionError(f"one session ended {deaths} replicas")
+
+
+async def _start_the_dead(arena: Arena) -> int:
+    """How many there were."""
+    dead = [each for each in arena.fleet.replicas if not each.running]
+    for each in dead:
+        await each.start_async()
+    return len(dead)
+
+
 async def herd(arena: Arena) -> None:
     """All connections are cut, and everybody comes back at once."""
     for visitor in arena.visitors:
@@ -140,4 +198,7 @@ FAULTS: dict[str, Callable[[Arena], Awaitable[None]]] = {
     "scripts flushed": scripts_flushed,
     "replies lost": replies_lost,
     "herd": herd,
+    "key rotation": key_rotation,
+    "descriptors": descriptors,
+    "poison": poison,
 }

@@ -35,9 +35,7 @@ class Seen:
 
 def look(document: Any, buffers: dict[str, bytes]) -> Seen:
     """Read a Document's JSON; `buffers` by id, for arrays that are not in it."""
-    named = {
-        each["attributes"]["name"]: each for each in _models(document) if each["attributes"].get("name")
-    }
+    named = {each["attributes"]["name"]: each for each in _models(document) if each["attributes"].get("name")}
     return Seen(
         slider=int(named["slider"]["attributes"].get("value", 0)),
         clicks=int(named["count"]["attributes"].get("text", "0")),

@@ -22,7 +22,8 @@ class Fleet:
     """`with Fleet([app, ...], n=3) as fleet: fleet.app_url()`.
 
     `args` are further flags for every replica; `make_last` makes the last one, and all listen on `address`.
-    `pythons` are their interpreters, in turn, and `method` how nginx balances.
+    `pythons` are their interpreters, in turn, and `method` how nginx balances; `below`
+    is a path that it takes away from what it passes on.
     The replicas are named a, b, c, ... in `replicas`; they can be killed, paused and started again one by
     one.
     """
@@ -40,10 +41,11 @@ class Fleet:
         address: str = LOOPBACK,
         pythons: Sequence[Path] = (),
         method: str = "",
+        below: str = "",
     ) -> None:
         self.apps = [Path(app) for app in apps]
         self.redis = redis or RedisServer()
-        self.nginx = Nginx([], method=method)
+        self.nginx = Nginx([], method=method, below=below)
         self.replicas: list[Replica] = []
         self.prefix = prefix
         self._size = n

@@ -46,8 +46,8 @@ http {{
 
     server {{
         listen {address};
-        location / {{
-            proxy_pass http://replicas;
+        location {below}/ {{
+            proxy_pass http://replicas{uri};
             proxy_http_version 1.1;
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -69,16 +69,24 @@ def find_nginx() -> str | None:
 class Nginx(Process):
     """A balancer over `upstreams` (each a `host:port`), listening on a free loopback port.
 
-    `method` is a directive for them, such as `random;` instead of round robin.
+    `method` is a directive for them, such as `random;` instead of round robin. `below` is a path that it
+    takes away from what it passes on, and tells nobody.
     """
 
     orphan_signal = "TERM"  # to the master process, which ends its workers
 
     def __init__(
-        self, upstreams: Sequence[str], *, port: int | None = None, name: str = "nginx", method: str = ""
+        self,
+        upstreams: Sequence[str],
+        *,
+        port: int | None = None,
+        name: str = "nginx",
+        method: str = "",
+        below: str = "",
     ) -> None:
         super().__init__(name, [])
         self.method = method
+        self.below = below
         self.upstreams = list(upstreams)
         self.port = port or free_port()
         self._fixed_port = port is not None
@@ -91,7 +99,7 @@ class Nginx(Process):
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}"
+        return f"http://{self.host}{self.below}"
 
     def start(self) -> Self:
         """Spawns nginx; returns when it accepts connections."""
@@ -149,6 +157,8 @@ class Nginx(Process):
                 address=self.host,
                 servers=servers,
                 method=self.method,
+                below=self.below,
+                uri="/" if self.below else "",
                 user="user root;" if os.geteuid() == 0 else "",
             )
         )

@@ -97,6 +97,11 @@ class Server(Process):
                 self.port = free_port()
                 self._spawn()
 
+    def configure(self, *flags: str) -> None:
+        """Further flags from its next start on; the last of several counts."""
+        end = self._args.index("--args") if "--args" in self._args else len(self._args)
+        self._args[end:end] = flags
+
     async def start_async(self) -> Self:
         """`start()` for a running event loop."""
         return await asyncio.to_thread(self.start)

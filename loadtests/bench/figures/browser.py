@@ -1,7 +1,8 @@
 """How long a person waits: from the click on the link until the sliders can be moved, in Chromium.
 
-And which parts that has: the server's, which is until the page is there, and from the socket that BokehJS
-opens to the Document that comes through it; and those of BokehJS, its scripts, and drawing.
+And which parts that has: the server's, which is until the page is there, and from where BokehJS has been
+started and its socket opened to the Document that comes through it; and those of BokehJS, its scripts, and
+drawing.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ PARTS = f"""() => {{
     const [opened, ...frames] = window.socketTimes;
     const page = performance.getEntriesByType("navigation")[0];
     const document_came = frames[{DOCUMENT_FRAME - 1}];
+    const waited_since = Math.max(opened, page.domInteractive);
     return {{
-        servers: page.responseEnd + document_came - opened,
+        servers: page.responseEnd + document_came - waited_since,
         scripts: page.domInteractive - page.responseEnd,
         drawing: performance.now() - document_came,
     }};
@@ -52,7 +54,7 @@ class View:
 
     all: float
     servers: float
-    """Until the page is there, and from the socket to the Document."""
+    """Until the page is there, and while BokehJS has nothing to do but to wait for the Document."""
     scripts: float
     """BokehJS: fetched, compiled, started."""
     drawing: float

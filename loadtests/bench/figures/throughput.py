@@ -7,11 +7,12 @@ and differ, the second says what one core can do.
 from __future__ import annotations
 
 import itertools
+from statistics import median
 
 from loadtests.bench.client import Tab, get
 from loadtests.bench.crowd import LONG, Worker, rate
-from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario
-from loadtests.bench.servers import Side
+from loadtests.bench.scenario import APPS, EXAMPLES, Measures, Ratio, Row, Scale, Scenario, Upto
+from loadtests.bench.servers import OURS, Side, running
 from service.lines import line
 
 __all__ = ("SCENARIOS",)
@@ -61,6 +62,20 @@ async def noop(side: Side, scale: Scale) -> Measures:
     return await _moves(side, scale, tabs, "slider")
 
 
+async def threads(side: Side, scale: Scale) -> Measures:
+    """CPU of one slider move and of one session, as many times as with everything on the event loop."""
+    with running(OURS, [EXAMPLES / "sliders.py"], args=LONG, ours_only=["--app-threads", "0"]) as on_loop:
+        found: dict[str, list[Measures]] = {"threads": [], "loop": []}
+        for _ in range(scale.count(4, 1)):  # in turns, as the machine is not always as fast
+            found["threads"].append(await sliders(side, scale))
+            found["loop"].append(await sliders(on_loop, scale))
+    return {
+        f"{what}_times": median(each[what] for each in found["loop"])
+        / median(each[what] for each in found["threads"])
+        for what in ("moves_cpu", "open_cpu")
+    }
+
+
 async def _moves(side: Side, scale: Scale, tabs: list[Tab], slider: str) -> Measures:
     for tab in tabs:
         await tab.pull_parsed()
@@ -100,6 +115,17 @@ SCENARIOS = [
         sliders,
         args=LONG,
         size=3,
+    ),
+    Scenario(
+        "threads",
+        [
+            Row("moves_cpu_times", "CPU per slider move, against --app-threads 0", "x", Upto(1.11, "x")),
+            Row("open_cpu_times", "CPU per session opened, against --app-threads 0", "x", Upto(1.11, "x")),
+        ],
+        threads,
+        args=LONG,
+        rounds=3,
+        sides=(OURS,),
     ),
     Scenario(
         "noop",

@@ -104,7 +104,7 @@ def to_json(self: Document, *, deferred: bool = True) -> Any:
     """Bokeh's own takes longer to find out which classes are data models than to write most models."""
     data_models = [
         model
-        for model in Model.model_class_reverse_map.values()
+        for model in list(Model.model_class_reverse_map.values())  # threads define further ones
         if getattr(model, "__data_model__", False) and model is not DataModel
     ]
     serializer = Serializer(deferred=deferred)

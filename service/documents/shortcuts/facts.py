@@ -5,6 +5,7 @@ Bokeh asks for most of this once per property of each new model.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from bokeh.core.has_props import HasProps
@@ -20,6 +21,8 @@ SIMPLE = frozenset({int, float, str, bool, type(None)})
 _EMPTY: tuple[Any, ...] = ([], {}, set())
 _CONTAINERS = frozenset({PropertyValueList, PropertyValueDict, PropertyValueSet})
 _NAME = "__svc_facts__"
+_learning = threading.Lock()
+"""What one thread learns must not be lost to what another learns of the same class."""
 
 
 class Facts:
@@ -67,7 +70,12 @@ class Facts:
         if name not in self.unstable:
             if type(value) in SIMPLE or value is Undefined:
                 self.defaults[name] = value
-        elif type(value) in _CONTAINERS and not value and self._raw_default(name) in _EMPTY:
+            return
+        with _learning:
+            self._learn_container(name, value)
+
+    def _learn_container(self, name: str, value: Any) -> None:
+        if type(value) in _CONTAINERS and not value and self._raw_default(name) in _EMPTY:
             self.empty[name] = type(value)
             self.eager = tuple(each for each in self.eager if each[0] != name)
 
@@ -88,7 +96,10 @@ def facts_of(model: HasProps) -> Facts:
     cls = type(model)
     found = cls.__dict__.get(_NAME)
     if found is None:
-        found = Facts(model)
-        type.__setattr__(cls, _NAME, found)
+        with _learning:
+            found = cls.__dict__.get(_NAME)
+            if found is None:
+                found = Facts(model)
+                type.__setattr__(cls, _NAME, found)
     facts: Facts = found
     return facts

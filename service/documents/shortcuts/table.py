@@ -19,7 +19,8 @@ from bokeh.core.property.descriptors import ColumnDataPropertyDescriptor, Proper
 from bokeh.core.property.wrappers import PropertyValueColumnData
 from bokeh.core.serialization import Deserializer, Serializer
 from bokeh.document import Document
-from bokeh.document.events import DocumentPatchedEvent
+from bokeh.document.callbacks import DocumentCallbackManager
+from bokeh.document.events import DocumentChangedEvent, DocumentPatchedEvent
 from bokeh.document.models import DocumentModelManager
 from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
@@ -186,6 +187,9 @@ GROUPS = (
             _shortcut(bokeh_callbacks, "invoke_with_curdoc", "20d1c3b2108480ff"),
             _shortcut(Model, "trigger", "f7aed56ebe061edd"),
             _relied_on(PropertyCallbackManager, "trigger", "644a1425be2e4f42"),
+            _shortcut(DocumentCallbackManager, "on_change_dispatch_to", "b49999124ca42889"),
+            _relied_on(DocumentChangedEvent, "dispatch", "4b512e9b4bce7ba0", "f348a04f7b461b49"),
+            _relied_on(DocumentPatchedEvent, "dispatch", "12234080dd77a901", "a6e0827e404487ec"),
         ),
     ),
     Group(

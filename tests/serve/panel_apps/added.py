@@ -27,7 +27,8 @@ def add_message(event):
 def say(event):
     texts = [row[0].object.strip() if isinstance(row, pn.Row) else row.object for row in rows]
     said = [message.object for message in feed.objects]
-    log.object = f"log {event.new}: {texts} {list(tabs._names)} {said}"
+    entries = [row[1].value for row in rows if isinstance(row, pn.Row)]
+    log.object = f"log {event.new}: {texts} {list(tabs._names)} {said} {entries}"
 
 
 buttons = {name: pn.widgets.Button(name=name) for name in ("row", "tab", "message", "say")}

@@ -27,13 +27,22 @@ class Watch(FleetWatch):
         await self._look()
 
 
+def slow(*, at: float, running: bool = False) -> dict[str, Any]:
+    place = f"update (main.py, line {at:.0f})"
+    return {"at": at, "app": "/a", "session": "s1", "place": place, "seconds": 1.25, "running": running}
+
+
 @pytest.fixture
 async def store() -> AsyncIterator[RedisStore]:
     store = open_store(None)
     await store.claim(KEY, "r1", request=PageRequest(user="<b>eve</b>", remote_ip="10.9.8.7"))
-    beat = Heartbeat("r1", "http://h:1", "1.2", 0.0, sessions={"/a": 1}, connections=2, lag=0.012, load=0.34)
+    beat = Heartbeat(
+        "r1", "http://h:1", "1.2", 0.0,
+        sessions={"/a": 1}, connections=2, lag=0.012, load=0.34, slow=[slow(at=5.0), slow(at=3.0)],
+    )  # fmt: skip
     await store.beat(beat, ttl=60, opened=[KEY])
-    await store.beat(Heartbeat("r2", "http://h:2", "1.2", 0.0, draining=True), ttl=60)
+    other = Heartbeat("r2", "http://h:2", "1.2", 0.0, draining=True, slow=[slow(at=4.0, running=True)])
+    await store.beat(other, ttl=60)
     yield store
     await store.close()
 
@@ -75,6 +84,16 @@ async def test_it_shows_replicas_and_sessions(app: App, watch: Watch) -> None:
     assert list(sessions["user"]) == ["<b>eve</b>"]
     assert "2 (1 draining)" in page["header"].text
     assert page["listed"].text == "1 of 1 sessions"
+
+
+async def test_it_shows_whose_code_ran_for_long_newest_first(app: App, watch: Watch) -> None:
+    page = await opened(app, watch)
+
+    data = page["slow"].source.data
+    assert list(data["place"]) == [f"update (main.py, line {at})" for at in (5, 4, 3)]
+    assert list(data["replica"]) == ["r1", "r2", "r1"]
+    assert list(data["state"]) == ["", "still runs", ""]
+    assert list(data["seconds"]) == [1.2, 1.2, 1.2]
 
 
 async def test_what_lets_one_join_a_session_stays_on_the_server(app: App, watch: Watch) -> None:

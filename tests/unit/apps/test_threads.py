@@ -117,3 +117,17 @@ def test_threads_at_once_never_share_an_id() -> None:
 
     made = asyncio.run(Execution(ImportSpace(None), space).run(code))
     assert len(set(made)) == 4 * many
+
+
+def test_threads_that_a_pool_starts_take_no_number() -> None:
+    """How many it starts depends on how fast they are: the ids of the next thread must not."""
+
+    def code(workers: int) -> list[str]:
+        with ThreadPoolExecutor(workers) as pool:
+            met = threading.Barrier(workers)
+            made = list(pool.map(lambda _: (met.wait(30), an_id())[1], range(workers)))
+        return sorted(made)
+
+    assert within(IdSpace("session"), lambda: code(3)) == [
+        f"{IdSpace('session').prefix}{n}t1" for n in (1, 2, 3)
+    ]

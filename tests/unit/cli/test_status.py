@@ -40,15 +40,18 @@ def held(replica: str, session_id: str) -> SessionRecord:
 def test_a_line_per_replica_and_one_of_totals() -> None:
     view = FleetView(
         NOW,
-        [beat("r1", sessions={"/b": 1, "/a": 2, "/c": 0}, connections=4), beat("r2", draining=True)],
+        [
+            beat("r1", sessions={"/b": 1, "/a": 2, "/c": 0}, connections=4, queued=3),
+            beat("r2", draining=True),
+        ],
     )
 
     lines = [" ".join(line.split()) for line in as_text(view).splitlines()]
 
     assert lines == [
-        "REPLICA ADDRESS VERSION UP BEAT SESSIONS CONNECTIONS LOAD LAG STATE",
-        "r1 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 3 (/a 2, /b 1) 4 25% 4ms serving",
-        "r2 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 0 0 25% 4ms draining",
+        "REPLICA ADDRESS VERSION UP BEAT SESSIONS CONNECTIONS LOAD QUEUE LAG STATE",
+        "r1 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 3 (/a 2, /b 1) 4 25% 3 4ms serving",
+        "r2 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 0 0 25% 0 4ms draining",
         "",
         "2 replicas, 3 sessions, 4 connections",
     ]
@@ -83,6 +86,7 @@ def test_json_has_the_same_in_seconds() -> None:
             "sessions": {"/a": 1},
             "connections": 2,
             "load": 0.25,
+            "queued": 0,
             "lag": 0.004,
             "draining": False,
         }

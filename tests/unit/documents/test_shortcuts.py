@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from bokeh.core.json_encoder import serialize_json
 from bokeh.core.property.bases import Property
 from bokeh.core.property.singletons import Undefined
 from bokeh.document import Document
+from bokeh.document import events as bokeh_events
+from bokeh.events import ButtonClick
 from bokeh.io import curdoc
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource, CustomJS, Label, Legend, Plot, Range1d, Slider
@@ -261,6 +264,45 @@ def test_a_callback_sees_its_own_document_inside_that_of_another() -> None:
 
     theirs, ours = both(carry_out)
     assert ours == theirs == [True, True, True]
+
+
+RECEIVING = [
+    name
+    for kind, mixin in vars(bokeh_events).items()
+    if kind.endswith("Mixin")
+    for name in vars(mixin)
+    if re.fullmatch("_(document|column|session)[a-z_]+", name)
+]
+"""What receivers of a Document's events may have: protocols in bokeh 3.10, plain classes in 3.9."""
+
+
+@pytest.mark.parametrize("methods", [RECEIVING[1:2], RECEIVING[:2], RECEIVING], ids=len)
+def test_receivers_are_told_of_the_same_events(methods: list[str]) -> None:
+    def carry_out() -> Any:
+        document, source, slider, told = Document(), ColumnDataSource({"x": [1]}), Slider(start=0, end=9), []
+
+        def noting(name: str) -> Any:
+            return staticmethod(lambda event: told.append((name, type(event).__name__)))
+
+        receiver = type("Receiver", (), {name: noting(name) for name in methods})()
+        for _ in range(2):  # the second time changes nothing
+            document.callbacks.on_change_dispatch_to(receiver)
+        document.add_root(source)
+        document.add_root(slider)
+        slider.value = 3
+        source.stream({"x": [2]})
+        source.patch({"x": [(0, 5)]})
+        source.data = {"x": [7]}
+        document.title = "title"
+        document.remove_next_tick_callback(document.add_next_tick_callback(lambda: None))
+        document.callbacks.send_event(ButtonClick(None))
+        document.remove_on_change(receiver)
+        slider.value = 4
+        return told
+
+    theirs, ours = both(carry_out)
+    assert ours == theirs
+    assert {name for name, _ in ours} == set(methods)
 
 
 @st.composite

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from devfleet.redis_server import RedisServer, eventually
 
 from service.fleet.heartbeat import Heart
 from store.connect import open_store
-from store.contract import Heartbeat, PageRequest, SessionKey
+from store.contract import Beat, Heartbeat, PageRequest, SessionKey
 from store.redis_store import RedisStore
 
 REPLICA = "r1"
@@ -123,3 +127,46 @@ async def test_changes_wait_for_a_store_that_is_away() -> None:
         await asyncio.to_thread(eventually, lambda: made.heart.beating)
         await made.heart.stop()
         await made.store.close()
+
+
+async def test_a_heart_without_file_descriptors_says_so_in_one_line_and_beats_on(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis_server.command("FLUSHALL")
+    tried = threading.Event()
+
+    class Narrow(RedisStore):
+        left = 3
+
+        async def beat(self, *args: Any, **options: Any) -> Beat:
+            self.left -= 1
+            if self.left >= 0:
+                raise OSError(errno.EMFILE, "Too many open files")
+            tried.set()
+            return await super().beat(*args, **options)
+
+    made = Beating(redis_server.url)
+    narrow = made.store.twin()
+    narrow.__class__ = Narrow
+    made.changes.append((KEY, True))
+    heart = Heart(
+        lambda: narrow,
+        lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0),
+        made.changes,
+        ttl=5,
+        on_doubt=made._doubt,
+        on_drain=made._drain,
+        on_end=made.ends.append,
+    )
+    with caplog.at_level(logging.WARNING, "service.fleet.heartbeat"):
+        await heart.start(own_thread=True)
+        assert not heart.beating
+        await asyncio.to_thread(tried.wait, 20)
+        await heart.stop(retire=False)
+
+    assert heart.beating
+    assert [record.getMessage() for record in caplog.records] == [
+        "a heartbeat cannot be sent: [Errno 24] Too many open files"
+    ]
+    assert caplog.records[0].exc_info is None
+    await made.store.close()

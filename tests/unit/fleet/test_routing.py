@@ -11,6 +11,7 @@ from bokeh.document import Document
 from harness.runs import app_of
 from tornado.httpclient import HTTPClientError
 
+from service.documents.restore import Fidelity
 from service.errors import SessionUnknown
 from service.fleet.relay import GONE
 from service.fleet.routing import Router
@@ -19,7 +20,8 @@ from service.sessions.building import Builder
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from store.connect import open_store
-from store.contract import Heartbeat, PageRequest, SessionKey
+from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey
+from store.encryption import Encryption
 from store.redis_store import RedisStore
 
 KEY = SessionKey("/app", "s")
@@ -88,3 +90,47 @@ async def test_who_has_a_handoff_does_not_share_the_answer_of_who_has_none(store
 
     assert isinstance(without, SessionUnknown)
     assert isinstance(by_token, Session)
+
+
+async def test_a_session_that_another_secret_encrypted_begins_afresh(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = RedisStore(store._link, store._keys, Encryption(["theirs"], writes=True))
+    epoch = (await theirs.claim(KEY, "owner", request=PageRequest())).epoch
+    await theirs.write_journals("owner", [JournalWrite(KEY, epoch, 1, {"meta": b"x"})])
+    await theirs.release(KEY, "owner", epoch=epoch, retention=60)
+
+    session = await router(store, None).session(KEY, "", PageRequest(uri="/app"))
+
+    assert isinstance(session, Session)
+    assert (session.fidelity, session.request.uri) == (Fidelity.FRESH, "/app")
+    assert session.take_losses() == ["what was entered, which cannot be read"]
+    assert "what is stored of the session cannot be read: it is encrypted" in caplog.text
+    assert not await store.read_journal(KEY)
+
+
+async def test_a_token_whose_handoff_cannot_be_read_begins_nothing(store: RedisStore) -> None:
+    theirs = RedisStore(store._link, store._keys, Encryption(["theirs"], writes=True))
+    await theirs.put_handoff(KEY, "token", PageRequest(), 60)
+
+    with pytest.raises(SessionUnknown):
+        await router(store, None).session(KEY, "token")
+
+    assert await store.read(KEY) is None
+
+
+async def test_a_journal_that_was_tampered_with_costs_what_is_in_it(
+    store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    epoch = (await store.claim(KEY, "owner", request=PageRequest(uri="/first"))).epoch
+    theirs = RedisStore(store._link, store._keys, Encryption(["theirs"], writes=True))
+    await theirs.write_journals("owner", [JournalWrite(KEY, epoch, 1, {"meta": b"x"})])
+    await store.release(KEY, "owner", epoch=epoch, retention=60)
+
+    session = await router(store, None).session(KEY, "")
+
+    assert isinstance(session, Session)
+    assert (session.fidelity, session.request.uri) == (Fidelity.FRESH, "/first")
+    assert session.journal is not None
+    assert session.journal.take().whole
+    assert "the session's journal cannot be read: it is encrypted" in caplog.text

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import struct
 from hashlib import sha256
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from service.protocol.websocket import (
     FrameReader,
     FrameTooBig,
     Inflater,
+    NotText,
     answer_to_close,
     compression_offers,
     encode_frames,
@@ -67,7 +69,12 @@ def from_client(written: bytes) -> bytes:
 
 messages = st.lists(
     st.tuples(
-        st.sampled_from([TEXT, BINARY]),
+        st.just(TEXT),
+        st.text(max_size=100).map(str.encode) | st.sampled_from([125, 126, 65535, 65536]),
+        st.integers(1, 3),
+    )
+    | st.tuples(
+        st.just(BINARY),
         st.binary(max_size=200) | st.sampled_from([125, 126, 65535, 65536]),  # a number: as many bytes
         st.integers(1, 3),
     ),
@@ -313,3 +320,75 @@ def test_a_close_frame_is_no_longer_than_a_control_frame_may_be(size: int) -> No
 )
 def test_offers_that_cannot_be_taken_are_declined(header: str, offers: list[dict[str, str | None]]) -> None:
     assert compression_offers(header) == offers
+
+
+# -- text that is not UTF-8 (cases 6.4 of the Autobahn test suite) ---------------------------------
+
+GREEK = "κόσμε".encode()
+TOO_HIGH = b"\xf4\x90\x80\x80"  # U+110000
+
+
+def refused_after(parts: list[bytes]) -> tuple[int, list[tuple[int, bytes]]]:
+    """How many of ``parts`` are taken before one is refused as not being text, and the messages in them."""
+    reader, found = FrameReader(LIMIT), []
+    for taken, part in enumerate(parts):
+        try:
+            found += list(reader.feed(part))
+        except NotText:
+            return taken, found
+    return len(parts), found
+
+
+def test_text_is_refused_with_the_fragment_that_makes_it_invalid() -> None:
+    """6.4.1 and 6.4.2: not only once the last fragment is there."""
+    parts = [frame(GREEK, final=False), frame(TOO_HIGH, 0, final=False), frame(b"edited", 0)]
+    assert refused_after(parts) == (1, [])
+
+    parts = [frame(GREEK + b"\xf4", final=False), frame(b"\x90", 0, final=False), frame(b"\x80\x80edited", 0)]
+    assert refused_after(parts) == (1, [])
+
+
+@pytest.mark.parametrize("head", [6, 8, 14], ids=lambda size: f"a head of {size} bytes")
+@pytest.mark.parametrize("after", ["", "f4"])
+def test_text_is_refused_within_a_frame_that_is_not_all_there(head: int, after: str) -> None:
+    """6.4.3 and 6.4.4: the frame comes in three pieces."""
+    size = {6: 125, 8: 126, 14: 65536}[head]
+    begin = GREEK + bytes.fromhex(after)
+    whole = frame((begin + TOO_HIGH[len(begin) - len(GREEK) :]).ljust(size, b"x"))
+    cuts = [0, head + len(begin), head + len(GREEK) + 2, len(whole)]
+    parts = [whole[a:b] for a, b in pairwise(cuts)]
+    assert refused_after(parts) == (1, [])
+
+
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_characters_may_be_cut_anywhere(cut: int) -> None:
+    text = "aκ𝄞ü€z".encode() * 2
+    parts = [frame(text[:cut], final=False), frame(b"a ping", 9), frame(text[cut:], 0), frame(text)]
+    expected = [(9, b"a ping"), (TEXT, text), (TEXT, text)]
+    assert refused_after(parts) == (len(parts), expected)
+    whole = b"".join(parts)
+    assert refused_after([whole[at : at + 1] for at in range(len(whole))]) == (len(whole), expected)
+    assert refused_after([whole[:cut], whole[cut:]]) == (2, expected)
+
+
+def test_bytes_that_are_no_text_may_be_anything() -> None:
+    parts = [frame(TOO_HIGH, BINARY, final=False), frame(TOO_HIGH, 0, final=False), frame(TOO_HIGH, 0)]
+    whole = b"".join(parts)
+    assert refused_after([whole[at : at + 1] for at in range(len(whole))])[1] == [(BINARY, TOO_HIGH * 3)]
+
+
+@given(st.binary(max_size=12), st.integers(1, 12))
+def test_nothing_is_refused_that_could_still_be_text(text: bytes, cut: int) -> None:
+    """Nor anything taken that cannot, before the message ends."""
+    taken, _ = refused_after([frame(text[:cut], final=False), frame(text[cut:], 0, final=False)])
+    hopeless = [not could_be_text(part) for part in (text[:cut], text)]
+    assert taken == (hopeless.index(True) if any(hopeless) else 2)
+
+
+def could_be_text(data: bytes) -> bool:
+    """Whether it is only cut off, if anything."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return True

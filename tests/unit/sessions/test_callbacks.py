@@ -33,7 +33,7 @@ class Runner:
                 self.runs += 1
                 self.ran.set()
 
-    def note_failure(self) -> None:
+    def note_failure(self, error: BaseException) -> None:
         self.failures += 1
 
     async def until(self, runs: int) -> None:

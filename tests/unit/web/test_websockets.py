@@ -7,6 +7,7 @@ import inspect
 import logging
 import socket
 import struct
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -226,6 +227,56 @@ async def test_what_the_network_does_not_take_is_kept_and_waited_for(line: Line)
     assert found[10:-7] == big.encode()
     await asyncio.wait_for(waiting[1], 10)
     assert line.websocket.unsent == 0
+
+
+async def test_what_waits_in_small_pieces_takes_no_more_memory_than_a_tenth_on_top(line: Line) -> None:
+    """As with an app that streams: many messages, for a client that does not read."""
+    line.websocket.send(Frames(("x" * (1 << 20),)))
+    await line.turns()
+    tracemalloc.start()
+    try:
+        before, held = tracemalloc.get_traced_memory()[0], line.websocket.unsent
+        for number in range(2_000):
+            line.websocket.send(Frames((f"{number:0100}",)))
+            await line.turns(1)
+        took, held = tracemalloc.get_traced_memory()[0] - before, line.websocket.unsent - held
+    finally:
+        tracemalloc.stop()
+
+    assert held == 2_000 * 102
+    assert took < 1.1 * held
+    found = bytearray()
+    while not found.endswith(b"%0100d" % 1_999):
+        found += await line.read()
+    assert found[10 + (1 << 20) :] == b"".join(b"\x81\x64%0100d" % number for number in range(2_000))
+
+
+async def test_a_client_that_asks_without_reading_has_to_read_first(line: Line) -> None:
+    """Its pings and messages are answered, and the answers are kept for it up to a bound."""
+    both = masked(b"p" * 125, 9) + masked(b"m" * 100, 1)
+    sent, held = 0, 0
+    async for taken in sending(line, both, 16 << 20):
+        sent, held = sent + taken, max(held, line.websocket.unsent)
+
+    assert sent < 16 << 20, "all of it was read"
+    assert held <= 1.1 * module.MAX_UNSENT_BYTES
+    answers, due = 0, sent // len(both) * (2 + 125 + 2 + 100)
+    while answers < due:
+        answers += len(await line.read())
+    assert line.websocket.open
+
+
+async def sending(line: Line, what: bytes, most: int) -> AsyncIterator[int]:
+    """Send that over and over, until nobody takes it any more; how much was taken each time."""
+    sent, refused = 0, 0
+    while sent < most and refused < 20:
+        try:
+            taken = line.client.send((what * 100)[sent % len(what) :])
+            sent, refused = sent + taken, 0
+            yield taken
+        except BlockingIOError:
+            refused += 1
+        await line.turns(5)
 
 
 async def test_nobody_waits_for_a_client_that_is_gone(line: Line) -> None:

@@ -1,12 +1,14 @@
 """An app whose whole state tells on itself: what a user did can be read from it, and a wrong part is seen.
 
 Random data, a curve that a callback makes from a slider, models that clicks add, a count in the app's state.
-Each run is noted, with its session, in the file that the first argument names.
+Each run is noted, with its session, in the file that the first argument names. A second one says how many
+seconds callbacks may take, in the middle of what they change.
 """
 
 import os
 import random
 import sys
+import time
 
 import numpy as np
 from bokeh.io import curdoc
@@ -20,6 +22,7 @@ if sys.argv[1:]:
     with open(sys.argv[1], "a") as runs:
         runs.write(f"{curdoc().session_context.id} {os.getpid()}\n")
 
+SLOW = float(sys.argv[2]) if sys.argv[2:] else 0.0
 X = np.arange(20.0)
 state = session_state(curdoc())
 state.setdefault("clicks", 0)
@@ -33,12 +36,19 @@ count = Div(text="0", name="count")
 layout = column(slider, button, count, plot, name="layout")
 
 
+def take_time():
+    if SLOW:
+        time.sleep(random.uniform(0, SLOW))
+
+
 def update(attr, old, new):
+    take_time()
     curve.data = {"x": X, "y": X * new}
 
 
 def add():
     state["clicks"] += 1
+    take_time()
     count.text = str(state["clicks"])
     layout.children = [*layout.children, Div(text=f"added {state['clicks']}", name=f"added{state['clicks']}")]
 

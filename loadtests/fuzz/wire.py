@@ -1,0 +1,259 @@
+"""A real process gets what nobody would send, while a well-behaved visitor uses it.
+
+Judged are its answers (none above 499), its log (no traceback, about a line for each input), its memory, and
+what the visitor saw. Each input can be sent again by its number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from devfleet.replica import Replica
+
+from loadtests.bench.client import Tab, get, page_token
+from loadtests.fuzz.inputs import Input, Page, input_of
+
+__all__ = ("APP", "Findings", "WireFuzz")
+
+APP = Path(__file__).parents[1] / "apps" / "fuzzed.py"
+FLAGS = [
+    "--unused-session-lifetime", "1000", "--check-unused-sessions", "1000", "--session-retention", "5",
+    "--websocket-compression-level", "1",
+]  # fmt: skip
+
+INPUTS_PER_PAGE = 25
+AT_ONCE = 6
+ANSWER_SECONDS = 5.0
+"""For what has to be answered."""
+IDLE_SECONDS = 0.15
+"""Without a byte, after which nothing more is expected of a connection."""
+PEAK_BYTES = 256 * 1024 * 1024
+"""Above what was in use before: several messages of the largest size at once, and what they become."""
+LEFT_BYTES = 112 * 1024 * 1024
+"""When it is over: 64 MiB of freed blocks may stay (service/memory.py), and what was loaded meanwhile."""
+SETTLE_SECONDS = 120.0
+"""Until the next collection of what sessions left behind, see service/memory.py."""
+LINES_PER_INPUT = 2
+
+FAULT = re.compile(r"Traceback|\bERROR\b|\bCRITICAL\b")
+STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d)")
+
+
+@dataclass
+class Findings:
+    """What came of it; ``faults`` are findings."""
+
+    inputs: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    good_moves: int = 0
+    before: int = 0
+    peak: int = 0
+    after: int = 0
+    lines: int = 0
+
+    def __str__(self) -> str:
+        mib = 1024 * 1024
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.inputs.items()))
+        answers = ", ".join(f"{number}x {kind}" for kind, number in sorted(self.answers.items()))
+        return (
+            f"{self.inputs.total()} inputs ({kinds}); answers: {answers}\n"
+            f"{self.lines} log lines; {self.good_moves} moves of a visitor meanwhile\n"
+            f"memory: {self.before / mib:.0f} MB before, {self.peak / mib:.0f} at most, "
+            f"{self.after / mib:.0f} afterwards"
+        )
+
+
+class WireFuzz:
+    """Inputs by number, from ``seed``, at ``per_second``."""
+
+    def __init__(self, server: Replica, seed: int, save: Path, *, per_second: float) -> None:
+        self.found = Findings()
+        self._server, self._seed, self._save, self._pause = server, seed, save, 1 / per_second
+        self._recent: deque[tuple[int, Input]] = deque(maxlen=4 * AT_ONCE)
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._lines_read = 0
+
+    async def run(self, seconds: float) -> None:
+        await self._warm_up()
+        self.found.before = _resident(self._server)
+        self._lines_read = first_line = len(self._server.lines)
+        beside = [asyncio.create_task(self._visitor()), asyncio.create_task(self._watch())]
+        try:
+            await self._send_all(time.monotonic() + seconds)
+        finally:
+            for task in beside:
+                task.cancel()
+            for error in await asyncio.gather(*beside, return_exceptions=True):
+                if isinstance(error, Exception):
+                    self._fault(f"a well-behaved visitor was disturbed: {error!r}")
+        await self._settle()
+        self._judge(first_line)
+        if self.found.faults:
+            (self._save / "server.log").write_text(self._server.log + "\n")
+
+    async def replay(self, number: int) -> None:
+        """That input alone."""
+        sent = input_of(f"{self._seed}:{number}", await self._page())
+        self._recent.append((number, sent))
+        await self._send(sent)
+        self._look_at_log()
+
+    async def _warm_up(self) -> None:
+        for _ in range(5):
+            await self._page()
+        await asyncio.sleep(3)
+
+    async def _send_all(self, until: float) -> None:
+        number, page = 0, await self._page()
+        async with asyncio.TaskGroup() as sending:
+            while time.monotonic() < until and self._server.running:
+                if number % INPUTS_PER_PAGE == INPUTS_PER_PAGE - 1:
+                    page = await self._page()
+                number += 1
+                sent = input_of(f"{self._seed}:{number}", page)
+                await self._room.acquire()
+                self._recent.append((number, sent))
+                sending.create_task(self._one(sent))
+                self._look_at_log()
+                await asyncio.sleep(self._pause)
+
+    async def _one(self, sent: Input) -> None:
+        try:
+            self.found.inputs[sent.kind] += 1
+            await self._send(sent)
+        finally:
+            self._room.release()
+
+    async def _page(self) -> Page:
+        """A new page, and what its Document has."""
+        app = APP.stem
+        token = page_token(await get(self._server.port, f"/{app}"))
+        tab = Tab(self._server.port, app, token)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await tab.connect(pull=False)
+                document = await tab.pull_parsed()
+        finally:
+            tab.close()
+        return Page(self._server.host, app, token, dict(_named(document)), document)
+
+    async def _send(self, sent: Input) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    if sent.upgrade:
+                        writer.write(sent.upgrade)
+                        self._answered(await reader.readuntil(b"\r\n\r\n"))
+                    for chunk in sent.chunks:
+                        writer.write(chunk)
+                        await writer.drain()
+                        await asyncio.sleep(0)
+                    await self._read(reader, sent)
+        finally:
+            writer.transport.abort()
+
+    async def _read(self, reader: asyncio.StreamReader, sent: Input) -> None:
+        """Until the server closes, or has nothing more to say."""
+        first = True
+        with suppress(TimeoutError):
+            while data := await asyncio.wait_for(reader.read(1 << 16), IDLE_SECONDS):
+                if first and not sent.upgrade:
+                    self._answered(data)
+                first = False
+
+    def _answered(self, data: bytes) -> None:
+        status = STATUS.match(data)
+        if status is None:
+            self.found.answers["no status"] += 1
+            return
+        self.found.answers[status[1].decode()] += 1
+        if status[1] >= b"500":
+            self._fault(f"answered with {data[:200]!r}")
+
+    # -- beside ----------------------------------------------------------------------------------
+
+    async def _visitor(self) -> None:
+        """Has to be served all the time."""
+        tab = await Tab.open(self._server.port, APP.stem, pull=False)
+        await tab.pull_parsed()
+        value = 0
+        while True:
+            value += 1
+            tab.set(tab.id_of("slider"), "value", value % 100)
+            async with asyncio.timeout(4 * ANSWER_SECONDS):
+                await tab.reply()
+            self.found.good_moves += 1
+            await asyncio.sleep(0.3)
+
+    async def _watch(self) -> None:
+        while True:
+            self.found.peak = max(self.found.peak, _resident(self._server))
+            await asyncio.sleep(0.2)
+
+    async def _settle(self) -> None:
+        """Sessions end, and their memory is given back."""
+        until = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < until and self._server.running:
+            await asyncio.sleep(2)
+            if _resident(self._server) <= self.found.before + LEFT_BYTES:
+                break
+
+    # -- judging ---------------------------------------------------------------------------------
+
+    def _judge(self, first_line: int) -> None:
+        self._look_at_log()
+        found = self.found
+        if not self._server.running:
+            self._fault(f"the server ended with {self._server.exit_code}: {self._server.tail(10)}")
+            return
+        found.after, found.lines = _resident(self._server), len(self._server.lines) - first_line
+        if found.peak > found.before + PEAK_BYTES:
+            self._fault(f"memory rose from {found.before} to {found.peak} bytes")
+        if found.after > found.before + LEFT_BYTES:
+            self._fault(f"memory was {found.before} bytes and is {found.after} now that all is over")
+        if found.lines > LINES_PER_INPUT * found.inputs.total() + 100:
+            self._fault(f"{found.lines} log lines about {found.inputs.total()} inputs")
+
+    def _look_at_log(self) -> None:
+        lines = self._server.lines
+        while self._lines_read < len(lines):
+            line = lines[self._lines_read]
+            self._lines_read += 1
+            if FAULT.search(line):
+                self._fault(f"logged: {line}")
+
+    def _fault(self, text: str) -> None:
+        """Note it, with the inputs before it and the end of the log."""
+        self.found.faults.append(text)
+        self._save.mkdir(parents=True, exist_ok=True)
+        path = self._save / f"wire-{self._seed}-{len(self.found.faults)}.txt"
+        sent = [f"{number} {each.kind} {each.upgrade!r} {each.chunks!r}" for number, each in self._recent]
+        path.write_text("\n".join([text, "", self._server.tail(60), "", "inputs before it:", *sent]) + "\n")
+
+
+def _resident(server: Replica) -> int:
+    with suppress(OSError):
+        return int(Path(f"/proc/{server.pid}/statm").read_text().split()[1]) * 4096
+    return 0
+
+
+def _named(value: Any) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if isinstance(value, dict):
+        attributes = value.get("attributes")
+        if isinstance(attributes, dict) and isinstance(attributes.get("name"), str):
+            found.append((attributes["name"], value["id"]))
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            found += _named(each)
+    return found

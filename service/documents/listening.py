@@ -1,0 +1,52 @@
+"""Whether code of the app runs when a client's patch is applied: without, no thread is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bokeh.document import Document
+from bokeh.document.callbacks import DocumentCallbackManager
+
+__all__ = ("runs_app_code",)
+
+_OF_MODELS = frozenset({"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched"})
+_OF_DOCUMENTS = frozenset({"TitleChanged", "RootAdded", "RootRemoved"})
+
+
+def runs_app_code(document: Document, content: Any, own: Callable[..., Any]) -> bool:
+    """Whether anybody but one receiver of changes, and but ``own`` for events, listens to what is in a patch.
+
+    What is malformed runs nothing: applying it raises. (Attributes of bokeh 3.9 and 3.10.)
+    """
+    if len(document.callbacks._change_callbacks) > 1:
+        return True
+    events = content.get("events")
+    return type(events) is list and any(_has_listeners(document, event, own) for event in events)
+
+
+def _has_listeners(document: Document, event: Any, own: Callable[..., Any]) -> bool:
+    if type(event) is not dict:
+        return False
+    kind = event.get("kind")
+    if kind in _OF_MODELS:
+        reference = event.get("model")
+        models: dict[Any, Any] = document.models._models
+        model = models.get(reference.get("id")) if isinstance(reference, dict) else None
+        return model is not None and bool(model._callbacks.get(str(event.get("attr", "data"))))
+    if kind == "MessageSent":
+        return _message_has_listeners(document.callbacks, event, own)
+    return kind not in _OF_DOCUMENTS
+
+
+def _message_has_listeners(
+    callbacks: DocumentCallbackManager, message: Mapping[str, Any], own: Callable[..., Any]
+) -> bool:
+    if message.get("msg_type") != "bokeh_event":
+        return bool(callbacks._message_callbacks.get(str(message.get("msg_type"))))
+    data = message.get("msg_data")
+    name = str(data.get("name")) if isinstance(data, dict) else ""
+    if any(each != own for each in callbacks._event_callbacks.get(name, ())):
+        return True
+    models = [reference() for reference in list(callbacks._subscribed_models.get(name, ()))]
+    return any(model is not None and model._event_callbacks.get(name) for model in models)

@@ -1,0 +1,136 @@
+"""What users left, on its way into the store and out of it: in records, encrypted where that was asked for.
+
+Scripts copy these values and never look into them: a session's request, its app and id, the fields of its
+journal, which are named in the store by digests, and secrets that replicas agree on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping
+from hashlib import blake2b
+
+from store import records
+from store.contract import JournalFields, JournalWrite, PageRequest, SessionKey
+from store.encryption import NO_CONTEXT, Encryption, Place
+from store.errors import RecordDamaged
+from store.pieces import Pieces
+from store.records import Packed
+
+__all__ = ("StoredValues",)
+
+STAMP = b"write"
+"""The journal's field that ``journal.lua`` writes: epoch and number of the last write."""
+
+IDENTITY = (b"app", b"session_id")
+
+
+class StoredValues:
+    def __init__(self, prefix: str, encryption: Encryption) -> None:
+        self._prefix = prefix
+        self._encryption = encryption
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def request(self, key: SessionKey, request: PageRequest, token_id: str = "") -> bytes:
+        """With a ``token_id`` it is readable as that token's handoff, and in the record of its session."""
+        encoded, context = records.encode_request(request), _token_context(token_id)
+        return bytes(self._encryption.encrypt(self._of(key.tag, "request"), encoded, context))
+
+    def read_request(self, tag: str, data: bytes, token_ids: Collection[str] | None = None) -> PageRequest:
+        """``token_ids``: it was written with one of these; None for any. Raises RecordDamaged."""
+        value, context = self._encryption.decrypt(self._of(tag, "request"), data)
+        if context and token_ids is not None and context not in map(_token_context, token_ids):
+            raise RecordDamaged("a stored page request belongs to another token")
+        return records.decode_request(value)
+
+    # -- sessions ------------------------------------------------------------------------------
+
+    def identity(self, key: SessionKey) -> tuple[Packed, Packed]:
+        """App and session id, for the session's record."""
+        app, session_id = (part.encode("utf-8", "surrogatepass") for part in (key.app, key.session_id))
+        return self._identity(key, b"app", app), self._identity(key, b"session_id", session_id)
+
+    def read_session(self, tag: str, hash_: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """The session's hash with its values in plain text. Raises RecordDamaged."""
+        places = {name: self._of(tag, "session", name.decode()) for name in IDENTITY}
+        places[b"request"] = self._of(tag, "request")
+        plain = {
+            name: self._encryption.decrypt(place, hash_[name])[0]
+            for name, place in places.items()
+            if name in hash_
+        }
+        return {**hash_, **plain}
+
+    def _identity(self, key: SessionKey, name: bytes, value: bytes) -> Packed:
+        return self._encryption.encrypt(self._of(key.tag, "session", name.decode()), value)
+
+    # -- journals ------------------------------------------------------------------------------
+
+    def journal(self, write: JournalWrite) -> tuple[list[str], list[str | Packed]]:
+        """The fields to remove; then those to set, each name followed by its value."""
+        tag, context = write.key.tag, struct.pack(">Q", write.epoch)
+        names = self._of(tag, "names")
+        removed = [self._encryption.hidden(names, name) for name in write.remove]
+        pairs: list[str | Packed] = []
+        for name, value in write.put.items():
+            hidden = self._encryption.hidden(names, name)
+            if self._encryption.writes:
+                place = self._of(tag, "journal", hidden)
+                value = self._encryption.encrypt(place, _named(name, value), context)
+            pairs += [hidden, value]
+        return removed, pairs
+
+    def read_journal(self, tag: str, found: Mapping[bytes, bytes]) -> JournalFields:
+        """What the journal's hash says."""
+        fields, names = JournalFields(), self._of(tag, "names")
+        try:
+            last_epoch = int(found.get(STAMP, b"0").partition(b"/")[0])
+            for stored, data in found.items():
+                if stored != STAMP:
+                    name, value = self._read_field(tag, stored.decode(), data, last_epoch)
+                    fields[name] = value
+                    fields.outdated |= self._encryption.hidden(names, name) != stored.decode()
+        except (RecordDamaged, ValueError) as error:  # ValueError: a name or number that nobody of us wrote
+            fields.clear()
+            fields.damage = str(error)
+        return fields
+
+    def _read_field(self, tag: str, stored: str, data: bytes, last_epoch: int) -> tuple[str, bytes]:
+        value, context = self._encryption.decrypt(self._of(tag, "journal", stored), data)
+        if context is None:
+            return stored, value
+        if int.from_bytes(context, "big") > last_epoch:
+            raise RecordDamaged("a field of the journal is of a later owner than the last one that wrote it")
+        (length,) = struct.unpack_from(">I", value)
+        name = value[4 : 4 + length].decode("utf-8", "surrogatepass")
+        return name, value[4 + length :]
+
+    # -- secrets -------------------------------------------------------------------------------
+
+    def secret(self, name: str, secret: str) -> Packed:
+        return self._encryption.encrypt(self._of("", "secret", name), secret.encode())
+
+    def read_secret(self, name: str, data: bytes) -> str:
+        """Raises RecordDamaged."""
+        return self._encryption.decrypt(self._of("", "secret", name), data)[0].decode()
+
+    def is_ours(self, data: bytes) -> bool:
+        """Whether it stays readable when the secret that was used before is dropped."""
+        return self._encryption.is_ours(data)
+
+    def _of(self, tag: str, kind: str, field: str = "") -> Place:
+        return Place(self._prefix, kind, tag, field)
+
+
+def _token_context(token_id: str) -> bytes:
+    if not token_id:
+        return NO_CONTEXT
+    return blake2b(token_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _named(name: str, value: Packed) -> Packed:
+    """The name is hidden in the store, so it travels with the value."""
+    text = name.encode("utf-8", "surrogatepass")
+    head = struct.pack(">I", len(text)) + text
+    return Pieces((head, *value.parts)) if isinstance(value, Pieces) else head + value
