@@ -33,7 +33,7 @@ from service.documents.encoding import Buffers, encode_document
 from service.documents.entries import Base, Meta, PastInput, Stored, Value, WholeModel
 from service.documents.exact import Exact, exact_values
 from service.documents.extensions import made_with
-from service.documents.history import History
+from service.documents.history import History, write_event
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, place_of
 from service.documents.shape import shape_of, type_name
@@ -261,7 +261,7 @@ class Journal:
             if (model := self._document.models.get_by_id(ID(model_id))) is not None
             for value in [getattr(model, attr) if given is _AS_IT_IS else given]
         ]
-        events = [[ids_before, write_value(event)[0]] for ids_before, event in source.events]
+        events = [[ids_before, write_event(event)] for ids_before, event in source.events]
         return PastInput(values, events, sorted(wired), self._history.changed_state(self._state_before()))
 
     def note_state(self, key: str) -> None:
