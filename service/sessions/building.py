@@ -122,8 +122,6 @@ class Builder:
             growth.check()
             fidelity, unwired = await self._lay_over(grant, draft, stored, losses, growth)
             growth.check()
-        except GivenUp:
-            raise
         except MemoryExceeded:
             await self._let_go(draft)
             reclaim()

@@ -28,7 +28,7 @@ def late_scripts(page: str) -> list[str]:
 @pytest.mark.parametrize(
     "needed",
     [set(), {"bokeh-widgets"}, {"bokeh-gl", "bokeh-tables"}, {"bokeh-gl", "bokeh-widgets", "bokeh-tables"}],
-    ids=str,
+    ids=len,
 )
 @pytest.mark.parametrize("mode", ["server", "server-dev"])
 def test_a_page_begins_with_what_is_needed(
