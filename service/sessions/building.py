@@ -126,6 +126,8 @@ class Builder:
             await self._let_go(draft)
             reclaim()
             raise
+        except GivenUp:
+            raise
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
             log.exception("restoring failed", extra=grant.key.facts)
@@ -175,7 +177,8 @@ class Builder:
             fidelity = await restorer.restore(draft.app.version)
         completed = False
         if fidelity is Fidelity.EXACT and not foreign:
-            completed = await self._restore_objects(draft, deferred, stored)
+            with growth.counted():
+                completed = await self._restore_objects(draft, deferred, stored)
         # What replayed callbacks made of it was in there already.
         own_losses = restorer.losses.take()
         self._name_losses(grant, own_losses)
