@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ("imports_any",)
+__all__ = ("imported_modules", "imports_any")
 
 
 def imports_any(sources: Iterable[str], directory: Path | None, packages: frozenset[str]) -> bool:
@@ -28,6 +28,35 @@ def imports_any(sources: Iterable[str], directory: Path | None, packages: frozen
             elif name in packages or _needs(name, packages):
                 return True
     return False
+
+
+def imported_modules(sources: Iterable[str], directory: Path | None) -> set[str]:
+    """All modules that ``sources``, or modules in ``directory`` that they import, name in import statements.
+
+    With what is imported *from* a module, which may be modules, too.
+    """
+    own = {} if directory is None else _modules_in(directory)
+    names: set[str] = set()
+    waiting = [*sources]
+    while waiting:
+        for name in _imported_names(waiting.pop()):
+            names.add(name)
+            waiting += [_read(file) for file in own.pop(name.partition(".")[0], ())]
+    return names
+
+
+def _imported_names(source: str) -> Iterator[str]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
 
 
 def _modules_in(directory: Path) -> dict[str, list[Path]]:
@@ -46,16 +75,7 @@ def _read(file: Path) -> str:
 
 def _imported(source: str) -> Iterator[str]:
     """Top-level names in import statements anywhere in ``source``; none if it is no Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=names):
-                yield from (alias.name.partition(".")[0] for alias in names)
-            case ast.ImportFrom(module=str(module), level=0):
-                yield module.partition(".")[0]
+    return (name.partition(".")[0] for name in _imported_names(source))
 
 
 @cache

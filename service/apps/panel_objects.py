@@ -9,51 +9,166 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from bokeh.document import Document
+from bokeh.model import Model
 
-__all__ = ("read_objects", "restore_objects")
+from service.apps.panel_layouts import (
+    describe,
+    fill_layout,
+    is_feed,
+    is_layout,
+    models_of_message,
+    refresh_chat,
+    unseen_objects,
+)
+from service.apps.panel_tables import (
+    Cells,
+    cells_of,
+    edited_cells,
+    is_table,
+    read_table,
+    replay_edits,
+    restore_table,
+    table_of,
+)
+from service.documents.ids import IdSpace
+
+__all__ = ("PanelObjects",)
 
 log = logging.getLogger(__name__)
 
 _STATE = "panel.io.state"
-_SHOWN = ("object", "value")
-"""Parameters that a model shows in another form."""
+_SHOWN = ("object", "value", "clicks", "clicked")
+"""Parameters that a model shows in another form, or not at all."""
 
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
 Parameters = Mapping[str, Any]
 
 
-def read_objects(document: Document, changed: Mapping[str, set[str]]) -> dict[str, Parameters]:
-    """Plain parameters by model id, for models of which these attributes have changed."""
-    found = {}
-    for model_id, viewable in _objects(document):
-        if model_id in changed:
-            names = _parameters(viewable, changed[model_id])
-            values = {name: getattr(viewable, name) for name in names}
-            found[model_id] = {name: value for name, value in values.items() if _is_plain(value)}
-    return {model_id: values for model_id, values in found.items() if values}
+class PanelObjects:
+    """What is kept of the objects behind the models of one Document. Made right after the app's run."""
 
+    def __init__(self, ids: IdSpace) -> None:
+        self._ids = ids
+        self._built = ids.count
+        self._cells: dict[str, Cells] = {}
+        """Cells that users edited, by the id of the table's model."""
 
-def restore_objects(document: Document, stored: Mapping[str, Parameters]) -> None:
-    """Give the objects these parameters; nobody hears of it, as their models are right already.
+    # -- keeping -------------------------------------------------------------------------------
 
-    Must run in the Document's context.
-    """
-    if not stored:
-        return
-    for model_id, viewable in _objects(document):
-        kept = stored.get(model_id, {})
+    def patched(self, source: Model, patches: Mapping[str, Iterable[Any]]) -> None:
+        """A client changes single values of a data source. Not handled by Panel yet."""
+        table = table_of(source)
+        if table is not None:
+            edits = edited_cells(table, patches)
+            for model, _ in table._models.values():
+                if model.source is source:
+                    known = self._cells.get(model.id, {})
+                    self._cells[model.id] = {**{cell: None for cell in known if cell not in edits}, **edits}
+
+    def read(self, document: Document, changed: Mapping[str, set[str]]) -> dict[str, Parameters]:
+        """What is to be kept by model id, for models of which these attributes have changed."""
+        found: dict[str, dict[str, Any]] = {}
+        for model, viewable, ref in _objects(document):
+            if changed.keys().isdisjoint(_ids_of(model, viewable, ref)):
+                continue
+            # A chat message and the row that it is made of share a model: it comes first.
+            found[model.id] = {
+                **_plain_parameters(viewable, changed.get(model.id, set())),
+                **self._of_class(model, viewable, ref),
+                **found.get(model.id, {}),
+            }
+        return {model_id: values for model_id, values in found.items() if values}
+
+    def _of_class(self, model: Any, viewable: Any, ref: str) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        if is_table(viewable):
+            kept[_TABLE] = read_table(viewable, self._cells.get(model.id, {}))
+        if is_feed(viewable):
+            kept[_UNSEEN] = unseen_objects(viewable, ref)
+        if not 0 < self._ids.number(model.id) <= self._built:
+            kept[_MADE] = describe(viewable, ref)
+        return {name: value for name, value in kept.items() if value}
+
+    # -- restoring -----------------------------------------------------------------------------
+
+    def replaying(self, document: Document, stored: Mapping[str, Parameters]) -> Callable[[], None] | None:
+        """Does again what clients did besides setting properties; None when they did nothing.
+
+        Must run in the Document's context, after all inputs. The app's callbacks hear of it.
+        """
+        edited = any(kept.get(_TABLE) for kept in stored.values())
+        return partial(self._replay, document, stored) if edited else None
+
+    def _replay(self, document: Document, stored: Mapping[str, Parameters]) -> None:
+        for model, viewable, _ in _objects(document):
+            kept = stored.get(model.id, {}).get(_TABLE)
+            if kept and is_table(viewable):
+                replay_edits(viewable, model, kept, _execute)
+
+    def restore(self, document: Document, stored: Mapping[str, Parameters]) -> None:
+        """Give the objects what was kept; nobody hears of it, as their models are right already.
+
+        Must run in the Document's context.
+        """
+        for model, viewable, _ in _objects(document):
+            try:
+                self._restore(model, viewable, stored.get(model.id, {}))
+            except Exception:  # what is the matter with one object is no matter of the session
+                log.exception("an object of Panel's does not take back what was kept: %r", viewable)
+
+    def _restore(self, model: Any, viewable: Any, kept: Parameters) -> None:
+        if is_table(viewable):
+            table = kept.get(_TABLE, {})
+            self._cells[model.id] = cells_of(table)
+            restore_table(viewable, model, table)
         values = {name: kept[name] for name in kept if name in viewable.param}
         values = {name: value for name, value in values.items() if getattr(viewable, name) != value}
         if values:
             _set_silently(viewable, values)
 
+    def complete(self, document: Document, stored: Mapping[str, Parameters]) -> bool:
+        """Make objects for models that the app added while it ran; whether there were any.
 
-def _objects(document: Document) -> Iterator[tuple[str, Any]]:
+        Must run in the Document's context. Changes the Document, not all of it at once.
+        """
+        objects = list(_objects(document))
+        # A chat and the card that it is made of share a model: layouts have the chat, which comes first.
+        known = {model.id: viewable for model, viewable, _ in reversed(objects)}
+        chats = {id(each._chat_log): each for _, each, _ in objects if hasattr(each, "_chat_log")}
+        filled = False
+        for model, viewable, ref in objects:
+            if is_layout(viewable) and not hasattr(viewable, "_chat_log"):
+                chat = chats.get(id(viewable))
+                filled |= fill_layout(viewable, model, ref, known=known, stored=stored, chat=chat)
+        for chat in chats.values() if filled else ():
+            refresh_chat(chat)
+        return filled
+
+
+_TABLE, _MADE, _UNSEEN = "-table", "-made", "-unseen"
+"""Keys of what is kept besides parameters, none of which has such a name."""
+
+
+def _ids_of(model: Any, viewable: Any, ref: str) -> set[str]:
+    """The models whose changes may mean that there is something new to be kept of the object."""
+    if is_table(viewable):
+        return {model.id, model.source.id, model.source.selected.id}
+    return {model.id, *models_of_message(viewable, ref)}
+
+
+def _execute(callback: Callable[..., Any], *args: Any) -> None:
+    """As Panel runs handlers of events: on its threads, or awaited, where the app wants that."""
+    sys.modules[_STATE].state.execute(partial(callback, *args), schedule=False)
+
+
+def _objects(document: Document) -> Iterator[tuple[Any, Any, str]]:
+    """Models, the objects behind them, and by which name those know what they are shown in."""
     state = sys.modules.get(_STATE)
     if state is None:
         return
@@ -62,7 +177,12 @@ def _objects(document: Document) -> Iterator[tuple[str, Any]]:
             for viewable in view.select():
                 model = getattr(viewable, "_models", {}).get(ref)
                 if model is not None:
-                    yield model[0].id, viewable
+                    yield model[0], viewable, ref
+
+
+def _plain_parameters(viewable: Any, attributes: Iterable[str]) -> dict[str, Any]:
+    values = {name: getattr(viewable, name) for name in _parameters(viewable, attributes)}
+    return {name: value for name, value in values.items() if _is_plain(value)}
 
 
 def _parameters(viewable: Any, attributes: Iterable[str]) -> Iterable[str]:

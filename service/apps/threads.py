@@ -8,10 +8,12 @@ of the process, which mean other models on the next replica. What runs on a pool
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import thread as pool_thread
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,7 +21,7 @@ from service.apps.app_directories import AppDirectory, running_app
 from service.apps.process_state import Names, names_of_run
 from service.documents.ids import Ids, current_ids
 
-__all__ = ("handed_on", "install", "within")
+__all__ = ("handed_on", "install", "note_panel_work", "panel_work", "within")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +30,10 @@ HandedOn = tuple[Ids | None, AppDirectory | None, Names | None]
 
 threading_start = threading.Thread.start
 pool_submit = ThreadPoolExecutor.submit
+
+
+panel_work: ContextVar[set[Future[Any]] | None] = ContextVar("panel_work", default=None)
+"""Gets what is submitted to Panel's own pool (``nthreads``), where somebody must know when it is over."""
 
 
 def install() -> None:
@@ -48,7 +54,22 @@ def submit(self: ThreadPoolExecutor, fn: Callable[P, T], /, *args: P.args, **kwa
     ours = handed_on()
     if ours is None:
         return pool_submit(self, fn, *args, **kwargs)
-    return pool_submit(self, partial(within, ours, fn), *args, **kwargs)
+    future = pool_submit(self, partial(within, ours, fn), *args, **kwargs)
+    if _is_panels(self):
+        note_panel_work(future)
+    return future
+
+
+def _is_panels(pool: ThreadPoolExecutor) -> bool:
+    """Whether it is the one that Panel (1.9 and 1.10) made, which it has where app code has no threads."""
+    state = sys.modules.get("panel.io.state")
+    return state is not None and state.state._thread_pool is pool
+
+
+def note_panel_work(future: Future[Any]) -> None:
+    work = panel_work.get()
+    if work is not None:
+        work.add(future)
 
 
 def _is_of_pool(thread: threading.Thread) -> bool:

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from service.apps.stacks import where
-from service.apps.threads import handed_on, within
+from service.apps.threads import handed_on, note_panel_work, within
 from service.errors import GivenUp
 
 __all__ = ("Job", "PoolExecutor", "WorkerPool", "Workers", "name_of")
@@ -385,6 +385,7 @@ class PoolExecutor(Executor):
         ours = handed_on()
         call = partial(fn, *args, **kwargs)
         work = call if ours is None else partial(within, ours, call)
+        note_panel_work(future)
         self._pool.loop.call_soon_threadsafe(self._begin, future, work, context=Context())
         return future
 

@@ -8,7 +8,7 @@
     v:<id>:<attr>   a changed attribute
     m:<id>          a model that came into the Document after the build
     c:<id>:<n>      what was streamed into, or patched in, a data source
-    p:<id>          parameters of the object (Panel's) behind a model that changed
+    p:<id>          parameters, and edits, of the object (Panel's) behind a model that changed
     a:<key>         the app's own state
     h:<n>           an input that made controls with Python callbacks, or took some away
     k:<id>          the Python callbacks that a model got after the build

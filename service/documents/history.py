@@ -9,13 +9,18 @@ with their callbacks.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from inspect import signature
+from typing import Any
+
+from bokeh.events import Event
 
 from service.documents.entries import PastInput
+from service.documents.values import write_value
 from service.documents.wiring import PERIODIC, Input
 from store.errors import RecordError
 from store.records import Packed
 
-__all__ = ("MAX_BYTES", "MAX_INPUTS", "MAX_STATE_BYTES", "History")
+__all__ = ("MAX_BYTES", "MAX_INPUTS", "MAX_STATE_BYTES", "History", "write_event")
 
 MAX_STATE_BYTES = 8 * 1024
 """Of a value of the app's state that is kept for the inputs that find it, instead of the last one."""
@@ -23,6 +28,20 @@ MAX_STATE_BYTES = 8 * 1024
 MAX_INPUTS = 200
 MAX_BYTES = 256 * 1024
 """Of inputs that are kept. What the oldest of more had made loses its callbacks at a move."""
+
+
+def write_event(event: Event) -> Any:
+    """The event, encoded with all that it is made from.
+
+    What classes other than Bokeh's own (3.9 and 3.10) take beside the model is often missing in their
+    ``event_values``: Panel's ``ChatMessageEvent`` would come back without its message.
+    """
+    encoded, losses = write_value(event)
+    if losses:
+        return encoded
+    names = [name for name in signature(type(event)).parameters if hasattr(event, name)]
+    values = {**{name: getattr(event, name) for name in names}, **event.event_values()}
+    return {**encoded, "values": write_value(values)[0]}
 
 
 class History:

@@ -7,9 +7,9 @@ described in :mod:`service.documents.entries`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from bokeh.core.types import ID
 from bokeh.document import Document
@@ -33,7 +33,7 @@ from service.documents.encoding import Buffers, encode_document
 from service.documents.entries import Base, Meta, PastInput, Stored, Value, WholeModel
 from service.documents.exact import Exact, exact_values
 from service.documents.extensions import made_with
-from service.documents.history import History
+from service.documents.history import History, write_event
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, place_of
 from service.documents.shape import shape_of, type_name
@@ -42,10 +42,18 @@ from service.documents.wiring import PERIODIC, Input, Wire, current_input, perio
 from store.errors import RecordError
 from store.records import Packed, pack_entry
 
-__all__ = ("Changes", "Journal", "ReadObjects")
+__all__ = ("Changes", "Journal", "Objects")
 
-ReadObjects: TypeAlias = Callable[[Document, Mapping[str, set[str]]], Mapping[str, Mapping[str, Any]]]
-"""From changed attributes by model id to what is kept of the objects behind them."""
+
+class Objects(Protocol):
+    """The objects (Panel's) behind models."""
+
+    def patched(self, source: Model, patches: Mapping[str, Iterable[Any]]) -> None:
+        """A client changes single values of a data source."""
+
+    def read(self, document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
+        """What is to be kept by model id, where these attributes of models have changed."""
+
 
 CHUNKS_ALLOWANCE = 64 * 1024
 """Bytes of streamed chunks kept at least, before whole columns are written in their place."""
@@ -53,10 +61,6 @@ CHUNKS_ALLOWANCE = 64 * 1024
 
 _AS_IT_IS = object()
 """In the place of a value: the one that there is when it is written."""
-
-
-def no_objects(document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
-    return {}
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class Journal:
     """The journal of one Document. Made right after the app's run, before anything else happens.
 
     ``state`` is the app's own state, which is journaled along with the Document, ``state_before`` gives it as
-    the last input found it; ``read_objects`` gives what is to be kept of the objects behind changed models.
+    the last input found it; ``objects`` are those behind the models.
     """
 
     def __init__(
@@ -84,10 +88,10 @@ class Journal:
         *,
         version: str = "",
         state_before: Callable[[], Mapping[str, bytes]] = dict,
-        read_objects: ReadObjects = no_objects,
+        objects: Objects | None = None,
     ) -> None:
         self._document = document
-        self._read_objects = read_objects
+        self._objects = objects
         self._state_before = state_before
         self._ids = ids
         self._meta = Meta(
@@ -103,6 +107,8 @@ class Journal:
         self._dirty: set[tuple[str, str]] = set()
         self._shown: dict[tuple[str, str], Copies] = {}
         """What clients were sent of values that are due; held until they are taken or work begins anew."""
+        self._heard: set[str] = set()
+        """Models whose objects heard of an event, which may have changed those alone."""
         self._chunks: dict[str, list[Any]] = {}
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
@@ -133,7 +139,7 @@ class Journal:
     def dirty(self) -> bool:
         """Whether there is anything to take."""
         return (
-            bool(self._dirty or self._chunks or self._dirty_state or self._came or self._left)
+            bool(self._dirty or self._chunks or self._dirty_state or self._came or self._left or self._heard)
             or self._base is not None
             or self._outline_dirty
             or self._whole_due
@@ -183,6 +189,8 @@ class Journal:
             case ColumnsStreamedEvent():
                 self._note_chunk(event.model, event.data, [True, None, event.rollover])
             case ColumnsPatchedEvent():
+                if is_input and self._objects is not None:
+                    self._objects.patched(event.model, event.patches)
                 self._note_chunk(event.model, event.patches, [False, None])
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
                 self._outline_dirty = True
@@ -219,6 +227,10 @@ class Journal:
             if isinstance(event, ModelChangedEvent) and event.setter is setter:
                 self.note(event, is_input=True, ids_before=ids_before)
 
+    def note_event(self, model: Model) -> None:
+        """A client made an event of the model."""
+        if self._objects is not None:
+            self._heard.add(model.id)
     def note_wired(self, model_id: str, source: Input | None) -> None:
         """A model got Python callbacks, or lost some, because of that input."""
         self._rewired.add(model_id)
@@ -249,7 +261,7 @@ class Journal:
             if (model := self._document.models.get_by_id(ID(model_id))) is not None
             for value in [getattr(model, attr) if given is _AS_IT_IS else given]
         ]
-        events = [[ids_before, write_value(event)[0]] for ids_before, event in source.events]
+        events = [[ids_before, write_event(event)] for ids_before, event in source.events]
         return PastInput(values, events, sorted(wired), self._history.changed_state(self._state_before()))
 
     def note_state(self, key: str) -> None:
@@ -306,9 +318,11 @@ class Journal:
 
     def _take_changed(self) -> Changes:
         changes = Changes()
+        self._look()
+        also = {*self._chunks, *self._came, *self._heard}
         self._take_models(changes)
+        self._take_objects(changes, also=also)
         self._take_chunks(changes)
-        self._take_objects(changes)
         self._take_values(changes)
         self._take_state(changes)
         self._take_callbacks(changes)
@@ -323,19 +337,22 @@ class Journal:
     def _take_whole(self) -> Changes:
         """All there is, with the present Document as the base."""
         changes = Changes(whole=True)
+        had_objects = {name.removeprefix("p:") for name in self._sizes if name.startswith("p:")}
+        also = {*self._chunks, *self._heard, *had_objects}
         self._chunks.clear()
         self._chunk_bytes.clear()
         self._sizes.clear()
         for model in self._document.models:
             if not self._was_there(model.id):
                 changes.put[f"m:{model.id}"] = self._whole(model)
+                also.add(model.id)
                 self._rewired.add(model.id)
         self._look()
         self._came.clear()
         self._left.clear()
         self._rewired |= self._wired
         self._dirty = set(self._marks)
-        self._take_objects(changes)
+        self._take_objects(changes, also=also)
         self._take_values(changes)
         self._dirty_state = set(self._state)
         self._take_state(changes)
@@ -426,11 +443,15 @@ class Journal:
                     self._drop_chunks(changes, model_id)
         self._dirty.clear()
 
-    def _take_objects(self, changes: Changes) -> None:
-        changed: dict[str, set[str]] = {}
+    def _take_objects(self, changes: Changes, *, also: Iterable[str]) -> None:
+        """For models that are due, and ``also`` for these."""
+        self._heard.clear()
+        if self._objects is None:
+            return
+        changed: dict[str, set[str]] = {model_id: set() for model_id in also}
         for model_id, attr in self._dirty:
             changed.setdefault(model_id, set()).add(attr)
-        for model_id, kept in self._read_objects(self._document, changed).items():
+        for model_id, kept in self._objects.read(self._document, changed).items():
             try:
                 changes.put[f"p:{model_id}"] = pack_entry(kept)
             except RecordError as error:

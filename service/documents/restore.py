@@ -66,7 +66,8 @@ class Restorer:
     """Restores one Document.
 
     ``run`` runs app code with its context, ``settle`` what that has put off; ``set_state`` changes the app's
-    own state. Who calls gives that its last values afterwards.
+    own state. Who calls gives that its last values afterwards. ``replay_more`` does again what clients did
+    besides setting properties; None: there was nothing.
 
     Raises MemoryExceeded between two inputs when ``growth`` is beyond its limit.
     """
@@ -82,6 +83,7 @@ class Restorer:
         set_state: Callable[[Mapping[str, bytes | None]], None],
         growth: Growth | None = None,
         replay: bool = True,
+        replay_more: Callable[[], None] | None = None,
     ) -> None:
         self._document = document
         self._ids = ids
@@ -91,6 +93,7 @@ class Restorer:
         self._set_state = set_state
         self._growth = growth or Growth(0)
         self._replay_inputs = replay
+        self._replay_more = replay_more
         self._models: dict[str, Model] = {}
         self._undoing: Undoing | None = None
         self.failed_inputs = 0
@@ -115,6 +118,7 @@ class Restorer:
         return (
             self._stored.meta.ready is not None
             or bool(self._stored.history)
+            or self._replay_more is not None
             or any(value.is_input for value in self._stored.values.values())
         )
 
@@ -139,6 +143,7 @@ class Restorer:
             with self._undoing.watching():
                 await self._replay_ready()
                 await self._replay(self._stored.values)
+                await self._replay_others()
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
         with self._growth.counted():
             await self._run(self._overlay)
@@ -290,6 +295,20 @@ class Restorer:
         except Exception:
             self.failed_inputs += 1
             log.exception("repeating an input that made controls failed")
+        self._growth.check()
+
+    async def _replay_others(self) -> None:
+        if self._replay_more is None:
+            return
+        try:
+            with self._growth.counted():
+                await self._run(self._replay_more)
+                await self._settle()
+        except GivenUp:
+            raise
+        except Exception:
+            self.failed_inputs += 1
+            log.exception("replaying what clients did failed")
         self._growth.check()
 
     def _set_input(self, model: Model, attr: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from bokeh.document import Document
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
-from service.apps.panel_objects import read_objects, restore_objects
+from service.apps.panel_objects import PanelObjects
 from service.apps.state import SessionState
 from service.documents.disposal import dispose
 from service.documents.entries import Stored
@@ -60,6 +60,7 @@ class _Draft:
     execution: Execution
     ids: IdSpace
     state: SessionState
+    objects: PanelObjects
     journal: Journal
 
     @property
@@ -168,12 +169,16 @@ class Builder:
             set_state=draft.state.change,
             growth=growth,
             replay=self._replay_inputs and grant.replay,
+            replay_more=draft.objects.replaying(draft.document, stored.objects),
         )
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
-        fidelity = await restorer.restore(draft.app.version)
+        with deferred.watching():
+            fidelity = await restorer.restore(draft.app.version)
+        completed = False
         if fidelity is Fidelity.EXACT and not foreign:
-            await draft.execution.run(restore_objects, draft.document, stored.objects, build=True)
+            with growth.counted():
+                completed = await self._restore_objects(draft, deferred, stored)
         # What replayed callbacks made of it was in there already.
         own_losses = restorer.losses.take()
         self._name_losses(grant, own_losses)
@@ -182,7 +187,8 @@ class Builder:
         failed = restorer.failed_inputs or deferred.failed
         if fidelity is Fidelity.EXACT and not failed and not restorer.losses:
             draft.journal.resume(stored)
-            if foreign or not grant.replay or (grant.fields is not None and grant.fields.outdated):
+            outdated = grant.fields is not None and grant.fields.outdated
+            if foreign or completed or outdated or not grant.replay:
                 # The store has it in other terms; or the next replica shall not run the inputs again either.
                 draft.journal.lost()
         else:
@@ -196,6 +202,14 @@ class Builder:
             log.warning("callbacks were lost as the session moved: %s", text, extra=session.key.facts)
             session.meter.callbacks_lost.inc(len(unwired))
             session.lost_callbacks()
+
+    async def _restore_objects(self, draft: _Draft, deferred: Deferred, stored: Stored) -> bool:
+        """Whether the Document is another one than that of the journal by now."""
+        arguments = draft.document, stored.objects
+        await draft.execution.run(draft.objects.restore, *arguments, build=True)
+        completed: bool = await draft.execution.run(draft.objects.complete, *arguments, build=True)
+        await deferred.done()
+        return completed
 
     def _name_translation(self, grant: Grant, translation: Translation) -> None:
         if translation.losses:
@@ -237,15 +251,16 @@ class Builder:
             dispose(document)
             raise
         ids.built()
+        objects = PanelObjects(ids)
         journal = Journal(
             document,
             ids,
             state,
             version=app.version,
             state_before=state.before,
-            read_objects=read_objects,
+            objects=objects,
         )
-        return _Draft(app, context, execution, ids, state, journal)
+        return _Draft(app, context, execution, ids, state, objects, journal)
 
     def _session(
         self, grant: Grant, draft: _Draft, fidelity: Fidelity | None, losses: Sequence[str] = ()

@@ -1,14 +1,18 @@
 """Work that callbacks have put off, done before a journal is laid over what it makes.
 
-Panel handles inputs in a timeout callback (50 ms), and runs coroutines in one for the next tick; apps load
-data in such. In the life that the journal tells of, all that came before what it says in the end.
+Panel handles inputs in a timeout callback (50 ms), on a thread where the app wants that (``nthreads``), and
+runs coroutines in a callback for the next tick; apps load data in such. In the life that the journal tells
+of, all that came before what it says in the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from bokeh.document import Document
@@ -16,6 +20,7 @@ from bokeh.server.callbacks import SessionCallback
 
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
+from service.apps.threads import panel_work
 from service.errors import GivenUp
 from service.sessions.callbacks import delay, is_soon
 
@@ -29,6 +34,12 @@ MAX_ROUNDS = 100
 PATIENCE_SECONDS = 1.0
 """For coroutines that work without the lock, which may go on for ever."""
 
+THREADS_SECONDS = 30.0
+"""How long handlers on threads may take together; without threads nothing would bound them."""
+
+POLL_SECONDS = 0.02
+"""How often what threads put off is looked for while they work."""
+
 
 _running: set[asyncio.Task[Any]] = set()
 """The event loop itself would forget them."""
@@ -41,19 +52,47 @@ class Deferred:
         self._document = document
         self._execution = execution
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_threads: set[Future[Any]] = set()
         self.failed = 0
         """Callbacks that raised."""
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """What is run inside may put off work to Panel's threads."""
+        token = panel_work.set(self._on_threads)
+        try:
+            yield
+        finally:
+            panel_work.reset(token)
 
     async def done(self) -> None:
         """Do it now, in its order, and all that is put off meanwhile."""
         for _ in range(MAX_ROUNDS):
-            due = sorted(filter(is_soon, self._document.session_callbacks), key=delay)
-            for callback in due:
-                await self._run(callback)
-            if not due and not self._tasks:
+            due = await self._run_due()
+            if not due and not self._tasks and not self._on_threads:
                 return
             await self._wait()
+            await self._wait_for_threads()
         log.info("callbacks put off more and more work: the rest of it waits until the session goes on")
+
+    async def _run_due(self) -> list[SessionCallback]:
+        due = sorted(filter(is_soon, self._document.session_callbacks), key=delay)
+        for callback in due:
+            await self._run(callback)
+        return due
+
+    async def _wait_for_threads(self) -> None:
+        """Until they are over; meanwhile do what they put off, for which they may wait."""
+        deadline = time.monotonic() + THREADS_SECONDS
+        while self._on_threads and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+            over = {each for each in tuple(self._on_threads) if each.done()}  # threads add to it
+            self._on_threads -= over
+            self.failed += sum(not each.cancelled() and each.exception() is not None for each in over)
+            await self._run_due()
+        if self._on_threads:
+            log.warning("handlers on threads do not end: the session goes on before they are over")
+            self._on_threads.clear()
 
     async def _run(self, callback: SessionCallback) -> None:
         run: Callable[[], Any] = callback.callback

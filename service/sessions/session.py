@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
-from bokeh.events import ConnectionLost, DocumentReady, Event
+from bokeh.events import ButtonClick, ConnectionLost, DocumentReady, Event, MenuItemClick
 from bokeh.server.callbacks import PeriodicCallback, SessionCallback
 
 from service import logs
@@ -115,6 +115,8 @@ class Session:
         self._execution = execution
         self._lock = DocumentLock()
         self._waiting = 0
+        self._expiration_requested = False
+        self._expiration_blocked_count = 0
         self._current: Callable[..., Any] | None = None
         """What is called under the lock now."""
         self._patching: Connection | None = None
@@ -423,6 +425,9 @@ class Session:
         if source is not None and not isinstance(event, DocumentReady):
             source.events.append((self._ids_before, event))
             self._ids_before = self._execution.id_count
+        # Clicks only: of other events, such as those of the mouse, nothing is counted.
+        if isinstance(event, ButtonClick | MenuItemClick) and self.journal is not None and event.model:
+            self.journal.note_event(event.model)
 
     def _wired(self, model: Any, callbacks: tuple[Any, ...]) -> None:
         """App code, on whatever thread, has added callbacks to a model or removed them."""
@@ -489,13 +494,41 @@ class Session:
 
     def idle_for(self) -> float:
         """Seconds since anything last worked on the Document; 0 while something does."""
-        return 0.0 if self._waiting else time.monotonic() - self._last_work
+        return 0.0 if self._waiting or self.expiration_blocked else time.monotonic() - self._last_work
 
     def unused_for(self) -> float:
-        """Seconds without any connection or work; 0 while there is either."""
-        if self.connections or self._waiting:
+        """Seconds without any connection or work; 0 while there is either, or the app wants it to stay."""
+        if self.connections or self._waiting or self.expiration_blocked:
             return 0.0
-        return time.monotonic() - self.unused_since
+        return math.inf if self.expiration_requested else time.monotonic() - self.unused_since
+
+    # -- when it ends, as apps may decide (the names are those of Bokeh's ``ServerSession``) ------
+
+    @property
+    def expiration_requested(self) -> bool:
+        return self._expiration_requested
+
+    @property
+    def expiration_blocked(self) -> bool:
+        return self._expiration_blocked_count > 0
+
+    @property
+    def expiration_blocked_count(self) -> int:
+        return self._expiration_blocked_count
+
+    def request_expiration(self) -> None:
+        """End it at the next look at unused sessions, once nobody is connected."""
+        self._expiration_requested = True
+
+    def block_expiration(self) -> None:
+        """Keep it, whoever uses it, until :meth:`unblock_expiration` was called as often."""
+        self._expiration_blocked_count += 1
+
+    def unblock_expiration(self) -> None:
+        """Raises RuntimeError without a :meth:`block_expiration` before."""
+        if not self.expiration_blocked:
+            raise RuntimeError("mismatched block_expiration / unblock_expiration")
+        self._expiration_blocked_count -= 1
 
     # -- end -----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
     /                         index or redirect          /healthz /readyz /startupz  probes
     /metrics                  for Prometheus, unless it has a port of its own
     /static/…                 BokehJS                    /static/extensions/…   extensions
+    /components/…             files of Panel's components
     /favicon.ico              the icon                   login, logout          the auth module's
     /_svc/relay /_svc/page /_svc/autoload /_svc/file/…                   other replicas
 
@@ -44,7 +45,12 @@ from service.web.plain import (
 from service.web.resources import bokehjs_directory
 from service.web.services import Services
 from service.web.socket import SocketHandler
-from service.web.static import AppFileHandler, BokehFileHandler, ExtensionFileHandler
+from service.web.static import (
+    AppFileHandler,
+    BokehFileHandler,
+    ComponentFileHandler,
+    ExtensionFileHandler,
+)
 from service.web.urls import files_of, route_of
 
 __all__ = ("make_application", "make_internal_application")
@@ -85,6 +91,8 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
         place = {"services": services, "path": directory}
         routes.append((f"{prefix}{re.escape(path)}/(.*)", DirectoryHandler, place))
     routes += [(prefix + path, *rest) for path, *rest in extra]
+    # An app, or a directory, may have this name, too.
+    routes.append((prefix + r"/components/(.*)", ComponentFileHandler, {"services": services}))
     if "/" not in services.apps:
         routes.append((prefix + r"/?", IndexHandler, {"services": services}))
     return Application(

@@ -14,6 +14,7 @@ from typing import Any
 
 from tornado.web import HTTPError
 
+from service.apps.panel_components import component_file
 from service.documents.extensions import extension_directory, extension_version
 from service.errors import ServiceError, TokenExpired, TokenInvalid
 from service.fleet.files import PeerFile
@@ -24,7 +25,7 @@ from service.web.files import on_file_thread
 from service.web.packed import PackedStaticHandler
 from service.web.services import Services
 
-__all__ = ("AppFileHandler", "BokehFileHandler", "ExtensionFileHandler")
+__all__ = ("AppFileHandler", "BokehFileHandler", "ComponentFileHandler", "ExtensionFileHandler")
 
 
 class Found(Enum):
@@ -175,6 +176,18 @@ class ExtensionFileHandler(FleetFileHandler):
 
     def is_named(self, version: str, file: Path) -> bool:
         return names_package(version, extension_version(self._name)) or names_content(version, file)
+
+
+class ComponentFileHandler(FleetFileHandler):
+    """``/components/…``: files that classes of Panel's components name."""
+
+    async def get(self, path: str, include_body: bool = True) -> None:
+        file = None if "\0" in path else component_file(path, self.services.apps.values())
+        self.root = str(_NOWHERE if file is None else file.parent)
+        await super().get("missing" if file is None else file.name, include_body)
+
+    def is_strict(self, version: str) -> bool:
+        return False
 
 
 _NOWHERE = Path(__file__).parent / "no-such-directory"

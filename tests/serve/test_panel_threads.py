@@ -12,12 +12,13 @@ import panel.models.tabulator  # the client makes models of these classes
 import panel.models.widgets
 import pytest
 from bokeh.events import DocumentReady
-from bokeh.models import Div
+from bokeh.models import Div, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from panel.models.markup import HTML
 
-APP = Path(__file__).parent / "panel_threads" / "workers.py"
+APPS = Path(__file__).parent / "panel_threads"
 ROWS = 10
 PRESSES = 4
 WRITTEN = 0.5
@@ -27,11 +28,11 @@ WRITTEN = 0.5
 @pytest.fixture(scope="module")
 def fleet(start_fleet: Callable[..., Fleet]) -> Fleet:
     """Of its own: Panel has one setting for all apps of a process."""
-    return start_fleet([APP], n=2)
+    return start_fleet([APPS / "workers.py", APPS / "notes.py"], n=2)
 
 
-async def opened(replica: Replica) -> Client:
-    client = await Client.open(replica.app_url(), timeout=60)
+async def opened(replica: Replica, app: str = "workers") -> Client:
+    client = await Client.open(replica.app_url(app), timeout=60)
     await client.emit(DocumentReady())
     return client
 
@@ -99,7 +100,7 @@ async def test_it_goes_on_elsewhere(fleet: Fleet, end: str) -> None:
         getattr(here, end)()
         await asyncio.to_thread(here.wait)
         client.wire.drop()
-        client.url = there.app_url()
+        client.url = there.app_url("workers")
         await client.reconnect(timeout=60)
 
         assert {model.id for model in client.document.models} == models
@@ -113,11 +114,39 @@ async def test_it_goes_on_elsewhere(fleet: Fleet, end: str) -> None:
         await here.start_async()
 
 
+def notes(client: Client) -> str:
+    return " ".join(model.text for model in client.document.select({"type": HTML}))
+
+
+async def test_handlers_of_inputs_are_over_before_the_page_is_back(fleet: Fleet) -> None:
+    """Else what they write comes after what the page had, and in its place."""
+    here, there = fleet.replicas
+    client = await opened(here, "notes")
+    try:
+        for text in ("one", "two", "three"):
+            await client.patch(TextInput, value=text)
+            await client.expect(lambda _, text=text: text in notes(client))
+        await asyncio.sleep(WRITTEN)
+
+        here.kill()
+        await asyncio.to_thread(here.wait)
+        client.wire.drop()
+        client.url = there.app_url("notes")
+        await client.reconnect(timeout=60)
+
+        assert "notes: one two three" in notes(client)
+        await asyncio.sleep(1.5)  # what must not come would come in this time
+        assert "notes: one two three" in notes(client)
+        await client.patch(TextInput, value="four")
+        await client.expect(lambda _: "notes: one two three four" in notes(client))
+    finally:
+        await client.close()
+        await here.start_async()
 async def test_panels_threads_are_those_of_the_server() -> None:
     """``--num-threads``, as of ``panel serve``: one pool, not two."""
-    app = APP.with_name("asked.py")
+    app = APPS / "asked.py"
     with Replica([app], name="asked", args=["--num-threads", "20"], timeout=60) as server:
-        client = await opened(server)
+        client = await opened(server, "asked")
         try:
             await client.click({"label": "press"})
             said = "svc app code, 20, PoolExecutor"

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from bokeh.document import Document
+from bokeh.events import ModelEvent
 from bokeh.layouts import column
 from bokeh.models import Button, Column, Div, Select, Slider, TextInput
 from harness.runs import Run, app_of
 
 from service.apps.state import session_state
 from service.documents.entries import Stored
+from service.documents.history import write_event
+from service.documents.values import ValueReader
 
 
 class Rows:
@@ -351,3 +354,20 @@ async def test_the_state_does_not_suffer() -> None:
     assert run.session.page_messages == []
     await click(run, "button 1")
     assert run["out"].text == "clicked 1"
+
+
+class Said(ModelEvent):
+    """As Panel's events of chats and tables: its ``event_values`` are those of its base."""
+
+    event_name = "test_said"
+
+    def __init__(self, model: Any, text: str | None = None) -> None:
+        self.text = text
+        super().__init__(model=model)
+
+
+def test_events_are_kept_with_all_that_they_are_made_from() -> None:
+    button = Button()
+    kept = ValueReader([button]).decode(write_event(Said(button, "hello")))
+    assert isinstance(kept, Said)
+    assert (kept.model, kept.text) == (button, "hello")
