@@ -66,13 +66,12 @@ class Growth:
     does no harm must not be set aside for another's. On the event loop only, also where the code is not.
     """
 
-    _counting: ClassVar[set[Growth]] = set()
+    _counting: ClassVar[dict[Growth, int]] = {}
+    """Who counts now, and how many did at the same time, at most."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._bytes = 0
-        self._beside = 0
-        """How many counted at the same time, at most."""
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -80,15 +79,13 @@ class Growth:
             yield
             return
         before = resident()
-        self._counting.add(self)
-        self._beside = 0
-        for each in self._counting:
-            each._beside = max(each._beside, len(self._counting))
+        self._counting[self] = 0
+        for each, beside in self._counting.items():
+            self._counting[each] = max(beside, len(self._counting))
         try:
             yield
         finally:
-            self._counting.discard(self)
-            self._bytes += (resident() - before) // self._beside
+            self._bytes += (resident() - before) // self._counting.pop(self)
 
     def check(self) -> None:
         """Raise MemoryExceeded when it is more than the limit, and stays that when garbage is collected."""

@@ -79,7 +79,8 @@ def decode_heartbeat(data: bytes, *, left_ms: int) -> Heartbeat:
     values = _unpack("heartbeat", HEARTBEAT_VERSION, data)
     known = _known("heartbeat", values, _HEARTBEAT)
     ttl_ms = known.pop("ttl_ms", left_ms)
-    return _build("heartbeat", Heartbeat, {**known, "age": max(0, ttl_ms - left_ms) / 1000})
+    slow = tuple(known.get("slow", ()))
+    return _build("heartbeat", Heartbeat, {**known, "slow": slow, "age": max(0, ttl_ms - left_ms) / 1000})
 
 
 def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:

@@ -13,6 +13,13 @@ from service.documents.bundles import bundles_for
 from service.web.page import render_shell
 from service.web.resources import PageResources
 
+
+@pytest.fixture(autouse=True)
+def _no_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages have the scripts of all that was ever imported; other tests import Panel."""
+    monkeypatch.setattr("bokeh.embed.bundle._bundle_extensions", lambda objs, resources: [])
+
+
 ALL = ["bokeh", "bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax"]
 
 
