@@ -16,8 +16,9 @@ from service.web.resources import PageResources
 
 @pytest.fixture(autouse=True)
 def _no_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages have the scripts of all that was ever imported; other tests import Panel."""
+    """Pages have the scripts of all that was ever imported; other tests import Panel and custom models."""
     monkeypatch.setattr("bokeh.embed.bundle._bundle_extensions", lambda objs, resources: [])
+    monkeypatch.setattr("bokeh.embed.bundle.bundle_models", lambda models: None)
 
 
 ALL = ["bokeh", "bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax"]
