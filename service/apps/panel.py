@@ -180,7 +180,12 @@ def request_hooks(application: Application) -> list[Callable[..., Any]]:
     Not Bokeh's own loop over them, which fails at coroutines (3.9), or runs them on threads, outside of
     the app's import space (3.10).
     """
-    hooks: list[Callable[..., Any]] = [handler.process_request for handler in application.handlers]
+    # Without those that add nothing: each would be a trip to a thread per page.
+    hooks: list[Callable[..., Any]] = [
+        handler.process_request
+        for handler in application.handlers
+        if type(handler).process_request is not Handler.process_request
+    ]
     return [*hooks, *map(line.request_hook, _what_is_added(application))]
 
 
