@@ -18,6 +18,7 @@ from harness import ignoring
 from harness.apps import CountedApp
 from harness.redis_server import RedisServer
 from harness.tools import require
+from harness.wire import close_left_open
 from playwright.async_api import Browser
 
 ROOT = Path(__file__).parent.parent
@@ -188,6 +189,14 @@ def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = [item for item in items if (which == "only") == (item.get_closest_marker("alone") is not None)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = chosen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    try:
+        return (yield)
+    finally:
+        close_left_open()
 
 
 @pytest.hookimpl(wrapper=True)
