@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import Any
 
 from bokeh.model import Model
+from bokeh.models import Tabs
 
 from service.documents.values import ValueReader, write_value
 
@@ -162,7 +163,7 @@ class _Maker:
 
     def items(self, layout: Any, model: Any) -> list[Any]:
         """Objects for all children of the model, as the layout takes them."""
-        if hasattr(model, "tabs"):
+        if _has_tabs(model):
             return [(tab.title, self.of_model(tab.child)) for tab in model.tabs]
         return [self.of_model(child) for child in _children(layout, model)]
 
@@ -198,7 +199,7 @@ def refresh_chat(chat: Any) -> None:
 
 
 def _is_filled_by_list(layout: Any, model: Any) -> bool:
-    children = model.tabs if hasattr(model, "tabs") else getattr(model, "children", None)
+    children = model.tabs if _has_tabs(model) else getattr(model, "children", None)
     return (
         isinstance(children, list)
         and all(isinstance(each, Model) for each in children)
@@ -206,12 +207,16 @@ def _is_filled_by_list(layout: Any, model: Any) -> bool:
     )
 
 
+def _has_tabs(model: Any) -> bool:
+    return isinstance(model, Tabs)
+
+
 def _is_accordion(layout: Any) -> bool:
     return type(layout).__name__ == "Accordion"  # whose model has a card around each child
 
 
 def _children(layout: Any, model: Any) -> list[Any]:
-    if hasattr(model, "tabs"):
+    if _has_tabs(model):
         return [tab.child for tab in model.tabs]
     header = 1 if type(model).__name__ == "Card" else 0  # comes before what the layout lists
     return list(model.children[header:])

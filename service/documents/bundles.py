@@ -19,8 +19,9 @@ def bundles_for(models: Iterable[HasProps]) -> frozenset[str]:
     """The bundles without which these models cannot be drawn as they are."""
     found: set[str] = set()
     for model in models:
-        found.add(bundle_of(type(model)))
-        if getattr(model, "output_backend", None) == "webgl":
+        cls = type(model)
+        found.add(bundle_of(cls))
+        if _has_backends(cls) and model.output_backend == "webgl":  # type: ignore[attr-defined]
             found.add("bokeh-gl")
     return frozenset(found - {"bokeh"})
 
@@ -33,3 +34,9 @@ def bundle_of(cls: type[HasProps]) -> str:
             package = max(filter(base.__module__.startswith, _PACKAGES), key=len, default="")
             return _PACKAGES.get(package, "bokeh")
     return "bokeh"
+
+
+@lru_cache(maxsize=1024)
+def _has_backends(cls: type[HasProps]) -> bool:
+    """By class: asked for a property it lacks, a model looks for similar names (bokeh 3.9 and 3.10): 0.1 ms."""
+    return "output_backend" in cls.properties()
