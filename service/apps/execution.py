@@ -111,6 +111,19 @@ class Execution:
         with self._context(self._document), Step(func, self._facts):
             return func(*args)
 
+    def begin(self, func: Callable[..., Any], *args: Any) -> Awaitable[None] | None:
+        """Run ``func(*args)``, which gives nothing, on a thread, and wait a moment for it.
+
+        What has to be awaited at once where it is not over by then. Raises what ``func`` raises, and GivenUp.
+        """
+        assert self._workers is not None
+        with self._context(self._document):
+            job = self._workers.submit(self._work, func, args, wait=self._quick)
+            if not (self._quick and job.runs_at_once()):
+                return self._ended(job)
+        job.result()
+        return None
+
     async def run(
         self, func: Callable[..., Any], *args: Any, locked: bool = True, build: bool = False
     ) -> Any:
@@ -143,8 +156,9 @@ class Execution:
     ) -> Any:
         wait = self._quick and not build
         job = workers.submit(self._work, func, args, build=build, wait=wait)
-        if wait and job.runs_at_once():
-            return job.result()
+        return job.result() if wait and job.runs_at_once() else await self._ended(job)
+
+    async def _ended(self, job: Job) -> Any:
         before, self._job = self._job, job
         self._idle.clear()
         try:

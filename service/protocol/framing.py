@@ -95,7 +95,8 @@ class Assembler:
         return number
 
     def _metadata(self, frame: Frame) -> None:
-        _object(frame, "metadata")
+        if frame != "{}":  # as BokehJS and bokeh.client send it
+            _object(frame, "metadata")
         self._expect = Assembler._content
 
     def _content(self, frame: Frame) -> Message | None:

@@ -15,7 +15,6 @@ from typing import Protocol, TypeAlias
 from bokeh import __version__ as bokeh_version
 
 from service.apps.frames import exc_info_of_app
-from service.background import begin
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
@@ -119,8 +118,6 @@ class Connection:
             raise ProtocolError(f"a client may not send {message.msgtype}")
         place = self._place
         if message.msgtype == "PATCH-DOC" and isinstance(place, Session) and place.free:
-            if place.needs_thread(message.content):
-                return begin(self._handle(handler, message))
             return self._patch_at_once(place, message)
         return self._handle(handler, message)
 
@@ -219,18 +216,25 @@ class Connection:
         self.send(messages.ok(message.msgid))
 
     def _patch_at_once(self, session: Session, message: Message) -> Awaitable[None] | None:
-        """As :meth:`_patch` where nobody else is at work on the Document: without waiting for anything."""
+        """As :meth:`_patch` where nobody else is at work on the Document: without waiting, if that can be."""
         self._meter.patches_in += 1
         self.subscribed = True
+        change = partial(self._apply, session, message)
+        working: Awaitable[None] | None = None
         try:
-            session.apply_at_once(partial(self._apply, session, message), self)
+            if session.needs_thread(message.content):
+                working = session.apply_on_thread(change, self)
+            else:
+                session.apply_at_once(change, self)
         except ServiceError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and this message's alone
             self._failed(message, error)
             return None
-        if session.congested:
-            return self._patched(session, message)
+        if working is None and session.congested:
+            working = session.catch_up()
+        if working is not None:
+            return self._handle(partial(Connection._patched, working=working), message)
         self.send(messages.ok(message.msgid))
         return None
 
@@ -238,8 +242,8 @@ class Connection:
         with unpacked_at_most(self._max_bytes):
             apply_patch(session.document, message.content, message.buffers, session)
 
-    async def _patched(self, session: Session, message: Message) -> None:
-        await session.catch_up()
+    async def _patched(self, message: Message, *, working: Awaitable[None]) -> None:
+        await working
         self.send(messages.ok(message.msgid))
 
     async def _server_info(self, message: Message) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
 __all__ = ("DocumentLock",)
@@ -58,6 +58,29 @@ class DocumentLock:
         finally:
             self._end()
             self._turn = before
+
+    def begin_turn(self) -> None:
+        """As at the beginning of :meth:`at_once`, where nobody has the lock."""
+        assert not self.taken
+        self._begin()
+
+    def end_turn(self) -> None:
+        """It was over at once."""
+        self._end()
+
+    def pass_turn(self) -> None:
+        """It belongs from here on to what has begun within :meth:`prolonged`, not to this code."""
+        _held.set(tuple(each for each in _held.get() if each is not self._turn))
+
+    @asynccontextmanager
+    async def prolonged(self) -> AsyncIterator[None]:
+        """The rest of such a turn, where it has to wait for something after all."""
+        await self._lock.acquire()  # at once, as nobody has it
+        try:
+            yield
+        finally:
+            self._end()
+            self._lock.release()
 
     def _begin(self) -> None:
         self._turn = object()

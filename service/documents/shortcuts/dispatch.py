@@ -37,10 +37,8 @@ _RECEIVING = (
     "_column_data_changed",
     "_columns_streamed",
     "_columns_patched",
-    "_session_callback_added",
-    "_session_callback_removed",
 )
-"""The methods, beside ``_document_patched``, that events look for in a receiver."""
+"""The methods, beside ``_document_patched``, that events with a patch look for in a receiver."""
 
 
 def on_change_dispatch_to(self: DocumentCallbackManager, receiver: Any) -> None:
@@ -48,15 +46,17 @@ def on_change_dispatch_to(self: DocumentCallbackManager, receiver: Any) -> None:
 
     In 3.10 by up to four protocols, and since Python 3.12 ``isinstance`` is slow with those.
     """
-    if any(hasattr(receiver, name) for name in _RECEIVING):
+    if not hasattr(receiver, "_document_patched") or any(hasattr(receiver, name) for name in _RECEIVING):
         bokeh.on_change_dispatch_to(self, receiver)
         return
 
-    def patched(event: DocumentChangedEvent) -> None:
+    def receive(event: DocumentChangedEvent) -> None:
         if isinstance(event, DocumentPatchedEvent):
             receiver._document_patched(event)
+        else:  # of session callbacks and titles: seldom
+            event.dispatch(receiver)
 
-    self._change_callbacks.setdefault(receiver, patched)
+    self._change_callbacks.setdefault(receiver, receive)
 
 
 def invoke_with_curdoc(doc: Document, f: Callable[[], Any]) -> Any:

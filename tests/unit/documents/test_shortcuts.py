@@ -31,6 +31,8 @@ from service.apps.loading import load_apps
 from service.documents import shortcuts
 from service.documents.ids import IdSpace, new_document
 from service.documents.shortcuts import table
+from service.documents.shortcuts.dispatch import on_change_dispatch_to
+from service.sessions.session import Session
 from store.contract import PageRequest
 
 EXAMPLES = ("sliders.py", "weather", "streaming.py", "explorer.py")
@@ -276,7 +278,19 @@ RECEIVING = [
 """What receivers of a Document's events may have: protocols in bokeh 3.10, plain classes in 3.9."""
 
 
-@pytest.mark.parametrize("methods", [RECEIVING[1:2], RECEIVING[:2], RECEIVING], ids=len)
+OF_SESSIONS = [name for name in RECEIVING if hasattr(Session, name)]
+
+
+def test_sessions_get_their_events_the_short_way() -> None:
+    assert len(OF_SESSIONS) > 1
+    manager = Document().callbacks
+    receiver = type("Receiver", (), dict.fromkeys(OF_SESSIONS, staticmethod(lambda event: None)))()
+    on_change_dispatch_to(manager, receiver)
+    (receive,) = manager._change_callbacks.values()
+    assert receive.__module__ == on_change_dispatch_to.__module__
+
+
+@pytest.mark.parametrize("methods", [RECEIVING[1:2], RECEIVING[:2], OF_SESSIONS, RECEIVING], ids=len)
 def test_receivers_are_told_of_the_same_events(methods: list[str]) -> None:
     def carry_out() -> Any:
         document, source, slider, told = Document(), ColumnDataSource({"x": [1]}), Slider(start=0, end=9), []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from service.background import begin
 from service.sessions.lock import DocumentLock
 
 
@@ -68,3 +69,39 @@ async def test_a_turn_at_once_gives_back_the_turn_it_came_in_between() -> None:
         with lock.at_once():
             assert lock.locked()
         assert lock.locked()
+
+
+async def test_a_turn_that_has_to_wait_after_all_is_the_tasks_that_goes_on_with_it() -> None:
+    lock = DocumentLock()
+    over, order = asyncio.Event(), []
+
+    async def rest() -> None:
+        async with lock.prolonged():
+            order.append(("rest", lock.locked()))
+            await over.wait()
+            order.append(("end", lock.locked()))
+
+    lock.begin_turn()
+    working = begin(rest())
+    lock.pass_turn()
+    assert (lock.taken, lock.locked()) == (True, False)
+    assert working is not None
+
+    async def next_one() -> None:
+        async with lock:
+            order.append(("next", lock.locked()))
+
+    waiting = asyncio.create_task(next_one())
+    await asyncio.sleep(0)
+    over.set()
+    await asyncio.gather(working, waiting)
+    assert order == [("rest", True), ("end", True), ("next", True)]
+    assert not lock.taken
+
+
+async def test_a_turn_that_was_over_at_once_leaves_nothing() -> None:
+    lock = DocumentLock()
+    lock.begin_turn()
+    assert lock.locked()
+    lock.end_turn()
+    assert (lock.taken, lock.locked()) == (False, False)
