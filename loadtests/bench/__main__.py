@@ -41,13 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for scenario in chosen:
         results[scenario.name] = rows = _rows(scenario, before)
         try:
-            _complete(scenario, scale, rounds, rows)
+            _complete(scenario, scale, rounds, rows, options.against)
         except Exception:  # noqa: BLE001 - whatever it was, it is shown and counts
             # The others are worth having all the same; the exit status tells.
             traceback.print_exc()
             failed.append(scenario.name)
         report.write([row for rows in results.values() for row in rows], command, options.out)
-    print(f"\n{report.machine()}:\n\n" + report.table([row for rows in results.values() for row in rows]))
+    peer = "bokeh serve" if options.against is None else str(options.against)
+    table = report.table([row for rows in results.values() for row in rows], peer)
+    print(f"\n{report.machine()}:\n\n{table}")
     print(f"failed: {', '.join(failed)}" if failed else "nothing failed")
     return 1 if failed else 0
 
@@ -60,19 +62,23 @@ def _rows(scenario: Scenario, before: dict[str, dict[str, list[float]]]) -> list
     return measured
 
 
-def _complete(scenario: Scenario, scale: Scale, rounds: int, rows: list[Measured]) -> None:
+def _complete(
+    scenario: Scenario, scale: Scale, rounds: int, rows: list[Measured], against: Path | None
+) -> None:
     """Measure the rounds that are missing."""
     for number in range(rounds):
         # Alternating, and each first as often: drift of the machine hits both sides.
         for name in scenario.sides if number % 2 else reversed(scenario.sides):
             done = max(len(row.values[name]) for row in rows)
             if done <= number < scenario.due(name, rounds):
-                _measure(scenario, scale, name, rows)
+                _measure(scenario, scale, name, rows, against)
 
 
-def _measure(scenario: Scenario, scale: Scale, name: str, rows: list[Measured]) -> None:
+def _measure(
+    scenario: Scenario, scale: Scale, name: str, rows: list[Measured], against: Path | None
+) -> None:
     began = time.monotonic()
-    values = _once(scenario, scale, name)
+    values = _once(scenario, scale, name, against)
     for row in rows:
         if row.row.key in values:
             row.values[name].append(values[row.row.key])
@@ -80,9 +86,9 @@ def _measure(scenario: Scenario, scale: Scale, name: str, rows: list[Measured]) 
     print(f"{scenario.name} {name:6}{time.monotonic() - began:5.0f} s  {shown}", flush=True)
 
 
-def _once(scenario: Scenario, scale: Scale, name: str) -> dict[str, float]:
+def _once(scenario: Scenario, scale: Scale, name: str, against: Path | None = None) -> dict[str, float]:
     arguments = {"args": scenario.args, "ours_only": scenario.ours_only, "size": scenario.size}
-    with running(name, scenario.apps, **arguments) as side:  # type: ignore[arg-type]
+    with running(name, scenario.apps, against=against, **arguments) as side:  # type: ignore[arg-type]
         return asyncio.run(asyncio.wait_for(_measured(scenario, scale, side), LONGEST_ROUND))
 
 
@@ -98,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="*", metavar="NAME", choices=[each.name for each in SCENARIOS],
                         help="some scenarios: %(choices)s")  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="keep the rounds that the folder has")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT",
+                        help="another checkout of this project, in place of bokeh serve")  # fmt: skip
     parser.add_argument("--out", type=Path, default=report.folder_of_line(),
                         help="folder for JSON and Markdown (default: %(default)s)")  # fmt: skip
     return parser

@@ -12,13 +12,10 @@ from loadtests.bench.scenario import Measured
 
 __all__ = ("as_json", "folder_of_line", "read", "table", "write")
 
-HEAD = ("figure", "unit", "ours", "bokeh serve", "ratio", "target", "verdict", "rounds")
-
-
-def table(measured: Iterable[Measured]) -> str:
-    """All rows as a Markdown table."""
-    rows = [HEAD, *map(_cells, measured)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEAD))]
+def table(measured: Iterable[Measured], peer: str = "bokeh serve") -> str:
+    """All rows as a Markdown table; ``peer`` is who stands beside ours."""
+    rows = [("figure", "unit", "ours", peer, "ratio", "target", "verdict", "rounds"), *map(_cells, measured)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
              for row in rows]  # fmt: skip
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

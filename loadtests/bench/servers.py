@@ -72,13 +72,24 @@ class Side:
 
 @contextmanager
 def running(
-    name: str, apps: Sequence[Path], *, args: Sequence[str] = (), ours_only: Sequence[str] = (), size: int = 1
+    name: str,
+    apps: Sequence[Path],
+    *,
+    args: Sequence[str] = (),
+    ours_only: Sequence[str] = (),
+    size: int = 1,
+    against: Path | None = None,
 ) -> Iterator[Side]:
-    """``size`` fresh servers of one side, ours with a fresh Redis; gone afterwards."""
+    """``size`` fresh servers of one side, ours with a fresh Redis; gone afterwards.
+
+    ``against`` is another checkout of ours: its server stands on the other side then.
+    """
     secret = secrets.token_hex(16)
     env = {"BOKEH_SECRET_KEY": secret, "SVC_SECRET_KEY": secret}
+    if against is not None and name == BOKEH:
+        env["PYTHONPATH"] = str(against.resolve(strict=True))
     with ExitStack() as started:
-        redis = started.enter_context(RedisServer()) if name == OURS else None
+        redis = started.enter_context(RedisServer()) if name == OURS or against is not None else None
         servers: list[Server] = []
         for number in range(size):
             title = f"{name} {number}"

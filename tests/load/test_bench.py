@@ -35,7 +35,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Which scenario was measured on which side; ours is four times as good. Nothing is started."""
     done: list[tuple[str, str]] = []
 
-    def once(scenario: Scenario, scale: Scale, name: str) -> Measures:
+    def once(scenario: Scenario, scale: Scale, name: str, against: Path | None) -> Measures:
         done.append((scenario.name, name))
         return {row.key: 4.0 if name == OURS else 1.0 for row in scenario.rows}
 
@@ -48,6 +48,14 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def test_sides_take_turns_and_each_is_first_as_often(measured: list[tuple[str, str]], tmp_path: Path) -> None:
     assert bench.main(["--only", "fast", "--rounds", "2", "--out", str(tmp_path)]) == 0
     assert [side for _, side in measured] == [BOKEH, OURS, OURS, BOKEH]
+
+
+def test_another_checkout_may_stand_in_the_place_of_bokeh_serve(
+    measured: list[tuple[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.main(["--only", "fast", "--rounds", "1", "--out", str(tmp_path), "--against", "before"])
+    (head,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| figure")]
+    assert "| before |" in head
 
 
 def test_a_resumed_run_measures_what_is_missing(measured: list[tuple[str, str]], tmp_path: Path) -> None:
