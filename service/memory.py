@@ -39,7 +39,7 @@ SLACK = 64 * 1024 * 1024
 """A thorough collection is due when memory exceeds GROWTH times what the last one left, plus SLACK bytes."""
 
 GROWTH_ENDED = 16 * 1024 * 1024
-"""And when sessions have ended, and memory has grown by so many bytes: their apps may have left cycles."""
+"""And when sessions have ended, and memory is so many bytes above what those that live should take."""
 
 SHARE_ENDED = 0.01
 """Share of the time that collections after sessions' ends may take, at most."""
@@ -144,14 +144,19 @@ def _bytes_in(path: Path) -> int:
 class Collector:
     """Begins with :meth:`settle`, once all that stays for good was loaded; ends with :meth:`stop`.
 
-    ``ended`` says how many sessions have ended so far.
+    ``ended`` says how many sessions have ended so far, ``live`` how many have a Document now.
     """
 
-    def __init__(self, ended: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, ended: Callable[[], int] = lambda: 0, live: Callable[[], int] = lambda: 0) -> None:
         self._ended = ended
         self._ended_before = 0
+        self._live = live
+        self._live_before = 0
         self._not_before = 0.0
         self._left = 0
+        """Bytes in use after the last collection of everything."""
+        self._left_by_none = 0
+        """The same, the last time that no session lived."""
         self._thresholds = gc.get_threshold()
         self._settled = False
 
@@ -162,7 +167,7 @@ class Collector:
         gc.set_threshold(*THRESHOLDS)
         gc.callbacks.append(self._freeze)
         self._settled = True
-        self._left = resident()
+        self._note_what_is_left()
 
     def stop(self) -> None:
         """Leave Python's collector as it was before. Idempotent."""
@@ -184,8 +189,17 @@ class Collector:
         used = resident()
         if used > GROWTH * self._left + SLACK:
             return True
-        left_behind = self._ended() != self._ended_before and used > self._left + GROWTH_ENDED
+        left_behind = self._ended() != self._ended_before and used > self._needed() + GROWTH_ENDED
         return left_behind and time.monotonic() >= self._not_before
+
+    def _needed(self) -> float:
+        """Bytes that should be in use: less than were left when fewer sessions live now.
+
+        Memory that cycles of ended sessions keep is no growth if these lived at the last collection.
+        """
+        gone = max(0, self._live_before - self._live())
+        of_sessions = max(0, self._left - self._left_by_none)
+        return self._left - of_sessions * gone / max(1, self._live_before)
 
     def collect_thoroughly(self) -> None:
         """Look at everything; takes longer the more there is."""
@@ -193,11 +207,16 @@ class Collector:
         gc.unfreeze()
         found = gc.collect()
         _give_back()
-        self._left = resident()
-        self._ended_before = self._ended()
+        self._note_what_is_left()
         took = time.perf_counter() - began
         self._not_before = time.monotonic() + took / SHARE_ENDED
         log.info("collected %d objects in %.0f ms", found, took * 1000)
+
+    def _note_what_is_left(self) -> None:
+        self._left = resident()
+        self._ended_before, self._live_before = self._ended(), self._live()
+        if not self._live_before:
+            self._left_by_none = self._left
 
     def _freeze(self, phase: str, info: dict[str, Any]) -> None:
         if phase == "stop" and info["generation"] == 2:

@@ -351,7 +351,7 @@ class Server:
     async def _collecting(self) -> AsyncIterator[None]:
         keep_large_blocks()
         registry = self._keeping.registry
-        collector = Collector(lambda: registry.ended)
+        collector = Collector(lambda: registry.ended, lambda: len(list(registry)))
         collector.settle()
         try:
             async with beside(collector.run()):

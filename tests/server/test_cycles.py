@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ CYCLES = """
 import numpy as np
 from bokeh.io import curdoc
 from bokeh.models import Slider
+
+from service import memory
+
+memory.LOOK_INTERVAL = 0.2  # seconds; from the second look on, as the first is being waited for
+memory.SHARE_ENDED = 0.5
 
 class Analysis:
     def __init__(self):
@@ -45,11 +51,14 @@ def resident(pid: int) -> int:
 
 
 async def test_memory_is_given_back(server: Replica) -> None:
+    """Also that of sessions which lived when everything was last looked at: memory does not grow then."""
     await (await Client.open(server.app_url())).close()
     assert server.pid is not None
     before = resident(server.pid)
     clients = [await Client.open(server.app_url()) for _ in range(10)]
     assert resident(server.pid) - before > 150 * MEGABYTE
+    await (await Client.open(server.app_url())).close()
+    await asyncio.to_thread(server.wait_line, "collected", 60, after=len(server.lines))
 
     for client in clients:
         await client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import platform
 import subprocess
 import sys
@@ -65,6 +66,33 @@ def test_what_ended_sessions_left_is_collected_in_time(monkeypatch: pytest.Monke
         assert collector.due()
         collector.collect_thoroughly()
         assert not collector.due()
+    finally:
+        collector.stop()
+
+
+def test_what_sessions_left_that_lived_at_the_last_collection_is_collected_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Memory does not grow then, but should have become less."""
+    ended, live, used = 0, 0, 300 << 20
+    monkeypatch.setattr(memory, "resident", lambda: used)
+    monkeypatch.setattr(memory, "SHARE_ENDED", math.inf)
+    collector = Collector(lambda: ended, lambda: live)
+    collector.settle()
+    try:
+        live, used = 10, 500 << 20
+        collector.collect_thoroughly()
+
+        live, ended, used = 5, 5, 400 << 20
+        assert not collector.due(), "all that they had is gone"
+        used = 440 << 20
+        assert collector.due()
+        live, ended, used = 0, 10, 500 << 20
+        assert collector.due()
+
+        collector.collect_thoroughly()
+        ended = 11
+        assert not collector.due(), "what is left belongs to nobody: the server has become larger"
     finally:
         collector.stop()
 
