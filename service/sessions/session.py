@@ -14,6 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
@@ -210,12 +211,12 @@ class Session:
 
     # -- running code on the Document ----------------------------------------------------------
 
-    async def with_document_locked(self, func: Callable[..., Any], *args: Any) -> Any:
-        """Run ``func(*args)`` (plain or async) with the Document to itself; its result.
+    async def with_document_locked(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run ``func(*args, **kwargs)`` (plain or async) with the Document to itself; its result.
 
         None, and nothing runs, when the session was destroyed meanwhile.
         """
-        result = await self._locked(func, *args)
+        result = await self._locked(partial(func, **kwargs) if kwargs else func, *args)
         return None if result is _MISSED else result
 
     async def for_client(self, func: Callable[..., Any], *args: Any) -> None:
@@ -539,6 +540,11 @@ class Session:
         if self.connections or self._waiting or self.expiration_blocked:
             return 0.0
         return math.inf if self.expiration_requested else time.monotonic() - self.unused_since
+
+    @property
+    def milliseconds_since_last_unsubscribe(self) -> float:
+        """Since the last connection was lost, or the session began without any."""
+        return (time.monotonic() - self.unused_since) * 1000
 
     # -- when it ends, as apps may decide (the names are those of Bokeh's ``ServerSession``) ------
 

@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,20 +137,12 @@ def test_a_policy_is_asked_about_the_request_that_bokeh_describes() -> None:
 # -- what apps see -------------------------------------------------------------------------------
 
 PLUMBING = "between Bokeh's session and its own connections; ours are made otherwise"
-LIFETIME = "when a session ends is the owner's decision, which a single process cannot put off"
 OF_SESSION: Reasons = {
     **dict.fromkeys(
         ("notify_connection_lost", "patch", "pull", "push", "subscribe", "unsubscribe"), PLUMBING
     ),
-    **dict.fromkeys(
-        (
-            "block_expiration", "unblock_expiration", "expiration_blocked", "expiration_blocked_count",
-            "expiration_requested", "request_expiration", "milliseconds_since_last_unsubscribe",
-        ),
-        LIFETIME,
-    ),
     "token": "there is one for each page view; what it says is session_context.token_payload",
-}  # fmt: skip
+}
 ENDED = "of the connection that asked for the page, which has ended and may have been another replica's"
 OF_REQUEST: Reasons = {
     **dict.fromkeys(
@@ -171,6 +163,23 @@ def test_the_server_context() -> None:
 def test_the_session() -> None:
     assigned = re.findall(r"self\.([a-z]\w*)(?:: [^=]+)? =", inspect.getsource(Session.__init__))
     check(public(ServerSession), public(Session) | set(assigned), OF_SESSION)
+
+
+OF_THE_SERVER = {"destroy"}
+"""What apps do not call: they ask for the end with `request_expiration`."""
+
+
+@pytest.mark.parametrize("name", sorted(public(ServerSession) & public(Session) - OF_THE_SERVER))
+def test_what_apps_call_of_the_session_takes_the_same_arguments(name: str) -> None:
+    bokehs, ours = getattr(ServerSession, name), getattr(Session, name)
+    assert isinstance(bokehs, property) == isinstance(ours, property)
+    if not isinstance(bokehs, property):
+        assert described(ours) == described(bokehs)
+        assert inspect.iscoroutinefunction(ours) == inspect.iscoroutinefunction(bokehs)
+
+
+def described(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+    return [(each.name, each.kind, each.default) for each in inspect.signature(function).parameters.values()]
 
 
 def test_the_request() -> None:

@@ -195,6 +195,16 @@ async def test_an_unlocked_callback_runs_beside_a_locked_one(open_session: Any) 
     assert seen == ["UnlockedDocumentProxy"]
 
 
+async def test_what_runs_under_the_lock_gets_its_arguments_by_position_and_by_name(open_session: Any) -> None:
+    session = await open_session()
+
+    async def later(*args: int, **kwargs: int) -> Any:
+        return args, kwargs
+
+    assert await session.with_document_locked(dict, ((1, 2),), three=4) == {1: 2, "three": 4}
+    assert await session.with_document_locked(later, 1, two=2) == ((1,), {"two": 2})
+
+
 async def test_the_lock_is_given_back_when_a_callback_fails(open_session: Any) -> None:
     session = await open_session()
     connection, wire = joined(session)
