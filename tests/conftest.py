@@ -14,11 +14,10 @@ from devfleet import nursery, processes
 from devfleet.fleet import Fleet
 from devfleet.replica import BokehServe, Replica, Server
 from harness import browser as browsers
-from harness import ignoring
+from harness import ignoring, sockets
 from harness.apps import CountedApp
 from harness.redis_server import RedisServer
 from harness.tools import require
-from harness.wire import close_left_open
 from playwright.async_api import Browser
 
 ROOT = Path(__file__).parent.parent
@@ -148,6 +147,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    sockets.note_connections()
     if flag := config.getoption("--ignoring"):
         ignoring.ignore(flag)
     elif nursery.AVAILABLE:
@@ -196,7 +196,7 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
     try:
         return (yield)
     finally:
-        close_left_open()
+        sockets.close_left_open()
 
 
 @pytest.hookimpl(wrapper=True)

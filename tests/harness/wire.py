@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 from bokeh.protocol import Protocol
 from bokeh.protocol.message import Message
@@ -38,21 +37,8 @@ class WireClosed(ConnectionError):
         self.http_status = http_status
 
 
-_wires: WeakSet[Wire] = WeakSet()
-
-
-def close_left_open() -> None:
-    """Close the sockets of tabs that tests left open and whose event loops have ended."""
-    for wire in list(_wires):
-        if wire._loop.is_closed():
-            _wires.discard(wire)
-            stream = getattr(wire._socket.protocol, "stream", None)
-            if stream is not None and stream.socket is not None:
-                stream.socket.close()
-
-
 class _LeftOpen(WebSocketClientConnection):
-    """A tab that a test leaves open, as people do. Tornado's warns when it is collected, in any test."""
+    """A tab that a test leaves open, see `harness.sockets`. Tornado's warns when it is collected."""
 
     def __del__(self) -> None:
         pass
@@ -64,8 +50,6 @@ class Wire:
     def __init__(self, socket: WebSocketClientConnection) -> None:
         socket.__class__ = _LeftOpen
         self._socket = socket
-        self._loop = asyncio.get_running_loop()
-        _wires.add(self)
         self._receiver = Receiver(Protocol())
         self._closed = asyncio.Event()
         self._sending = asyncio.Lock()
