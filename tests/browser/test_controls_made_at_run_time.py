@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from devfleet.fleet import Fleet
 from harness.browser import Tab
+from operations.scrape import journaled
 
 TESTS = Path(__file__).parents[1]
 APPS = [TESTS / "chaos/cases/rows_at_run_time.py", TESTS / "serve/panel_apps/made_at_run_time.py"]
 LOST = "Some controls of this page no longer work."
-WRITTEN = 0.6
-"""Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
 
 
 @pytest.fixture
@@ -36,8 +35,8 @@ def page(tab: Tab) -> Tab:
 async def move(fleet: Fleet, page: Tab) -> None:
     """Kill the owner; the page comes back to the other replica, which runs the app again."""
     await page.evaluate("(Bokeh.documents[0].roots()[0].before = true, null)")
-    await asyncio.sleep(WRITTEN)
     first, second = fleet.replicas
+    await asyncio.to_thread(journaled, first)
     fleet.balance_over([second])
     first.kill()
     root = "Bokeh.documents[0].roots()[0]"

@@ -16,6 +16,7 @@ from devfleet.fleet import Fleet
 from devfleet.replica import Server
 from harness.browser import Tab
 from harness.pages import get_page
+from operations.scrape import journaled
 from playwright.async_api import Route, WebSocket
 
 from service.documents.bundles import bundle_of
@@ -100,9 +101,6 @@ plot.line([1, 2], [1, 2])
 curdoc().add_root(plot)
 curdoc().js_on_event("document_ready", CustomJS(args={"plot": plot}, code="plot.tags = [String(__CODE__)]"))
 """
-
-WRITTEN = 0.5
-"""Seconds after which what has happened is in the journal."""
 
 EXAMPLES = (
     "sliders.py",
@@ -344,7 +342,7 @@ async def test_a_new_table_waits_over_a_kill_of_its_owner(server: Fleet, tab: Ta
     await asyncio.to_thread(server.balance_over, server.replicas)
     await do(tab, "table")
     await frames.received('"ColumnsStreamed"', 3)
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(journaled, owner)
 
     owner.kill()
     await frames.received('"PULL-DOC-REPLY"', 2)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from devfleet.fleet import Fleet
 from harness.client import Client
+from operations.scrape import journaled
 
 APP = Path(__file__).with_name("moving_app.py")
 
@@ -66,7 +67,7 @@ async def test_a_session_survives_its_replica(fleet: Fleet, way: str) -> None:
     owner = fleet.replicas[0]
     client = await Client.open(owner.app_url())
     await used(client, 42)
-    await asyncio.sleep(0.3)  # journal interval: what a kill may take
+    await asyncio.to_thread(journaled, owner)
     before = seen(client)
 
     getattr(owner, way)()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest_asyncio
 from devchaos.arena import Arena
 from devchaos.visitor import Visitor
+from operations.scrape import journaled
 
 StartArena = Callable[..., Awaitable[Arena]]
 
@@ -24,7 +25,7 @@ async def test_a_zombie_is_put_out(started: Arena, visit: Callable[[int], Visito
     await user.open()
     await user.slide()
     await user.click()
-    await asyncio.sleep(0.5)  # the journal's interval, and a write
+    await asyncio.to_thread(journaled, zombie)
 
     with zombie.paused():
         sent = asyncio.create_task(user.slide())  # into the frozen socket
@@ -51,7 +52,7 @@ async def test_a_zombie_whose_clients_say_nothing_is_put_out_as_well(
     user, again = visit(zombie.port), visit(other.port)
     await user.open()
     await user.click()
-    await asyncio.sleep(0.5)  # the journal's interval, and a write
+    await asyncio.to_thread(journaled, zombie)
 
     with zombie.paused():
         await again.join(user)
@@ -70,7 +71,7 @@ async def test_two_tabs_come_back_to_different_replicas(
     await tabs[0].open()
     await tabs[1].join(tabs[0])
     await tabs[0].click()
-    await asyncio.sleep(0.5)
+    await asyncio.to_thread(journaled, owner)
     owner.kill()
     tabs[0].port, tabs[1].port = one.port, two.port
 
@@ -91,7 +92,7 @@ async def test_clients_that_give_up_while_a_session_moves(
     user = visit(owner.port)
     await user.open()
     await user.click()
-    await asyncio.sleep(0.5)
+    await asyncio.to_thread(journaled, owner)
     owner.kill()
     await user.dropped()
 

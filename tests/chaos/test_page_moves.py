@@ -11,12 +11,10 @@ import pytest
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.browser import Tab
+from operations.scrape import journaled
 from playwright.async_api import ConsoleMessage
 
 LOST_SOCKET = ("WebSocket connection to .* failed", "ERR_CONNECTION", "Could not open websocket", "Lost web")
-WRITTEN = 0.5
-"""Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
-
 SOON = 2.0
 """Seconds from the loss of the socket until the page has its Document again."""
 
@@ -83,7 +81,7 @@ async def test_an_open_page_goes_on(fleet: Fleet, tab: Tab, way: str) -> None:
     await tab.raw.evaluate("window.neverReloaded = true")
     offset = await tab.drag_slider("offset", 0.8)
     await tab.wait_value("wave", "data.y.0", offset)
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(journaled, *fleet.replicas)
     shown = await tab.value("wave", "data.y")
 
     owner = owner_of(fleet)
@@ -108,7 +106,7 @@ async def test_a_laptop_that_slept_for_long_can_go_on(fleet: Fleet, tab: Tab) ->
     await tab.open(fleet.app_url("sliders"))
     offset = await tab.drag_slider("offset", 0.8)
     await tab.wait_value("wave", "data.y.0", offset)
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(journaled, *fleet.replicas)
     owner = owner_of(fleet)
 
     await asyncio.to_thread(fleet.nginx.stop)
@@ -138,7 +136,7 @@ async def test_a_panel_page_and_a_plain_one_beside_it_go_on(
     await knob.raw.get_by_text("twice is 8").wait_for()
     await plain.set("offset", "value", 1.5)
     await plain.wait_value("wave", "data.y.0", 1.5)
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(journaled, *fleet.replicas)
 
     async with (
         knob.raw.expect_console_message(reconnected, timeout=30_000),

@@ -11,12 +11,10 @@ from devchaos.arena import Arena
 from devchaos.islands import no_namespaces
 from devchaos.visitor import Visitor
 from harness.tools import require
+from operations.scrape import journaled
 
 StartArena = Callable[..., Awaitable[Arena]]
 Visit = Callable[[int], Visitor]
-
-WRITTEN = 0.5
-"""Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
 
 SILENCE = 1.5
 """Seconds until an owner that does not answer counts as gone, beyond what any other move takes."""
@@ -57,7 +55,7 @@ async def test_its_users_go_on_elsewhere_and_it_never_overwrites(started: Arena,
     stays, leaves, again = visit(balancer), visit(balancer), visit(balancer)
     await in_use(stays)
     await in_use(leaves)
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(journaled, *started.fleet.replicas)
 
     await asyncio.to_thread(cut, started)
     leaves.cut()
@@ -87,7 +85,7 @@ async def test_who_is_cut_off_along_with_it_comes_back_to_the_others(started: Ar
     inside, alone, outside = (visit(started.fleet.replicas[at].port) for at in (1, 1, 0))
     await in_use(inside)
     await in_use(alone)
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(journaled, *started.fleet.replicas)
 
     await asyncio.to_thread(cut, started)
     await inside.slide()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from devfleet.fleet import Fleet
 from harness.client import Client
+from operations.scrape import journaled
 
 CASES = Path(__file__).with_name("cases")
 NOTES = ("int64_limits", "masked_gap", "pandas_columns")
@@ -39,7 +40,6 @@ async def noted(client: Client, note: str) -> str:
     return str(client.value("out", "text")).removeprefix(f"{note}:")
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("way", ["kill", "terminate"])
 @pytest.mark.filterwarnings("ignore:out of range integer")
 async def test_columns_are_what_they_were(fleet: Fleet, way: str) -> None:
@@ -53,7 +53,7 @@ async def test_columns_are_what_they_were(fleet: Fleet, way: str) -> None:
     rows = columns(streaming, "src")
     assert said["int64_limits"].endswith(f"{2**63 - 1}]")
     assert shown["masked_gap"] == {"y": [1, 2, None, 3]}
-    await asyncio.sleep(0.5)  # journal interval: what a kill may take
+    await asyncio.to_thread(journaled, owner)
 
     getattr(owner, way)()
     for name, client in {**clients, "streams_in_a_callback": streaming}.items():

@@ -17,7 +17,7 @@ from harness.apps import CountedApp
 from harness.client import Client
 from harness.pages import get_page
 from harness.tools import require
-from operations.scrape import scrape, until
+from operations.scrape import journaled, until
 
 SVC = str(Path(sys.executable).with_name("svc"))
 OLD, NEW = "the key before " * 3, "the key afterwards " * 3
@@ -94,10 +94,6 @@ def sessions(redis: RedisServer, *, secret: str) -> tuple[list[Any], str]:
     return json.loads(done.stdout), done.stderr
 
 
-def in_the_journal(replica: Replica) -> None:
-    until(lambda: scrape(replica.url)("svc_journal_lag_seconds") == 0)
-
-
 async def said(client: Client, replica: Replica, text: str) -> None:
     """The tab comes back to `replica`, where all is as it was, and goes on."""
     client.url = replica.app_url("app")
@@ -112,7 +108,7 @@ async def test_nothing_of_a_user_is_in_redis_and_all_of_it_comes_back(
     url = first.app_url("app")
     client = await Client.open(url, cookies={"who": COOKIE}, arguments={"q": TYPED}, session_id=f"id-{TYPED}")
     await client.patch("text", value=TYPED)
-    in_the_journal(first)
+    journaled(first)
 
     kept = dump(redis)
     assert "journal" in kept
@@ -168,7 +164,7 @@ async def test_replicas_that_encrypt_and_others_share_sessions(
         here.terminate()
         await client.wait_closed()
         await said(client, there, TYPED)
-        in_the_journal(there)
+        journaled(there)
         assert (TYPED in dump(redis)) == (mode == "off")
         here = there
     await client.close()

@@ -15,7 +15,7 @@ from devfleet.redis_server import eventually
 from harness.apps import CountedApp
 from harness.client import Client
 from harness.pages import get_page
-from operations.scrape import scrape, until
+from operations.scrape import journaled
 from tornado.httpclient import HTTPClientError
 
 SVC = str(Path(sys.executable).with_name("svc"))
@@ -72,9 +72,7 @@ async def neighbours(fleet: Fleet) -> list[Client]:
     clients = [await Client.open(replica.app_url("neighbour")) for replica in fleet.replicas]
     for number, client in enumerate(clients):
         await client.patch("slider", value=number + 2)
-    for replica in fleet.replicas:
-        # SIGKILL may cost what the journal has not taken yet, which is another matter.
-        until(lambda: scrape(replica.url)("svc_journal_lag_seconds") == 0)  # noqa: B023 - called at once
+    journaled(*fleet.replicas)  # SIGKILL may cost what is not, which is another matter
     return clients
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from email.message import Message
 from typing import Any
 
+from devfleet.replica import Server
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -49,6 +50,12 @@ def scrape(base: str) -> Scraped:
     status, text, _ = get(f"{base}/metrics")
     assert status == 200, text
     return Scraped(text)
+
+
+def journaled(*replicas: Server) -> None:
+    """Return when the store has all that was changed at these replicas until now."""
+    for replica in replicas:
+        until(lambda: scrape(replica.url)("svc_journal_lag_seconds") == 0)  # noqa: B023 - called at once
 
 
 def until(check: Callable[[], Any], within: float = 20, what: str = "") -> Any:

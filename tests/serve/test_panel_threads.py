@@ -16,14 +16,12 @@ from bokeh.models import Div, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from operations.scrape import journaled
 from panel.models.markup import HTML
 
 APPS = Path(__file__).parent / "panel_threads"
 ROWS = 10
 PRESSES = 4
-WRITTEN = 0.5
-"""Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
-
 
 @pytest.fixture(scope="module")
 def fleet(start_fleet: Callable[..., Fleet]) -> Fleet:
@@ -94,7 +92,7 @@ async def test_it_goes_on_elsewhere(fleet: Fleet, end: str) -> None:
     try:
         await use(client)
         await all_arrived(client)
-        await asyncio.sleep(WRITTEN)
+        await asyncio.to_thread(journaled, here)
         models = {model.id for model in client.document.models}
 
         getattr(here, end)()
@@ -126,7 +124,7 @@ async def test_handlers_of_inputs_are_over_before_the_page_is_back(fleet: Fleet)
         for text in ("one", "two", "three"):
             await client.patch(TextInput, value=text)
             await client.expect(lambda _, text=text: text in notes(client))
-        await asyncio.sleep(WRITTEN)
+        await asyncio.to_thread(journaled, here)
 
         here.kill()
         await asyncio.to_thread(here.wait)
