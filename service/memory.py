@@ -1,10 +1,11 @@
 """When Python's garbage collector runs: often over what is new, seldom over everything.
 
-Left alone it stops the process for longer the more sessions live. Here whatever survives a full
-collection is frozen, which means that no later one looks at it again, so that each is about what
-came since. Sessions that end are taken apart by hand (``service.documents.disposal``) and need no
-collector. Frozen garbage, such as plots an app replaced, waits for a thorough collection, which
-comes when memory has grown a lot.
+Left alone it stops the process for longer the more sessions live. Here what was loaded at the start is
+frozen, which means that no collection looks at it, and full collections, which look at all the rest, are
+begun here alone. Sessions that end are taken apart by hand (``service.documents.disposal``) and need no
+collector; cycles of their apps are collected when memory stays in use that live sessions do not explain.
+Other garbage, such as plots an app replaced, waits for a thorough collection, which comes when memory has
+grown a lot.
 
 And what becomes of large blocks that were freed: see :func:`keep_large_blocks`. And how much memory there
 is (:func:`container_limit`), and how much of it restoring a session takes (:class:`Growth`).
@@ -16,6 +17,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +30,9 @@ __all__ = ("Collector", "Growth", "container_limit", "keep_large_blocks")
 
 log = logging.getLogger(__name__)
 
-THRESHOLDS = (20_000, 2, 1)
-"""New objects before a young, a middle and a full collection: a full one sees some 100,000 objects."""
+THRESHOLDS = (20_000, 4, 2**30)
+"""New objects before a young collection, young ones before a middle one, which sees some 100,000 objects, and
+middle ones before a full one: never. (Python 3.14 has no full ones of its own.)"""
 
 LOOK_INTERVAL = 10.0
 """Seconds between looks at the memory in use."""
@@ -154,14 +157,17 @@ class Collector:
         self._live_before = 0
         self._not_before = 0.0
         self._left = 0
-        """Bytes in use after the last collection of everything."""
+        """Bytes in use after the last collection."""
         self._left_by_none = 0
         """The same, the last time that no session lived."""
         self._thresholds = gc.get_threshold()
         self._settled = False
+        self._collecting = False
+        self._sessions_frozen = False
+        """Whether full collections overlook objects of sessions."""
 
     def settle(self) -> None:
-        """Freeze what is there, and from now on what survives."""
+        """Freeze what is there."""
         gc.collect()
         gc.freeze()
         gc.set_threshold(*THRESHOLDS)
@@ -178,34 +184,55 @@ class Collector:
             gc.unfreeze()
 
     async def run(self) -> None:
-        """Look for growth until cancelled."""
+        """Look at the memory in use until cancelled."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
-            if self.due():
+            if self.has_grown():
                 self.collect_thoroughly()
+            elif self.is_left_behind():
+                self.collect_what_ended_left()
 
-    def due(self) -> bool:
+    def has_grown(self) -> bool:
         """Whether memory has grown so much that it is worth to look at everything."""
-        used = resident()
-        if used > GROWTH * self._left + SLACK:
-            return True
-        left_behind = self._ended() != self._ended_before and used > self._needed() + GROWTH_ENDED
-        return left_behind and time.monotonic() >= self._not_before
+        return resident() > GROWTH * self._left + SLACK
+
+    def is_left_behind(self) -> bool:
+        """Whether memory is in use that seems to belong to sessions which have ended."""
+        if self._ended() == self._ended_before or time.monotonic() < self._not_before:
+            return False
+        return resident() > self._needed() + GROWTH_ENDED
 
     def _needed(self) -> float:
         """Bytes that should be in use: less than were left when fewer sessions live now.
 
-        Memory that cycles of ended sessions keep is no growth if these lived at the last collection.
+        Memory that cycles of ended sessions keep is no growth if these lived at the last collection. And what
+        more sessions take is not known before: while a crowd leaves, those who are there still explain it.
         """
-        gone = max(0, self._live_before - self._live())
+        live = self._live()
+        if live > self._live_before:
+            return math.inf
         of_sessions = max(0, self._left - self._left_by_none)
-        return self._left - of_sessions * gone / max(1, self._live_before)
+        return self._left - of_sessions * (self._live_before - live) / max(1, self._live_before)
+
+    def collect_what_ended_left(self) -> None:
+        """Look at what came since the start, or at everything where sessions were frozen."""
+        if self._sessions_frozen:
+            self.collect_thoroughly()
+        else:
+            self._collect()
 
     def collect_thoroughly(self) -> None:
         """Look at everything; takes longer the more there is."""
-        began = time.perf_counter()
         gc.unfreeze()
+        self._collect()
+        gc.freeze()
+        self._sessions_frozen = self._live() > 0
+
+    def _collect(self) -> None:
+        began = time.perf_counter()
+        self._collecting = True
         found = gc.collect()
+        self._collecting = False
         _give_back()
         self._note_what_is_left()
         took = time.perf_counter() - began
@@ -219,8 +246,10 @@ class Collector:
             self._left_by_none = self._left
 
     def _freeze(self, phase: str, info: dict[str, Any]) -> None:
-        if phase == "stop" and info["generation"] == 2:
+        """What an app, or Bokeh for it, has collected shall not be looked at again each time it does so."""
+        if phase == "stop" and info["generation"] == 2 and not self._collecting:
             gc.freeze()
+            self._sessions_frozen = True
 
 
 def _give_back() -> None:

@@ -54,6 +54,46 @@ def test_what_survives_is_not_looked_at_again(collector: Collector) -> None:
     assert gone() is None
 
 
+def test_what_ended_sessions_left_is_found_without_looking_at_the_rest(collector: Collector) -> None:
+    frozen = gc.get_freeze_count()
+    node = Node()
+    gone = weakref.ref(node)
+    gc.collect(1)  # as Python does itself: it is no new object from here on
+    del node
+    gc.collect(1)
+    assert gone() is not None
+
+    collector.collect_what_ended_left()
+    assert gone() is None
+    assert gc.get_freeze_count() == frozen
+
+
+def test_what_an_app_has_frozen_by_a_collection_is_found_nevertheless(collector: Collector) -> None:
+    node = Node()
+    gone = weakref.ref(node)
+    gc.collect()
+    del node
+    collector.collect_what_ended_left()
+    assert gone() is None
+
+
+def test_while_a_crowd_leaves_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who are there explain what is in use, as far as is known."""
+    ended, live, used = 0, 0, 300 << 20
+    monkeypatch.setattr(memory, "resident", lambda: used)
+    collector = Collector(lambda: ended, lambda: live)
+    collector.settle()
+    try:
+        live, ended, used = 10, 290, 380 << 20
+        assert not collector.is_left_behind()
+        live, ended = 0, 300
+        assert collector.is_left_behind()
+        used += GROWTH_ENDED * 10
+        assert collector.has_grown(), "but it is, when it takes too much"
+    finally:
+        collector.stop()
+
+
 def test_what_ended_sessions_left_is_collected_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, used = 0, 500 << 20
     monkeypatch.setattr(memory, "resident", lambda: used)
@@ -61,11 +101,11 @@ def test_what_ended_sessions_left_is_collected_in_time(monkeypatch: pytest.Monke
     collector.settle()
     try:
         used += GROWTH_ENDED + 1
-        assert not collector.due(), "who is there may need it"
+        assert not collector.is_left_behind(), "who is there may need it"
         ended += 1
-        assert collector.due()
+        assert collector.is_left_behind()
         collector.collect_thoroughly()
-        assert not collector.due()
+        assert not collector.is_left_behind()
     finally:
         collector.stop()
 
@@ -84,15 +124,15 @@ def test_what_sessions_left_that_lived_at_the_last_collection_is_collected_too(
         collector.collect_thoroughly()
 
         live, ended, used = 5, 5, 400 << 20
-        assert not collector.due(), "all that they had is gone"
+        assert not collector.is_left_behind(), "all that they had is gone"
         used = 440 << 20
-        assert collector.due()
+        assert collector.is_left_behind()
         live, ended, used = 0, 10, 500 << 20
-        assert collector.due()
+        assert collector.is_left_behind()
 
         collector.collect_thoroughly()
         ended = 11
-        assert not collector.due(), "what is left belongs to nobody: the server has become larger"
+        assert not collector.is_left_behind(), "what is left belongs to nobody: the server has become larger"
     finally:
         collector.stop()
 
@@ -105,7 +145,7 @@ def test_looking_at_everything_takes_a_small_share_of_the_time(monkeypatch: pyte
     try:
         collector.collect_thoroughly()
         used, ended = used + GROWTH_ENDED + 1, 1
-        assert not collector.due(), "it has just been done"
+        assert not collector.is_left_behind(), "it has just been done"
     finally:
         collector.stop()
 
