@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from contextvars import copy_context
 from typing import Any
 
-__all__ = ("begin", "beside", "end", "spawn")
+__all__ = ("begin", "beside", "end", "ends_within", "spawn")
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,22 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=AGAIN)
+
+
+async def ends_within(seconds: float, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether ``work`` ended in time. Else it is cancelled, and a thread that goes on is not waited for.
+
+    Raises what it raises.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    await asyncio.wait([task], timeout=seconds)
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    return False
 
 
 @asynccontextmanager

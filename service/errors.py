@@ -20,7 +20,7 @@
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
-        └── GivenUp         503  1013  this replica stops, and app code that it waited for did not end
+        └── GivenUp         503  1013  app code did not end, and its session goes on without it
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
 IANA registry). The first argument is one line for people, and never holds a token or a secret.
@@ -187,4 +187,4 @@ class Full(Unavailable):
 
 
 class GivenUp(Unavailable):
-    """This replica stops and does not wait for app code any longer; another one goes on."""
+    """App code goes on and on, while its replica stops or its session has to go: it is not waited for."""

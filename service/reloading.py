@@ -14,8 +14,9 @@ from pathlib import Path
 
 from service.apps.app import App
 from service.apps.loading import reload_app
+from service.background import ends_within, spawn
 from service.errors import AppLoadError, ConfigError
-from service.sessions.leaving import COME_BACK, Leaving
+from service.sessions.leaving import COME_BACK, STUCK_SECONDS, Leaving
 from service.sessions.registry import Registry
 from service.web.resources import PageResources
 from service.web.websocket import WebSocket
@@ -52,35 +53,46 @@ class Reloader:
         self._leaving = leaving
         self._resources = resources
         self._websockets = websockets
+        self._seen: dict[Path, tuple[int, int]] = {}
         for missing in (name for name in self._extra if not name.is_file()):
             raise ConfigError(f"--dev: {missing} is no file that could be watched")
 
     async def run(self) -> None:
         """Until cancelled."""
-        before = self._look()
-        log.info("watching %d files for changes", len(before))
+        self._seen = self._look()
+        log.info("watching %d files for changes", len(self._seen))
         while True:
             await asyncio.sleep(INTERVAL)
             now = self._look()
-            if now != before:
-                before = now
+            if now != self._seen:
+                self._seen = now
                 await self.reload()
 
     async def reload(self) -> None:
         """Read the app anew, and begin its sessions again."""
         log.info("reloading %s", self._path)
-        await self._app.unload()
+        if not await ends_within(STUCK_SECONDS, self._app.unload()):
+            log.error("not waiting for on_server_unloaded, which goes on and on")
         try:
             reload_app(self._app, self._path, self._argv)
         except AppLoadError as error:
             self._app.broken = str(error)
             log.error("%s", error)
         self._resources.forget()
-        await self._app.load()
-        for session in self._registry:
-            await self._leaving.renew(session)
-        for websocket in list(self._websockets):  # of pages that show why there is no session
+        await self._load()
+        before = list(self._websockets)  # those that come meanwhile have come for the new code
+        await asyncio.gather(*map(self._leaving.renew, self._registry))
+        for websocket in before:  # of pages that show why there is no session
             websocket.close(COME_BACK, "the app has changed")
+
+    async def _load(self) -> None:
+        """Run the hooks to their end, or to the next change: they may take long, but not for ever."""
+        loading = spawn(self._app.load())
+        while not (await asyncio.wait([loading], timeout=INTERVAL))[0] and self._look() == self._seen:
+            pass
+        if not loading.done():
+            log.error("not waiting for on_server_loaded, which goes on and on")
+            loading.cancel()
 
     def _look(self) -> dict[Path, tuple[int, int]]:
         found = {}

@@ -19,7 +19,7 @@ from service.apps.app import App
 from service.apps.panel import runs_on_this_thread, share_cookie_secret, share_threads
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
-from service.background import beside, spawn
+from service.background import beside, ends_within, spawn
 from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking, wiring
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
@@ -273,12 +273,12 @@ class Server:
         try:
             yield
         finally:
-            try:
-                async with asyncio.timeout(self.settings.drain_timeout):
-                    for app in self.apps.values():
-                        await app.unload()
-            except TimeoutError:
+            if not await ends_within(self.settings.drain_timeout, self._unload_apps()):
                 log.error("hooks at the server's end take too long: not waiting for them%s", self._doing())
+
+    async def _unload_apps(self) -> None:
+        for app in self.apps.values():
+            await app.unload()
 
     @asynccontextmanager
     async def _probed(self) -> AsyncIterator[None]:

@@ -149,7 +149,7 @@ class Job(asyncio.Future[Any]):
     def give_up(self) -> None:
         """Whoever waits for it goes on, with :class:`GivenUp`."""
         if not self.done():
-            self.set_exception(GivenUp("this server stops, and does not wait for code that goes on and on"))
+            self.set_exception(GivenUp("not waiting for code that goes on and on"))
             self.exception()
 
 
@@ -243,6 +243,9 @@ class WorkerPool:
             self._threads -= 1
             job.give_up()
             self._admit()
+        elif not job.begun:
+            job.workers.withdraw(job)
+            job.give_up()
 
     def give_up_all(self) -> None:
         """Wait for nothing that was asked for until now."""

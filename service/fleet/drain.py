@@ -41,7 +41,7 @@ class Drain:
         self._timeout = timeout
 
     async def run(self) -> int:
-        """Drain; how many sessions are left when the time is up."""
+        """Drain; how many sessions could not be moved in time."""
         total = len(self._registry)
         begun = time.monotonic()
         self._metrics.drain_remaining.set_function(lambda: len(self._registry))
@@ -52,12 +52,13 @@ class Drain:
             async with asyncio.timeout(self._timeout):
                 await self._batches(total)
         except TimeoutError:
-            self._metrics.drain_failed.inc(len(self._registry))
-            log.error("%d of %d sessions could not be moved in time", len(self._registry), total)
+            failed = len(self._registry)
+            self._metrics.drain_failed.inc(failed)
+            log.error("%d of %d sessions could not be moved in time", failed, total)
             await self._give_up()
-        else:
-            log.info("drained %d sessions", total)
-        return len(self._registry)
+            return failed
+        log.info("drained %d sessions", total)
+        return 0
 
     async def _batches(self, total: int) -> None:
         pause = min(PACE, self._timeout * SHARE * BATCH / max(total, 1))

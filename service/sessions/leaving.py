@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from service.background import spawn
 from service.metrics import Metrics
@@ -22,6 +24,9 @@ COME_BACK = 1012
 
 LOST_SECONDS = 0.5
 """How long a client may take to leave a copy that is not the session any more."""
+
+STUCK_SECONDS = 5.0
+"""How long a session that has to go waits for its own code to end, unless this replica drains."""
 
 ENDED = "the session was ended"
 """Its pages come back, too: only then can they be told."""
@@ -49,7 +54,7 @@ class Leaving:
 
     async def unused(self, session: Session) -> bool:
         """Nobody uses it; False if somebody does after all. What a client has seen is retained."""
-        ended = await self._registry.end(session, self._retire, unless_used=True)
+        ended = await self._end_in_time(session, self._retire, unless_used=True)
         self._metrics.ends.labels("unused").inc(ended)
         return ended
 
@@ -60,7 +65,7 @@ class Leaving:
 
     async def end(self, session: Session) -> None:
         """End it for good, whoever uses it: its pages say so, and cannot begin it anew."""
-        ended = await self._registry.end(session, self._end)
+        ended = await self._end_in_time(session, self._end)
         self._metrics.ends.labels("ended").inc(ended)
 
     async def end_sleeper(self, sleeper: Sleeper) -> None:
@@ -88,16 +93,11 @@ class Leaving:
 
     async def renew(self, session: Session) -> None:
         """The app has changed: its clients come back to a session that is restored with the new code."""
-        await self._registry.end(session, self._renew)
+        await self._end_in_time(session, self._renew)
 
     async def give_up(self, session: Session) -> None:
         """Its code does not end, and this replica does: what is journaled is retained, the rest is lost."""
-        log.error(
-            "given up as it was last journaled: it is still in %s", session.doing, extra=session.key.facts
-        )
-        session.give_up()
-        await self._put_down(session)
-        session.close_connections(COME_BACK, "the session moves to another replica")
+        await self._give_up(session, self._release)
         self._metrics.ends.labels("given_up").inc()
 
     def lost(self, session: Session) -> None:
@@ -109,7 +109,28 @@ class Leaving:
             log.warning("another replica owns it now; dropping this copy", extra=session.key.facts)
             if session.at_work:  # which may take long, and they would be shown what is not so any more
                 session.close_connections(COME_BACK, "another replica has the session", patience=LOST_SECONDS)
-            spawn(self._registry.end(session, self._drop))
+            self._registry.begin_to_end(session, self._drop)
+            spawn(self._end_in_time(session, self._drop))
+
+    async def _end_in_time(
+        self, session: Session, farewell: Callable[[Session], Awaitable[None]], *, unless_used: bool = False
+    ) -> bool:
+        """As :meth:`Registry.end`, but code of the session that goes on and on is given up."""
+        ending = asyncio.create_task(self._registry.end(session, farewell, unless_used=unless_used))
+        while not (await asyncio.wait([ending], timeout=STUCK_SECONDS))[0]:
+            if session.doing:  # else it is the store that it waits for
+                await self._give_up(session, farewell)
+                return True
+        return ending.result()
+
+    async def _give_up(self, session: Session, farewell: Callable[[Session], Awaitable[None]]) -> None:
+        log.error(
+            "given up as it was last journaled: it is still in %s", session.doing, extra=session.key.facts
+        )
+        session.disown()
+        await farewell(session)  # first, so that its clients hear of this and not of the error
+        session.give_up_code()
+        self._registry.forget(session)
 
     async def _retire(self, session: Session) -> None:
         kept = self._retention > 0 and session.journal is not None and session.journal.has_base

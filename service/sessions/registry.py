@@ -120,13 +120,29 @@ class Registry:
         """
         if session.destroyed or (unless_used and (session.locked or session.unused_for() == 0)):
             return False
+        ending = self.begin_to_end(session, farewell)
+        await asyncio.wait([ending])
+        if ending.cancelled():  # by forget()
+            return False
+        ending.result()
+        return True
+
+    def begin_to_end(
+        self, session: Session, farewell: Callable[[Session], Awaitable[None]]
+    ) -> asyncio.Task[None]:
+        """As :meth:`end`: from here on who looks for it waits."""
         ending = self._ending.get(session.key)
         if ending is None:
-            ending = asyncio.create_task(self._end(session, farewell))
-            self._ending[session.key] = ending
-            ending.add_done_callback(lambda _: self._ending.pop(session.key, None))
-        await asyncio.shield(ending)
-        return True
+            ending = self._ending[session.key] = asyncio.create_task(self._end(session, farewell))
+            ending.add_done_callback(partial(self._ended, session.key))
+        return ending
+
+    def forget(self, session: Session) -> None:
+        """It was given up: nobody finds it here any more, or waits for its end."""
+        ending = self._ending.pop(session.key, None)
+        if ending is not None:
+            ending.cancel()
+        self._remove(session)
 
     def count_visitors(self) -> int:
         """Live sessions, but for those of operators' pages."""
@@ -185,11 +201,18 @@ class Registry:
         try:
             await session.destroy(farewell)
         finally:
+            self._remove(session)
+
+    def _ended(self, key: SessionKey, ending: asyncio.Task[None]) -> None:
+        if self._ending.get(key) is ending:
+            del self._ending[key]
+
+    def _remove(self, session: Session) -> None:
+        if self._sessions.get(session.key) is session:
             self.ended += 1
-            if self._sessions.get(session.key) is session:
-                del self._sessions[session.key]
-                if session.key not in self._sleepers:
-                    self.changes.append((session.key, False))
+            del self._sessions[session.key]
+            if session.key not in self._sleepers:
+                self.changes.append((session.key, False))
 
 
 async def _say_nothing(session: Session) -> None:

@@ -120,6 +120,8 @@ class Session:
         self._expiration_blocked_count = 0
         self._current: Callable[..., Any] | None = None
         """What is called under the lock now."""
+        self._worker: asyncio.Task[Any] | None = None
+        """The task that calls it."""
         self._patching: Connection | None = None
         self._ids_before = 0
         self._outbox: list[_Outgoing] | None = None
@@ -334,13 +336,18 @@ class Session:
                 self.journal.note_held(self, self._ids_before)
 
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
-        self._current = func
+        self._current, self._worker = func, asyncio.current_task()
         self._begin()
         try:
             with self.meter.callback_seconds.time():
                 return await self._execution.run(func, *args)
+        except asyncio.CancelledError:
+            if not self._given_up or self._worker is None:
+                raise
+            self._worker.uncancel()  # it was cancelled by give_up_code, and goes on to deal with the error
+            raise GivenUp("not waiting for code that goes on and on") from None
         finally:
-            self._current = None
+            self._current = self._worker = None
             self._worked()
             if not self.destroyed:
                 await self._let_slow_connections_catch_up()
@@ -592,9 +599,10 @@ class Session:
         await self._let_go_of_changes()
         await farewell(self)
         self._outbox = []
-        await self.app.end(self.context, self._execution)
+        self._current = self._run_last_hooks
+        await self._run_last_hooks()
         dispose(self.document, self)
-        self._outbox = None
+        self._outbox = self._current = None
         self._let_go()
 
     async def _let_go_of_changes(self) -> None:
@@ -608,8 +616,11 @@ class Session:
             text = "a callback that was held back failed"
             log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
 
-    def give_up(self) -> None:
-        """Let it go as it was last journaled, without waiting for code of its that goes on and on.
+    async def _run_last_hooks(self) -> None:
+        await self.app.end(self.context, self._execution)
+
+    def disown(self) -> None:
+        """Let it go as it was last journaled, while code of its goes on and on.
 
         What that changes from here on is sent to nobody, and refused where Bokeh tells of it.
         """
@@ -617,6 +628,11 @@ class Session:
         self.journal = None
         self._outbox = None
         self._callbacks.close()
+
+    def give_up_code(self) -> None:
+        """Once it is disowned: whoever waits for its code, which may go on for ever, gets GivenUp."""
+        if self._worker is not None and not self._execution.at_work:  # a coroutine
+            self._worker.cancel()
         if self._execution.threaded:
             self._execution.give_up()
 

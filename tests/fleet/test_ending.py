@@ -23,6 +23,35 @@ def on_session_destroyed(session_context):
         log.write(session_context.id + "\\n")
 """
 
+STUCK = """
+import asyncio, time
+from pathlib import Path
+from bokeh.io import curdoc
+from bokeh.models import TextInput
+
+document = curdoc()
+begun = Path(__file__).parent / "begun"
+
+def wished(attr, old, new):
+    if new == "callback":
+        turn_in_circles()
+    else:
+        document.add_next_tick_callback(wait_for_ever)
+
+def turn_in_circles():
+    begun.touch()
+    while True:
+        time.sleep(0.01)
+
+async def wait_for_ever():
+    begun.touch()
+    await asyncio.Event().wait()
+
+wish = TextInput(name="wish", value="")
+wish.on_change("value", wished)
+document.add_root(wish)
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,7 +62,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fleet(start_fleet: Callable[..., Fleet], folder: Path) -> Fleet:
     """Two replicas with an app that notes which of its sessions ended."""
     app = CountedApp(folder, files={"app_hooks.py": HOOKS.format(log=str(folder / "ended"))})
-    return start_fleet([app.path], n=2)
+    (folder / "stuck.py").write_text(STUCK)
+    return start_fleet([app.path, folder / "stuck.py"], n=2)
 
 
 def svc(fleet: Fleet, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -74,6 +104,34 @@ async def test_a_session_that_is_relayed_ends_for_all(fleet: Fleet) -> None:
         assert [await first.wait_closed(), await second.wait_closed()] == [1012, 1012]
         await second.reconnect()
         assert second.document.title == "This session has ended."
+
+
+@pytest.mark.parametrize(
+    ("what", "function"), [("callback", r"turn_in_circles \("), ("coroutine", "wait_for_ever")]
+)
+async def test_a_session_ends_whose_code_does_not(
+    fleet: Fleet, folder: Path, what: str, function: str
+) -> None:
+    (folder / "begun").unlink(missing_ok=True)
+    owner, other = fleet.replicas
+    key = SessionKey("/stuck", what)
+    async with (
+        await Client.open(owner.app_url("stuck"), session_id=what) as first,
+        await Client.open(other.app_url("stuck"), session_id=what) as second,
+    ):
+        going = asyncio.create_task(second.patch("wish", value=what))
+        await asyncio.to_thread(eventually, (folder / "begun").exists, within=30)
+
+        ended = await asyncio.to_thread(svc, fleet, key.short, "--end")
+
+        assert ended.returncode == 0, ended.stderr
+        assert [await first.wait_closed(), await second.wait_closed()] == [1012, 1012]
+        owner.wait_line(rf"given up as it was last journaled: it is still in {function}")
+        await second.reconnect()
+        assert second.document.title == "This session has ended."
+        await asyncio.gather(going, return_exceptions=True)
+    async with await Client.open(owner.app_url("stuck"), session_id=what) as anew:
+        assert anew.value("wish", "value") == ""
 
 
 async def test_ending_takes_one_session(fleet: Fleet) -> None:

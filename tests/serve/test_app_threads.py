@@ -337,6 +337,26 @@ async def test_code_that_never_ends_holds_up_no_stop(folder: Path, files: Files,
             await asyncio.gather(going, return_exceptions=True)
 
 
+HOOK = """
+import time
+
+def on_server_unloaded(server_context):
+    while True:
+        time.sleep(0.01)
+"""
+
+
+async def test_a_hook_that_never_ends_holds_up_no_stop(tmp_path: Path) -> None:
+    folder = tmp_path / "hooked"
+    folder.mkdir()
+    (folder / "main.py").write_text("")
+    (folder / "app_hooks.py").write_text(HOOK)
+    with Replica([folder], name="hooked", args=["--drain-timeout", "1"]) as server:
+        server.terminate()
+        assert await asyncio.to_thread(server.wait) == 0
+        server.wait_line(r"not waiting for them; still in on_server_unloaded \(")
+
+
 async def test_a_build_that_never_ends_holds_up_no_stop(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "build.py"
     path.write_text((folder / "build.py").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import bokeh
 import pytest
+from devfleet.redis_server import eventually
 from devfleet.replica import Replica
 from harness.client import Client
 from harness.pages import get_page
@@ -105,6 +107,71 @@ async def test_modules_in_a_package_beside_a_script_are_watched(tmp_path: Path, 
     assert await client.wait_closed(60) == 1012
     await client.reconnect()
 
+    assert client.value("shown", "text") == "another"
+    await client.close()
+
+
+STUCK = """
+import time
+from pathlib import Path
+from bokeh.io import curdoc
+from bokeh.models import Div, TextInput
+
+def turn_in_circles(attr, old, new):
+    Path(__file__).with_name("begun").touch()
+    while True:
+        time.sleep(0.01)
+
+wish = TextInput(name="wish", value="")
+wish.on_change("value", turn_in_circles)
+curdoc().add_root(wish)
+curdoc().add_root(Div(name="shown", text="one"))
+"""
+STUCK_HOOK = """
+import time
+
+def {hook}(server_context):
+    while {stuck}:
+        time.sleep(0.01)
+"""
+
+
+async def test_a_callback_that_never_ends_does_not_keep_the_old_code(tmp_path: Path, replica: Start) -> None:
+    write(tmp_path / "app.py", STUCK)
+    server = replica([tmp_path / "app.py"], args=["--dev", "--drain-timeout", "1"])
+    client, other = await Client.open(server.app_url()), await Client.open(server.app_url())
+    going = asyncio.create_task(client.patch("wish", value="go"))
+    await asyncio.to_thread(eventually, (tmp_path / "begun").exists, within=30)
+
+    write(tmp_path / "app.py", STUCK.replace("one", "another"))
+
+    assert [await each.wait_closed(60) for each in (other, client)] == [1012, 1012]
+    server.wait_line(r"given up as it was last journaled: it is still in turn_in_circles \(.*app.py:\d+\)")
+    for each in (other, client):
+        await each.reconnect()
+        assert each.value("shown", "text") == "another"
+        await each.close()
+    await asyncio.gather(going, return_exceptions=True)
+
+
+@pytest.mark.parametrize("hook", ["on_server_loaded", "on_server_unloaded"])
+async def test_a_hook_that_never_ends_does_not_keep_the_old_code(
+    tmp_path: Path, replica: Start, hook: str
+) -> None:
+    write(tmp_path / "app/main.py", APP)
+    write(tmp_path / "app/helper.py", "TEXT = 'one'\n")
+    write(tmp_path / "app/app_hooks.py", STUCK_HOOK.format(hook=hook, stuck=hook == "on_server_unloaded"))
+    server = replica([tmp_path / "app"], args=["--dev", "--drain-timeout", "1"])
+    client = await Client.open(server.app_url("app"))
+
+    if hook == "on_server_loaded":
+        write(tmp_path / "app/app_hooks.py", STUCK_HOOK.format(hook=hook, stuck=True))
+        server.wait_line("reloading")
+    write(tmp_path / "app/helper.py", "TEXT = 'another'\n")
+
+    assert await client.wait_closed(60) == 1012
+    server.wait_line(f"not waiting for {hook}, which goes on and on")
+    await client.reconnect()
     assert client.value("shown", "text") == "another"
     await client.close()
 
