@@ -15,8 +15,8 @@ from operations.scrape import journaled
 from playwright.async_api import ConsoleMessage
 
 LOST_SOCKET = ("WebSocket connection to .* failed", "ERR_CONNECTION", "Could not open websocket", "Lost web")
-SOON = 2.0
-"""Seconds from the loss of the socket until the page has its Document again."""
+SOON = 4.0
+"""Seconds from the loss of the socket until the page has its Document again: a heartbeat runs out after 5."""
 
 HURRIED = """
     const slowly = globalThis.setTimeout

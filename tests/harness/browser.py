@@ -75,7 +75,7 @@ class Tab:
     `raw` is Playwright's Page, for what is not here. Timeouts are in seconds.
     """
 
-    def __init__(self, raw: Page, timeout: float = 15) -> None:
+    def __init__(self, raw: Page, timeout: float = 30) -> None:
         self.raw = raw
         self.timeout = timeout
         self.problems: list[str] = []

@@ -59,7 +59,7 @@ class Client:
         *,
         cookies: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 10,
+        timeout: float = 30,
     ) -> None:
         self.url = url.rstrip("/")
         self.token = token
@@ -85,7 +85,7 @@ class Client:
         arguments: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 10,
+        timeout: float = 30,
     ) -> Self:
         """All that a browser does for a page view: page, WebSocket, ACK, pull."""
         page = await get_page(

@@ -81,7 +81,7 @@ async def get_page(
     cookies: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     follow: bool = True,
-    timeout: float = 20,
+    timeout: float = 40,
 ) -> Page:
     """GET `url`, whatever the status. `session_id` asks for that session, as an embedding page does."""
     asked = dict(arguments or {})

@@ -62,7 +62,7 @@ class Wire:
         *,
         cookies: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 10,
+        timeout: float = 30,
     ) -> Self:
         """Connects to `url` (ws:// or wss://) with the subprotocols `bokeh, <token>`.
 

@@ -36,7 +36,7 @@ class Scraped:
         return sum(found)
 
 
-def get(url: str, timeout: float = 5) -> tuple[int, str, Message]:
+def get(url: str, timeout: float = 20) -> tuple[int, str, Message]:
     """Status, body and headers, whatever the status."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as response:
@@ -58,7 +58,7 @@ def journaled(*replicas: Server) -> None:
         until(lambda: scrape(replica.url)("svc_journal_lag_seconds") == 0)  # noqa: B023 - called at once
 
 
-def until(check: Callable[[], Any], within: float = 20, what: str = "") -> Any:
+def until(check: Callable[[], Any], within: float = 30, what: str = "") -> Any:
     """What ``check`` returns once that is true."""
     deadline = time.monotonic() + within
     while not (found := check()):

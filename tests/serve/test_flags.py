@@ -122,7 +122,7 @@ async def got(replica: Replica, **request: Any) -> dict[str, Any]:
 
 
 def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=40) as response:
         content: bytes = response.read()
         return content
 
@@ -287,7 +287,7 @@ def deflated(texts: list[bytes], *, level: int, memory: int) -> list[bytes]:
 
 async def shut(socket: WebSocketClientConnection) -> None:
     socket.close()
-    while await asyncio.wait_for(socket.read_message(), 10) is not None:
+    while await asyncio.wait_for(socket.read_message(), 40) is not None:
         pass
 
 
@@ -385,7 +385,7 @@ async def test_unix_socket_serves_and_is_removed_at_the_end(counted_app: WriteAp
     with server:
         reader, writer = await asyncio.open_unix_connection(str(path))
         writer.write(b"GET /counted HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        assert b" 200 OK" in await asyncio.wait_for(reader.readline(), 10)
+        assert b" 200 OK" in await asyncio.wait_for(reader.readline(), 40)
         writer.close()
     assert not path.exists()
 

@@ -68,7 +68,7 @@ def trusting(certificate: Certificate) -> ssl.SSLContext:
 def test_the_page_comes_over_https(pair: tuple[Replica, Replica], certificate: Certificate) -> None:
     for replica in pair:
         context = trusting(certificate)
-        with urllib.request.urlopen(replica.app_url(), timeout=10, context=context) as page:
+        with urllib.request.urlopen(replica.app_url(), timeout=40, context=context) as page:
             assert page.status == 200
 
 
@@ -86,10 +86,10 @@ async def test_a_session_is_relayed_between_replicas_over_https(
     request = HTTPRequest(url, ssl_options=trusting(certificate), headers={"Origin": f"http://{second.host}"})
     socket = await websocket_connect(request, subprotocols=["bokeh", page.token])
 
-    assert '"ACK"' in str(await asyncio.wait_for(socket.read_message(), 10))
+    assert '"ACK"' in str(await asyncio.wait_for(socket.read_message(), 40))
     assert len(app.runs) == runs
     socket.close()
-    while await asyncio.wait_for(socket.read_message(), 10) is not None:
+    while await asyncio.wait_for(socket.read_message(), 40) is not None:
         pass
 
 

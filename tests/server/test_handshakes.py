@@ -23,7 +23,7 @@ def packing(examples: object) -> Iterator[Replica]:
 async def agreed(server: Replica, offer: str) -> tuple[int, str | None]:
     """Status and answer to an offer of extensions."""
     token = (await get_page(server.app_url())).token
-    connection = http.client.HTTPConnection(server.host, timeout=10)
+    connection = http.client.HTTPConnection(server.host, timeout=40)
     headers = {
         "Host": server.host,
         "Origin": f"http://{server.host}",

@@ -98,7 +98,7 @@ def ask(server: Replica, path: str, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(f"{server.url}{path}", headers=named)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=40) as response:
             return Answer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as other:
         with other:
@@ -222,7 +222,7 @@ def test_a_disk_that_stalls_stops_nobody_else(replica: Callable[..., Replica], t
         slow = pool.submit(ask, server, "/app/static/slow.css")
         gate = opened_for_writing(app / "gate")
         try:
-            assert server.status("/app", timeout=10) == 200
+            assert server.status("/app", timeout=40) == 200
             assert ask(server, FILE).status == 200
             assert not slow.done()
         finally:

@@ -102,7 +102,7 @@ async def raw(store: RedisStore) -> AsyncIterator[Raw]:
     await behind.close()
 
 
-async def until(check: Callable[[], Awaitable[Any]], *, within: float = 5.0) -> Any:
+async def until(check: Callable[[], Awaitable[Any]], *, within: float = 30.0) -> Any:
     """What ``check`` gives once that is true."""
     deadline = time.monotonic() + within
     while not (found := await check()):

@@ -146,14 +146,14 @@ async def test_sentinels_and_a_failover(opened: Opened) -> None:
         master.kill()
         sentinels[0].pause()
 
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             begun = time.monotonic()
             try:
                 again = await store.claim(KEYS[0], "b")
                 break
             except StoreUnavailable:
-                assert time.monotonic() - begun < 2.5, "a call takes longer than its patience"
+                assert time.monotonic() - begun < 10, "a call takes longer than its patience"
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0)
 

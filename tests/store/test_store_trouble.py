@@ -55,7 +55,7 @@ async def test_nobody_there(url: str, opened: Opened) -> None:
         begun = time.monotonic()
         with pytest.raises(StoreUnavailable, match="not available"):
             await attempt
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 10, "it tries for longer than its patience"
 
 
 @pytest.mark.alone

@@ -87,7 +87,7 @@ class Process:
         _started.add(self)
         return self
 
-    def stop(self, timeout: float = 10) -> int | None:
+    def stop(self, timeout: float = 30) -> int | None:
         """SIGTERM, any number of times, in any state. The exit code.
 
         Who does not end within `timeout` seconds is killed, and that is an error (ProcessFailed).
@@ -132,7 +132,7 @@ class Process:
         finally:
             self.resume()
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = 40) -> int:
         """The exit code, which is there within `timeout` seconds (else ProcessFailed)."""
         try:
             code = self._child.wait(timeout)
@@ -169,7 +169,7 @@ class Process:
         """The lines so far in which the regular expression `pattern` is found."""
         return [line for line in self.lines if re.search(pattern, line)]
 
-    def wait_line(self, pattern: str, timeout: float = 20, *, after: int = 0) -> re.Match[str]:
+    def wait_line(self, pattern: str, timeout: float = 30, *, after: int = 0) -> re.Match[str]:
         """The first match of `pattern` in a line (from line number `after` on), past or yet to come."""
         deadline = time.monotonic() + timeout
         seen = after

@@ -17,7 +17,7 @@ from devfleet.ports import free_port
 from devfleet.processes import Process
 
 
-def eventually(check: Callable[[], Any], *, within: float = 10.0, what: str = "") -> Any:
+def eventually(check: Callable[[], Any], *, within: float = 30.0, what: str = "") -> Any:
     """What ``check`` returns once that is true; its redis errors count as false."""
     deadline = time.monotonic() + within
     while True:
@@ -134,7 +134,7 @@ class RedisServer:
     def command(self, *args: Any) -> Any:
         """One command on a connection of its own. A password is taken from the options."""
         password = self.options.get("requirepass")
-        with redis.Redis(port=self.port, password=password, socket_timeout=5, protocol=2) as client:
+        with redis.Redis(port=self.port, password=password, socket_timeout=20, protocol=2) as client:
             return client.execute_command(*args)
 
     def info(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Server(Process):
         prefix: str = "",
         origins: Sequence[str] = (),
         port: int | None = None,
-        timeout: float = 30,
+        timeout: float = 60,
         address: str = LOOPBACK,
         within: Sequence[str] = (),
     ) -> None:
@@ -119,7 +119,7 @@ class Server(Process):
                 raise self._failure(f"does not answer 200 on {self.ready_path}")
             time.sleep(0.02)
 
-    def status(self, path: str, timeout: float = 2) -> int | None:
+    def status(self, path: str, timeout: float = 10) -> int | None:
         """The HTTP status for GET `path` (below the prefix); None if nobody answers."""
         try:
             with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout) as response:
@@ -171,7 +171,7 @@ class Replica(Server):
         prefix: str = "",
         origins: Sequence[str] = (),
         port: int | None = None,
-        timeout: float = 30,
+        timeout: float = 60,
         address: str = LOOPBACK,
         within: Sequence[str] = (),
         python: str | os.PathLike[str] | None = None,
