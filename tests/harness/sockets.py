@@ -6,11 +6,12 @@ test runs at that moment.
 
 from __future__ import annotations
 
+from socket import socket
 from typing import Any
 
 from tornado.iostream import IOStream
 
-__all__ = ("close_left_open", "note_connections")
+__all__ = ("close_left_open", "left_open", "note_connections")
 
 _streams: list[IOStream] = []
 """All that were not closed when it was last looked; nothing else may keep them from being collected."""
@@ -25,6 +26,10 @@ def note_connections() -> None:
         return connect(self, *args, **kwargs)
 
     IOStream.connect = noted  # type: ignore[method-assign]
+
+
+def left_open() -> list[socket]:
+    return [each.socket for each in _streams if each.socket is not None]
 
 
 def close_left_open() -> None:
