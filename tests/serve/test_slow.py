@@ -117,8 +117,10 @@ async def test_a_callback_that_fails_is_logged_once_from_the_apps_first_line_on(
             with suppress(ServerError):
                 await client.click(button)
             await logged(server, f"RuntimeError: {button} fails")
-        await client.click("unlocked")  # another line of the log comes after these
+        clicked = asyncio.create_task(client.click("unlocked", timeout=60))
+        await logged(server, "without_lock (")  # another line of the log, which comes after these
         (folder / "go_on").touch()
+        await clicked
         await client.expect_value("out", "text", "without_lock")
 
     log = server.log
