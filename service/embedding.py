@@ -23,7 +23,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
 from service import stop_signals
-from service.apps.app import App
+from service.apps.app import App, known_sources
 from service.apps.loading import apps_from_applications
 from service.apps.panel import application_of_function
 from service.errors import ConfigError
@@ -274,7 +274,10 @@ def _by_path(applications: Applications) -> dict[str, Application]:
 
 
 def _application(found: Application | ModifyDoc) -> Application:
-    return found if isinstance(found, Application) else application_of_function(FunctionHandler(found))
+    if isinstance(found, Application):
+        return found
+    handler = FunctionHandler(found)
+    return application_of_function(handler, known_sources([handler]))
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:

@@ -14,7 +14,7 @@ from typing import Any
 
 from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
-from service.apps import threads
+from service.apps import jupyter_widgets, threads
 from service.apps.app import App
 from service.apps.panel import runs_on_this_thread, share_cookie_secret, share_threads
 from service.apps.slow import SlowCalls
@@ -84,6 +84,7 @@ class Server:
     ) -> None:
         ids.install()
         threads.install()
+        jupyter_widgets.install()
         curdoc.install()
         scheduling.install()
         classes.install()

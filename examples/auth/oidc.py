@@ -10,6 +10,8 @@ Register https://YOUR.HOST/login there as the redirect URI (with --prefix, that 
     OIDC_SCOPE          `openid email profile`
     OIDC_REDIRECT_URI   if it is not the address that browsers see
 
+Panel apps find what the provider says of the user in `pn.state.user`, `pn.state.user_info` and `pn.state.access_token`.
+
 A client without a secret is a public one. Everybody whom the provider lets in is a user: where that is half of the
 world, look at more of the claims in `user_of`.
 """
@@ -18,6 +20,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 from urllib.parse import quote_plus, urlencode
@@ -45,6 +48,10 @@ REDIRECT_URI = setting("OIDC_REDIRECT_URI", "")
 
 SIGNED_BY = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 TEN_MINUTES = 600  # s, to log in there
+OF_PANEL = ("id_token", "access_token")
+MAX_COOKIE = 4096  # bytes of name and value; browsers drop what is longer
+
+log = logging.getLogger(__name__)
 
 login_url = "/login"
 logout_url = "/logout"
@@ -71,7 +78,7 @@ async def provider():
 
 
 async def redeem(there, code, verifier, redirect_uri):
-    """The id token behind the code that the browser brought."""
+    """The tokens behind the code that the browser brought."""
     fields = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier,
               "redirect_uri": redirect_uri}
     request = {}
@@ -86,7 +93,7 @@ async def redeem(there, code, verifier, redirect_uri):
         if error.code != 400:
             raise
         raise HTTPError(403, "the provider refuses the code: %r", error.response.body, reason="Not let in") from error
-    return tokens["id_token"]
+    return tokens
 
 
 async def claims_of(there, token, nonce):
@@ -131,6 +138,22 @@ def from_here(handler, url):
     return (".." if path.endswith("/") else ".") + url.removeprefix(prefix)
 
 
+def keep_for_panel(handler, tokens):
+    """Behind `pn.state.user_info` and `pn.state.access_token`. Where no app asks for those, leave it out.
+
+    They are not encrypted: who has the browser can read them, as with `panel serve`.
+    """
+    for name in OF_PANEL:
+        token = tokens.get(name, "")
+        signed = handler.create_signed_value(name, token)
+        if token and len(name) + len(signed) < MAX_COOKIE:
+            handler.set_cookie(name, signed, expires_days=1)
+        else:
+            handler.clear_cookie(name)
+            log.log(logging.WARNING if token else logging.INFO,
+                    "pn.state does not have the %s of %d characters", name, len(token))
+
+
 def kept_in(state):
     """The cookie of one login, so that two tabs can log in at the same time."""
     return f"login-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
@@ -171,8 +194,9 @@ class LoginHandler(RequestHandler):
         if "error" in self.request.query_arguments:
             raise HTTPError(403, "the provider says %r", self.get_query_argument("error"), reason="Not let in")
         begun, there = json.loads(kept), await provider()
-        token = await redeem(there, self.get_query_argument("code"), begun["verifier"], self.redirect_uri)
-        self.set_signed_cookie("user", user_of(await claims_of(there, token, begun["nonce"])))
+        tokens = await redeem(there, self.get_query_argument("code"), begun["verifier"], self.redirect_uri)
+        self.set_signed_cookie("user", user_of(await claims_of(there, tokens["id_token"], begun["nonce"])))
+        keep_for_panel(self, tokens)
         self.clear_cookie("_xsrf")  # what a stranger may have planted before the login is worth nothing after it
         self.redirect(from_here(self, begun["next"]))
 
@@ -196,8 +220,8 @@ class LogoutHandler(RequestHandler):
             {self.xsrf_form_html()}<button>Log out</button></form></html>""")
 
     async def post(self):
-        self.clear_cookie("user")
-        self.clear_cookie("_xsrf")
+        for name in ("user", "_xsrf", *OF_PANEL):
+            self.clear_cookie(name)
         there = await provider()
         if "end_session_endpoint" in there:
             self.redirect(url_concat(there["end_session_endpoint"], {"client_id": CLIENT_ID}))

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from bokeh.application import Application
@@ -24,11 +25,15 @@ from tornado.httputil import HTTPServerRequest
 from service.apps.contexts import AppServerContext, AppSessionContext
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
+from service.apps.imported_packages import imports_any
 from service.apps.imports import ImportSpace
+from service.apps.jupyter_widgets import close_widgets
 from service.apps.panel import (
+    as_panels,
     connect_panel,
     give_location,
     hook_handlers,
+    is_drawn_by_panel,
     keep_coming_back,
     let_go_of_roots,
     request_hooks,
@@ -38,13 +43,16 @@ from service.apps.panel import (
 from service.apps.panel_access import authorize_callback, check_access
 from service.apps.process_state import run_apart
 from service.apps.worker_pool import Workers
-from service.documents.bundles import bundles_for
+from service.documents.bundles import bundles_for, extensions_of
 from service.errors import AppError, GivenUp
 from service.lines import line
 
-__all__ = ("App",)
+__all__ = ("App", "known_sources")
 
 log = logging.getLogger(__name__)
+
+UNKNOWN_SOURCE = "template"
+"""In the place of code that was typed in a console or built at run time: it may do anything."""
 
 
 class App:
@@ -71,6 +79,8 @@ class App:
         self.built = False
         self.needed_bundles: frozenset[str] = frozenset()
         """Of BokehJS's bundles those that Documents built here need."""
+        self._extensions: dict[str, bool] = {}
+        """Of each extension of Bokeh whether it is used, as far as it was asked about."""
         self.broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
         self._replaced = 0
@@ -81,6 +91,7 @@ class App:
         self.page_needs_document = _has_own_page(application)
         self.built = False
         self.needed_bundles = frozenset()
+        self._extensions.clear()
         self.broken = None
         self._replaced += 1
         self.__dict__.pop("version", None)
@@ -101,8 +112,21 @@ class App:
 
     @property
     def panel(self) -> bool:
-        """Whether Panel makes this app's pages."""
+        """Whether Panel makes this app's pages: known from its code, or once that has drawn with Panel."""
         return uses_panel(self.application)
+
+    def uses_extension(self, package: str) -> bool:
+        """Whether pages of this app need an extension of Bokeh's that was imported into this process."""
+        if package not in self._extensions:
+            self._extensions[package] = self.panel or self._imports(package)
+        return self._extensions[package]
+
+    def _imports(self, package: str) -> bool:
+        directory = self.imports.directory
+        sources = known_sources(self.application.handlers)
+        return sources is None or imports_any(
+            sources, None if directory is None else Path(directory.path), frozenset({package})
+        )
 
     @property
     def page_is_shell(self) -> bool:
@@ -150,7 +174,10 @@ class App:
         Raises :class:`AppError` when the code fails; a failing hook is only logged, as in Bokeh.
         """
         await self._run_session_hook("on_session_created", context, execution, build=True)
-        await execution.run(self._initialize, execution.document, build=True)
+        try:
+            await execution.run(self._initialize, execution.document, build=True)
+        finally:
+            self._recognise_panel(execution.document)
         self._learn_page(execution.document)
 
     async def restored(self, context: AppSessionContext, execution: Execution) -> None:
@@ -168,6 +195,7 @@ class App:
         for hook in hooks:
             await self._run_hook("on_session_destroyed", execution, hook, context)
         await self._run_session_hook("on_session_destroyed", context, execution)
+        close_widgets(document)
 
     async def load(self) -> None:
         """Run ``on_server_loaded``; what it raises is logged and the server goes on, as in Bokeh."""
@@ -210,11 +238,18 @@ class App:
         else:
             _modify(self.application, document)
 
+    def _recognise_panel(self, document: Document) -> None:
+        """Whatever way the code has to Panel."""
+        if type(self.application) is Application and is_drawn_by_panel(document):
+            self.application = as_panels(self.application)
+            self.page_needs_document = True
+
     def _learn_page(self, document: Document) -> None:
         own_page = document.template is not FILE or bool(document.template_variables)
         if own_page or any(map(mentions_template, self.imports.sources())):
             self.page_needs_document = True
         self.needed_bundles |= bundles_for(document.models)
+        self._extensions.update(dict.fromkeys(extensions_of(document.models), True))
         self.built = True
 
     async def _run_session_hook(
@@ -341,10 +376,15 @@ def sources_of(handler: Any) -> Iterable[str]:
         yield _function_source(function)
 
 
+def known_sources(handlers: Iterable[Any]) -> list[str] | None:
+    """The source code of all handlers; None if that of one is not known."""
+    sources = [source for handler in handlers for source in sources_of(handler)]
+    return None if UNKNOWN_SOURCE in sources else sources
+
+
 def _function_source(function: Any) -> str:
     module = inspect.getmodule(function)
     try:
         return inspect.getsource(module if module is not None else function)
     except (OSError, TypeError):
-        # Typed in a console or built at run time: assume that it may do anything.
-        return "template"
+        return UNKNOWN_SOURCE

@@ -31,10 +31,12 @@ __all__ = (
     "PanelConnection",
     "application_of_files",
     "application_of_function",
+    "as_panels",
     "connect_panel",
     "dispatch",
     "give_location",
     "hook_handlers",
+    "is_drawn_by_panel",
     "keep_coming_back",
     "let_go_of_roots",
     "note_thread",
@@ -92,9 +94,29 @@ def application_of_files(handler: Handler, sources: Iterable[str], directory: Pa
     return _panels(handler) if imports_any(sources, directory, _PACKAGES) else Application(handler)
 
 
-def application_of_function(handler: Handler) -> Application:
-    """Panel's ``Application`` in a program that has imported Panel, Bokeh's in all others."""
-    return _panels(handler) if _APPLICATION in sys.modules else Application(handler)
+def application_of_function(handler: Handler, sources: Iterable[str] | None) -> Application:
+    """Panel's ``Application`` if the program has imported Panel, and the function's ``sources`` use it.
+
+    None for sources that are not known.
+    """
+    uses = sources is None or imports_any(sources, None, _PACKAGES)
+    return _panels(handler) if uses and _APPLICATION in sys.modules else Application(handler)
+
+
+def as_panels(application: Application) -> Application:
+    """An ``Application`` of Panel's with the same handlers, for code that turns out to use Panel."""
+    cls: type[Application] = importlib.import_module(_APPLICATION).Application
+    return cls(*application.handlers, metadata=application.metadata)
+
+
+def is_drawn_by_panel(document: Document) -> bool:
+    """Whether code that has run on the Document has used Panel (1.9 and 1.10) for it."""
+    module = sys.modules.get(_STATE)
+    if module is None:
+        return False
+    state = module.state
+    served = (state._templates, state._locations, state._onload, state._notifications)
+    return any(document in each for each in served) or any(root.id in state._views for root in document.roots)
 
 
 def _panels(handler: Handler) -> Application:

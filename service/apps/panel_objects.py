@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from bokeh.document import Document
 from bokeh.model import Model
 
+from service.apps import jupyter_widgets
 from service.apps.panel_layouts import (
     describe,
     fill_layout,
@@ -58,6 +60,7 @@ class PanelObjects:
         self._built = ids.count
         self._cells: dict[str, Cells] = {}
         """Cells that users edited, by the id of the table's model."""
+        self._widgets = jupyter_widgets.JupyterWidgets(ids)
 
     # -- keeping -------------------------------------------------------------------------------
 
@@ -71,6 +74,14 @@ class PanelObjects:
                     known = self._cells.get(model.id, {})
                     self._cells[model.id] = {**{cell: None for cell in known if cell not in edits}, **edits}
 
+    def received(self, document: Document, kind: str, data: Any) -> list[str]:
+        """A client sends a message; ids of the models that are concerned."""
+        return self._widgets.received(document, data) if kind == jupyter_widgets.MESSAGES else []
+
+    def sent(self, document: Document, kind: str, data: Any) -> list[str]:
+        """Clients are sent a message; ids of the models that are concerned."""
+        return self._widgets.sent(document, data) if kind == jupyter_widgets.MESSAGES else []
+
     def read(self, document: Document, changed: Mapping[str, set[str]]) -> dict[str, Parameters]:
         """What is to be kept by model id, for models of which these attributes have changed."""
         found: dict[str, dict[str, Any]] = {}
@@ -83,6 +94,9 @@ class PanelObjects:
                 **self._of_class(model, viewable, ref),
                 **found.get(model.id, {}),
             }
+        for model in jupyter_widgets.models_of(document):
+            if model.id in changed:
+                found.setdefault(model.id, {})[_WIDGETS] = self._widgets.read(model)
         return {model_id: values for model_id, values in found.items() if values}
 
     def _of_class(self, model: Any, viewable: Any, ref: str) -> dict[str, Any]:
@@ -102,7 +116,7 @@ class PanelObjects:
 
         Must run in the Document's context, after all inputs. The app's callbacks hear of it.
         """
-        edited = any(kept.get(_TABLE) for kept in stored.values())
+        edited = any(kept.get(_TABLE) or kept.get(_WIDGETS, {}).get("inputs") for kept in stored.values())
         return partial(self._replay, document, stored) if edited else None
 
     def _replay(self, document: Document, stored: Mapping[str, Parameters]) -> None:
@@ -110,6 +124,7 @@ class PanelObjects:
             kept = stored.get(model.id, {}).get(_TABLE)
             if kept and is_table(viewable):
                 replay_edits(viewable, model, kept, _execute)
+        self._widgets.replay([kept[_WIDGETS] for kept in stored.values() if _WIDGETS in kept])
 
     def restore(self, document: Document, stored: Mapping[str, Parameters]) -> None:
         """Give the objects what was kept; nobody hears of it, as their models are right already.
@@ -117,10 +132,11 @@ class PanelObjects:
         Must run in the Document's context.
         """
         for model, viewable, _ in _objects(document):
-            try:
+            with _apart(viewable):
                 self._restore(model, viewable, stored.get(model.id, {}))
-            except Exception:  # what is the matter with one object is no matter of the session
-                log.exception("an object of Panel's does not take back what was kept: %r", viewable)
+        for model in jupyter_widgets.models_of(document):
+            with _apart(model):
+                self._widgets.restore(model, stored.get(model.id, {}).get(_WIDGETS, {}))
 
     def _restore(self, model: Any, viewable: Any, kept: Parameters) -> None:
         if is_table(viewable):
@@ -151,7 +167,16 @@ class PanelObjects:
         return filled
 
 
-_TABLE, _MADE, _UNSEEN = "-table", "-made", "-unseen"
+@contextmanager
+def _apart(which: object) -> Iterator[None]:
+    """What is the matter with one object is no matter of the session."""
+    try:
+        yield
+    except Exception:
+        log.exception("an object of Panel's does not take back what was kept: %r", which)
+
+
+_TABLE, _MADE, _UNSEEN, _WIDGETS = "-table", "-made", "-unseen", "-ipywidgets"
 """Keys of what is kept besides parameters, none of which has such a name."""
 
 

@@ -51,6 +51,12 @@ class Objects(Protocol):
     def patched(self, source: Model, patches: Mapping[str, Iterable[Any]]) -> None:
         """A client changes single values of a data source."""
 
+    def received(self, document: Document, kind: str, data: Any) -> Iterable[str]:
+        """A client sends a message of that type; ids of the models that are concerned."""
+
+    def sent(self, document: Document, kind: str, data: Any) -> Iterable[str]:
+        """Clients are sent a message of that type; ids of the models that are concerned."""
+
     def read(self, document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
         """What is to be kept by model id, where these attributes of models have changed."""
 
@@ -196,6 +202,8 @@ class Journal:
                 self._outline_dirty = True
             case MessageSentEvent(msg_data=ModelEvent(model=Model() as model)):
                 self._note_told(model)
+            case MessageSentEvent(msg_type=str(kind), msg_data=data) if self._objects is not None:
+                self._heard.update(self._objects.sent(self._document, kind, data))
 
     def _note_told(self, model: Model) -> None:
         """Clients are told of the model by an event: its properties may have been set past Bokeh's setters.
@@ -231,6 +239,12 @@ class Journal:
         """A client made an event of the model."""
         if self._objects is not None:
             self._heard.add(model.id)
+
+    def note_message(self, kind: str, data: Any) -> None:
+        """A client sent a message of that type."""
+        if self._objects is not None:
+            self._heard.update(self._objects.received(self._document, kind, data))
+
     def note_wired(self, model_id: str, source: Input | None) -> None:
         """A model got Python callbacks, or lost some, because of that input."""
         self._rewired.add(model_id)

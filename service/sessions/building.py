@@ -229,6 +229,30 @@ class Builder:
         self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None = None
     ) -> _Draft:
         """With a ``growth`` what is stored will be laid over it."""
+        try:
+            return await self._drafted(app, grant, stored, growth)
+        except NotAuthorized as error:
+            log.warning("a session is refused: %s", error, extra=grant.key.facts)
+            raise
+        except AppError as error:
+            log.error("the app failed: %s\n%s", error.message, error.detail, extra=grant.key.facts)
+            raise
+
+    async def _drafted(self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None) -> _Draft:
+        known_as_panels = app.panel
+        try:
+            draft = await self._run(app, grant, stored, growth)
+        except AppError:
+            if app.panel == known_as_panels:
+                raise
+        else:
+            if app.panel == known_as_panels:
+                return draft
+            await self._let_go(draft)
+        # Its code has turned out to use Panel, which prepares runs of such: once more, and never again.
+        return await self._run(app, grant, stored, growth)
+
+    async def _run(self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None) -> _Draft:
         ids = IdSpace(grant.key.tag)
         ids.tracked = None if growth is None else {}
         # What an app's first run here loads is for all its sessions.
@@ -242,12 +266,7 @@ class Builder:
         try:
             with self._metrics.app(app.path).running(), counted:
                 await app.build(context, execution)
-        except NotAuthorized as error:
-            log.warning("a session is refused: %s", error, extra=grant.key.facts)
-            dispose(document)
-            raise
-        except AppError as error:
-            log.error("the app failed: %s\n%s", error.message, error.detail, extra=grant.key.facts)
+        except AppError:
             dispose(document)
             raise
         ids.built()

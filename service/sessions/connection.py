@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 from bokeh import __version__ as bokeh_version
 
 from service.apps.frames import exc_info_of_app
+from service.apps.jupyter_widgets import refresh
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
@@ -184,6 +185,7 @@ class Connection:
     async def _pull_locked(self, message: Message) -> None:
         # Runs no code of the app, so on the event loop: it must not wait for a thread.
         inline = not (self.session.first_pull(self._token_id) or self._keeps_buffers)
+        refresh(self.session.document)
         content, buffers = encode_document(self.session.document, inline=inline)
         self.send(messages.pull_doc_reply(message.msgid, content, buffers))
         self.subscribed = True

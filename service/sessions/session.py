@@ -22,6 +22,7 @@ from bokeh.events import ButtonClick, ConnectionLost, DocumentReady, Event, Menu
 from bokeh.server.callbacks import PeriodicCallback, SessionCallback
 
 from service import logs
+from service.apps import jupyter_widgets
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
@@ -132,6 +133,7 @@ class Session:
         self.document.callbacks.on_change_dispatch_to(self)
         self.document.on_event(DocumentReady, self._page_is_drawn)
         self.document.on_message("bokeh_event", self._event_came)
+        self.document.on_message(jupyter_widgets.MESSAGES, self._message_of_widget_came)
         execution.on_wired(self._wired)
         self._begin_callbacks()
         context.attach(self)
@@ -474,6 +476,10 @@ class Session:
         # Clicks only: of other events, such as those of the mouse, nothing is counted.
         if isinstance(event, ButtonClick | MenuItemClick) and self.journal is not None and event.model:
             self.journal.note_event(event.model)
+
+    def _message_of_widget_came(self, data: Any) -> None:
+        if self.journal is not None:
+            self.journal.note_message(jupyter_widgets.MESSAGES, data)
 
     def _wired(self, model: Any, callbacks: tuple[Any, ...]) -> None:
         """App code, on whatever thread, has added callbacks to a model or removed them."""

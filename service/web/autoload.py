@@ -17,6 +17,7 @@ from bokeh.embed.util import RenderItem
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 
+from service.apps.app import App
 from service.errors import AppError, NotAuthorized
 from service.page_versions import PageVersions
 from service.web.opening import AppHandler, PageView
@@ -81,7 +82,7 @@ class AutoloadHandler(AppHandler):
     async def _own_script(self, view: PageView, root: str, asked: Asked) -> str:
         if not self.app.built:
             await self._load_classes(view)
-        return render_script(self.services.resources, root, asked, view.token)
+        return render_script(self.services.resources, root, asked, view.token, self.app)
 
     async def _script_of_owner(self, view: PageView, root: str, asked: Asked) -> str | None:
         """Where the session lives at a replica of other versions, that one's scripts are needed."""
@@ -138,12 +139,12 @@ class Asked:
     resources: bool = True
 
 
-def render_script(resources: PageResources, root: str, asked: Asked, token: str) -> str:
-    """The script that draws into an element of somebody else's page.
+def render_script(resources: PageResources, root: str, asked: Asked, token: str, app: App) -> str:
+    """The script that draws the app into an element of somebody else's page.
 
     ``root`` is what our URLs begin with, seen from there.
     """
-    bundle = resources.bundle(root) if asked.resources else resources.bare_bundle()
+    bundle = resources.bundle(root, app) if asked.resources else resources.bare_bundle()
     item = RenderItem(token=token, elementid=ID(asked.element_id), use_for_title=False)
     script = script_for_render_items({}, [item], app_path=asked.app_path, absolute_url=asked.absolute_url)
     bundle.add(Script(script))

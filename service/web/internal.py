@@ -127,11 +127,11 @@ class OwnerAutoloadHandler(OwnerHandler):
     """``POST``: the script that embeds the session, for what the body asks."""
 
     async def post(self) -> None:
-        await self.owned_session()
+        session = await self.owned_session()
         try:
             asked = json.loads(self.request.body)
             token = str(asked.pop("token"))
-            script = render_script(self.services.resources, self.root, Asked(**asked), token)
+            script = render_script(self.services.resources, self.root, Asked(**asked), token, session.app)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise HTTPError(400, f"this is no request for a script: {error!r}") from error
         self.finish(script)

@@ -8,6 +8,7 @@ from bokeh.core.types import ID
 from bokeh.embed.elements import html_page_for_render_items
 from bokeh.embed.util import RenderItem
 
+from service.apps.app import App
 from service.apps.panel import panel_page
 from service.errors import AppError, NotAuthorized, ServiceError
 from service.sessions.session import Session
@@ -39,7 +40,7 @@ class PageHandler(AppHandler):
         again = view.requested and self.get_argument(UPDATED_ARGUMENT, None) is not None
         if self.app.page_is_shell and not again and not await self.holder_of_other_versions(view):
             page = render_shell(
-                self.services.resources, self.relative_root, view.token, self.app.needed_bundles
+                self.services.resources, self.relative_root, view.token, self.app.needed_bundles, self.app
             )
         else:
             try:
@@ -96,7 +97,7 @@ def _rendered(session: Session, resources: PageResources, root: str, token: str)
     if session.app.panel:
         return panel_page(session, resources.of_server("/"), root, token)
     return html_page_for_render_items(
-        resources.bundle(root),
+        resources.bundle(root, session.app),
         {},
         [RenderItem(token=token, roots=document.roots, use_for_title=True)],
         document.title,
@@ -105,18 +106,22 @@ def _rendered(session: Session, resources: PageResources, root: str, token: str)
     )
 
 
-def render_shell(resources: PageResources, root: str, token: str, needed_bundles: frozenset[str]) -> str:
+def render_shell(
+    resources: PageResources, root: str, token: str, needed_bundles: frozenset[str], app: App | None = None
+) -> str:
     """A page with one element into which BokehJS puts every root, as for ``server_document``.
 
     The same for every visitor but for the token, so it is rendered once per set of scripts.
     """
-    name = f"shell {root} {sorted(needed_bundles)}"
-    parts = resources.once(name, lambda: _shell_parts(resources, root, needed_bundles))
+    name = f"shell {root} {sorted(needed_bundles)} {sorted(resources.others(app))}"
+    parts = resources.once(name, lambda: _shell_parts(resources, root, needed_bundles, app))
     return token.join(parts)
 
 
-def _shell_parts(resources: PageResources, root: str, needed_bundles: frozenset[str]) -> list[str]:
+def _shell_parts(
+    resources: PageResources, root: str, needed_bundles: frozenset[str], app: App | None
+) -> list[str]:
     item = RenderItem(token=TOKEN_MARK, elementid=ID("svc-document"), use_for_title=True)
-    bundle = resources.shell_bundle(root, needed_bundles)
+    bundle = resources.shell_bundle(root, needed_bundles, app)
     page: str = html_page_for_render_items(bundle, {}, [item], None, SHELL)
     return page.split(TOKEN_MARK)

@@ -21,6 +21,7 @@ from bokeh.resources import Resources
 from bokeh.settings import settings as bokeh_settings
 
 from service.apps.app import App
+from service.documents.bundles import bundle_without, extensions
 from service.documents.classes import signature
 
 __all__ = (
@@ -117,23 +118,31 @@ class PageResources:
         before, self._signature = self._signature, signature()
         return before != self._signature
 
-    def bundle(self, root: str) -> Bundle:
-        """All that a page needs."""
-        made = self.once(f"bundle {root}", lambda: self._bundle(root))
+    def bundle(self, root: str, app: App | None = None) -> Bundle:
+        """All that a page needs; that of an ``app`` nothing that only other apps need."""
+        others = self.others(app)
+        made = self.once(f"bundle {root} {sorted(others)}", lambda: self._bundle(root, others))
         return Bundle(made.js_files, made.js_raw, made.css_files, made.css_raw, made.hashes)
 
-    def _bundle(self, root: str) -> Bundle:
-        bundle = bundle_for_objs_and_resources(None, self.of_server(root))
+    def others(self, app: App | None) -> frozenset[str]:
+        """The extensions of Bokeh that were imported for other apps only."""
+        if app is None:
+            return frozenset()
+        known = self.once("extensions", extensions)
+        return frozenset(each for each in known if not app.uses_extension(each))
+
+    def _bundle(self, root: str, others: frozenset[str]) -> Bundle:
+        bundle = bundle_without(others, self.of_server(root))
         bundle.js_files = [_within(root, each) for each in bundle.js_files]
         bundle.css_files = [_within(root, each) for each in bundle.css_files]
         return bundle
 
-    def shell_bundle(self, root: str, needed: Collection[str]) -> Bundle:
+    def shell_bundle(self, root: str, needed: Collection[str], app: App | None = None) -> Bundle:
         """For a page whose Document nobody knows yet; what it hardly needs is loaded late.
 
         Of BokehJS's bundles ``needed`` has the names of those that Documents of this app are known to need.
         """
-        bundle = self.bundle(root)
+        bundle = self.bundle(root, app)
         named = {_component(each): each for each in bundle.js_files}
         may_be_late = LATE_AT_MOST if self._has_only_bokehjs(root, bundle) else LATE_AT_MOST[-1:]
         late = [name for name in may_be_late if name in named and name not in needed]

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 from playwright.async_api import (
@@ -80,10 +81,12 @@ class Tab:
         self.timeout = timeout
         self.problems: list[str] = []
         self.console: list[str] = []
+        self.requested: list[str] = []
         self._expected: list[str] = []
         raw.set_default_timeout(timeout * 1000)
         raw.on("console", self._on_console)
         raw.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
+        raw.on("request", lambda request: self.requested.append(request.url))
         raw.on("requestfailed", self._on_failed)
         raw.on("response", self._on_response)
 
@@ -193,6 +196,11 @@ class Tab:
 
     def unexpected(self) -> list[str]:
         return [each for each in self.problems if not any(re.search(known, each) for known in self._expected)]
+
+    @property
+    def requested_elsewhere(self) -> list[str]:
+        """What pages asked other hosts for than this one."""
+        return [each for each in self.requested if urlsplit(each).hostname not in ("127.0.0.1", None)]
 
     def check(self) -> None:
         """AssertionError if anything went wrong that nobody expected."""

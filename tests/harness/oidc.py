@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 class OidcProvider:
     """`with OidcProvider() as provider`: `provider.env()` are the settings of `examples/auth/oidc.py`.
 
-    `claims` are added to each id token, `key` signs it; `denies` makes the user decline.
+    `claims` are added to each id token, `key` signs it, `access_token` comes with it; `denies` makes the user
+    decline.
     """
 
     client_id, client_secret = "dashboards", "a secret: with / and %"
@@ -48,6 +49,7 @@ class OidcProvider:
         self.key = self.published
         self.claims: dict[str, Any] = {}
         self.denies = False
+        self.access_token = "an opaque one"
 
     @property
     def issuer(self) -> str:
@@ -104,7 +106,7 @@ class OidcProvider:
             "iat": now, "exp": now + 300, "email": "ada@example.com", "email_verified": True,
         }  # fmt: skip
         token = jwt.encode({**claims, **self.claims}, self.key, "ES256", headers={"kid": "one"})
-        return {"id_token": token, "access_token": "unused", "token_type": "Bearer"}
+        return {"id_token": token, "access_token": self.access_token, "token_type": "Bearer"}
 
     # life
 

@@ -66,7 +66,7 @@ def test_what_is_linked_against_bundles_has_them_all(monkeypatch: pytest.MonkeyP
         files = [*files, URL("static/extensions/panel/panel.min.js?v=1")]
     else:
         raw = [*raw, "Bokeh.register_plugin({}, 'main')"]
-    monkeypatch.setattr(resources, "bundle", lambda root: Bundle(files, raw))
+    monkeypatch.setattr(resources, "bundle", lambda *_: Bundle(files, raw))
     page = render_shell(resources, "", "the token", frozenset())
     assert first_scripts(page)[:4] == ALL[:-1]
     assert late_scripts(page) == ["bokeh-mathjax"]

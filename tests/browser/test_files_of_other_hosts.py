@@ -1,0 +1,70 @@
+"""Pages load all from their own server, and nothing that only other apps of it need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bokeh.embed import server_document
+from devfleet.ports import free_port
+from devfleet.replica import Replica
+from harness.browser import Tab
+from harness.pages import get_page
+from harness.site import show
+
+PANEL_APPS = Path(__file__).parents[1] / "serve" / "panel_apps"
+PLAIN = """
+from bokeh.io import curdoc
+from bokeh.models import Div
+curdoc().add_root(Div(text="plain"))
+"""
+
+
+@pytest.fixture(scope="module")
+def apps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    plain = tmp_path_factory.mktemp("apps") / "plain.py"
+    plain.write_text(PLAIN)
+    return [plain, *(PANEL_APPS / f"{name}.py" for name in ("fast_table", "jupyter", "bound"))]
+
+
+@pytest.fixture
+def server(replica: Callable[..., Replica], apps: list[Path]) -> Replica:
+    return replica(apps, args=["--allow-websocket-origin", "127.0.0.1:*"])
+
+
+async def shows(tab: Tab, text: str) -> None:
+    await tab.raw.get_by_text(text, exact=True).first.wait_for(timeout=30_000)
+
+
+async def test_a_plain_page_has_nothing_of_other_apps(server: Replica, tab: Tab) -> None:
+    for app in ("fast_table", "jupyter"):  # loads what the others shall not have
+        assert (await get_page(server.app_url(app), timeout=60)).status == 200
+
+    url = server.app_url("plain")
+    script = f"{url}/autoload.js?bokeh-autoload-element=here&bokeh-app-path=/plain&bokeh-absolute-url={url}"
+    for address in (url, url, script, script):  # before the app has run here, and after
+        text = (await get_page(address)).text
+        for word in ("panel", "holoviz", "tabulator", "ipywidgets", "https://"):
+            assert word not in text, address
+
+    await tab.open(url)
+    await shows(tab, "plain")
+    assert not tab.requested_elsewhere
+    assert all("/static/js/" in each for each in tab.requested if "/static/" in each)
+
+
+@pytest.mark.parametrize(("app", "text"), [("fast_table", "grace"), ("jupyter", "heard nothing")])
+async def test_a_page_of_panel_needs_no_other_host(server: Replica, tab: Tab, app: str, text: str) -> None:
+    await tab.open(server.app_url(app))
+    await shows(tab, text)
+    assert tab.requested_elsewhere == []
+
+
+@pytest.mark.parametrize(("app", "text"), [("fast_table", "grace"), ("jupyter", "heard nothing")])
+async def test_an_embedded_app_of_panel_needs_no_other_host(
+    server: Replica, tab: Tab, app: str, text: str
+) -> None:
+    await show(tab, server_document(server.app_url(app)), free_port())
+    await shows(tab, text)
+    assert tab.requested_elsewhere == []

@@ -1,0 +1,39 @@
+"""Widgets of ipywidgets beside those of Panel."""
+
+import ipywidgets
+import panel as pn
+
+pn.extension("ipywidgets")
+
+slider = ipywidgets.IntSlider(value=3, min=0, max=100, description="slider")
+colour = ipywidgets.Dropdown(options=["red", "green", "blue"], description="colour")
+press = ipywidgets.Button(description="press")
+box = ipywidgets.VBox([slider, colour, press])
+heard = pn.pane.Str("heard nothing", name="heard")
+answer = pn.pane.Str("-", name="answer")
+note = pn.widgets.TextInput(name="note")
+times = []
+
+
+def moved(change):
+    times.append(change["new"])
+    heard.object = f"heard {times}"
+
+
+def say(event):
+    if event.new.startswith("set"):
+        slider.value = int(event.new[3:])
+    else:
+        answer.object = f"{event.new}: {slider.value} {colour.value}"
+
+
+def add(button):
+    box.children = [*box.children, ipywidgets.Text(value="new", description=f"text {len(box.children)}")]
+
+
+slider.observe(moved, "value")
+note.param.watch(say, "value")
+press.on_click(add)
+pn.Column(
+    pn.pane.IPyWidget(box), heard, answer, note, pn.bind(lambda colour: f"bound to {colour}", colour)
+).servable()
