@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -40,6 +41,7 @@ __all__ = (
     "keep_coming_back",
     "let_go_of_roots",
     "note_thread",
+    "own_file",
     "panel_page",
     "request_hooks",
     "runs_on_this_thread",
@@ -339,7 +341,33 @@ def panel_page(session: Any, resources: Any, root: str, token: str) -> str:
         template=document.template,
         template_variables=document.template_variables,
     )
-    return page
+    if resources.mode != "server":
+        return page
+    return own_file(_without_fonts(page), document._template_variables["dist_url"])
+
+
+def own_file(text: str, dist_url: str) -> str:
+    """The text with Panel's files on this server, at ``dist_url``, in the place of those of its publisher."""
+    panel = sys.modules.get("panel.io.resources")
+    return text if panel is None else text.replace(panel.CDN_DIST, dist_url)
+
+
+_FONTS = re.compile(
+    r'<link [^>]*href="(?:https:)?//fonts\.googleapis\.com/'
+    r"(?:css\?family=Open\+Sans|css\?family=Roboto:300,400,500|css\?family=Lato&subset=latin,latin-ext)"
+    r'"[^>]*>'
+)
+"""Of Panel's own designs and templates (1.9 and 1.10). Browsers have others to take in their place."""
+
+_ICONS = re.compile(r'<link [^>]*href="https://fonts\.googleapis\.com/css\?family=Material\+Icons[^>]*>')
+_MENU = r"""<style>.material-icons.mdc-top-app-bar__navigation-icon { font-size: 0 }
+.material-icons.mdc-top-app-bar__navigation-icon::after { content: "\2630"; font-size: 24px }</style>"""
+"""The only icon that Panel itself takes from there."""
+
+
+def _without_fonts(page: str) -> str:
+    """Where their host cannot be reached, browsers would wait for them before they draw anything."""
+    return _ICONS.sub(lambda _: _MENU, _FONTS.sub("", page))
 
 
 def _root_of(absolute_url: str, context: Any) -> str:

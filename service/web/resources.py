@@ -21,6 +21,7 @@ from bokeh.resources import Resources
 from bokeh.settings import settings as bokeh_settings
 
 from service.apps.app import App
+from service.apps.panel import own_file
 from service.documents.bundles import bundle_without, extensions
 from service.documents.classes import signature
 
@@ -133,8 +134,9 @@ class PageResources:
 
     def _bundle(self, root: str, others: frozenset[str]) -> Bundle:
         bundle = bundle_without(others, self.of_server(root))
-        bundle.js_files = [_within(root, each) for each in bundle.js_files]
-        bundle.css_files = [_within(root, each) for each in bundle.css_files]
+        if self.of_server(root).mode == "server":
+            bundle.js_files = [_within(root, each) for each in bundle.js_files]
+            bundle.css_files = [_within(root, each) for each in bundle.css_files]
         return bundle
 
     def shell_bundle(self, root: str, needed: Collection[str], app: App | None = None) -> Bundle:
@@ -181,4 +183,6 @@ def _component(file: URL) -> str:
 
 def _within(root: str, url: URL) -> URL:
     """A file of ours: Panel's classes (1.9, 1.10) name theirs so, and Bokeh (3.10) loses ``../``."""
-    return URL(root + url.url) if url.url.startswith("static/") else url
+    if url.url.startswith("static/"):
+        return URL(root + url.url)
+    return URL(own_file(url.url, f"{root}static/extensions/panel/"))

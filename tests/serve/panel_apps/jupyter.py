@@ -9,15 +9,13 @@ slider = ipywidgets.IntSlider(value=3, min=0, max=100, description="slider")
 colour = ipywidgets.Dropdown(options=["red", "green", "blue"], description="colour")
 press = ipywidgets.Button(description="press")
 box = ipywidgets.VBox([slider, colour, press])
-heard = pn.pane.Str("heard nothing", name="heard")
+heard = pn.pane.Str("heard", name="heard")
 answer = pn.pane.Str("-", name="answer")
 note = pn.widgets.TextInput(name="note")
-times = []
 
 
 def moved(change):
-    times.append(change["new"])
-    heard.object = f"heard {times}"
+    heard.object = f"{heard.object} {change['new']}"
 
 
 def say(event):
