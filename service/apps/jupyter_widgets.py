@@ -252,7 +252,7 @@ def refresh(document: Document) -> None:
 
 
 def _widgets() -> dict[str, Any]:
-    widgets: dict[str, Any] = sys.modules["ipywidgets.widgets.widget"]._instances  # type: ignore[attr-defined]
+    widgets: dict[str, Any] = sys.modules["ipywidgets.widgets.widget"]._instances
     return widgets
 
 
@@ -308,7 +308,7 @@ def _with_buffers(embedded: Mapping[str, Any]) -> dict[str, Any]:
     """The state of one widget, as ``get_state`` gives it."""
     state: dict[str, Any] = deepcopy(embedded["state"])
     buffers = embedded.get("buffers", ())
-    put: Any = sys.modules["ipywidgets.widgets.widget"]._put_buffers  # type: ignore[attr-defined]
+    put: Any = sys.modules["ipywidgets.widgets.widget"]._put_buffers
     put(state, [each["path"] for each in buffers], [standard_b64decode(each["data"]) for each in buffers])
     return state
 
@@ -381,7 +381,7 @@ def _make(comm_id: str, states: Mapping[str, Any], under_way: set[str]) -> bool:
     state = states[comm_id]["state"]
     for other in _references(state):
         _make(other, states, {*under_way, comm_id})
-    registry: Any = sys.modules["ipywidgets.widgets.widget"]._registry  # type: ignore[attr-defined]
+    registry: Any = sys.modules["ipywidgets.widgets.widget"]._registry
     try:
         cls = registry.get(*(state.get(name) for name in _CLASS))
     except KeyError:

@@ -10,6 +10,7 @@ import pytest
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.browser import Tab
+from harness.pages import get_page
 from playwright.async_api import expect
 
 APP = Path(__file__).parents[1] / "serve/panel_apps/jupyter.py"
@@ -49,6 +50,8 @@ async def press_right(tab: Tab, times: int) -> None:
 async def test_a_slider_is_dragged_on(two: Fleet, tab: Tab, how: Callable[[Replica], None]) -> None:
     for known in ("WebSocket connection to .* failed", "ERR_CONNECTION_REFUSED", "Could not open websocket"):
         tab.expect_problem(known)
+    for replica in two.replicas:  # imports much when it first runs
+        assert (await get_page(replica.app_url("jupyter"), timeout=60)).status == 200
     await tab.open(two.app_url("jupyter"))
     await press_right(tab, 2)
     await shows(tab, "heard 4 5")
