@@ -169,10 +169,11 @@ class ExtensionFileHandler(FleetFileHandler):
         await super().get(rest, include_body)
 
     def is_strict(self, version: str) -> bool:
-        return True
+        """Panel (1.10) has its own version follow style sheets of extensions that say none of theirs."""
+        return bool(extension_version(self._name)) or may_name_content(version)
 
     def may_be_elsewhere(self, version: str) -> bool:
-        return True
+        return self.is_strict(version)
 
     def is_named(self, version: str, file: Path) -> bool:
         return names_package(version, extension_version(self._name)) or names_content(version, file)
