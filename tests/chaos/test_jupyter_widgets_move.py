@@ -154,3 +154,17 @@ async def test_sessions_do_not_see_each_others_widgets(fleet: Fleet, visit: Visi
         await other.shows("heard 9")
         await visit.ask("mine")
         await visit.shows("mine: 3 red")
+
+
+async def test_widgets_go_with_their_session(replica: Callable[..., Replica]) -> None:
+    """The package itself keeps all that were ever made."""
+    soon = ["--unused-session-lifetime", "300", "--check-unused-sessions", "100"]
+    server = replica([APP], args=soon)
+    for number in range(1, 11):
+        async with await Client.open(server.app_url("jupyter"), timeout=60) as client:
+            assert Visit(client).page.shows("slider")["value"] == 3
+        await asyncio.to_thread(server.wait_line, f"session {number} has ended")
+        counts = [line.split()[-1] for line in server.matching("widgets in this process")]
+        if number > 1 and counts[-1] == counts[0]:
+            return
+    raise AssertionError(f"more and more widgets: {counts}")

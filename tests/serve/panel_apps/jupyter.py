@@ -32,6 +32,10 @@ def add(button):
 slider.observe(moved, "value")
 note.param.watch(say, "value")
 press.on_click(add)
+seen = pn.state.cache.setdefault("seen", [])
+seen.append(pn.state.curdoc.session_context.id)
+pn.state.on_session_destroyed(lambda context: print(f"session {seen.index(context.id) + 1} has ended"))
+print("widgets in this process:", len(ipywidgets.widgets.widget._instances))
 pn.Column(
     pn.pane.IPyWidget(box), heard, answer, note, pn.bind(lambda colour: f"bound to {colour}", colour)
 ).servable()
