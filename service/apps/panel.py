@@ -42,6 +42,7 @@ __all__ = (
     "let_go_of_roots",
     "note_thread",
     "own_file",
+    "panel_bundle",
     "panel_page",
     "request_hooks",
     "runs_on_this_thread",
@@ -346,20 +347,37 @@ def panel_page(session: Any, resources: Any, root: str, token: str) -> str:
     return own_file(_without_fonts(page), document._template_variables["dist_url"])
 
 
+def panel_bundle(session: Any, resources: Any, root: str) -> Any:
+    """The files of a session's Document for a page elsewhere, as ``panel serve`` finds them.
+
+    With URLs that begin with ``root``. Must run in the Document's context.
+    """
+    module, state = importlib.import_module("panel.io.resources"), sys.modules[_STATE].state
+    state.rel_path = root.rstrip("/")
+    made = module.Resources.from_bokeh(resources, absolute=not state.rel_path)
+    bundle = module.bundle_resources(session.document.roots, made)
+    if resources.mode == "server":
+        bundle.css_files = [
+            type(each)(own_file(each.url, f"{root}{module.LOCAL_DIST}"))
+            for each in bundle.css_files
+            if not _OF_FONTS.fullmatch(each.url)
+        ]
+    return bundle
+
+
 def own_file(text: str, dist_url: str) -> str:
     """The text with Panel's files on this server, at ``dist_url``, in the place of those of its publisher."""
     panel = sys.modules.get("panel.io.resources")
     return text if panel is None else text.replace(panel.CDN_DIST, dist_url)
 
 
-_FONTS = re.compile(
-    r'<link [^>]*href="(?:https:)?//fonts\.googleapis\.com/'
-    r"(?:css\?family=Open\+Sans|css\?family=Roboto:300,400,500|css\?family=Lato&subset=latin,latin-ext)"
-    r'"[^>]*>'
+_OF_FONTS = re.compile(
+    r"(?:https:)?//fonts\.googleapis\.com/css\?family=(?:"
+    r"Open\+Sans|Roboto:300,400,500|Lato&subset=latin,latin-ext|Material\+Icons&display=block)"
 )
 """Of Panel's own designs and templates (1.9 and 1.10). Browsers have others to take in their place."""
 
-_ICONS = re.compile(r'<link [^>]*href="https://fonts\.googleapis\.com/css\?family=Material\+Icons[^>]*>')
+_LINK_TO_FONT = re.compile(rf'<link [^>]*href="({_OF_FONTS.pattern})"[^>]*>')
 _MENU = r"""<style>.material-icons.mdc-top-app-bar__navigation-icon { font-size: 0 }
 .material-icons.mdc-top-app-bar__navigation-icon::after { content: "\2630"; font-size: 24px }</style>"""
 """The only icon that Panel itself takes from there."""
@@ -367,7 +385,7 @@ _MENU = r"""<style>.material-icons.mdc-top-app-bar__navigation-icon { font-size:
 
 def _without_fonts(page: str) -> str:
     """Where their host cannot be reached, browsers would wait for them before they draw anything."""
-    return _ICONS.sub(lambda _: _MENU, _FONTS.sub("", page))
+    return _LINK_TO_FONT.sub(lambda found: _MENU if "Icons" in found[1] else "", page)
 
 
 def _root_of(absolute_url: str, context: Any) -> str:

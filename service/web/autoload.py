@@ -11,27 +11,29 @@ from urllib.parse import unquote, urlsplit
 
 from bokeh.core.templates import AUTOLOAD_JS
 from bokeh.core.types import ID
-from bokeh.embed.bundle import Script
+from bokeh.embed.bundle import Bundle, Script
 from bokeh.embed.elements import script_for_render_items
 from bokeh.embed.util import RenderItem
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 
 from service.apps.app import App
+from service.apps.panel import panel_bundle
 from service.errors import AppError, NotAuthorized
 from service.page_versions import PageVersions
+from service.sessions.session import Session
 from service.web.opening import AppHandler, PageView
 from service.web.resources import PageResources
 from service.web.urls import quoted
 from store.contract import Heartbeat
 
-__all__ = ("Asked", "AutoloadHandler", "located", "render_script")
+__all__ = ("Asked", "AutoloadHandler", "located", "render_script", "script_of_session")
 
 log = logging.getLogger(__name__)
 
 
 class AutoloadHandler(AppHandler):
-    """``GET /app/autoload.js``. Does not need the Document, but once the model classes of the app."""
+    """``GET /app/autoload.js``. Needs the Document of Panel's apps; of others, once, the model classes."""
 
     below_app = "/autoload.js"
 
@@ -80,9 +82,14 @@ class AutoloadHandler(AppHandler):
         self.finish(script)
 
     async def _own_script(self, view: PageView, root: str, asked: Asked) -> str:
-        if not self.app.built:
-            await self._load_classes(view)
-        return render_script(self.services.resources, root, asked, view.token, self.app)
+        found = None
+        if self.app.panel or not self.app.built:
+            found = await self._begin(view, root, asked)
+        if isinstance(found, str):
+            return found
+        if found is None:
+            return render_script(self.services.resources, root, asked, view.token, self.app)
+        return await script_of_session(found, self.services.resources, root, asked, view.token)
 
     async def _script_of_owner(self, view: PageView, root: str, asked: Asked) -> str | None:
         """Where the session lives at a replica of other versions, that one's scripts are needed."""
@@ -90,26 +97,34 @@ class AutoloadHandler(AppHandler):
         if holder is None:
             return None
         owner, epoch = holder
-        body = json.dumps({"token": self.token_of_owner(view, owner), **asdict(asked)})
         try:
-            return await self.services.dialer.autoload(owner, view.key, epoch, body, root)
+            return await self._ask_owner(view, root, asked, owner, epoch)
         except (HTTPClientError, OSError) as error:
             log.warning("the session's owner gives no script: %s", error, extra=view.key.facts)
             return None
 
-    async def _load_classes(self, view: PageView) -> None:
-        """Begin the session here: where the app has run, it is known which extensions it draws with."""
+    def _ask_owner(
+        self, view: PageView, root: str, asked: Asked, owner: Heartbeat, epoch: int
+    ) -> Awaitable[str]:
+        body = json.dumps({"token": self.token_of_owner(view, owner), **asdict(asked)})
+        return self.services.dialer.autoload(owner, view.key, epoch, body, root)
 
-        def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
-            return self.services.dialer.page(owner, view.key, epoch, view.token, "./")
+    async def _begin(self, view: PageView, root: str, asked: Asked) -> Session | str | None:
+        """The session, or the script of whoever has it; None if the app fails.
 
+        Where the app has run, it is known which extensions it draws with. Panel's scripts are those of a
+        Document.
+        """
         try:
-            await self.services.router.page(view.key, view.request, dial)
+            return await self.services.router.page(
+                view.key, view.request, lambda owner, epoch: self._ask_owner(view, root, asked, owner, epoch)
+            )
         except NotAuthorized:
             raise
         except AppError as error:
             # Logged by who ran it. The socket that follows tells the user, which a script cannot.
             log.debug("no classes of %s: %s", self.app.path, error)
+            return None
 
     async def prepare(self) -> None:
         self._admit_origin()
@@ -139,12 +154,31 @@ class Asked:
     resources: bool = True
 
 
+async def script_of_session(
+    session: Session, resources: PageResources, root: str, asked: Asked, token: str
+) -> str:
+    """As :func:`render_script`, with what this session's Document needs."""
+
+    async def bundle() -> Bundle:
+        found: Bundle = panel_bundle(session, resources.of_server(root), root)
+        return found
+
+    of_panel = session.app.panel and asked.resources
+    found = await session.with_document_locked(bundle) if of_panel else None
+    if found is None:  # or the session has just ended
+        return render_script(resources, root, asked, token, session.app)
+    return _script(found, asked, token)
+
+
 def render_script(resources: PageResources, root: str, asked: Asked, token: str, app: App) -> str:
     """The script that draws the app into an element of somebody else's page.
 
     ``root`` is what our URLs begin with, seen from there.
     """
-    bundle = resources.bundle(root, app) if asked.resources else resources.bare_bundle()
+    return _script(resources.bundle(root, app) if asked.resources else resources.bare_bundle(), asked, token)
+
+
+def _script(bundle: Bundle, asked: Asked, token: str) -> str:
     item = RenderItem(token=token, elementid=ID(asked.element_id), use_for_title=False)
     script = script_for_render_items({}, [item], app_path=asked.app_path, absolute_url=asked.absolute_url)
     bundle.add(Script(script))

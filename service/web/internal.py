@@ -16,7 +16,7 @@ from service.sessions.notice import app_failed
 from service.sessions.session import Session
 from service.tokens import RelayGrant
 from service.tracing import HEADER
-from service.web.autoload import Asked, render_script
+from service.web.autoload import Asked, script_of_session
 from service.web.base import BaseHandler
 from service.web.page import render_page
 from service.web.socket import join, tell
@@ -131,7 +131,7 @@ class OwnerAutoloadHandler(OwnerHandler):
         try:
             asked = json.loads(self.request.body)
             token = str(asked.pop("token"))
-            script = render_script(self.services.resources, self.root, Asked(**asked), token, session.app)
+            wanted = Asked(**asked)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise HTTPError(400, f"this is no request for a script: {error!r}") from error
-        self.finish(script)
+        self.finish(await script_of_session(session, self.services.resources, self.root, wanted, token))
