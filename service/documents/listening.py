@@ -28,12 +28,11 @@ def runs_app_code(document: Document, content: Any, own: Callable[..., Any]) -> 
 def _has_listeners(document: Document, event: Any, own: Callable[..., Any]) -> bool:
     if type(event) is not dict:
         return False
-    kind = event.get("kind")
+    kind = _text(event, "kind")
     if kind in _OF_MODELS:
-        reference = event.get("model")
         models: dict[Any, Any] = document.models._models
-        model = models.get(reference.get("id")) if isinstance(reference, dict) else None
-        return model is not None and bool(model._callbacks.get(str(event.get("attr", "data"))))
+        model = models.get(_text(event.get("model"), "id"))
+        return model is not None and bool(model._callbacks.get(_text(event, "attr", default="data")))
     if kind == "MessageSent":
         return _message_has_listeners(document.callbacks, event, own)
     return kind not in _OF_DOCUMENTS
@@ -42,11 +41,17 @@ def _has_listeners(document: Document, event: Any, own: Callable[..., Any]) -> b
 def _message_has_listeners(
     callbacks: DocumentCallbackManager, message: Mapping[str, Any], own: Callable[..., Any]
 ) -> bool:
-    if message.get("msg_type") != "bokeh_event":
-        return bool(callbacks._message_callbacks.get(str(message.get("msg_type"))))
-    data = message.get("msg_data")
-    name = str(data.get("name")) if isinstance(data, dict) else ""
+    kind = _text(message, "msg_type")
+    if kind != "bokeh_event":
+        return bool(callbacks._message_callbacks.get(kind))
+    name = _text(message.get("msg_data"), "name")
     if any(each != own for each in callbacks._event_callbacks.get(name, ())):
         return True
     models = [reference() for reference in list(callbacks._subscribed_models.get(name, ()))]
     return any(model is not None and model._event_callbacks.get(name) for model in models)
+
+
+def _text(value: Any, name: str, *, default: str = "") -> str:
+    """That entry of what a client sent, if this is an object and that is text."""
+    found = value.get(name, default) if type(value) is dict else default
+    return found if type(found) is str else ""
