@@ -7,8 +7,9 @@ collector; cycles of their apps are collected when memory stays in use that live
 Other garbage, such as plots an app replaced, waits for a thorough collection, which comes when memory has
 grown a lot.
 
-And what becomes of large blocks that were freed: see :func:`keep_large_blocks`. And how much memory there
-is (:func:`container_limit`), and how much of it restoring a session takes (:class:`Growth`).
+And what becomes of blocks that were freed: see :func:`share_freed_blocks` and :func:`keep_large_blocks`. And
+how much memory there is (:func:`container_limit`), and how much of it restoring a session takes
+(:class:`Growth`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import ctypes
 import gc
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from typing import Any, ClassVar
 
 from service.errors import MemoryExceeded
 
-__all__ = ("Collector", "Growth", "container_limit", "keep_large_blocks")
+__all__ = ("Collector", "Growth", "container_limit", "keep_large_blocks", "share_freed_blocks")
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,24 @@ SHARE_ENDED = 0.01
 
 _LARGEST = 32 * 1024 * 1024 - 2 * 4096
 """The largest block from which glibc learns (``DEFAULT_MMAP_THRESHOLD_MAX``), but for its own header."""
+
+
+_ARENA_MAX = -8
+"""``M_ARENA_MAX`` in glibc's malloc.h."""
+
+
+def share_freed_blocks() -> None:
+    """Have what one thread freed serve all others. To be called before apps are loaded and threads begin.
+
+    Else glibc gives each thread an arena of its own, up to eight per core. Each keeps up to 64 MiB of what
+    was freed at its end (:func:`keep_large_blocks`), which is of no use to other threads and which even
+    ``malloc_trim`` leaves there (glibc 2.36): with threads for app code that is a gigabyte on two cores.
+    What arenas are for, threads that allocate at the same time, Python's own lock rules out mostly.
+    """
+    chosen = os.environ.get("MALLOC_ARENA_MAX") or "arena_max" in os.environ.get("GLIBC_TUNABLES", "")
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None and not chosen:
+        mallopt(_ARENA_MAX, 1)
 
 
 def keep_large_blocks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -165,6 +166,8 @@ def test_memory_in_use_is_known() -> None:
     assert resident() > 1024 * 1024
 
 
+CHOSEN_ARENAS = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")
+
 _FAULTS = """
 import resource
 from service.memory import keep_large_blocks, resident
@@ -192,6 +195,45 @@ def test_large_blocks_that_were_freed_serve_again(call: str) -> None:
 
     assert (pages < 500) == (call != "pass")
     assert grown < 1024 * 1024
+
+
+_ON_THREADS = """
+import threading
+from service.memory import keep_large_blocks, reclaim, resident, share_freed_blocks
+
+{call}
+keep_large_blocks()
+turn, over = threading.Lock(), threading.Barrier(9)
+
+def work():
+    with turn:
+        blocks = [b"x" * 5_000_000 for _ in range(10)]
+        del blocks
+    over.wait()
+    over.wait()
+
+before = resident()
+for _ in range(8):
+    threading.Thread(target=work).start()
+over.wait()
+print(resident() - before)
+reclaim()
+print(resident() - before)
+over.wait()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other ways")
+@pytest.mark.parametrize("call", ["share_freed_blocks()", "pass"])
+def test_what_one_thread_freed_serves_the_others(call: str) -> None:
+    """Eight of them, one after the other, have 50 MB each."""
+    env = {name: value for name, value in os.environ.items() if name not in CHOSEN_ARENAS}
+    code = _ON_THREADS.format(call=call)
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env)
+    kept, reclaimed = map(int, found.stdout.split())
+
+    assert (kept < 150_000_000) == (call != "pass")
+    assert reclaimed < 20_000_000 or call == "pass"
 
 
 GROUPS = {
