@@ -12,6 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import chain
 from typing import Protocol
 
 from service.background import spawn
@@ -75,8 +76,8 @@ class WebSocket(Wire):
 
     __slots__ = (
         "_among", "_backlog", "_backlog_size", "_busy", "_closing", "_deaf", "_deflater", "_fault",
-        "_flushes", "_keep_alive", "_last_sign", "_peer", "_pending", "_pending_size", "_reader", "_timer",
-        "about",
+        "_flushes", "_keep_alive", "_last_sign", "_peer", "_pending", "_pending_size", "_reader", "_rest",
+        "_timer", "about",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +101,8 @@ class WebSocket(Wire):
         self._backlog: deque[Received] | None = None
         self._backlog_size = 0
         """Bytes in it."""
+        self._rest: Iterator[Received] | None = None
+        """What came along with it and is not unpacked yet: a little may become a lot."""
         self._fault: FrameError | None = None
         self._busy = False
         """Somebody works the backlog off."""
@@ -178,6 +181,8 @@ class WebSocket(Wire):
     # -- reading -------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
+        while self._rest is not None:  # as we close, what comes is read all the same
+            self._queue_rest()
         if self._deaf or self._fault is not None:
             return
         self._last_sign = time.monotonic()
@@ -205,18 +210,31 @@ class WebSocket(Wire):
     def _queue(self, messages: Iterator[Received]) -> None:
         """For who is at work, or for nobody yet. Of those who go on all the same little more is read."""
         try:
-            for message in messages:
-                self._add(message)
+            self._add_some(messages)
         except FrameError as fault:
             self._fault = fault
         self._make_wait()
 
+    def _queue_rest(self) -> None:
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            self._queue(rest)
+
+    def _add_some(self, messages: Iterator[Received]) -> None:
+        for message in messages:
+            self._add(message)
+            if self._much_waits:
+                self._rest = messages
+                return
+
+    @property
+    def _much_waits(self) -> bool:
+        waiting = len(self._backlog or ())
+        return waiting > MAX_WAITING_MESSAGES or self._backlog_size > MAX_WAITING_BYTES
+
     def _make_wait(self) -> None:
         """Leave the rest to the client's network while there is much to do, or nobody to do it."""
-        much = self._backlog and (
-            len(self._backlog) > MAX_WAITING_MESSAGES or self._backlog_size > MAX_WAITING_BYTES
-        )
-        if much or (self._backlog and self._peer is None):
+        if self._much_waits or (self._backlog and self._peer is None):
             self.pause()
 
     def _add(self, message: Received) -> None:
@@ -229,7 +247,8 @@ class WebSocket(Wire):
         """Work off what came before there was anybody to answer."""
         if not self._busy:
             backlog, self._backlog, self._backlog_size = self._backlog, None, 0
-            self._go_on(iter(backlog or ()))
+            rest, self._rest = self._rest, None
+            self._go_on(chain(backlog or (), rest or ()))
 
     def _go_on(self, messages: Iterator[Received]) -> None:
         """Deal with them as far as that goes at once; the rest is a task's."""
@@ -237,11 +256,10 @@ class WebSocket(Wire):
         waiting: Awaitable[None] | None = None
         try:
             for message in messages:
-                if waiting is not None:
-                    self._add(message)
-                    continue
                 waiting = self._take(*message)
-                if self._deaf:
+                if waiting is not None:
+                    self._add_some(messages)
+                if waiting is not None or self._deaf:
                     break
         except FrameError as fault:
             self._fault = fault
@@ -256,17 +274,25 @@ class WebSocket(Wire):
 
     async def _work_off(self, waiting: Awaitable[None]) -> None:
         await self._guarded(waiting)
-        while self._backlog and not self._deaf:
-            message = self._backlog.popleft()
-            self._backlog_size -= len(message[1])
+        while not self._deaf and (message := self._next()) is not None:
             left = self._take(*message)
             del message  # not while the next one waits
             if left is not None:
                 await self._guarded(left)
         self._worked_off()
 
+    def _next(self) -> Received | None:
+        """The next one of those that wait."""
+        if not self._backlog:
+            self._queue_rest()
+        if not self._backlog:
+            return None
+        message = self._backlog.popleft()
+        self._backlog_size -= len(message[1])
+        return message
+
     def _worked_off(self) -> None:
-        self._busy, self._backlog, self._backlog_size = False, None, 0
+        self._busy, self._backlog, self._backlog_size, self._rest = False, None, 0, None
         if self._socket is None:
             self._farewell()
         elif self._fault is not None:

@@ -17,7 +17,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from loadtests.bench.client import masked
 from service.errors import ProtocolError
 from service.protocol.messages import Frames
-from service.protocol.websocket import FrameReader
+from service.protocol.websocket import Deflater, FrameReader, Inflater
 from service.web import websocket as module
 from service.web.upgrade import taken_from
 from service.web.websocket import WebSocket
@@ -333,6 +333,41 @@ async def test_what_waits_is_bounded_in_bytes(new_line: Callable[..., Line]) -> 
         while len(line.peer.handled) < 201:
             await line.read()  # a client that reads nothing is not listened to any longer
         await sending
+
+
+@pytest.mark.parametrize("waits_for", ["who answers", "a message"])
+async def test_what_waits_is_not_unpacked_yet(new_line: Callable[..., Line], waits_for: str) -> None:
+    """64 KiB from the network may be 64 MiB of messages."""
+    line = new_line(limit=1 << 25)
+    line.websocket._reader.inflater = Inflater(1 << 25)
+    if waits_for == "a message":
+        line.begin()
+        line.say("wait")
+        await line.turns()
+    deflater = Deflater()
+    packed = [deflater.deflate(str(number).encode() + bytes(5_000_000)) for number in range(10)]
+    frames = b"".join(compressed(each) for each in packed)
+    assert len(frames) < 1 << 16
+    line.client.sendall(frames)
+    await line.turns()
+
+    assert line.websocket._backlog_size < module.MAX_WAITING_BYTES + 5_000_010
+
+    line.peer.go_on.set()
+    if waits_for == "who answers":
+        line.begin()
+    async with asyncio.timeout(60):
+        while len(line.peer.handled) < 10 + (waits_for == "a message"):
+            await line.read(1 << 22)
+    found = [each.rstrip(chr(0)) for each in line.peer.handled if each != "wait"]
+    assert found == [str(number) for number in range(10)]
+
+
+def compressed(payload: bytes) -> bytes:
+    """A client's text frame of it."""
+    frame = bytearray(masked(payload, 1))
+    frame[0] |= 0x40
+    return bytes(frame)
 
 
 async def test_our_close_frame_comes_after_what_is_queued_and_before_nothing(line: Line) -> None:
