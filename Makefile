@@ -10,7 +10,7 @@
 #   make rehearsal pods, probes, autoscaler, a rolling update under load, without a cluster
 #   make capacity  what one session costs on this machine, and what many would take
 #   make durability  time until sessions are back, what the journal costs  (ARGS='--quick', see --help)
-#   make chaos   replicas and Redis killed, frozen, emptied under load   (ARGS='--durability sync', see --help)
+#   make chaos   replicas, Redis, clocks and DNS go wrong under load        (ARGS='--durability sync', see --help)
 #   make soak    an hour of visitors who come and go on both stores: does anything grow?  (SOAK_MINUTES=60, ARGS=...)
 #   make fuzz    what nobody would send: no traceback, no 5xx, bounded memory  (FUZZ_MINUTES=10, ARGS='--seed 1')
 #   make flags   each test of a flag has to fail where the flag is ignored (FLAGS=--port chooses some)
@@ -72,7 +72,7 @@ bench-docs: $(VENV)/.installed-test
 
 chaos: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx
-	@tools/setup/programs iproute2 || true
+	@tools/setup/programs iproute2 faketime || true
 	@PYTHONPATH=tools:. $(BIN)/python tools/chaos.py $(ARGS)
 
 soak: $(VENV)/.installed-test
@@ -122,7 +122,7 @@ lock:
 
 # Without them their tests are skipped, or fail where CI=true.
 programs:
-	@tools/setup/programs redis-server nginx chromium haproxy apache2 supervisor iproute2 || true
+	@tools/setup/programs redis-server nginx chromium haproxy apache2 supervisor iproute2 faketime || true
 
 clean:
 	rm -rf $(VENV) .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

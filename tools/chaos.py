@@ -18,7 +18,7 @@ from pathlib import Path
 
 from devchaos.arena import Arena
 from devchaos.checker import Verdict
-from devchaos.faults import FAULTS, kill
+from devchaos.faults import FAULTS, MISSING, kill
 from devchaos.islands import no_namespaces
 from devchaos.visitor import Move, Stuck
 
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(options: argparse.Namespace) -> int:
     chosen = options.only or [STORM, *FAULTS]
+    chosen = [name for name in chosen if _possible(name)]
     arena = Arena(
         visitors=options.visitors,
         replicas=options.replicas,
@@ -83,6 +84,14 @@ async def _run(options: argparse.Namespace) -> int:
         _say(f"  {problem}")
     _write(options, rounds, verdict)
     return 1 if verdict.problems or any(each.problems for each in rounds) else 0
+
+
+def _possible(name: str) -> bool:
+    """Whether that fault can be had here; says why not."""
+    reason = MISSING[name]() if name in MISSING else None
+    if reason is not None:
+        _say(f"{name}: left out, because {reason}")
+    return reason is None
 
 
 def _island() -> str:

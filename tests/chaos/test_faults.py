@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from devchaos.arena import Arena
-from devchaos.faults import FAULTS, terminate
+from devchaos.faults import FAULTS, MISSING, terminate
+from harness.tools import unavailable
 
 StartArena = Callable[..., Awaitable[Arena]]
 
@@ -46,6 +47,16 @@ async def test_redis_misbehaves(arena: StartArena) -> None:
     started = await arena(visitors=VISITORS, durability="sync", proxied=True)
 
     await go_through(started, "scripts flushed", "replies lost", "kill")
+
+
+@pytest.mark.parametrize("fault", list(MISSING))
+async def test_replicas_live_in_a_world_that_is_wrong(arena: StartArena, fault: str) -> None:
+    """Nobody seizes from them, see the faults; and nothing is lost."""
+    if reason := MISSING[fault]():
+        unavailable(reason)
+    started = await arena(visitors=VISITORS, replicas=2)
+
+    await go_through(started, fault)
 
 
 async def test_nothing_is_lost_when_a_busy_replica_drains(arena: StartArena) -> None:

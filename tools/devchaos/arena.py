@@ -65,6 +65,8 @@ class Arena:
         self._think = think
         self._proxied = proxied
         self._home = TemporaryDirectory(prefix="chaos-")
+        self.home = Path(self._home.name)
+        """For what must be gone afterwards."""
         self.redis = ProxiedRedis({"appendonly": "yes", "appendfsync": "everysec"})
         self.island: NamespaceIsland | ProxyIsland | None = None
         if island == "namespace":
@@ -96,7 +98,7 @@ class Arena:
 
     @property
     def runs_file(self) -> Path:
-        return Path(self._home.name, "runs")
+        return self.home / "runs"
 
     # -- life ----------------------------------------------------------------------------------
 

@@ -8,16 +8,19 @@ import random
 import resource
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from urllib.parse import urlsplit
 
 from devfleet.replica import Replica
 
 from devchaos.arena import POISON_FILE, Arena
+from devchaos.clocks import WrongClock, no_libfaketime
+from devchaos.names import NameServer, no_resolver
 from loadtests.bench.client import Tab
 from loadtests.bokehjs import RECONNECT_DELAYS
 
-__all__ = ("FAULTS", "freeze_long", "kill", "terminate")
+__all__ = ("FAULTS", "MISSING", "freeze_long", "kill", "terminate")
 
 SHORT = 0.4
 """Seconds of a pause that nobody should mind."""
@@ -26,6 +29,14 @@ POISON = POISON_FILE.stem
 
 LONG = 4.0
 """Seconds of a pause in which the others take over."""
+
+WRONG = (60, -60, 3600, 0)
+"""How many seconds a clock is ahead, one after the other."""
+
+GIVEN_UP = 12.0
+"""Seconds in which glibc has given up a lookup that nobody answers: twice five."""
+
+STORE_NAME = "redis.chaos.test"
 
 
 async def kill(arena: Arena, replica: Replica | None = None) -> None:
@@ -62,8 +73,7 @@ async def freeze_long(arena: Arena, replica: Replica | None = None) -> None:
     victim = replica or random.choice(arena.fleet.replicas)
     with victim.paused():
         await asyncio.to_thread(arena.fleet.balance_over, arena.fleet.others(victim))
-        for visitor in random.sample(arena.visitors, len(arena.visitors) // 2):
-            visitor.cut()
+        _cut_half(arena)
         await asyncio.sleep(LONG)
     await asyncio.to_thread(arena.fleet.balance_over, arena.fleet.replicas)
 
@@ -75,8 +85,7 @@ async def partition(arena: Arena) -> None:
     arena.island.cut()
     try:
         await asyncio.to_thread(arena.fleet.balance_over, arena.fleet.others(cut_off))
-        for visitor in random.sample(arena.visitors, len(arena.visitors) // 2):
-            visitor.cut()
+        _cut_half(arena)
         await asyncio.sleep(LONG)
     finally:
         arena.island.heal()
@@ -136,6 +145,33 @@ async def key_rotation(arena: Arena) -> None:
         await asyncio.sleep(1)
 
 
+async def clock_skew(arena: Arena) -> None:
+    """A replica's clock is a minute ahead, jumps back, and so on, while users come, and come back."""
+    clock = WrongClock(arena.home / "clock")
+    async with _changed(arena, clock.env) as victim:
+        with _nobody_seizes(arena):
+            for seconds in WRONG:
+                clock.set(seconds)
+                _cut_half(arena)
+                await arena.admit(len(arena.fleet.replicas))
+                await arena.everybody_used_it()
+        assert victim.running
+
+
+async def dns_hangs(arena: Arena) -> None:
+    """A replica that knows Redis by its name gets no answer from its nameserver any more; users come back."""
+    async with NameServer() as names:
+        url = f"redis://{STORE_NAME}:{urlsplit(arena.redis.url).port}/0"
+        async with _changed(arena, names.env, "--redis", url) as victim:
+            with _nobody_seizes(arena):
+                names.answering = False
+                _cut_half(arena)
+                await asyncio.sleep(GIVEN_UP)
+                await arena.everybody_used_it()
+            assert victim.running
+            names.answering = True
+
+
 async def descriptors(arena: Arena) -> None:
     """A replica has no file descriptor left for a while; half of the users come back, also to that one."""
     victim = random.choice(arena.fleet.replicas)
@@ -143,8 +179,7 @@ async def descriptors(arena: Arena) -> None:
     in_use = len(os.listdir(f"/proc/{victim.pid}/fd"))
     resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (in_use, before[1]))
     try:
-        for visitor in random.sample(arena.visitors, len(arena.visitors) // 2):
-            visitor.cut()
+        _cut_half(arena)
         await asyncio.sleep(LONG)
     finally:
         resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, before)
@@ -184,6 +219,41 @@ async def herd(arena: Arena) -> None:
     await asyncio.sleep(0)
 
 
+def _cut_half(arena: Arena) -> None:
+    """Half of the users lose their connections, and come back to whatever replica nginx chooses."""
+    for visitor in random.sample(arena.visitors, len(arena.visitors) // 2):
+        visitor.cut()
+
+
+@asynccontextmanager
+async def _changed(arena: Arena, env: Mapping[str, str], *flags: str) -> AsyncIterator[Replica]:
+    """A replica ends in order and starts with that; and then as it was before."""
+    # The last one may live where it cannot reach what the others can.
+    victim = random.choice(arena.fleet.replicas[:-1] if arena.island else arena.fleet.replicas)
+    victim.configure(*flags)
+    victim.set_env(env)
+    try:
+        await terminate(arena, victim)
+        yield victim
+    finally:
+        victim.configure("--redis", arena.redis.url)
+        victim.set_env({})
+        await terminate(arena, victim)
+
+
+@contextmanager
+def _nobody_seizes(arena: Arena) -> Iterator[None]:
+    """AssertionError when a replica takes sessions from another one: all of them live."""
+    before = _seized(arena)
+    yield
+    if found := [line for line in _seized(arena) if line not in before]:
+        raise AssertionError(f"{len(found)} sessions were seized from replicas that live: {found[0]}")
+
+
+def _seized(arena: Arena) -> list[str]:
+    return [line for each in arena.fleet.replicas for line in each.matching("seizing the session from")]
+
+
 FAULTS: dict[str, Callable[[Arena], Awaitable[None]]] = {
     "kill": kill,
     "terminate": terminate,
@@ -199,6 +269,14 @@ FAULTS: dict[str, Callable[[Arena], Awaitable[None]]] = {
     "replies lost": replies_lost,
     "herd": herd,
     "key rotation": key_rotation,
+    "clock skew": clock_skew,
+    "DNS that hangs": dns_hangs,
     "descriptors": descriptors,
     "poison": poison,
 }
+
+MISSING: dict[str, Callable[[], str | None]] = {
+    "clock skew": no_libfaketime,
+    "DNS that hangs": no_resolver,
+}
+"""Why that fault cannot be had here; None where it can."""

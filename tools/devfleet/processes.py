@@ -74,6 +74,10 @@ class Process:
         self._popen: Child | None = None
         self._reader: threading.Thread | None = None
 
+    def set_env(self, env: Mapping[str, str | None]) -> None:
+        """From its next start on; in the place of the `env` that it was made with."""
+        self._env = _environment(env)
+
     # life
 
     def start(self) -> Self:

@@ -194,6 +194,10 @@ class Replica(Server):
         )
         self._as_ever = not env and not within and python is None
 
+    def set_env(self, env: Mapping[str, str | None]) -> None:
+        super().set_env(env)
+        self._as_ever = False  # such as libraries that are loaded first
+
     def _launch(self) -> Child:
         if self.nurseries is None or not self._as_ever:
             return super()._launch()
