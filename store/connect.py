@@ -6,7 +6,7 @@ The only module that knows redis-py's constructors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import (
     BlockingConnectionPool,
@@ -26,6 +26,7 @@ from redis.asyncio.sentinel import (
 )
 from redis.backoff import NoBackoff
 
+from store.addresses import remembering
 from store.embedded import connector
 from store.encryption import PLAIN, Encryption
 from store.errors import StoreConfigError
@@ -36,6 +37,8 @@ from store.redis_store import RedisStore
 from store.url import StoreUrl, parse
 
 __all__ = ("open_store",)
+
+T = TypeVar("T")
 
 _HEALTH_CHECK = 30
 """A connection idle for this many seconds is tried with a PING before it is used."""
@@ -81,7 +84,7 @@ def _redis(url: StoreUrl, patience: float, connections: int, options: dict[str, 
     options = {name: value for name, value in options.items() if name != "ssl"}  # the class says it
     return _pooled(
         BlockingConnectionPool(
-            connection_class=sending_pieces(SSLConnection if url.tls else Connection),
+            connection_class=_over_tcp(SSLConnection if url.tls else Connection),
             max_connections=connections, timeout=patience, host=host, port=port, db=url.db, **options,
         )
     )  # fmt: skip
@@ -110,7 +113,7 @@ def _sentinel(url: StoreUrl, patience: float, connections: int, options: dict[st
     sentinel = Sentinel(url.hosts, sentinel_kwargs=asking, db=url.db, **options)  # type: ignore[no-untyped-call]
     managed = SentinelManagedSSLConnection if url.tls else SentinelManagedConnection
     redis = sentinel.master_for(
-        url.master, connection_pool_class=_SentinelPool, connection_class=sending_pieces(managed),
+        url.master, connection_pool_class=_SentinelPool, connection_class=_over_tcp(managed),
         max_connections=connections, timeout=patience,
     )  # fmt: skip
     return Client(redis, also=tuple(sentinel.sentinels))
@@ -119,11 +122,15 @@ def _sentinel(url: StoreUrl, patience: float, connections: int, options: dict[st
 def _cluster(url: StoreUrl, patience: float, connections: int, options: dict[str, Any]) -> Client:
     nodes = [ClusterNode(host, port) for host, port in url.hosts]
     cluster = RedisCluster(startup_nodes=nodes, max_connections=connections, **options)
-    connection = sending_pieces(SSLConnection if url.tls else Connection)
+    connection = _over_tcp(SSLConnection if url.tls else Connection)
     cluster.connection_kwargs["connection_class"] = connection  # for nodes that it learns of
     for node in cluster.nodes_manager.startup_nodes.values():
         node.connection_class = connection
     return Client(cluster, clustered=True)
+
+
+def _over_tcp(connection: type[T]) -> type[T]:
+    return remembering(sending_pieces(connection))
 
 
 def _pooled(pool: BlockingConnectionPool) -> Client:

@@ -354,20 +354,24 @@ def test_servers_that_fit() -> None:
 
 
 @pytest.fixture
-def tls_server(own_redis_server: Callable[..., RedisServer], tmp_path: Path) -> tuple[str, Path]:
+def tls_server(
+    own_redis_server: Callable[..., RedisServer], tmp_path: Path, request: pytest.FixtureRequest
+) -> tuple[str, Path]:
     """The address of a server with a certificate of its own making, and that certificate."""
     openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
     key, certificate, port = tmp_path / "key.pem", tmp_path / "cert.pem", free_port()
     subprocess.run(
         [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+         "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", str(key),
+         "-out", str(certificate)],
         check=True, capture_output=True,
     )  # fmt: skip
     options = {"tls-port": port, "tls-cert-file": certificate, "tls-key-file": key}
     own_redis_server(**{**options, "tls-ca-cert-file": certificate, "tls-auth-clients": "no"})
-    return f"127.0.0.1:{port}", certificate
+    return f"{getattr(request, 'param', '127.0.0.1')}:{port}", certificate
 
 
+@pytest.mark.parametrize("tls_server", ["127.0.0.1", "localhost"], indirect=True)
 async def test_tls(tls_server: tuple[str, Path], opened: Opened) -> None:
     address, certificate = tls_server
     store = opened(f"rediss://{address}?ssl_ca_certs={certificate}")
