@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
 from loadtests.fuzz.inputs import KINDS, Page, input_of
 from loadtests.fuzz.mutations import altered, mutated
+from loadtests.fuzz.wire import Findings, faults_of_memory
 
 TOKEN = "eyJzZXNzaW9uX2lkIjoicyIsInNlc3Npb25fZXhwaXJ5IjoxfQ.e30.c2ln"
 PAGE = Page("127.0.0.1:1", "fuzzed", TOKEN, {"slider": "p1", "source": "p2"}, {"roots": [{"id": "p1"}]})
@@ -20,6 +22,29 @@ def test_an_input_follows_from_its_seed() -> None:
         assert one == other
         kinds.add(one.kind)
     assert kinds == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({}, ""),
+        ({"peak": 340}, ""),
+        ({"peak": 360}, "at most 360"),
+        ({"halfway": 150, "after": 160}, ""),
+        ({"halfway": 145, "after": 162}, "145 after the first half, and is after the second 162"),
+        ({"halfway": 160, "after": 165}, "when all is over 165"),
+    ],
+)
+def test_memory_may_rise_for_a_while_and_settle(found: dict[str, int], said: str) -> None:
+    """In MiB. What is left behind with every input is a leak, however little it is."""
+    held = {"before": 100, "peak": 120, "halfway": 110, "after": 110, **found}
+    faults = faults_of_memory(Findings(**{name: value << 20 for name, value in held.items()}))  # type: ignore[arg-type]
+
+    assert [said in in_mib(fault) for fault in faults] == [True] * bool(said)
+
+
+def in_mib(text: str) -> str:
+    return re.sub(r"\d+", lambda number: str(int(number[0]) >> 20), text)
 
 
 def test_damage_leaves_the_original_alone() -> None:
