@@ -67,7 +67,7 @@ class Keeping:
             self.registry,
             self.writer,
             self.leaving,
-            Hibernation(self._store, self.registry, self.writer, after=settings.hibernate_after),
+            self._hibernation(),
             lifetime=settings.unused_session_lifetime,
             interval=settings.check_unused_sessions,
             retention=settings.session_retention,
@@ -76,6 +76,16 @@ class Keeping:
     async def drain(self) -> None:
         """Move all sessions to other replicas."""
         await Drain(self.registry, self.leaving, self._metrics, timeout=self._settings.drain_timeout).run()
+
+    def _hibernation(self) -> Hibernation:
+        return Hibernation(
+            self._store,
+            self.registry,
+            self.writer,
+            self.leaving,
+            after=self._settings.hibernate_after,
+            most_memory=self.brake.most_memory,
+        )
 
     def _wire(self, session: Session) -> None:
         session.on_dirty = self.writer.mark

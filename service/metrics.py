@@ -27,7 +27,9 @@ __all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "Metrics", "Reading")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-CLAIM_OUTCOMES = ("own", "relay", "seize", "denied", "restore_exact", "restore_partial", "restore_fresh")
+CLAIM_OUTCOMES = (
+    "own", "relay", "seize", "denied", "unreached", "restore_exact", "restore_partial", "restore_fresh"
+)  # fmt: skip
 """How a page or socket found its session. A restore counts besides the own or seize it followed."""
 
 PARK_REASONS = ("deaths", "memory")

@@ -3,6 +3,7 @@
 A replica claims; if another owns the session it is dialled; if it is gone, refuses or stays
 silent while its heartbeat has stopped too, the session is seized from it. One that answers and whose
 heart beats is alive, whatever it answers: if it does not let us in, that is an error, no reason to seize.
+Neither is what keeps this replica from dialling.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Step(StrEnum):
     GIVE_UP = "give up"
     DENIED = "denied"
     """The owner lives and does not let this replica in: their secret keys differ."""
+    UNREACHED = "unreached"
+    """The owner lives, and this replica cannot dial it."""
 
 
 class Dialled(StrEnum):
@@ -41,6 +44,8 @@ class Dialled(StrEnum):
     """Nobody listens there."""
     DENIED = "denied"
     """Whoever listens there does not let us in: another process that has the address by now, or the owner."""
+    UNREACHED = "unreached"
+    """Nobody was asked: no descriptors are left here, its name is not found, no network leads there."""
     NOT_OWNER = "not owner"
     """It answers that it does not hold the session."""
     SILENT = "silent"
@@ -62,11 +67,12 @@ class Ownership:
     claim: Claim = field(default_factory=lambda: Claim(Outcome.UNKNOWN))
     seized: bool = False
     owner: Heartbeat | None = None
-    denied: bool = False
+    obstacle: Dialled | None = None
+    """Why dialling did not get through to an owner that may well live: DENIED or UNREACHED."""
 
     def claimed(self, claim: Claim) -> Step:
         """The store answered a claim, or a seizure."""
-        self.denied = False
+        self.obstacle = None
         self.seized = self.step is Step.SEIZE and claim.outcome is Outcome.OWN
         self.claim = claim
         match claim.outcome:
@@ -98,17 +104,23 @@ class Ownership:
                 return self._go(Step.CLAIM)
             case Dialled.REFUSED | Dialled.NOT_OWNER:
                 return self._go(Step.SEIZE)
-            case Dialled.DENIED:
-                self.denied = True
+            case Dialled.DENIED | Dialled.UNREACHED:
+                self.obstacle = result
                 return self._go(Step.KEEP_WAITING)
             case Dialled.SILENT:
                 return self._go(Step.KEEP_WAITING)
 
     def looked_again(self, owner: Heartbeat | None) -> Step:
-        """The heartbeat of an owner that was silent, or denied us ``silence`` seconds ago, was read again."""
+        """The heartbeat of an owner was read again that has been silent, or was not got through to."""
         if owner is None or owner.age > self.silence:
             return self._go(Step.SEIZE)
-        return self._go(Step.DENIED if self.denied else Step.KEEP_WAITING)
+        match self.obstacle:
+            case Dialled.DENIED:
+                return self._go(Step.DENIED)
+            case Dialled.UNREACHED:
+                return self._go(Step.UNREACHED)
+            case _:
+                return self._go(Step.KEEP_WAITING)
 
     def _is_draining(self) -> bool:
         """The owner takes no more connections because it moves its sessions away: soon this one, too.

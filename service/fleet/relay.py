@@ -196,8 +196,10 @@ def result_of(attempt: asyncio.Future[Any]) -> Dialled:
             return Dialled.NOT_OWNER
         case HTTPClientError(code=403 | 404):
             return Dialled.DENIED
-        case HTTPClientError(code=599) | OSError():  # 599: the connection broke
+        case HTTPClientError(code=599) | ConnectionError():  # 599: the connection broke
             return Dialled.REFUSED
+        case OSError():
+            return Dialled.UNREACHED
         case HTTPClientError(code=code):
             raise Unavailable(f"the session's owner answered {code}")
         case _:

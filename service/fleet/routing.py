@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 
 from tornado.httpclient import HTTPError
 
-from service.errors import AppError, MemoryExceeded, SessionParked, SessionUnknown, Unavailable
+from service.errors import AppError, MemoryExceeded, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
 from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.page_versions import PageVersions
 from service.sessions.brake import Brake, Care, care_for
 from service.sessions.building import Grant
+from service.sessions.parking import Parking, parked
 from service.sessions.registry import Registry
 from service.sessions.session import Session
 from service.tracing import OFF, Tracing
@@ -97,7 +98,7 @@ class Router:
         self._retention = retention
         self._is_ours = is_ours
         self._brake = brake or Brake(store, replica)
-        self._metrics = metrics
+        self._parking = Parking(store, replica, metrics)
         self._claims = metrics.claims
         self._tracing = tracing
         self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
@@ -236,7 +237,7 @@ class Router:
                 case Step.UNKNOWN:
                     raise SessionUnknown("the session was ended, or its token is too old to begin it anew")
                 case Step.PARKED:
-                    raise _parked(answer.reason)
+                    raise parked(answer.reason)
                 case Step.GIVE_UP:
                     raise Unavailable("the session keeps moving between replicas")
         return answer
@@ -290,7 +291,7 @@ class Router:
         assert claim.request is not None
         if care is Care.PARK:
             why = f"{claim.deaths} replicas died with it, one after another"
-            await self._park(key, claim, ParkReason.DEATHS, why)
+            await self._parking.park(key, claim.epoch, ParkReason.DEATHS, why)
         if care is not Care.NONE:
             log.warning("%d replicas died with the session: it is restored without running its inputs again",
                         claim.deaths, extra=key.facts)  # fmt: skip
@@ -305,13 +306,7 @@ class Router:
                 try:
                     return await self._registry.build(grant)
                 except MemoryExceeded as error:
-                    await self._park(key, claim, ParkReason.MEMORY, f"to restore {error}")
-
-    async def _park(self, key: SessionKey, claim: Claim, reason: ParkReason, why: str) -> NoReturn:
-        log.error("parking the session: %s", why, extra=key.facts)
-        if await self._store.park(key, self._replica, epoch=claim.epoch, reason=reason):
-            self._metrics.app(key.app).parked(reason)
-        raise _parked(reason)
+                    await self._parking.park(key, claim.epoch, ParkReason.MEMORY, f"to restore {error}")
 
     async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:
         """Dial the owner; None when the session has to be seized from it, or claimed once more."""
@@ -332,7 +327,7 @@ class Router:
             result = result_of(attempt) if attempt.done() else Dialled.SILENT
             if ownership.dialled(result) is not Step.KEEP_WAITING:
                 return ownership.step
-            if ownership.denied:
+            if ownership.obstacle is not None:
                 await asyncio.sleep(PATIENCE)
             pause = LOOK_AGAIN
             owner = await self._store.replica(ownership.claim.owner)
@@ -341,6 +336,8 @@ class Router:
                     return Step.SEIZE
                 case Step.DENIED:
                     self._denied(ownership.claim.owner)
+                case Step.UNREACHED:
+                    self._unreached(ownership.claim.owner, attempt.exception())
 
     def _denied(self, owner: str) -> NoReturn:
         self._claims.labels("denied").inc()
@@ -349,8 +346,7 @@ class Router:
         )
         raise Unavailable("the session's owner does not let this replica in")
 
-
-def _parked(reason: ParkReason) -> SessionParked:
-    if reason is ParkReason.MEMORY:
-        return SessionParked("the session takes more memory than it may and is parked", for_memory=True)
-    return SessionParked("the session ended the replicas it was on and is parked")
+    def _unreached(self, owner: str, error: BaseException | None) -> NoReturn:
+        self._claims.labels("unreached").inc()
+        log.error("replica %s, which is alive, cannot be dialled from here: %s", owner, error)
+        raise Unavailable("this replica cannot reach the session's owner")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from service.errors import Unavailable
+from service.errors import MemoryExceeded, Unavailable
 from service.sessions.building import Grant
 from store.contract import Store
 from store.errors import StoreError
@@ -19,6 +19,7 @@ from store.errors import StoreError
 if TYPE_CHECKING:
     from service.sessions.connection import Connection
     from service.sessions.journaling import JournalWriter
+    from service.sessions.leaving import Leaving
     from service.sessions.registry import Registry
     from service.sessions.session import Session
 
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 class Sleeper:
     """What is left here of a hibernated session: its key, and who is connected.
 
-    ``wake`` gives the live session again. Raises Unavailable when the store does not answer.
+    ``wake`` gives the live session again. Raises Unavailable when the store does not answer, and
+    SessionParked or SessionMoved when that takes more memory than it may.
     """
 
     __slots__ = ("connections", "epoch", "key", "lost", "request", "unused_since", "wake", "writes")
@@ -60,13 +62,27 @@ class Sleeper:
 
 
 class Hibernation:
-    """Puts sessions to sleep that were idle for ``after`` seconds; 0 for never."""
+    """Puts sessions to sleep that were idle for ``after`` seconds; 0 for never.
 
-    def __init__(self, store: Store, registry: Registry, writer: JournalWriter, *, after: float) -> None:
+    To bring one back may take ``most_memory`` bytes, as on another replica; 0 for any number.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        writer: JournalWriter,
+        leaving: Leaving,
+        *,
+        after: float,
+        most_memory: int = 0,
+    ) -> None:
         self._store = store
         self._registry = registry
         self._writer = writer
+        self._leaving = leaving
         self._after = after
+        self._most_memory = most_memory
 
     async def put_to_sleep(self) -> int:
         """Hibernate whoever may sleep; how many."""
@@ -101,4 +117,8 @@ class Hibernation:
             fields = await self._store.read_journal(sleeper.key)
         except StoreError as error:
             raise Unavailable("the session cannot be brought back: its store does not answer") from error
-        return await self._registry.wake(sleeper, Grant(sleeper.key, sleeper.epoch, sleeper.request, fields))
+        grant = Grant(sleeper.key, sleeper.epoch, sleeper.request, fields, most_memory=self._most_memory)
+        try:
+            return await self._registry.wake(sleeper, grant)
+        except MemoryExceeded as error:
+            await self._leaving.park_sleeper(sleeper, f"to wake {error}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 from service.background import spawn
+from service.errors import SessionMoved
 from service.metrics import Metrics
 from service.sessions.hibernation import Sleeper
 from service.sessions.journaling import JournalWriter
+from service.sessions.parking import Parking
 from service.sessions.registry import Registry
 from service.sessions.session import Session
-from store.contract import Store
+from store.contract import ParkReason, Store
 from store.errors import StoreError
 
 __all__ = ("COME_BACK", "Leaving")
@@ -51,6 +54,7 @@ class Leaving:
         self._replica = replica
         self._retention = retention
         self._metrics = metrics
+        self._parking = Parking(store, replica, metrics)
 
     async def unused(self, session: Session) -> bool:
         """Nobody uses it; False if somebody does after all. What a client has seen is retained."""
@@ -90,6 +94,23 @@ class Leaving:
         """As :meth:`lost`, for a hibernated session."""
         if self._registry.forget_sleeper(sleeper):
             sleeper.close_connections(COME_BACK, "another replica has the session", patience=LOST_SECONDS)
+
+    async def park_sleeper(self, sleeper: Sleeper, why: str) -> NoReturn:
+        """A hibernated session that must not be woken: its pages come back, and are told.
+
+        Raises SessionParked; SessionMoved when somebody else does that already.
+        """
+        # Forgotten first: who comes meanwhile must not find it asleep without a journal, and begin it anew.
+        if not self._registry.forget_sleeper(sleeper):
+            raise SessionMoved("the session has left while it hibernated")
+        try:
+            await self._parking.park(sleeper.key, sleeper.epoch, ParkReason.MEMORY, why)
+        except StoreError as error:
+            # Whoever brings it back finds out anew.
+            log.warning("cannot park the session: %s", error, extra=sleeper.key.facts)
+            raise SessionMoved("the session has left while it hibernated") from error
+        finally:
+            sleeper.close_connections(COME_BACK, "the session was set aside")
 
     async def renew(self, session: Session) -> None:
         """The app has changed: its clients come back to a session that is restored with the new code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from harness.apps import CountedApp
 from harness.client import Client
 from harness.pages import get_page
 from harness.tools import require
+from harness.wire import WireClosed
 from operations.scrape import scrape, until
 
 SVC = str(Path(sys.executable).with_name("svc"))
@@ -24,6 +26,7 @@ MIB = 1024 * 1024
 
 # Half of it may be taken: 200 MiB.
 LIMITED = ["--memory-limit", str(400 * MIB), "--restore-memory-share", "50"]
+HIBERNATING = ["--hibernate-after", "0.5", "--check-unused-sessions", "100"]
 
 GROWS_BY_INPUT = """
 from bokeh.io import curdoc
@@ -164,3 +167,41 @@ async def test_an_app_that_takes_all_memory_while_it_builds_costs_its_own_page(s
         assert another.value("slider", "value") == 1
     until(lambda: scrape(replica.url)("process_virtual_memory_bytes") < 2048 * MIB)
     await neighbour.close()
+
+
+WAKES_HEAVIER = GROWS_BY_INPUT.replace("new << 20", "new << 20 if os.path.exists(flag) else 0")
+WAKES_HEAVIER = WAKES_HEAVIER.replace("from bokeh.io", "import os, sys\nflag = sys.argv[1]\nfrom bokeh.io", 1)
+"""As data that is loaded for an input may: there is more of it by the time the session wakes up."""
+
+
+@pytest.mark.parametrize("start", [WAKES_HEAVIER], indirect=True)
+async def test_a_sleeping_session_that_outgrows_its_share_as_it_wakes_is_parked(
+    start: StartReplica, redis: RedisServer, tmp_path: Path
+) -> None:
+    flag = tmp_path / "much data"
+    here = start([*LIMITED, *HIBERNATING, "--args", str(flag)])
+    client, small = await Client.open(here.app_url("app")), await Client.open(here.app_url("app"))
+    beside = await Client.open(here.app_url("app"), session_id=client.page.session_id)
+    await client.patch("slider", value=300)
+    await small.patch("slider", value=20)
+    until(lambda: scrape(here.url)("svc_hibernated_sessions") == 2)
+    flag.touch()
+
+    at_once = [each.patch("text", value="wake up") for each in (client, beside)]
+    answers = await asyncio.gather(*at_once, return_exceptions=True)
+
+    assert all(isinstance(answer, WireClosed) for answer in answers)
+    assert await client.wait_closed() == await beside.wait_closed() == 1012
+    here.wait_line("parking the session: to wake it took [23].. MiB, and may take 200 MiB")
+    for tab in (client, beside):
+        await tab.reconnect()
+        shown = tab.document.select_one({"type": Div})
+        assert shown is not None
+        assert "more memory than one session may have" in shown.text
+    await small.patch("text", value="wake up")
+    assert small.value("slider", "value") == 20
+    assert scrape(here.url)("svc_parked_sessions_total", app="/app", reason="memory") == 1
+    assert [each["reason"] for each in parked_sessions(redis)] == ["memory"]
+    until(lambda: scrape(here.url)("process_resident_memory_bytes") < 300 * MIB)
+    for each in (client, beside, small):
+        await each.close()

@@ -1,18 +1,21 @@
-"""A living owner is not gone because another replica's clock or key differs from its own."""
+"""A living owner is not gone because another replica has another clock or key, or cannot dial it."""
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from devfleet.redis_server import RedisServer, eventually
+from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.client import Client
 from harness.pages import get_page
 from harness.tools import require
+from harness.wire import WireClosed
 
 OLD, NEW = "the key before " * 3, "the key afterwards " * 3
 
@@ -20,16 +23,6 @@ CLOCK_AHEAD = """
 import time
 _right = time.time
 time.time = lambda: _right() + 60
-"""
-
-HANGING_DNS = """
-import os, socket, threading
-_right = socket.getaddrinfo
-def getaddrinfo(*args, **options):
-    if os.path.exists({flag!r}):
-        threading.Event().wait()
-    return _right(*args, **options)
-socket.getaddrinfo = getaddrinfo
 """
 
 StartReplica = Callable[..., Replica]
@@ -116,18 +109,25 @@ async def test_an_owner_that_does_not_let_us_in_is_not_gone(start: StartReplica,
     await client.close()
 
 
-async def test_the_heart_beats_while_dns_hangs(
-    start: StartReplica, redis: RedisServer, tmp_path: Path
-) -> None:
-    flag = tmp_path / "dns hangs"
-    replica = start(patch=HANGING_DNS.format(flag=str(flag)))
-    flag.touch()
+async def test_who_has_no_descriptor_left_to_dial_with_does_not_seize(start: StartReplica) -> None:
+    owner, narrow = start(), start()
+    client = await Client.open(owner.app_url())
+    await client.patch("slider", value=7)
+    # Enough to accept a connection, but not to make another one.
+    before = resource.prlimit(narrow.pid, resource.RLIMIT_NOFILE)
+    room = len(os.listdir(f"/proc/{narrow.pid}/fd")) + 1
+    resource.prlimit(narrow.pid, resource.RLIMIT_NOFILE, (room, before[1]))
 
-    def last_beat() -> float:
-        _, at = redis.command("ZRANGE", "svc:replicas", 0, -1, "WITHSCORES")
-        return float(at)
+    refused = Client(narrow.app_url(), client.token)
+    with pytest.raises(WireClosed):
+        await refused.connect()
 
-    for _ in range(3):
-        seen = last_beat()
-        eventually(lambda: last_beat() > seen, what="another beat")  # noqa: B023 - called at once
-    assert replica.status("/readyz") == 200
+    assert refused.close_code == 1013
+    narrow.wait_line("which is alive, cannot be dialled from here: .*Too many open files")
+    assert not narrow.matching("seizing the session")
+    await client.patch("slider", value=8)
+    resource.prlimit(narrow.pid, resource.RLIMIT_NOFILE, before)
+    async with Client(narrow.app_url(), client.token) as through:
+        await through.pull()
+        assert through.value("slider", "value") == 8
+    await client.close()

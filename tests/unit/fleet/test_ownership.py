@@ -106,14 +106,23 @@ def test_lost_races_come_to_an_end() -> None:
     assert steps == [Step.FIND_OWNER, Step.FIND_OWNER, Step.GIVE_UP]
 
 
-def test_one_that_lives_and_does_not_let_us_in_keeps_the_session(way: Ownership) -> None:
-    assert dialling(way).dialled(Dialled.DENIED) is Step.KEEP_WAITING
-    assert way.looked_again(OTHER) is Step.DENIED
+OBSTACLES = {Dialled.DENIED: Step.DENIED, Dialled.UNREACHED: Step.UNREACHED}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_one_that_lives_and_is_not_got_through_to_keeps_the_session(
+    way: Ownership, obstacle: Dialled
+) -> None:
+    assert dialling(way).dialled(obstacle) is Step.KEEP_WAITING
+    assert way.looked_again(OTHER) is OBSTACLES[obstacle]
 
 
 @pytest.mark.parametrize("owner", [FROZEN, None], ids=["its heart stopped", "it is gone"])
-def test_one_whose_address_somebody_else_has_is_seized_from(way: Ownership, owner: Heartbeat | None) -> None:
-    assert dialling(way).dialled(Dialled.DENIED) is Step.KEEP_WAITING
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_one_that_is_not_got_through_to_and_gone_is_seized_from(
+    way: Ownership, owner: Heartbeat | None, obstacle: Dialled
+) -> None:
+    assert dialling(way).dialled(obstacle) is Step.KEEP_WAITING
     assert way.looked_again(owner) is Step.SEIZE
 
 

@@ -198,7 +198,7 @@ async def test_a_session_ends_where_it_is_when_asked(a: Replica, store: RedisSto
 async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> None:
     session = await a.open()
     await used(session, 7)
-    hibernation = Hibernation(store, a.registry, a.writer, after=1e-9)
+    hibernation = Hibernation(store, a.registry, a.writer, a.leaving, after=1e-9)
     session.connect(a_client())
     assert await hibernation.put_to_sleep() == 1
 
@@ -453,7 +453,7 @@ async def test_a_held_document_stays_awake(a: Replica, store: RedisStore) -> Non
     await session.with_document_locked(holding(session, 8))
     session.connect(a_client())
 
-    assert await Hibernation(store, a.registry, a.writer, after=1e-9).put_to_sleep() == 0
+    assert await Hibernation(store, a.registry, a.writer, a.leaving, after=1e-9).put_to_sleep() == 0
 
 
 async def test_panel_tells_of_changes_that_nobody_watches(a: Replica, b: Replica) -> None:
