@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
+from redis import exceptions as redis_errors
+from redis.asyncio import SSLConnection
+
 __all__ = ("LOOKUP_SECONDS", "remembering")
 
 log = logging.getLogger(__name__)
@@ -34,28 +37,29 @@ class _Remembering:
 
     host: str
     port: int
-    _address: str
+    is_connected: bool
+    _address = ""
 
-    def _connection_arguments(self) -> Mapping[str, Any]:
-        arguments = {**super()._connection_arguments(), "host": self._address}  # type: ignore[misc]
-        if "ssl" in arguments:
-            arguments.setdefault("server_hostname", self.host)
-        return arguments
-
-    async def _connect(self) -> None:
+    async def connect_check_health(self, *args: Any, **options: Any) -> None:
+        if self.is_connected:
+            return
         *others, last = await _addresses(self.host, self.port)
-        for address in others:
+        for self._address in others:
             try:
-                await self._connect_to(address)
-            except OSError as error:
-                log.debug("no Redis at %s: %s", address, error)
+                await super().connect_check_health(*args, **options)  # type: ignore[misc]
+            except (redis_errors.RedisError, OSError) as error:
+                log.debug("no Redis at %s: %s", self._address, error)
             else:
                 return
-        await self._connect_to(last)
+        self._address = last
+        await super().connect_check_health(*args, **options)  # type: ignore[misc]
 
-    async def _connect_to(self, address: str) -> None:
-        self._address = address
-        await super()._connect()  # type: ignore[misc]
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        """In the place of redis-py's: a certificate is still for the name."""
+        arguments: dict[str, Any] = {"host": self._address or self.host, "port": self.port}
+        if isinstance(self, SSLConnection):
+            arguments |= {"ssl": self.ssl_context.get(), "server_hostname": self.host}
+        return arguments
 
 
 def remembering(connection: type[T]) -> type[T]:
@@ -64,7 +68,7 @@ def remembering(connection: type[T]) -> type[T]:
 
 
 async def _addresses(host: str, port: int) -> list[str]:
-    """At least one. Raises OSError when the name is not found, and never was."""
+    """At least one. Raises ConnectionError when the name is not found, and never was."""
     if _is_address(host):
         return [host]
     place = host, port
@@ -75,7 +79,7 @@ async def _addresses(host: str, port: int) -> list[str]:
             return await asyncio.shield(lookup)
     except OSError as error:  # TimeoutError is one
         if known is None:
-            raise
+            raise redis_errors.ConnectionError(f"{host}:{port}: {error}") from error
         log.debug("%s is taken for what it was, %s: %r", host, known, error)
         return known
 
