@@ -19,7 +19,6 @@ import ctypes
 import gc
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,9 +65,8 @@ def share_freed_blocks() -> None:
     ``malloc_trim`` leaves there (glibc 2.36): with threads for app code that is a gigabyte on two cores.
     What arenas are for, threads that allocate at the same time, Python's own lock rules out mostly.
     """
-    chosen = os.environ.get("MALLOC_ARENA_MAX") or "arena_max" in os.environ.get("GLIBC_TUNABLES", "")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None and not chosen:
+    if mallopt is not None:
         mallopt(_ARENA_MAX, 1)
 
 

@@ -12,7 +12,6 @@ from service.apps.app import App
 from service.apps.loading import load_apps
 from service.errors import ConfigError
 from service.listening import Inherited
-from service.memory import share_freed_blocks
 from service.plugins import run_setup
 from service.server import Server
 from service.settings import Settings
@@ -29,7 +28,6 @@ def run(settings: Settings, inherited: Inherited | None = None) -> int:
 
     Raises ConfigError and AppLoadError when it cannot begin.
     """
-    share_freed_blocks()
     log.debug("%d files may be open", raise_file_limit())
     if settings.setup is not None:
         run_setup(settings.setup)

@@ -11,6 +11,7 @@ from service import logs, settings
 from service.cli.panel_flags import add_panel_flags
 from service.lines import check_bokeh
 from service.listening import Inherited
+from service.memory import share_freed_blocks
 
 __all__ = ("HELP", "add_arguments", "run", "serve")
 
@@ -38,6 +39,8 @@ def serve(options: settings.Settings, inherited: Inherited | None = None) -> int
     """Serve in this process; the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what apps print is seen at once, in a pipe, too
+    if not (os.environ.get("MALLOC_ARENA_MAX") or "arena_max" in os.environ.get("GLIBC_TUNABLES", "")):
+        share_freed_blocks()
     from service.running import run as run_server  # late: a typo need not wait until bokeh is imported
 
     if options.use_config is not None:
