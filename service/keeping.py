@@ -13,13 +13,13 @@ from service.memory import container_limit
 from service.metrics import Metrics
 from service.sessions.brake import Brake
 from service.sessions.building import Builder
+from service.sessions.departures import Departures
 from service.sessions.ending import Ending
 from service.sessions.expiry import Expiry
 from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
-from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
-from service.sessions.session import Session
+from service.sessions.session import Upkeep
 from service.settings import Settings
 from store.contract import Store
 
@@ -36,22 +36,26 @@ class Keeping:
         self._settings = settings
         self._metrics = metrics
         self.brake = Brake(store, replica, most_memory=most_memory(settings))
-        self.registry = Registry(apps, _builder(settings, metrics))
         self.writer = JournalWriter(
             store,
             replica,
             interval=settings.journal_interval,
             max_bytes=settings.journal_max_bytes,
             sync=settings.durability == "sync",
-            lost=lambda session: self.leaving.lost(session),
+            lost=lambda session: self.departures.lost(session.slot),
             metrics=metrics,
         )
-        self.leaving = Leaving(
+        upkeep = Upkeep(
+            mark=self.writer.mark,
+            settle=self.writer.settle if settings.durability == "sync" else None,
+            around_timer=self.brake.timer,
+        )
+        self.registry = Registry(apps, _builder(settings, metrics, upkeep))
+        self.departures = Departures(
             store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
         )
-        self.doubt = Doubt(store, self.registry, self.writer, self.leaving, replica)
-        self.asked_to_end = Ending(self.registry, self.leaving).asked
-        self.registry.on_built = self._wire
+        self.doubt = Doubt(store, self.registry, self.writer, self.departures, replica)
+        self.asked_to_end = Ending(self.registry, self.departures).asked
 
     @asynccontextmanager
     async def journaling(self) -> AsyncIterator[None]:
@@ -66,7 +70,7 @@ class Keeping:
             self._store,
             self.registry,
             self.writer,
-            self.leaving,
+            self.departures,
             self._hibernation(),
             lifetime=settings.unused_session_lifetime,
             interval=settings.check_unused_sessions,
@@ -75,26 +79,17 @@ class Keeping:
 
     async def drain(self) -> None:
         """Move all sessions to other replicas."""
-        await Drain(self.registry, self.leaving, self._metrics, timeout=self._settings.drain_timeout).run()
+        await Drain(self.registry, self.departures, self._metrics, timeout=self._settings.drain_timeout).run()
 
     def _hibernation(self) -> Hibernation:
         return Hibernation(
             self._store,
             self.registry,
             self.writer,
-            self.leaving,
+            self.departures,
             after=self._settings.hibernate_after,
             most_memory=self.brake.most_memory,
         )
-
-    def _wire(self, session: Session) -> None:
-        session.on_dirty = self.writer.mark
-        if session.journal is not None:
-            session.around_timer = self.brake.timer
-        if self._settings.durability == "sync":
-            session.settle = self.writer.settle
-        if session.journal is not None and session.journal.dirty:
-            self.writer.mark(session)
 
 
 def most_memory(settings: Settings) -> int:
@@ -105,7 +100,7 @@ def most_memory(settings: Settings) -> int:
     return limit * settings.restore_memory_share // 100
 
 
-def _builder(settings: Settings, metrics: Metrics) -> Builder:
+def _builder(settings: Settings, metrics: Metrics, upkeep: Upkeep) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
     # Over a change of its code, too, a session is restored from its journal.
     restored = settings.redis is not None or settings.dev is not None
@@ -115,4 +110,5 @@ def _builder(settings: Settings, metrics: Metrics) -> Builder:
         replay_inputs=settings.restore_inputs == "replay",
         metrics=metrics,
         developing=settings.dev is not None,
+        upkeep=upkeep,
     )

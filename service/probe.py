@@ -66,14 +66,14 @@ async def warm(app: App) -> None:
 async def _session(app: App, builder: Builder, fields: JournalFields | None = None) -> AsyncIterator[Session]:
     request = PageRequest(uri=app.path)
     grant = Grant(SessionKey(app.path, "probe"), 1, request, fields)
-    session = await builder.build(app, grant)
+    session = await builder.build_alone(app, grant)
     try:
         yield session
     finally:
         await session.destroy(_farewell)
 
 
-async def _farewell(session: Session) -> None:
+async def _farewell() -> None:
     """There is nobody to tell."""
 
 

@@ -16,7 +16,8 @@ from service.apps.app import App
 from service.apps.loading import reload_app
 from service.background import ends_within, spawn
 from service.errors import AppLoadError, ConfigError
-from service.sessions.leaving import COME_BACK, STUCK_SECONDS, Leaving
+from service.sessions.departures import COME_BACK, STUCK_SECONDS, Departures
+from service.sessions.life import Reason
 from service.sessions.registry import Registry
 from service.web.resources import PageResources
 from service.web.websocket import WebSocket
@@ -41,7 +42,7 @@ class Reloader:
         argv: Sequence[str],
         extra: Iterable[str],
         registry: Registry,
-        leaving: Leaving,
+        departures: Departures,
         resources: PageResources,
         websockets: Collection[WebSocket],
     ) -> None:
@@ -50,7 +51,7 @@ class Reloader:
         self._argv = argv
         self._extra = [Path(name) for name in extra]
         self._registry = registry
-        self._leaving = leaving
+        self._departures = departures
         self._resources = resources
         self._websockets = websockets
         self._seen: dict[Path, tuple[int, int]] = {}
@@ -76,12 +77,13 @@ class Reloader:
         try:
             reload_app(self._app, self._path, self._argv)
         except AppLoadError as error:
-            self._app.broken = str(error)
+            self._app.breaks(str(error))
             log.error("%s", error)
         self._resources.forget()
         await self._load()
         before = list(self._websockets)  # those that come meanwhile have come for the new code
-        await asyncio.gather(*map(self._leaving.renew, self._registry))
+        slots = [session.slot for session in self._registry]
+        await asyncio.gather(*(self._departures.leave(slot, Reason.RENEWED) for slot in slots))
         for websocket in before:  # of pages that show why there is no session
             websocket.close(COME_BACK, "the app has changed")
 

@@ -37,7 +37,7 @@ from service.metrics import Metrics, Reading
 from service.plugins import plugin_routes
 from service.probe import try_session, warm
 from service.reloading import Reloader
-from service.sessions.leaving import COME_BACK
+from service.sessions.departures import COME_BACK
 from service.sessions.session import Session
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
@@ -288,7 +288,7 @@ class Server:
             await try_session(self.services.resources)
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            self.services.unfit = f"no session can be made: {reason}"
+            self.services.is_unfit(f"no session can be made: {reason}")
             log.critical("this replica stays unready, %s", self.services.unfit, exc_info=error)
         yield
 
@@ -341,7 +341,7 @@ class Server:
             settings.args,
             settings.dev,
             self._keeping.registry,
-            self._keeping.leaving,
+            self._keeping.departures,
             self.services.resources,
             self.services.websockets,
         )
@@ -366,7 +366,7 @@ class Server:
         try:
             yield
         finally:
-            self.services.draining = True
+            self.services.begin_to_drain()
             await self._drain()
 
     # -- details -------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ class Server:
         peers = Peers(self._store, self.replica)
         versions = made_with()
         for app in self.apps.values():
-            app.logout_url = self._auth.logout_path(settings.prefix)
+            app.logs_out_at(self._auth.logout_path(settings.prefix))
         return Services(
             settings=settings,
             replica=self.replica,
@@ -438,7 +438,7 @@ class Server:
                 self.replica,
                 dialer,
                 self.metrics,
-                retention=settings.session_retention,
+                failed=self._keeping.departures.failed,
                 is_ours=self._is_ours,
                 brake=self._keeping.brake,
                 tracing=self._tracing,
@@ -477,7 +477,7 @@ class Server:
             log.info("draining begins in %g s", settings.drain_delay)
             # At least until the others have heard of it, who else would take us for dead.
             await asyncio.sleep(max(settings.drain_delay, 2 * BEAT_INTERVAL))
-        self.services.closed = True
+        self.services.close()
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
         await self._keeping.drain()
@@ -486,9 +486,7 @@ class Server:
             websocket.close(COME_BACK, "the replica stops")
 
     def _sign_tokens(self, secret: str, previous: str | None = None) -> None:
-        self.services.token_authority = TokenAuthority(
-            secret, previous, session_ids=self.settings.session_ids
-        )
+        self.services.sign_with(TokenAuthority(secret, previous, session_ids=self.settings.session_ids))
 
     def _sign_cookies(self, secret: str, previous: str | None = None) -> None:
         self._application.settings["cookie_secret"] = secret

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from service.cli.panel_flags import INSTEAD, SAME
+from service.sessions.life import DEPARTURES, TRANSITIONS, Departure, Do, State
 from service.settings import options_table
 from store.keys import FAMILIES
 
@@ -71,11 +72,38 @@ def panel_flags() -> str:
     return _table(("`panel serve`", "here", "difference, or what to do instead"), sorted([*here, *instead]))
 
 
+def session_life() -> str:
+    """The transitions that change the state, as a diagram."""
+    moves = [
+        f"    {state} --> {then}: {event}" + ("" if do is Do.NOTHING else f" / {do}")
+        for (state, event), (then, do) in TRANSITIONS.items()
+        if then is not state
+    ]
+    first, last = f"    [*] --> {State.CLAIMING}", f"    {State.GONE} --> [*]"
+    return "\n".join(["```mermaid", "stateDiagram-v2", first, *moves, last, "```", ""])
+
+
+def departures() -> str:
+    columns = ("it leaves because it is", "journal", "the store", "clients are told (1012)", "counted as")
+    return _table(columns, [(reason, *_departure(each)) for reason, each in DEPARTURES.items()])
+
+
+def _departure(departure: Departure) -> tuple[str, str, str, str]:
+    closing = departure.closing
+    told = "" if closing is None else closing.reason
+    if closing is not None and closing.patience is not None:
+        told += f", within {closing.patience:g} s"
+    written = "written" if departure.writes else ""
+    return written, departure.told, told, f"`{departure.metric}`" if departure.metric else ""
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "options": options_table,
+    "departures": departures,
     "key_families": key_families,
     "panel_flags": panel_flags,
     "scripts": scripts,
+    "session_life": session_life,
 }
 
 

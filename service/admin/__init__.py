@@ -26,6 +26,4 @@ def admin_app(store: Store, watch: FleetWatch, *, can_drain: bool) -> App:
     def build(document: Document) -> None:
         AdminPage(document, store, watch, can_drain=can_drain)
 
-    app = App(ADMIN_PATH, Application(FunctionHandler(build)), ImportSpace(None))
-    app.for_operators = True
-    return app
+    return App(ADMIN_PATH, Application(FunctionHandler(build)), ImportSpace(None), for_operators=True)

@@ -62,26 +62,32 @@ class App:
     """
 
     def __init__(
-        self, path: str, application: Application, imports: ImportSpace, *, pattern: str | None = None
+        self,
+        path: str,
+        application: Application,
+        imports: ImportSpace,
+        *,
+        pattern: str | None = None,
+        for_operators: bool = False,
     ) -> None:
         self.path = path
         self.pattern = pattern
         self.application = application
         self.imports = imports
         self._facts = {"app": path}
-        self.logout_url: str | None = None
+        self._logout_url: str | None = None
+        self._live_sessions: Callable[[], Iterable[Any]] = tuple
         self._share: Workers | None = None
-        self.live_sessions: Callable[[], Iterable[Any]] = tuple
-        self.server_context = AppServerContext(lambda: self.live_sessions(), path, application)
+        self.server_context = AppServerContext(self.live_sessions, path, application)
         self.page_needs_document = _has_own_page(application)
-        self.for_operators = False
+        self.for_operators = for_operators
         """Not for visitors: shown to operators only, and no load to scale by."""
         self.built = False
         self.needed_bundles: frozenset[str] = frozenset()
         """Of BokehJS's bundles those that Documents built here need."""
         self._extensions: dict[str, bool] = {}
         """Of each extension of Bokeh whether it is used, as far as it was asked about."""
-        self.broken: str | None = None
+        self._broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
         self._replaced = 0
 
@@ -92,10 +98,30 @@ class App:
         self.built = False
         self.needed_bundles = frozenset()
         self._extensions.clear()
-        self.broken = None
+        self._broken = None
         self._replaced += 1
         self.__dict__.pop("version", None)
         self.__dict__.pop("_wants_loop", None)
+
+    def breaks(self, why: str) -> None:
+        """There is no code to run, until :meth:`replace` brings some."""
+        self._broken = why
+
+    def serves(self, live_sessions: Callable[[], Iterable[Any]]) -> None:
+        """From here on these are its sessions."""
+        self._live_sessions = live_sessions
+
+    def live_sessions(self) -> Iterable[Any]:
+        """Its sessions on this replica."""
+        return self._live_sessions()
+
+    @property
+    def logout_url(self) -> str | None:
+        return self._logout_url
+
+    def logs_out_at(self, url: str | None) -> None:
+        """What sessions are told of it."""
+        self._logout_url = url
 
     def run_on(self, share: Workers) -> None:
         """Run the app's code on these threads, unless it wants to be run on the event loop."""
@@ -207,8 +233,8 @@ class App:
         await self._run_server_hook("on_server_unloaded")
 
     def _initialize(self, document: Document) -> None:
-        if self.broken is not None:
-            raise AppError(self.broken, self.broken)
+        if self._broken is not None:
+            raise AppError(self._broken, self._broken)
         connect_panel()
         asked = authorize_callback()
         check_access(asked, document)

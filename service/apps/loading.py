@@ -94,8 +94,9 @@ def _load(path: Path, argv: Sequence[str], space: ImportSpace, *, broken_too: bo
     if not broken_too:
         raise AppLoadError(_why(path, handler))
     app = App(url, Application(), space)
-    app.broken = _why(path, handler)
-    log.error("%s", app.broken)
+    why = _why(path, handler)
+    log.error("%s", why)
+    app.breaks(why)
     return app
 
 

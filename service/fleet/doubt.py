@@ -10,10 +10,9 @@ import asyncio
 import logging
 
 from service.fleet.heartbeat import DOUBTFUL, Heart
-from service.sessions.hibernation import Sleeper
+from service.sessions.departures import Departures
 from service.sessions.journaling import JournalWriter
-from service.sessions.leaving import Leaving
-from service.sessions.registry import Registry
+from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
 from store.contract import Store, Written
 from store.errors import StoreError
@@ -30,12 +29,12 @@ class Doubt:
     """Says again in the store what this replica owns, and drops what it lost."""
 
     def __init__(
-        self, store: Store, registry: Registry, writer: JournalWriter, leaving: Leaving, replica: str
+        self, store: Store, registry: Registry, writer: JournalWriter, departures: Departures, replica: str
     ) -> None:
         self._store = store
         self._registry = registry
         self._writer = writer
-        self._leaving = leaving
+        self._departures = departures
         self._replica = replica
         self._running = asyncio.Lock()
         self._resolved = 0
@@ -46,7 +45,7 @@ class Doubt:
 
     async def is_ours(self, session: Session) -> bool:
         """Ask whose the session is; one that is another's leaves. While the store is away it is ours."""
-        await self._resolve(session)
+        await self._resolve(session.slot)
         return not session.lost
 
     async def resolve(self, doubts: int = 0) -> None:
@@ -56,33 +55,34 @@ class Doubt:
         self._resolved = max(self._resolved, doubts)
 
     async def _resolve_all(self) -> None:
-        left: list[Session | Sleeper] = [*self._registry, *self._registry.sleepers]
+        left = self._registry.held()
         if left:
             log.info("making sure that %d sessions are still ours", len(left))
         while left:
             batch, left = left[:AT_ONCE], left[AT_ONCE:]
             failed = await asyncio.gather(*map(self._resolve, batch))
-            left += [session for session, done in zip(batch, failed, strict=True) if not done]
+            left += [slot for slot, done in zip(batch, failed, strict=True) if not done]
             if not all(failed):
                 await asyncio.sleep(0.5)
 
-    async def _resolve(self, session: Session | Sleeper) -> bool:
+    async def _resolve(self, slot: SessionSlot) -> bool:
         """Whether it is known now whose the session is."""
         try:
             answer = await self._store.reassert(
-                session.key, self._replica, epoch=session.epoch, request=session.request
+                slot.key, self._replica, epoch=slot.epoch, request=slot.request
             )
         except StoreError as error:
-            log.debug("cannot tell whose the session is: %s", error, extra=session.key.facts)
+            log.debug("cannot tell whose the session is: %s", error, extra=slot.key.facts)
             return False
-        if isinstance(session, Sleeper):
+        session = slot.session
+        if session is None:
             if answer is not Written.OK:
-                self._leaving.lost_sleeper(session)  # also when the store lost all there was of it
+                self._departures.lost(slot)  # also when the store lost all there was of it
         elif answer is Written.STALE:
-            self._leaving.lost(session)
+            self._departures.lost(slot)
         elif answer is Written.BEHIND and session.journal is not None:
             session.journal.lost()
             self._writer.mark(session)
             # It has left the index with the record.
-            self._registry.changes.append((session.key, True))
+            self._registry.changes.append((slot.key, True))
         return True

@@ -9,10 +9,9 @@ import time
 
 from service.background import spawn
 from service.metrics import Metrics
-from service.sessions.hibernation import Sleeper
-from service.sessions.leaving import Leaving
-from service.sessions.registry import Registry
-from service.sessions.session import Session
+from service.sessions.departures import Departures
+from service.sessions.life import Reason
+from service.sessions.registry import Registry, SessionSlot
 
 __all__ = ("Drain",)
 
@@ -34,10 +33,12 @@ PACE = 0.1
 class Drain:
     """Moves all sessions away. ``timeout`` is in seconds and holds whatever clients do."""
 
-    def __init__(self, registry: Registry, leaving: Leaving, metrics: Metrics, *, timeout: float) -> None:
+    def __init__(
+        self, registry: Registry, departures: Departures, metrics: Metrics, *, timeout: float
+    ) -> None:
         self._registry = registry
         self._metrics = metrics
-        self._leaving = leaving
+        self._departures = departures
         self._timeout = timeout
 
     async def run(self) -> int:
@@ -62,25 +63,19 @@ class Drain:
 
     async def _batches(self, total: int) -> None:
         pause = min(PACE, self._timeout * SHARE * BATCH / max(total, 1))
-        moving: dict[Session | Sleeper, asyncio.Task[None]] = {}
-        while left := [each for each in self._left() if each not in moving][:BATCH]:
+        moving: dict[SessionSlot, asyncio.Task[None]] = {}
+        while left := [each for each in self._registry.held() if each not in moving][:BATCH]:
             moving |= {each: spawn(self._move(each)) for each in left}
             # One that is at work may be so for long: it keeps no other.
             await asyncio.wait([moving[each] for each in left], timeout=AT_WORK_SECONDS)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5) if len(self._registry) else 0)
         await asyncio.gather(*moving.values())
 
-    def _left(self) -> list[Session | Sleeper]:
-        return [*self._registry, *self._registry.sleepers]
-
-    async def _move(self, session: Session | Sleeper) -> None:
-        if isinstance(session, Sleeper):
-            await self._leaving.move_sleeper(session)
-        else:
-            await self._leaving.move(session)
+    async def _move(self, slot: SessionSlot) -> None:
+        await self._departures.leave(slot, Reason.DRAINED)
         self._metrics.drain_moved.inc()
 
     async def _give_up(self) -> None:
         """Code that goes on and on keeps nobody: its sessions go on elsewhere as journaled."""
-        stuck = [session for session in self._registry if session.locked]
-        await asyncio.gather(*map(self._leaving.give_up, stuck))
+        stuck = [session.slot for session in self._registry if session.locked]
+        await asyncio.gather(*map(self._departures.give_up, stuck))

@@ -23,7 +23,7 @@ from service.page_versions import PageVersions
 from service.sessions.brake import Brake, Care, care_for
 from service.sessions.building import Grant
 from service.sessions.parking import Parking, parked
-from service.sessions.registry import Registry
+from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
 from service.tracing import OFF, Tracing
 from store.contract import (
@@ -71,6 +71,7 @@ class Router:
     """Finds or opens sessions on behalf of pages and sockets that hit this replica.
 
     ``is_ours`` says whether a session that lives here still may: the replica may have been frozen or cut off.
+    ``failed`` is told of sessions that their app could not build.
     ``versions`` is what pages are made with here, ``peers`` who may make others.
     """
 
@@ -82,7 +83,7 @@ class Router:
         dialer: Dialer,
         metrics: Metrics,
         *,
-        retention: float,
+        failed: Callable[[SessionSlot], Awaitable[None]],
         is_ours: Callable[[Session], Awaitable[bool]],
         brake: Brake | None = None,
         tracing: Tracing = OFF,
@@ -95,13 +96,12 @@ class Router:
         self._registry = registry
         self._replica = replica
         self._dialer = dialer
-        self._retention = retention
+        self._failed = failed
         self._is_ours = is_ours
         self._brake = brake or Brake(store, replica)
         self._parking = Parking(store, replica, metrics)
         self._claims = metrics.claims
         self._tracing = tracing
-        self._opening: dict[SessionKey, asyncio.Task[Session | Claim]] = {}
 
     async def session(
         self,
@@ -149,7 +149,7 @@ class Router:
 
     async def local(self, key: SessionKey, epoch: int) -> Session | None:
         """The session if this replica holds it at ``epoch``, waiting while it is being opened."""
-        opening = self._opening.get(key)
+        opening = self._registry.opening(key)
         if opening is not None:
             await asyncio.wait([opening])
         session = await self._registry.find(key)
@@ -226,12 +226,7 @@ class Router:
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str, ownership: Ownership
     ) -> Session | Claim:
         """Claim or seize (``kind``), and build what became ours; one at a time per session."""
-        while (others := self._opening.get(key)) is not None:
-            answer = await asyncio.shield(others)
-            if isinstance(answer, Session) or answer.outcome != Outcome.UNKNOWN:
-                break  # else ours may know what theirs did not: the handoff of another token
-        else:
-            answer = await self._open_alone(key, ask, kind)
+        answer = await self._open_once(key, ask, kind)
         if isinstance(answer, Claim):
             match ownership.claimed(answer):
                 case Step.UNKNOWN:
@@ -242,18 +237,23 @@ class Router:
                     raise Unavailable("the session keeps moving between replicas")
         return answer
 
-    async def _open_alone(
-        self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str
-    ) -> Session | Claim:
-        opening = asyncio.create_task(self._open_now(key, ask, kind))
-        self._opening[key] = opening
-        opening.add_done_callback(lambda _: self._opening.pop(key, None))
-        return await asyncio.shield(opening)
-
-    async def _open_now(
+    async def _open_once(
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str
     ) -> Session | Claim:
         self._registry.app(key.app)
+        while (session := await self._registry.find(key)) is None:
+            others = self._registry.opening(key)
+            if others is None:
+                return await asyncio.shield(self._registry.open(key, partial(self._open_now, ask, kind)))
+            answer: Session | Claim = await asyncio.shield(others)
+            if isinstance(answer, Session) or answer.outcome != Outcome.UNKNOWN:
+                return answer  # else ours may know what theirs did not: the handoff of another token
+        return session
+
+    async def _open_now(
+        self, ask: Callable[[], Awaitable[Claim]], kind: str, slot: SessionSlot
+    ) -> Session | Claim:
+        key = slot.key
         with self._tracing.span("claim" if kind == "own" else kind, session=key.short):
             claim = await ask()
         fields: JournalFields | None = None
@@ -262,12 +262,12 @@ class Router:
         if claim.outcome != "own":
             return claim
         self._claims.labels(kind).inc()
+        assert claim.request is not None
+        slot.granted(claim.epoch, claim.request)
         try:
-            return await self._build(key, claim, care_for(claim), fields)
+            return await self._build(slot, claim, care_for(claim), fields)
         except AppError:
-            # What a client has seen is kept: the next try may find the cause gone.
-            kept = self._retention
-            await self._store.discard(key, owner=self._replica, epoch=claim.epoch, retention=kept)
+            await self._failed(slot)
             raise
 
     async def _anew(
@@ -285,10 +285,10 @@ class Router:
         return fields, claim
 
     async def _build(
-        self, key: SessionKey, claim: Claim, care: Care, fields: JournalFields | None = None
+        self, slot: SessionSlot, claim: Claim, care: Care, fields: JournalFields | None = None
     ) -> Session:
         """``fields`` is its journal, where there is nothing to ask the store for."""
-        assert claim.request is not None
+        key = slot.key
         if care is Care.PARK:
             why = f"{claim.deaths} replicas died with it, one after another"
             await self._parking.park(key, claim.epoch, ParkReason.DEATHS, why)
@@ -299,12 +299,12 @@ class Router:
             if fields is None and not claim.created:
                 fields = await self._store.read_journal(key)
             grant = Grant(
-                key, claim.epoch, claim.request, fields,
+                key, slot.epoch, slot.request, fields,
                 replay=care is Care.NONE, most_memory=self._brake.most_memory,
             )  # fmt: skip
             with self._tracing.span("build" if claim.created else "restore", session=key.short):
                 try:
-                    return await self._registry.build(grant)
+                    return await self._registry.build(slot, grant)
                 except MemoryExceeded as error:
                     await self._parking.park(key, claim.epoch, ParkReason.MEMORY, f"to restore {error}")
 

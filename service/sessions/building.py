@@ -27,7 +27,8 @@ from service.memory import Growth, reclaim
 from service.metrics import Metrics
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
-from service.sessions.session import Session
+from service.sessions.session import NO_UPKEEP, Session, Upkeep
+from service.sessions.slot import Slot
 from store.contract import JournalFields, PageRequest, SessionKey
 from store.errors import RecordError
 
@@ -72,30 +73,40 @@ class Builder:
     """Builds sessions; ``durable`` ones get a journal, those of authors who are ``developing`` a check."""
 
     def __init__(
-        self, *, durable: bool, replay_inputs: bool, metrics: Metrics, developing: bool = False
+        self,
+        *,
+        durable: bool,
+        replay_inputs: bool,
+        metrics: Metrics,
+        developing: bool = False,
+        upkeep: Upkeep = NO_UPKEEP,
     ) -> None:
+        self._upkeep = upkeep
         self._check = CallbackCheck() if developing else None
         self._durable = durable
         self._replay_inputs = replay_inputs
         self._metrics = metrics
 
-    async def build(self, app: App, grant: Grant) -> Session:
-        """The session, restored as far as its journal allows.
+    async def build_alone(self, app: App, grant: Grant) -> Session:
+        """As :meth:`build`, a session that no registry knows."""
+        slot: Slot[Session] = Slot(grant.key)
+        slot.granted(grant.epoch, grant.request)
+        session = await self.build(app, grant, slot)
+        slot.built(session)
+        return session
+
+    async def build(self, app: App, grant: Grant, slot: Slot[Session]) -> Session:
+        """The session in ``slot``, restored as far as its journal allows.
 
         Raises :class:`AppError` when the app's code fails, MemoryExceeded when restoring takes more than
         the grant allows; nothing is left behind then.
         """
-        session = await self._built(app, grant)
-        session.check = self._check
-        return session
-
-    async def _built(self, app: App, grant: Grant) -> Session:
         stored = _unpack(grant)
         if stored is not None and not grant.replay:
             stored.forget_inputs()
         if stored is not None:
             with self._metrics.app(app.path).restore_seconds.time():
-                session = await self._restored(app, grant, stored)
+                session = await self._restored(app, grant, stored, slot)
             if session is not None:
                 return session
         draft = await self._draft(app, grant, stored)
@@ -110,9 +121,9 @@ class Builder:
                 "".join(f"; lost: {each}" for each in losses),
                 extra=grant.key.facts,
             )
-        return self._session(grant, draft, fidelity, losses)
+        return self._session(slot, draft, fidelity, losses)
 
-    async def _restored(self, app: App, grant: Grant, stored: Stored) -> Session | None:
+    async def _restored(self, app: App, grant: Grant, stored: Stored, slot: Slot[Session]) -> Session | None:
         """None when the journal cannot be laid over what the app builds now."""
         growth = Growth(grant.most_memory)
         draft = await self._draft(app, grant, stored, growth)
@@ -136,7 +147,7 @@ class Builder:
         if fidelity is Fidelity.FRESH:
             await self._let_go(draft)
             return None
-        session = self._session(grant, draft, fidelity, losses)
+        session = self._session(slot, draft, fidelity, losses)
         await session.with_document_locked(app.restored, draft.context, draft.execution)
         self._name_unwired(session, unwired())
         return session
@@ -201,7 +212,7 @@ class Builder:
             text = "; ".join(unwired)
             log.warning("callbacks were lost as the session moved: %s", text, extra=session.key.facts)
             session.meter.callbacks_lost.inc(len(unwired))
-            session.lost_callbacks()
+            session.pages.callbacks_lost()
 
     async def _restore_objects(self, draft: _Draft, deferred: Deferred, stored: Stored) -> bool:
         """Whether the Document is another one than that of the journal by now."""
@@ -282,7 +293,7 @@ class Builder:
         return _Draft(app, context, execution, ids, state, objects, journal)
 
     def _session(
-        self, grant: Grant, draft: _Draft, fidelity: Fidelity | None, losses: Sequence[str] = ()
+        self, slot: Slot[Session], draft: _Draft, fidelity: Fidelity | None, losses: Sequence[str] = ()
     ) -> Session:
         journal = draft.journal if self._durable else None
         meter = self._metrics.app(draft.app.path)
@@ -290,8 +301,8 @@ class Builder:
         if fidelity is not None:
             self._metrics.claims.labels(f"restore_{fidelity}").inc()
         return Session(
-            grant.key, grant.epoch, grant.request, draft.app, draft.context, draft.execution,
-            journal=journal, fidelity=fidelity, meter=meter, losses=losses,
+            slot, draft.app, draft.context, draft.execution, meter=meter, upkeep=self._upkeep,
+            journal=journal, fidelity=fidelity, losses=losses, check=self._check,
         )  # fmt: skip
 
 

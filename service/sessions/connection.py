@@ -19,13 +19,14 @@ from service.apps.jupyter_widgets import refresh
 from service.documents.encoding import apply_patch, encode_document, replace_document
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
+from service.metrics import AppMeter
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frame, Frames, Message
 from service.sessions.blame import brief, raised_by_app
-from service.sessions.hibernation import Sleeper
 from service.sessions.page_message import PageMessage, frames_before, frames_of
 from service.sessions.session import Session
+from service.sessions.slot import Slot
 
 __all__ = ("Connection", "Transport")
 
@@ -64,17 +65,18 @@ class Connection:
 
     def __init__(
         self,
-        session: Session,
+        slot: Slot[Session],
         transport: Transport,
         token_id: str,
         *,
+        meter: AppMeter,
         max_bytes: int,
         keeps_buffers: bool = False,
         is_page: bool = False,
     ) -> None:
-        self._place: Session | Sleeper = session
-        self._meter = session.meter
-        self.subscribed = False
+        self._slot = slot
+        self._meter = meter
+        self._subscribed = False
         self._transport = transport
         self._token_id = token_id
         self._keeps_buffers = keeps_buffers
@@ -87,19 +89,20 @@ class Connection:
     @property
     def session(self) -> Session:
         """The session while it is live here, as it is while a message is handled."""
-        if isinstance(self._place, Sleeper):
-            raise SessionMoved("the session hibernates")
-        return self._place
+        session = self._slot.session
+        if session is None:
+            raise SessionMoved("the session has just left this replica")
+        return session
 
-    def move_to(self, place: Session | Sleeper) -> None:
-        """The session hibernates, or is live again."""
-        self._place = place
+    @property
+    def subscribed(self) -> bool:
+        return self._subscribed
 
     def open(self) -> None:
         """Join the session and say so. Raises SessionMoved when it has ended here meanwhile."""
         if self.session.destroyed:
             raise SessionMoved("the session has just left this replica")
-        self.session.connect(self)
+        self._slot.connect(self)
         self._transport.send(messages.ack())
 
     def receive(self, frame: Frame) -> Awaitable[None] | None:
@@ -117,14 +120,13 @@ class Connection:
         handler = _HANDLERS.get(message.msgtype)
         if handler is None:
             raise ProtocolError(f"a client may not send {message.msgtype}")
-        place = self._place
-        if message.msgtype == "PATCH-DOC" and isinstance(place, Session) and place.free:
-            return self._patch_at_once(place, message)
+        session = self._slot.session
+        if message.msgtype == "PATCH-DOC" and session is not None and session.free:
+            return self._patch_at_once(session, message)
         return self._handle(handler, message)
 
     async def _handle(self, handler: _Handler, message: Message) -> None:
-        if isinstance(self._place, Sleeper):
-            await self._place.wake(self._place)
+        await self._slot.awake()
         try:
             await handler(self, message)
         except ServiceError:
@@ -134,10 +136,10 @@ class Connection:
 
     def _failed(self, message: Message, error: Exception) -> None:
         """Say so to the client and in the log. The connection stays, as with Bokeh."""
-        facts = self._place.key.facts
+        facts, session = self._slot.key.facts, self._slot.session
         if raised_by_app(error):
-            if isinstance(self._place, Session):
-                self._place.callback_failed(error)
+            if session is not None:
+                session.pages.callback_failed(error)
             log.error("handling %s failed", message.msgtype, exc_info=exc_info_of_app(error), extra=facts)
         else:
             log.warning("a %s of a client cannot be applied: %s", message.msgtype, brief(error), extra=facts)
@@ -145,7 +147,9 @@ class Connection:
 
     async def closed(self) -> None:
         """The client is gone."""
-        await self._place.disconnect(self)
+        session = self._slot.session
+        if self._slot.disconnect(self) and session is not None:
+            await session.disconnected()
 
     # -- towards the client --------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class Connection:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 await self._transport.drained()
         except TimeoutError:
-            log.warning("closing a connection that reads too slowly", extra=self._place.key.facts)
+            log.warning("closing a connection that reads too slowly", extra=self._slot.key.facts)
             self.close(1008, "reads too slowly")
 
     def send(self, frames: Frames) -> None:
@@ -167,7 +171,7 @@ class Connection:
 
     def show(self, message: PageMessage) -> None:
         """Show it to the page's user, if this is a page and has its Document."""
-        if not (self._is_page and self.subscribed):
+        if not (self._is_page and self._subscribed):
             return
         if not self._shows_messages:
             self.send(frames_before())
@@ -184,43 +188,42 @@ class Connection:
 
     async def _pull_locked(self, message: Message) -> None:
         # Runs no code of the app, so on the event loop: it must not wait for a thread.
-        inline = not (self.session.first_pull(self._token_id) or self._keeps_buffers)
+        inline = not (self.session.pages.first_pull(self._token_id) or self._keeps_buffers)
         refresh(self.session.document)
         content, buffers = encode_document(self.session.document, inline=inline)
         self.send(messages.pull_doc_reply(message.msgid, content, buffers))
-        self.subscribed = True
+        self._subscribed = True
         self._shows_messages = False
-        for said in self.session.page_messages:
-            self.show(said)
+        self.session.pages.show_to(self)
         if self.session.journal is not None:
             self.session.journal.pulled(content, buffers)
 
     async def _push(self, message: Message) -> None:
         await self.session.for_client(self._push_locked, message)
-        await self.session.settle(self.session)
+        await self.session.settle()
         self.send(messages.ok(message.msgid))
 
     def _push_locked(self, message: Message) -> None:
         # Its sender has this Document already; what changes from here on reaches it.
-        self.subscribed = False
+        self._subscribed = False
         with unpacked_at_most(self._max_bytes):
             replace_document(self.session.document, message.content, message.buffers)
-        self.subscribed = True
+        self._subscribed = True
         if self.session.journal is not None:
             self.session.journal.pushed()
 
     async def _patch(self, message: Message) -> None:
         session = self.session
         self._meter.patches_in += 1
-        self.subscribed = True
+        self._subscribed = True
         await session.apply(partial(self._apply, session, message), self)
-        await session.settle(session)
+        await session.settle()
         self.send(messages.ok(message.msgid))
 
     def _patch_at_once(self, session: Session, message: Message) -> Awaitable[None] | None:
         """As :meth:`_patch` where nobody else is at work on the Document: without waiting, if that can be."""
         self._meter.patches_in += 1
-        self.subscribed = True
+        self._subscribed = True
         change = partial(self._apply, session, message)
         working: Awaitable[None] | None = None
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from service.sessions.departures import Departures
 from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
-from service.sessions.leaving import Leaving
 from service.sessions.registry import Registry
 from store.contract import Store
 from store.errors import StoreError
@@ -28,7 +28,7 @@ class Expiry:
         store: Store,
         registry: Registry,
         writer: JournalWriter,
-        leaving: Leaving,
+        departures: Departures,
         hibernation: Hibernation,
         *,
         lifetime: float,
@@ -38,7 +38,7 @@ class Expiry:
         self._store = store
         self._registry = registry
         self._writer = writer
-        self._leaving = leaving
+        self._departures = departures
         self._hibernation = hibernation
         self._lifetime = lifetime
         self._interval = interval
@@ -62,12 +62,12 @@ class Expiry:
             if self._writer.store_away:
                 break  # what they hold could not be kept
             # Somebody may have come meanwhile, and left again.
-            if session.unused_for() >= self._lifetime and await self._leaving.unused(session):
-                ended += 1
+            if session.unused_for() >= self._lifetime:
+                ended += await self._departures.leave_if_unused(session.slot)
             await asyncio.sleep(0)
-        for sleeper in self._registry.sleepers:
-            if sleeper.unused_for() >= self._lifetime:
-                await self._leaving.unused_sleeper(sleeper)
+        for slot in self._registry.held():
+            if slot.session is None and slot.unused_for() >= self._lifetime:
+                await self._departures.leave_if_unused(slot)
         return ended
 
     async def _sweep(self) -> None:

@@ -7,58 +7,21 @@ the Document back before it is answered. So an idle tab costs little more than i
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from service.errors import MemoryExceeded, Unavailable
 from service.sessions.building import Grant
+from service.sessions.departures import Departures
+from service.sessions.journaling import JournalWriter
+from service.sessions.life import State
+from service.sessions.registry import Registry, SessionSlot
+from service.sessions.session import Session
 from store.contract import Store
 from store.errors import StoreError
 
-if TYPE_CHECKING:
-    from service.sessions.connection import Connection
-    from service.sessions.journaling import JournalWriter
-    from service.sessions.leaving import Leaving
-    from service.sessions.registry import Registry
-    from service.sessions.session import Session
-
-__all__ = ("Hibernation", "Sleeper")
+__all__ = ("Hibernation",)
 
 log = logging.getLogger(__name__)
-
-
-class Sleeper:
-    """What is left here of a hibernated session: its key, and who is connected.
-
-    ``wake`` gives the live session again. Raises Unavailable when the store does not answer, and
-    SessionParked or SessionMoved when that takes more memory than it may.
-    """
-
-    __slots__ = ("connections", "epoch", "key", "lost", "request", "unused_since", "wake", "writes")
-
-    def __init__(self, session: Session, wake: Callable[[Sleeper], Awaitable[Session]]) -> None:
-        self.key = session.key
-        self.epoch = session.epoch
-        self.request = session.request
-        self.writes = session.writes
-        self.connections = set(session.connections)
-        self.unused_since = time.monotonic()
-        self.lost = False
-        self.wake = wake
-
-    async def disconnect(self, connection: Connection) -> None:
-        """Nobody is told: there is no Document whose callbacks could be."""
-        self.connections.discard(connection)
-        self.unused_since = time.monotonic()
-
-    def unused_for(self) -> float:
-        """Seconds without any connection."""
-        return 0.0 if self.connections else time.monotonic() - self.unused_since
-
-    def close_connections(self, code: int, reason: str, **options: float) -> None:
-        for connection in list(self.connections):
-            connection.close(code, reason, **options)
 
 
 class Hibernation:
@@ -72,7 +35,7 @@ class Hibernation:
         store: Store,
         registry: Registry,
         writer: JournalWriter,
-        leaving: Leaving,
+        departures: Departures,
         *,
         after: float,
         most_memory: int = 0,
@@ -80,7 +43,7 @@ class Hibernation:
         self._store = store
         self._registry = registry
         self._writer = writer
-        self._leaving = leaving
+        self._departures = departures
         self._after = after
         self._most_memory = most_memory
 
@@ -96,7 +59,8 @@ class Hibernation:
         return (
             journal is not None
             and journal.has_base
-            and bool(session.connections)
+            and session.slot.life.state is State.LIVE
+            and session.connection_count > 0
             and not session.has_callbacks
             and not session.locked
             and not session.held
@@ -107,18 +71,18 @@ class Hibernation:
         written = await self._writer.write([session])
         if not written or not self._may_sleep(session) or session.journal is None or session.journal.dirty:
             return False
-        sleeper = Sleeper(session, self._wake)
         log.debug("hibernates", extra=session.key.facts)
-        await self._registry.put_to_sleep(session, sleeper)
+        await self._registry.put_to_sleep(session.slot, partial(self._wake, session.slot))
         return True
 
-    async def _wake(self, sleeper: Sleeper) -> Session:
+    async def _wake(self, slot: SessionSlot) -> Session:
+        """Raises Unavailable when the store does not answer, and as :meth:`Departures.outgrown`."""
         try:
-            fields = await self._store.read_journal(sleeper.key)
+            fields = await self._store.read_journal(slot.key)
         except StoreError as error:
             raise Unavailable("the session cannot be brought back: its store does not answer") from error
-        grant = Grant(sleeper.key, sleeper.epoch, sleeper.request, fields, most_memory=self._most_memory)
+        grant = Grant(slot.key, slot.epoch, slot.request, fields, most_memory=self._most_memory)
         try:
-            return await self._registry.wake(sleeper, grant)
+            return await self._registry.build(slot, grant)
         except MemoryExceeded as error:
-            await self._leaving.park_sleeper(sleeper, f"to wake {error}")
+            await self._departures.outgrown(slot, f"to wake {error}")

@@ -150,7 +150,7 @@ class JournalWriter:
         if journal is None or not journal.dirty:
             self._since.pop(session, None)
             return None
-        session.writes += 1
+        number = session.slot.next_write()
         try:
             changes = journal.take()
         except Exception:
@@ -158,7 +158,7 @@ class JournalWriter:
             log.exception(
                 "the session cannot be journaled and will not outlive this replica", extra=session.key.facts
             )
-            return self._given_up(session)
+            return self._given_up(session, number)
         self._name_losses(session, journal.losses.take())
         if journal.stored_bytes > self._max_bytes:
             log.warning(
@@ -166,19 +166,17 @@ class JournalWriter:
                 journal.stored_bytes, extra=session.key.facts,
             )  # fmt: skip
             self._metrics.journal_over_budget.inc()
-            return self._given_up(session)
-        return JournalWrite(
-            session.key, session.epoch, session.writes, changes.put, changes.remove, changes.whole
-        )
+            return self._given_up(session, number)
+        return JournalWrite(session.key, session.epoch, number, changes.put, changes.remove, changes.whole)
 
     def _name_losses(self, session: Session, losses: list[str]) -> None:
         for loss in losses:
             log.warning("this value cannot be journaled: %s", loss, extra=session.key.facts)
         self._metrics.values_lost.labels("written").inc(len(losses))
 
-    def _given_up(self, session: Session) -> JournalWrite:
-        session.journal = None
-        return JournalWrite(session.key, session.epoch, session.writes, {}, whole=True)
+    def _given_up(self, session: Session, number: int) -> JournalWrite:
+        session.stop_journaling()
+        return JournalWrite(session.key, session.epoch, number, {}, whole=True)
 
     def _failed(self, sessions: list[Session], error: StoreError) -> None:
         """Whether it was written is not known, so write everything when the store is back."""

@@ -10,19 +10,17 @@ import asyncio
 import logging
 import math
 import time
-import traceback
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from bokeh.document.events import DocumentPatchedEvent, SessionCallbackAdded, SessionCallbackRemoved
-from bokeh.events import ButtonClick, ConnectionLost, DocumentReady, Event, MenuItemClick
-from bokeh.server.callbacks import PeriodicCallback, SessionCallback
+from bokeh.events import ConnectionLost
 
 from service import logs
-from service.apps import jupyter_widgets
 from service.apps.app import App
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
@@ -30,114 +28,105 @@ from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
 from service.apps.worker_pool import name_of
 from service.background import begin, spawn
-from service.documents.copies import Copies
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
 from service.documents.listening import runs_app_code
 from service.documents.restore import Fidelity
-from service.documents.wiring import PERIODIC, Input, current_input
+from service.documents.wiring import Input, current_input
 from service.errors import GivenUp, SessionMoved
 from service.metrics import AppMeter
-from service.protocol.messages import patch_doc
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import SessionCallbacks, on_loop
+from service.sessions.expiration import Expirable
 from service.sessions.lock import DocumentLock
-from service.sessions.page_message import PageMessage, callback_failed, callbacks_lost
+from service.sessions.notes import Notes
+from service.sessions.pages import Pages
+from service.sessions.slot import Client, Slot
+from service.sessions.work import Outbox, Outgoing, Work
 from store.contract import PageRequest, SessionKey
 
-if TYPE_CHECKING:
-    from service.sessions.connection import Connection
-
-__all__ = ("Session",)
+__all__ = ("NO_UPKEEP", "Session", "Upkeep")
 
 log = logging.getLogger(__name__)
-
-_Outgoing: TypeAlias = "tuple[str, Copies, list[Connection]]"
-"""A change as content and buffers, and whom it is sent to."""
 
 _MISSED = object()
 """The session was gone before something could run."""
 
 
-async def _settled(session: Session) -> None:
-    return
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What is done for live sessions beside their own work; by itself, nothing."""
+
+    mark: Callable[[Session], None] = lambda session: None
+    """Its journal has something to write."""
+    settle: Callable[[Session], Awaitable[None]] | None = None
+    """Waits until the store has what clients changed; None where clients shall not wait for that."""
+    around_timer: Callable[[Session], AbstractAsyncContextManager[None]] = lambda session: nullcontext()
+    """What callbacks run inside of that nobody waits for, of a session that another replica may take over."""
 
 
-class Session:
+NO_UPKEEP = Upkeep()
+
+
+class _Phase(Enum):
+    """How far a Document is: this has nothing to do with where the session is in its life."""
+
+    WHOLE = auto()
+    ENDING = auto()
+    """It is taken apart, or has been: what comes now has missed it."""
+    GIVEN_UP = auto()
+    """The same, while code of its goes on and on."""
+
+
+class Session(Expirable):
     """Created with its Document built; lives until :meth:`destroy`."""
 
     def __init__(
         self,
-        key: SessionKey,
-        epoch: int,
-        request: PageRequest,
+        slot: Slot[Session],
         app: App,
         context: AppSessionContext,
         execution: Execution,
         *,
         meter: AppMeter,
+        upkeep: Upkeep,
         journal: Journal | None = None,
         fidelity: Fidelity | None = None,
         losses: Sequence[str] = (),
+        check: CallbackCheck | None = None,
     ) -> None:
-        self.key = key
-        self.meter = meter
-        self.epoch = epoch
-        self.request = request
+        super().__init__()
+        self.slot = slot
         self.app = app
         self.context = context
         self.document = execution.document
-        self.connections: set[Connection] = set()
-        self.destroyed = False
-        self._given_up = False
-        self.lost = False
-        """Another replica owns the session by now."""
-        self.unused_since = self._last_work = time.monotonic()
-        self.last_input = -math.inf
-        """When a client last did something, as ``time.monotonic()`` has it."""
-        self.around_timer: Callable[[Session], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
-        """What session callbacks run inside of."""
-        self.journal = journal
-        """None when the session is not, or no longer, kept in the store."""
-        self.writes = 0
-        """How often the journal was written by this owner."""
+        self.meter = meter
         self.fidelity = fidelity
         """How the session was restored; None when it began here."""
-        self.losses = list(losses)
-        """What restoring lost, in words; until a page has said so."""
-        self.page_messages: list[PageMessage] = []
-        """What each page says beside the Document."""
-        self.check: CallbackCheck | None = None
-        """For an author who develops the app, whose pages also show what its callbacks raise."""
-        self.on_dirty: Callable[[Session], None] = lambda session: None
-        self.settle: Callable[[Session], Awaitable[None]] = _settled
-        """Waits until the store has what clients changed, where clients shall wait for that."""
-        self._pages: set[str] | None = set() if fidelity is None else None
+        self.pages = Pages(
+            slot.connections, losses, began_here=fidelity is None, developing=check is not None
+        )
+        self._upkeep = upkeep
         self._execution = execution
         self._lock = DocumentLock()
+        self._notes = Notes(journal, execution, self._lock, mark=lambda: self._upkeep.mark(self), check=check)
         self._waiting = 0
-        self._expiration_requested = False
-        self._expiration_blocked_count = 0
-        self._current: Callable[..., Any] | None = None
-        """What is called under the lock now."""
-        self._worker: asyncio.Task[Any] | None = None
-        """The task that calls it."""
-        self._patching: Connection | None = None
-        self._ids_before = 0
-        self._outbox: list[_Outgoing] | None = None
-        self._early: deque[_Outgoing] = deque()
-        """What the event loop is to send before the lock is given back. A thread may add to it meanwhile."""
+        self._work: Work | None = None
+        self._outbox = Outbox(meter)
+        self._phase = _Phase.WHOLE
+        self._last_work = time.monotonic()
+        self._last_input = -math.inf
         self._loop = asyncio.get_running_loop()
         self._callbacks = SessionCallbacks(self._loop, self.run_callback, self._timer_failed)
+        self._listen()
+
+    def _listen(self) -> None:
         self.document.callbacks.on_change_dispatch_to(self)
-        self.document.on_event(DocumentReady, self._page_is_drawn)
-        self.document.on_message("bokeh_event", self._event_came)
-        self.document.on_message(jupyter_widgets.MESSAGES, self._message_of_widget_came)
-        execution.on_wired(self._wired)
+        self._notes.listen(self.document)
         self._begin_callbacks()
-        context.attach(self)
-        context.state.changed = self._state_changed
+        self.context.attach(self)
+        self.context.state.changed = self._notes.state_changed
 
     def _begin_callbacks(self) -> None:
         """Those that the app's run has added: what it put off is part of it, and done again after a move."""
@@ -153,6 +142,37 @@ class Session:
         return self.key.session_id
 
     @property
+    def key(self) -> SessionKey:
+        return self.slot.key
+
+    @property
+    def epoch(self) -> int:
+        return self.slot.epoch
+
+    @property
+    def request(self) -> PageRequest:
+        return self.slot.request
+
+    @property
+    def destroyed(self) -> bool:
+        """Whether the Document is taken apart, or about to be."""
+        return self._phase is not _Phase.WHOLE
+
+    @property
+    def lost(self) -> bool:
+        """Whether another replica owns the session by now."""
+        return self.slot.life.lost
+
+    @property
+    def journal(self) -> Journal | None:
+        """None when the session is not, or no longer, kept in the store."""
+        return self._notes.journal
+
+    def stop_journaling(self) -> None:
+        """From here on it is not kept in the store."""
+        self._notes.stop()
+
+    @property
     def locked(self) -> bool:
         """Whether something works on the Document right now."""
         return self._lock.taken
@@ -165,7 +185,7 @@ class Session:
     @property
     def doing(self) -> str:
         """What its code is at, in words; "" when there is none."""
-        return self._execution.doing or ("" if self._current is None else name_of(self._current))
+        return self._execution.doing or ("" if self._work is None else name_of(self._work.func))
 
     @property
     def held(self) -> bool:
@@ -173,45 +193,26 @@ class Session:
         return self.document.callbacks.hold_value is not None
 
     @property
+    def last_input(self) -> float:
+        """When a client last did something, as ``time.monotonic()`` has it."""
+        return self._last_input
+
+    @property
+    def connections(self) -> frozenset[Client]:
+        return frozenset(self.slot.connections)
+
+    @property
     def connection_count(self) -> int:
-        return len(self.connections)
+        return len(self.slot.connections)
 
-    def take_losses(self) -> list[str]:
-        """What restoring lost, for the page that says so."""
-        losses, self.losses = self.losses, []
-        return losses
-
-    def lost_callbacks(self) -> None:
-        """Callbacks that were added at run time did not come back with the session: its pages say so."""
-        self.page_messages.append(callbacks_lost())
-        self.show_messages()
-
-    def show_messages(self) -> None:
-        """Say to the pages that are connected what there is to say."""
-        for connection in self.connections:
-            for message in self.page_messages:
-                connection.show(message)
-
-    def callback_failed(self, error: BaseException) -> None:
-        """Show the traceback to an author who develops the app."""
-        if self.check is not None:
-            message = callback_failed("".join(traceback.format_exception(error)))
-            for connection in self.connections:
-                connection.show(message)
+    @property
+    def _clients(self) -> Set[Client]:
+        """Whom changes are sent to: nobody until it is live, as restoring it is no news to a page."""
+        return self.slot.connections if self.slot.session is self else frozenset()
 
     def _timer_failed(self, error: BaseException) -> None:
         self.meter.callback_failures.inc()
-        self.callback_failed(error)
-
-    def first_pull(self, token_id: str) -> bool:
-        """Whether a page with this token surely has not pulled the Document before; notes that it has.
-
-        Never sure once the session came from another replica.
-        """
-        if self._pages is None or token_id in self._pages:
-            return False
-        self._pages.add(token_id)
-        return True
+        self.pages.callback_failed(error)
 
     # -- running code on the Document ----------------------------------------------------------
 
@@ -253,63 +254,69 @@ class Session:
 
     async def run_callback(self, callback: Callable[..., Any]) -> Any:
         """Run a session callback: under the lock, unless it is marked ``without_document_lock``."""
-        async with self.around_timer(self):
+        braked = nullcontext() if self.journal is None else self._upkeep.around_timer(self)
+        async with braked:
             if getattr(callback, "nolock", False):
                 return await self._execution.run(callback, locked=False)
             return await self.with_document_locked(callback)
 
-    async def apply(self, change: Callable[[], None], source: Connection) -> None:
+    async def apply(self, change: Callable[[], None], source: Client) -> None:
         """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved."""
         await self.for_client(self._apply, change, source)
 
     def needs_thread(self, content: Any) -> bool:
         """Whether this patch runs code of the app, and that on a thread."""
-        return self._execution.threaded and runs_app_code(self.document, content, self._page_is_drawn)
+        return self._execution.threaded and runs_app_code(self.document, content, self._notes.page_is_drawn)
 
     @property
     def free(self) -> bool:
         """Whether a change can be made and acknowledged right now, without waiting for anything."""
         busy = self._waiting or self._lock.taken
-        return not (busy or self.destroyed or self.lost or self.settle is not _settled)
+        return not (busy or self.destroyed or self.lost or self._upkeep.settle is not None)
 
-    def apply_at_once(self, change: Callable[[], None], source: Connection) -> None:
+    async def settle(self) -> None:
+        """Wait until the store has what clients changed, where they shall wait for that."""
+        if self._upkeep.settle is not None:
+            await self._upkeep.settle(self)
+
+    def apply_at_once(self, change: Callable[[], None], source: Client) -> None:
         """As :meth:`apply`, for a session that is :attr:`free`: nothing else runs meanwhile.
 
         It may be :attr:`congested` afterwards, which the caller has to wait for.
         """
         with self._lock.at_once():
-            self._begin()
+            work = self._begin(Work(change))
             try:
                 with self.meter.callback_seconds.time():
                     self._execution.call(self._apply, change, source)
             finally:
-                self._worked()
+                self._worked(work)
 
-    def apply_on_thread(self, change: Callable[[], None], source: Connection) -> Awaitable[None] | None:
+    def apply_on_thread(self, change: Callable[[], None], source: Client) -> Awaitable[None] | None:
         """As :meth:`apply_at_once`, on a thread. What to await where that takes longer than a moment."""
         self._lock.begin_turn()
-        self._begin()
+        work = self._begin(Work(change))
         began = time.monotonic()
         try:
             working = self._execution.begin(self._apply, change, source)
         except BaseException:
-            self._turn_worked(began)
+            self._turn_worked(work, began)
             raise
         if working is None:
-            self._turn_worked(began)
+            self._turn_worked(work, began)
             return None
-        rest = begin(self._finish_turn(working, began))
+        rest = begin(self._finish_turn(working, work, began))
         self._lock.pass_turn()
         return rest
 
-    def _turn_worked(self, began: float) -> None:
+    def _turn_worked(self, work: Work, began: float) -> None:
         try:
             self.meter.callback_seconds.observe(time.monotonic() - began)
-            self._worked()
+            self._worked(work)
         finally:
             self._lock.end_turn()
 
-    async def _finish_turn(self, working: Awaitable[None], began: float) -> None:
+    async def _finish_turn(self, working: Awaitable[None], work: Work, began: float) -> None:
         self._waiting += 1
         try:
             async with self._lock.prolonged():
@@ -317,92 +324,85 @@ class Session:
                     await working
                 finally:
                     self.meter.callback_seconds.observe(time.monotonic() - began)
-                    self._worked()
+                    self._worked(work)
                     if not self.destroyed:
                         await self._let_slow_connections_catch_up()
         finally:
             self._waiting -= 1
 
-    def _apply(self, change: Callable[[], None], source: Connection) -> None:
-        self._patching = source
-        self.last_input = time.monotonic()
-        self._ids_before = self._execution.id_count
+    def _apply(self, change: Callable[[], None], source: Client) -> None:
+        work = self._work
+        if work is None:
+            raise GivenUp("the session was given up before this could be done")
+        work.source = source
+        self._last_input = time.monotonic()
+        self._notes.input_begins()
         self.context.state.work_begins()
         token = current_input.set(Input())
         try:
             change()
         finally:
             current_input.reset(token)
-            self._patching = None
-            if self.journal is not None and self.held:
-                self.journal.note_held(self, self._ids_before)
+            work.source = None
+            self._notes.input_ends(self, held=self.held)
 
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
-        self._current, self._worker = func, asyncio.current_task()
-        self._begin()
+        task = asyncio.current_task()
+        work = self._begin(Work(func, task))
         try:
             with self.meter.callback_seconds.time():
                 return await self._execution.run(func, *args)
         except asyncio.CancelledError:
-            if not self._given_up or self._worker is None:
+            if self._phase is not _Phase.GIVEN_UP or task is None:
                 raise
-            self._worker.uncancel()  # it was cancelled by give_up_code, and goes on to deal with the error
+            task.uncancel()  # it was cancelled by give_up_code, and goes on to deal with the error
             raise GivenUp("not waiting for code that goes on and on") from None
         finally:
-            self._current = self._worker = None
-            self._worked()
+            self._worked(work)
             if not self.destroyed:
                 await self._let_slow_connections_catch_up()
 
-    def _begin(self) -> None:
-        self._outbox = []
-        if self.journal is not None:
-            self.journal.work_begins()
+    def _begin(self, work: Work) -> Work:
+        self._work = work
+        self._notes.work_begins()
+        return work
 
-    def _worked(self) -> None:
+    def _worked(self, work: Work) -> None:
         """Send what came of it, and see that it is journaled."""
-        if self.journal is not None:
-            self.journal.work_ends()
-        outbox, self._outbox = self._outbox, None
-        if self._given_up:
+        self._notes.work_ends()
+        self._work = None
+        if self._phase is _Phase.GIVEN_UP:
             return
-        self._deliver([*self._take_early(), *(outbox or ())])
+        self._outbox.send(work.outbox)
         self._last_work = time.monotonic()
-        if self.journal is not None and self.journal.dirty:
-            self.on_dirty(self)
+        self._notes.keep()
 
-    def _take_early(self) -> list[_Outgoing]:
-        return [self._early.popleft() for _ in range(len(self._early))]
-
-    def _deliver(self, outbox: list[_Outgoing]) -> None:
-        for content, buffers, receivers in outbox:
-            frames = patch_doc(content, buffers)
-            for connection in receivers:
-                connection.send(frames)
-            self.meter.patches_out += len(receivers)
+    def keep(self) -> None:
+        """See that what is new is written to the store."""
+        self._notes.keep()
 
     @property
     def congested(self) -> bool:
         """Whether a connection has much unsent."""
-        return any(connection.congested for connection in self.connections)
+        return any(client.congested for client in self._clients)
 
     async def _let_slow_connections_catch_up(self) -> None:
         """Wait while a connection has much unsent, so that a streaming app cannot outrun it."""
-        for connection in [c for c in self.connections if c.congested]:
-            await connection.catch_up()
+        for client in [each for each in self._clients if each.congested]:
+            await client.catch_up()
 
     # -- events of the Document (called by Bokeh's dispatch) -----------------------------------
 
     @property
     def _subscribed_connections(self) -> list[PanelConnection]:
         """What Panel (1.9) writes through when the Document is held. Without any, it forgets what changed."""
-        watched = any(connection.subscribed for connection in tuple(self.connections))
+        watched = any(client.subscribed for client in tuple(self._clients))
         return [PanelConnection(self)] if watched or self.journal is not None else []
 
     @property
-    def _pending_writes(self) -> list[_Outgoing] | None:
+    def _pending_writes(self) -> list[Outgoing] | None:
         """Not None where Panel (1.10), off the event loop, may let changes take Bokeh's way to clients."""
-        return self._outbox if self._lock.locked() else None
+        return self._work.outbox if self._work is not None and self._lock.locked() else None
 
     def send_at_once(self, events: Sequence[DocumentPatchedEvent]) -> None:
         """Send these changes, and before them those that wait for the lock to be given back."""
@@ -410,23 +410,27 @@ class Session:
             # Not beside a thread that has the Document: in the next turn.
             on_loop(self._loop, self._send_later, events)
             return
-        waiting, self._outbox = self._outbox, []
+        before = self._work
+        self._work = now = Work(self.send_at_once, source=None if before is None else before.source)
         try:
             with nullcontext() if self._lock.locked() else self._lock.at_once():
                 for event in events:
                     dispatch(self.document, event)
         finally:
-            now, self._outbox = self._outbox, None if waiting is None else []
-            self._early.extend([*(waiting or ()), *now])
+            self._work = before
+            if before is not None:
+                waiting, before.outbox = before.outbox, []
+                self._outbox.hurry(waiting)
+            self._outbox.hurry(now.outbox)
             on_loop(self._loop, Session._send_early, self)
 
     def _send_early(self) -> None:
         """What is not to wait for the lock, perhaps of a thread that has it. What comes later follows."""
-        if self._given_up:
+        if self._phase is _Phase.GIVEN_UP:
             return
-        self._deliver(self._take_early())
-        if self.journal is not None and self.journal.dirty and not self.at_work:
-            self.on_dirty(self)
+        self._outbox.send()
+        if not self.at_work:
+            self._notes.keep()
 
     def _send_later(self, events: Sequence[DocumentPatchedEvent]) -> None:
         spawn(self.with_document_locked(self._dispatch_all, events))
@@ -436,96 +440,37 @@ class Session:
             dispatch(self.document, event)
 
     def _document_patched(self, event: DocumentPatchedEvent) -> None:
-        if self._outbox is None or not self._lock.locked():
+        work = self._work
+        if work is None or self._phase is _Phase.GIVEN_UP or not self._lock.locked():
             raise RuntimeError(
                 "the Document was changed without its lock: change it from a callback, or through "
                 "doc.add_next_tick_callback when on a thread or in an unlocked callback"
             )
         setter: object = event.setter
-        if self.journal is not None:
-            self.journal.note(event, is_input=setter is self, ids_before=self._ids_before)
-            if setter is self:  # its callbacks have run: what follows in the same patch begins here
-                self._ids_before = self._execution.id_count
-        source = self._patching if setter is self else None
+        self._notes.changed(event, is_input=setter is self)
+        source = work.source if setter is self else None
         # Now, not when it is sent: who pushes a Document is not subscribed while it takes effect.
         # And a copy first, in one go, as connections come and go on the event loop meanwhile.
-        receivers = [each for each in tuple(self.connections) if each.subscribed and each is not source]
+        receivers = [each for each in tuple(self._clients) if each.subscribed and each is not source]
         if receivers:
             content, copies = encode_patch(event)
-            self._outbox.append((content, copies, receivers))
-            if self.journal is not None:
-                self.journal.shown(event, copies)
+            work.outbox.append((content, copies, receivers))
+            self._notes.shown(event, copies)
         elif source is not None:
             note_patch(event)
 
-    def _state_changed(self, key: str) -> None:
-        """The app may do this on a thread of its own; journals are the event loop's."""
-        on_loop(self._loop, self._note_state, key)
-
-    def _note_state(self, key: str) -> None:
-        if self.journal is not None:
-            self.journal.note_state(key)
-            self.on_dirty(self)
-
-    def _event_came(self, event: Event) -> None:
-        """A client told of it, and its callbacks have run."""
-        source = current_input.get()
-        if source is not None and not isinstance(event, DocumentReady):
-            source.events.append((self._ids_before, event))
-            self._ids_before = self._execution.id_count
-        # Clicks only: of other events, such as those of the mouse, nothing is counted.
-        if isinstance(event, ButtonClick | MenuItemClick) and self.journal is not None and event.model:
-            self.journal.note_event(event.model)
-
-    def _message_of_widget_came(self, data: Any) -> None:
-        if self.journal is not None:
-            self.journal.note_message(jupyter_widgets.MESSAGES, data)
-
-    def _wired(self, model: Any, callbacks: tuple[Any, ...]) -> None:
-        """App code, on whatever thread, has added callbacks to a model or removed them."""
-        source = current_input.get()
-        if source is None and self.check is not None:
-            self.check.look(model, callbacks, has_lock=self._lock.locked())
-        self._to_journal((model.id, source))
-
-    def _to_journal(self, what: tuple[str, Input | None]) -> None:
-        """At once where that has the journal to itself, as before the end of its work it has to be known."""
-        if self._lock.locked():
-            self._note_wired(what)
-        else:
-            on_loop(self._loop, self._note_wired, what)
-
-    def _note_wired(self, what: tuple[str, Input | None]) -> None:
-        if self.journal is not None:
-            self.journal.note_wired(*what)
-
-    def _page_is_drawn(self, event: Event) -> None:
-        if self.journal is not None:
-            self.journal.note_ready(self._ids_before)
-
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
-        self._note_periodic(event.callback)
+        self._notes.callback_changed(event.callback)
         self._callbacks.add(event.callback)
 
-    def _note_periodic(self, callback: SessionCallback) -> None:
-        if isinstance(callback, PeriodicCallback):
-            self._to_journal((PERIODIC, current_input.get()))
-
     def _session_callback_removed(self, event: SessionCallbackRemoved) -> None:
-        self._note_periodic(event.callback)
+        self._notes.callback_changed(event.callback)
         self._callbacks.remove(event.callback)
 
     # -- connections ---------------------------------------------------------------------------
 
-    def connect(self, connection: Connection) -> None:
-        self.connections.add(connection)
-
-    async def disconnect(self, connection: Connection) -> None:
-        """Forget ``connection`` and tell the Document (event ``ConnectionLost``)."""
-        if connection not in self.connections:
-            return
-        self.connections.remove(connection)
-        self.unused_since = time.monotonic()
+    async def disconnected(self) -> None:
+        """Tell the Document that a connection is gone (event ``ConnectionLost``)."""
         if self.destroyed or not self.document.callbacks.event_callbacks_for_event_name("connection_lost"):
             return
         try:
@@ -550,46 +495,19 @@ class Session:
 
     def unused_for(self) -> float:
         """Seconds without any connection or work; 0 while there is either, or the app wants it to stay."""
-        if self.connections or self._waiting or self.expiration_blocked:
+        if self._waiting or self.expiration_blocked:
             return 0.0
-        return math.inf if self.expiration_requested else time.monotonic() - self.unused_since
+        unused_for = self.slot.unused_for()
+        return math.inf if unused_for and self.expiration_requested else unused_for
 
     @property
     def milliseconds_since_last_unsubscribe(self) -> float:
         """Since the last connection was lost, or the session began without any."""
-        return (time.monotonic() - self.unused_since) * 1000
-
-    # -- when it ends, as apps may decide (the names are those of Bokeh's ``ServerSession``) ------
-
-    @property
-    def expiration_requested(self) -> bool:
-        return self._expiration_requested
-
-    @property
-    def expiration_blocked(self) -> bool:
-        return self._expiration_blocked_count > 0
-
-    @property
-    def expiration_blocked_count(self) -> int:
-        return self._expiration_blocked_count
-
-    def request_expiration(self) -> None:
-        """End it at the next look at unused sessions, once nobody is connected."""
-        self._expiration_requested = True
-
-    def block_expiration(self) -> None:
-        """Keep it, whoever uses it, until :meth:`unblock_expiration` was called as often."""
-        self._expiration_blocked_count += 1
-
-    def unblock_expiration(self) -> None:
-        """Raises RuntimeError without a :meth:`block_expiration` before."""
-        if not self.expiration_blocked:
-            raise RuntimeError("mismatched block_expiration / unblock_expiration")
-        self._expiration_blocked_count -= 1
+        return (time.monotonic() - self.slot.unused_since) * 1000
 
     # -- end -----------------------------------------------------------------------------------
 
-    async def destroy(self, farewell: Callable[[Session], Awaitable[None]]) -> None:
+    async def destroy(self, farewell: Callable[[], Awaitable[None]]) -> None:
         """Finish what runs, say ``farewell``, run the hooks and take the Document apart.
 
         ``farewell`` is where the last changes are written and the session is given up.
@@ -599,17 +517,19 @@ class Session:
                 with logs.about(**self.key.facts):
                     await self._destroy(farewell)
 
-    async def _destroy(self, farewell: Callable[[Session], Awaitable[None]]) -> None:
-        self.destroyed = True
+    async def _destroy(self, farewell: Callable[[], Awaitable[None]]) -> None:
+        self._phase = _Phase.ENDING
         self._callbacks.close()
         await self._let_go_of_changes()
-        await farewell(self)
-        self._outbox = []
-        self._current = self._run_last_hooks
+        await farewell()
+        self._work = Work(self._run_last_hooks)
         await self._run_last_hooks()
         dispose(self.document, self)
-        self._outbox = self._current = None
+        self._work = None
         self._let_go()
+
+    async def _run_last_hooks(self) -> None:
+        await self.app.end(self.context, self._execution)
 
     async def _let_go_of_changes(self) -> None:
         """What a held Document keeps back goes out now: whoever restores the session knows nothing of it."""
@@ -622,33 +542,25 @@ class Session:
             text = "a callback that was held back failed"
             log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
 
-    async def _run_last_hooks(self) -> None:
-        await self.app.end(self.context, self._execution)
-
     def disown(self) -> None:
         """Let it go as it was last journaled, while code of its goes on and on.
 
         What that changes from here on is sent to nobody, and refused where Bokeh tells of it.
         """
-        self._given_up = self.destroyed = True
-        self.journal = None
-        self._outbox = None
+        self._phase = _Phase.GIVEN_UP
+        self._notes.stop()
         self._callbacks.close()
 
     def give_up_code(self) -> None:
         """Once it is disowned: whoever waits for its code, which may go on for ever, gets GivenUp."""
-        if self._worker is not None and not self._execution.at_work:  # a coroutine
-            self._worker.cancel()
+        task = None if self._work is None else self._work.task
+        if task is not None and not self._execution.at_work:  # a coroutine
+            task.cancel()
+        self._work = None
         if self._execution.threaded:
             self._execution.give_up()
 
     def _let_go(self) -> None:
         """Break the cycles through this session: its memory is then free at once, not at some collection."""
-        self._execution.on_wired(None)
-        self.journal = None
+        self._notes.close()
         self.context.detach()
-
-    def close_connections(self, code: int, reason: str, **options: float) -> None:
-        """Close all connections; they report back through :meth:`disconnect`. Options are the transport's."""
-        for connection in list(self.connections):
-            connection.close(code, reason, **options)

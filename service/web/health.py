@@ -78,13 +78,13 @@ class Health:
             if session.app.for_operators:
                 operators += 1
                 continue
-            sessions[session.key.app, "connected" if session.connections else "unused"] += 1
-            connections[(session.key.app,)] += len(session.connections)
-        for sleeper in self._services.registry.sleepers:
-            connections[(sleeper.key.app,)] += len(sleeper.connections)
-        asleep = len(self._services.registry.sleepers)
+            sessions[session.key.app, "connected" if session.connection_count else "unused"] += 1
+            connections[(session.key.app,)] += session.connection_count
+        asleep = [slot for slot in self._services.registry.held() if slot.session is None]
+        for slot in asleep:
+            connections[(slot.key.app,)] += len(slot.connections)
         yield Reading("sessions", "Sessions that live here", sessions, ("app", "state"))
-        yield Reading("hibernated_sessions", "Sessions that sleep in the store", {(): asleep})
+        yield Reading("hibernated_sessions", "Sessions that sleep in the store", {(): len(asleep)})
         yield Reading("admin_sessions", "Admin pages that live here, no load to scale by", {(): operators})
         yield Reading("connections", "Clients of the sessions that live here", connections, ("app",))
 

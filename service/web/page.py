@@ -89,7 +89,7 @@ async def render_page(session: Session, resources: PageResources, root: str, tok
 
 async def _render(session: Session, resources: PageResources, root: str, token: str) -> str:
     """A coroutine, as it is drawn on the event loop: no page waits for a thread."""
-    return with_losses(_rendered(session, resources, root, token), session.take_losses())
+    return with_losses(_rendered(session, resources, root, token), session.pages.take_losses())
 
 
 def _rendered(session: Session, resources: PageResources, root: str, token: str) -> str:

@@ -51,14 +51,11 @@ class Services:
     """Wall-clock seconds on which all replicas agree."""
     websockets: set[WebSocket] = field(default_factory=set)
     """All that are open."""
-    token_authority: TokenAuthority | None = field(default=None)
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    unfit: str | None = None
-    """Why this server cannot make sessions, whichever the app."""
-    draining: bool = False
-    """Going away, and not ready for new traffic, but still serving."""
-    closed: bool = False
-    """Its sessions are moving away; nothing new may begin here."""
+    _authority: TokenAuthority | None = field(default=None, init=False)
+    _unfit: str | None = field(default=None, init=False)
+    _draining: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
 
     @property
     def developing(self) -> bool:
@@ -73,6 +70,33 @@ class Services:
     @property
     def tokens(self) -> TokenAuthority:
         """Raises :class:`Unavailable` until the secret was agreed upon through the store."""
-        if self.token_authority is None:
+        if self._authority is None:
             raise Unavailable("the server waits for its store")
-        return self.token_authority
+        return self._authority
+
+    def sign_with(self, authority: TokenAuthority) -> None:
+        self._authority = authority
+
+    @property
+    def unfit(self) -> str | None:
+        """Why this server cannot make sessions, whichever the app."""
+        return self._unfit
+
+    def is_unfit(self, why: str) -> None:
+        self._unfit = why
+
+    @property
+    def draining(self) -> bool:
+        """Going away, and not ready for new traffic, but still serving."""
+        return self._draining
+
+    def begin_to_drain(self) -> None:
+        self._draining = True
+
+    @property
+    def closed(self) -> bool:
+        """Its sessions are moving away; nothing new may begin here."""
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True

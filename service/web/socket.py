@@ -179,8 +179,9 @@ def join(
     limit = services.settings.websocket_max_message_size
     keeps_buffers = page is not None and page.keeps_buffers
     connection = Connection(
-        session, websocket, token_id, max_bytes=limit, keeps_buffers=keeps_buffers, is_page=page is not None
-    )
+        session.slot, websocket, token_id,
+        meter=session.meter, max_bytes=limit, keeps_buffers=keeps_buffers, is_page=page is not None,
+    )  # fmt: skip
     connection.open()
     websocket.begin(connection)
 
@@ -193,7 +194,7 @@ def fits(page: PageVersions, session: Session, services: Services) -> bool:
     """
     if page.made_as(services.versions):
         return True
-    if session.losses and not page.embedded:
+    if session.pages.losses and not page.embedded:
         return False
     drawn_with = extensions_of(session.document) & services.installed.keys()
     return page.has_extensions_of(services.versions) or not drawn_with

@@ -24,7 +24,9 @@ from service.documents.shape import type_name
 from service.documents.values import ValueWriter
 from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
-from service.sessions.session import Session
+from service.sessions.registry import Registry
+from service.sessions.session import NO_UPKEEP, Session, Upkeep
+from service.sessions.slot import Slot
 from store.contract import JournalFields, PageRequest, SessionKey
 from store.records import pack_entry, unpack_entry
 
@@ -44,6 +46,21 @@ def app_of(what: Callable[..., None] | str) -> App:
     return apps_from_applications({"/app": Application(FunctionHandler(what))})["/app"]
 
 
+async def built(registry: Registry, grant: Grant) -> Session:
+    """A session that lives in the registry, as after a claim that gave the grant."""
+
+    async def build(slot: Slot[Session]) -> Session:
+        slot.granted(grant.epoch, grant.request)
+        return await registry.build(slot, grant)
+
+    found = await registry.find(grant.key)
+    return found or await registry.open(grant.key, build)
+
+
+async def say_nothing() -> None:
+    """A farewell without a store and without clients."""
+
+
 class Run:
     """One life of a session; ``stored`` are the fields of its journal in the store."""
 
@@ -57,22 +74,27 @@ class Run:
 
     @classmethod
     async def begin(
-        cls, app: App, stored: Mapping[str, bytes] | None = None, *, replay_inputs: bool = True
+        cls,
+        app: App,
+        stored: Mapping[str, bytes] | None = None,
+        *,
+        replay_inputs: bool = True,
+        name: str = SESSION,
+        epoch: int = 1,
+        upkeep: Upkeep = NO_UPKEEP,
     ) -> Run:
         """Build the session; with ``stored`` as the next owner does."""
-        builder = Builder(durable=True, replay_inputs=replay_inputs, metrics=Metrics())
+        builder = Builder(durable=True, replay_inputs=replay_inputs, metrics=Metrics(), upkeep=upkeep)
         fields = None if stored is None else JournalFields(stored)
-        grant = Grant(SessionKey(app.path, SESSION), 1, PageRequest(), fields)
-        return cls(app, await builder.build(app, grant), dict(stored or {}), replay_inputs)
+        grant = Grant(SessionKey(app.path, name), epoch, PageRequest(), fields)
+        session = await builder.build_alone(app, grant)
+        return cls(app, session, dict(stored or {}), replay_inputs)
 
     async def restored(self, app: App | None = None) -> Run:
         return await self.begin(app or self.app, self.stored, replay_inputs=self._replay_inputs)
 
     async def end(self) -> None:
-        async def farewell(session: Session) -> None:
-            return
-
-        await self.session.destroy(farewell)
+        await self.session.destroy(say_nothing)
 
     # -- what happens to it --------------------------------------------------------------------
 

@@ -75,6 +75,15 @@ def patches(tree: ast.Module) -> Iterator[ast.AST]:
                 yield node
 
 
+def foreign_fields(tree: ast.Module) -> Iterator[ast.AST]:
+    """Assignments to attributes of what is called a session, an app, or services."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            owner = ast.unparse(node.value).rpartition(".")[2].lstrip("_")
+            if owner in ("app", "services", "session", "slot"):
+                yield node
+
+
 def root_name(node: ast.AST) -> str:
     while isinstance(node, ast.Attribute):
         node = node.value
@@ -106,10 +115,12 @@ def test_the_rules_find_what_they_forbid() -> None:
         "import bokeh.model as m\nfrom bokeh.io import doc, _x\n"
         "m.make_id = 1\ndel doc._stack\nsetattr(m, 'x', 1)\ngetattr(doc, '_y', None)\n"
         "class A:\n def f(self): self._fine = A._fine\n"
+        "self._app.broken = session.lost = 'no'\n"
     )
 
     assert [getattr(node, "lineno", 0) for node in private_reaches(tree)] == [2, 4, 6]
     assert sorted(getattr(node, "lineno", 0) for node in patches(tree)) == [3, 4, 5]
+    assert [ast.unparse(node) for node in foreign_fields(tree)] == ["self._app.broken", "session.lost"]
 
 
 def test_private_attributes_of_others_are_touched_in_three_packages_only() -> None:
@@ -118,6 +129,11 @@ def test_private_attributes_of_others_are_touched_in_three_packages_only() -> No
 
 def test_patches_are_in_three_packages_only() -> None:
     assert found_in(outside(*MAY_KNOW_INTERNALS), patches) == []
+
+
+def test_nobody_sets_a_field_of_a_session_an_app_or_the_services() -> None:
+    """They have methods for what may be changed. (In the admin page what is called an app is a widget.)"""
+    assert found_in(outside(Path("service/admin")), foreign_fields) == []
 
 
 def test_of_bokehs_server_only_the_callback_types_are_used() -> None:

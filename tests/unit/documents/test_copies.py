@@ -182,7 +182,7 @@ class Client:
 
     def __init__(self, session: Session) -> None:
         self.payloads: list[bytes | memoryview] = []
-        session.connections.add(self)  # type: ignore[arg-type]
+        session.slot.connect(self)  # type: ignore[arg-type]
 
     def send(self, frames: Any) -> None:
         self.payloads += [frame for frame in frames if not isinstance(frame, str)]

@@ -72,7 +72,7 @@ ALL = {"slider": 7, "text": "typed", "select": "b", "twice": "twice 14", "x": [1
 async def test_values_come_back_whatever_ids_their_models_have_now(more: int) -> None:
     second = await restored(await used(app()), app(more=more))
     assert shown(second) == ALL
-    assert second.session.losses == []
+    assert second.session.pages.losses == []
     assert second.session.fidelity is Fidelity.EXACT
     divs = second.session.document.select({"type": Div})
     assert sum(each.text == "of this version" for each in divs) == more
@@ -93,7 +93,8 @@ async def test_a_property_of_another_version_costs_only_itself(caplog: pytest.Lo
     first.stored[newer] = first.stored[name]
     second = await restored(first, app())
     assert shown(second) == ALL
-    assert second.session.losses == ["of_a_later_version of TextInput text: this version does not know it"]
+    (loss,) = second.session.pages.losses
+    assert loss == "of_a_later_version of TextInput text: this version does not know it"
     assert second.session.fidelity is Fidelity.PARTIAL
     (warned,) = [each for each in caplog.records if "restored without" in each.message]
     assert warned.levelname == "WARNING"
@@ -108,5 +109,5 @@ async def test_a_part_that_is_gone_is_named() -> None:
         doc.roots[0].children = [each for each in doc.roots[0].children if each is not text]
 
     second = await restored(await used(app()), without_text)
-    (loss,) = second.session.losses
+    (loss,) = second.session.pages.losses
     assert "value of TextInput text" in loss

@@ -114,7 +114,7 @@ async def test_rows_that_clicks_added_work_after_moves() -> None:
 
     for n in (1, 2):  # the second time from a journal that the first owner left
         run = await moved(run)
-        assert run.session.page_messages == []
+        assert run.session.pages.messages == []
         assert run["row 1"].value == 4 + n - 1
         await run.sent(("row 2", "value", n))
         assert run["out"].text == f"2: {n}"
@@ -134,7 +134,7 @@ async def test_rows_that_were_removed_stay_away_and_the_others_work() -> None:
 
     run = await moved(run)
 
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
     await click(run, "button 3")
     assert run["out"].text == "clicked 3"
     await click(run, "drop")
@@ -149,7 +149,7 @@ async def test_many_rows_are_made_again_in_their_order() -> None:
 
     run = await moved(run)
 
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
     for n in (2, 11):
         await click(run, f"button {n}")
         assert run["out"].text == f"clicked {n}"
@@ -189,12 +189,12 @@ async def test_what_was_started_goes_on_and_what_was_stopped_does_not() -> None:
     await click(run, "start")
     run = await moved(run)
     assert len(run.session.document.session_callbacks) == 1
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
 
     await click(run, "stop")
     run = await moved(run)
     assert run.session.document.session_callbacks == []
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
 
 
 async def test_what_stopped_by_itself_is_not_started_again() -> None:
@@ -209,7 +209,7 @@ async def test_what_stopped_by_itself_is_not_started_again() -> None:
     run = await moved(run)
 
     assert run.session.document.session_callbacks == []
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
 
 
 async def test_what_a_timer_made_is_named(caplog: pytest.LogCaptureFixture) -> None:
@@ -225,7 +225,7 @@ async def test_what_a_timer_made_is_named(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.WARNING):
         run = await run.restored()
 
-    (message,) = run.session.page_messages
+    (message,) = run.session.pages.messages
     assert "no longer work" in message.title
     (line,) = [each.getMessage() for each in caplog.records if "callbacks were lost" in each.getMessage()]
     assert "value of Slider 'row 1'" in line
@@ -234,7 +234,7 @@ async def test_what_a_timer_made_is_named(caplog: pytest.LogCaptureFixture) -> N
 
     run.take()
     again = await run.restored()
-    assert len(again.session.page_messages) == 1  # they are as dead as before
+    assert len(again.session.pages.messages) == 1  # they are as dead as before
 
 
 async def test_a_callback_that_would_work_on_another_row_is_dropped() -> None:
@@ -252,7 +252,7 @@ async def test_a_callback_that_would_work_on_another_row_is_dropped() -> None:
     assert "row 12" in run
     run = await moved(run)
 
-    assert len(run.session.page_messages) == 1
+    assert len(run.session.pages.messages) == 1
     await click(run, "button 1")
     assert run["out"].text == "clicked 1"
     await click(run, "button 12")
@@ -281,7 +281,7 @@ async def test_what_callbacks_look_at_when_they_run_may_have_changed_since() -> 
     await run.sent(("label", "value", "3"))
     run = await moved(run)
 
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
     await run.sent(("row", "value", 2))
     assert run["out"].text == "6"
 
@@ -306,7 +306,7 @@ async def test_a_hook_wires_up_what_nothing_else_could(monkeypatch: pytest.Monke
 
     run = await run.restored()
 
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
 
 
 async def test_without_replay_callbacks_of_inputs_count_as_lost() -> None:
@@ -315,7 +315,7 @@ async def test_without_replay_callbacks_of_inputs_count_as_lost() -> None:
     await click(run, "add")
     run = await moved(run)
 
-    assert len(run.session.page_messages) == 1
+    assert len(run.session.pages.messages) == 1
 
 
 async def test_the_history_has_bounds() -> None:
@@ -351,7 +351,7 @@ async def test_the_state_does_not_suffer() -> None:
     run = await moved(run)
 
     assert run.state == {"n": 2}
-    assert run.session.page_messages == []
+    assert run.session.pages.messages == []
     await click(run, "button 1")
     assert run["out"].text == "clicked 1"
 

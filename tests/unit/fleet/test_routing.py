@@ -19,6 +19,7 @@ from service.metrics import Metrics
 from service.sessions.building import Builder
 from service.sessions.registry import Registry
 from service.sessions.session import Session
+from service.sessions.slot import Slot
 from store.connect import open_store
 from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey
 from store.encryption import Encryption
@@ -36,6 +37,10 @@ class Owner:
     async def relay(self, *args: Any) -> Any:
         await self._first()
         raise HTTPClientError(GONE)
+
+
+async def nobody_told(slot: Slot[Session]) -> None:
+    """The store need not know what becomes of the session."""
 
 
 async def ours(session: Session) -> bool:
@@ -56,7 +61,7 @@ def router(store: RedisStore, owner: Any) -> Router:
 
     metrics = Metrics()
     registry = Registry({"/app": app_of(nothing)}, Builder(durable=True, replay_inputs=True, metrics=metrics))
-    return Router(store, registry, "me", owner, metrics, retention=0, is_ours=ours)
+    return Router(store, registry, "me", owner, metrics, failed=nobody_told, is_ours=ours)
 
 
 async def ended_by(store: RedisStore, epoch: int) -> None:
@@ -104,7 +109,7 @@ async def test_a_session_that_another_secret_encrypted_begins_afresh(
 
     assert isinstance(session, Session)
     assert (session.fidelity, session.request.uri) == (Fidelity.FRESH, "/app")
-    assert session.take_losses() == ["what was entered, which cannot be read"]
+    assert session.pages.take_losses() == ["what was entered, which cannot be read"]
     assert "what is stored of the session cannot be read: it is encrypted" in caplog.text
     assert not await store.read_journal(KEY)
 

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.runs import built, say_nothing
 
 from service.apps.loading import load_apps
 from service.documents import curdoc, ids
 from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
+from service.sessions.life import Reason
 from service.sessions.registry import Registry
-from service.sessions.session import Session
 from store.contract import PageRequest, SessionKey
 
 
@@ -30,14 +31,11 @@ def collector_off() -> Iterator[None]:
     gc.enable()
 
 
-async def no_farewell(session: Session) -> None:
-    """The store has nothing to do with this."""
-
-
 async def others_ended() -> None:
-    """Lets the tasks of the session's callbacks notice that they were cancelled."""
+    """Lets the tasks of the session's callbacks notice that they were cancelled, and the loop forget them."""
     while others := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(others)
+    await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +65,11 @@ async def test_all_models_of_an_ended_session_are_freed_at_once(
     registry = Registry(apps, Builder(durable=True, replay_inputs=True, metrics=Metrics()))
     key = SessionKey(next(iter(apps)), "session")
 
-    session = await registry.build(Grant(key, 1, PageRequest()))
+    session = await built(registry, Grant(key, 1, PageRequest()))
     seen = [(type(each).__name__, weakref.ref(each)) for each in [session.document, *session.document.models]]
-    await registry.end(session, no_farewell)
+    session.slot.life.leave(Reason.ENDED)
+    await session.destroy(say_nothing)
+    registry.forget(session.slot)
     del session
     await others_ended()
 

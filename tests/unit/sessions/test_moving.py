@@ -12,22 +12,23 @@ import pytest
 from bokeh.document import Document
 from bokeh.document.events import ModelChangedEvent
 from bokeh.models import Slider
-from harness.runs import app_of
+from harness.runs import app_of, built
 
 from service.documents.encoding import apply_patch, encode_document
 from service.documents.restore import Fidelity
-from service.errors import AppError, GivenUp
+from service.errors import AppError, GivenUp, SessionMoved
 from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
 from service.fleet.ending import end_session
 from service.metrics import Metrics
 from service.sessions.building import Builder, Grant
+from service.sessions.departures import Departures
 from service.sessions.ending import Ending
 from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
-from service.sessions.leaving import Leaving
-from service.sessions.registry import BREATH, Registry
-from service.sessions.session import Session
+from service.sessions.life import Reason, State
+from service.sessions.registry import YIELDS_BETWEEN_BUILDS, Registry, SessionSlot
+from service.sessions.session import Session, Upkeep
 from store.connect import open_store
 from store.contract import Heartbeat, Outcome, PageRequest, SessionKey
 from store.redis_store import RedisStore
@@ -39,8 +40,10 @@ class App:
     def __init__(self) -> None:
         self.destroyed: list[str] = []
         self.fails = False
+        self.told: Callable[[], object] = lambda: None
 
     def __call__(self, doc: Document) -> None:
+        self.told()
         if self.fails:
             raise ValueError("no")
         doc.add_root(Slider(start=0, end=99, value=0, name="slider"))
@@ -56,20 +59,22 @@ class Replica:
         self.name = name
         metrics = Metrics()
         self.app = app_of(app)
-        self.registry = Registry(
-            {self.app.path: self.app}, Builder(durable=True, replay_inputs=True, metrics=metrics)
-        )
         self.writer = JournalWriter(
             store, name, interval=0.02, max_bytes=2**20, sync=False,
-            lost=lambda session: self.leaving.lost(session), metrics=metrics,
+            lost=lambda session: self.departures.lost(session.slot), metrics=metrics,
         )  # fmt: skip
-        self.leaving = Leaving(store, self.registry, self.writer, name, retention=retention, metrics=metrics)
-        self.doubt = Doubt(store, self.registry, self.writer, self.leaving, name)
-        self.ending = Ending(self.registry, self.leaving)
+        upkeep = Upkeep(mark=self.writer.mark)
+        builder = Builder(durable=True, replay_inputs=True, metrics=metrics, upkeep=upkeep)
+        self.registry = Registry({self.app.path: self.app}, builder)
+        self.departures = Departures(
+            store, self.registry, self.writer, name, retention=retention, metrics=metrics
+        )
+        self.doubt = Doubt(store, self.registry, self.writer, self.departures, name)
+        self.ending = Ending(self.registry, self.departures)
         self._metrics = metrics
 
     def drain(self, timeout: float) -> Drain:
-        return Drain(self.registry, self.leaving, self._metrics, timeout=timeout)
+        return Drain(self.registry, self.departures, self._metrics, timeout=timeout)
 
     async def open(self, session_id: str = "s", *, take_from: str = "") -> Session:
         """Claim (or seize) the session and build it."""
@@ -82,9 +87,10 @@ class Replica:
             claim = await self.store.claim(key, self.name, request=PageRequest())
         assert claim.outcome is Outcome.OWN
         fields = None if claim.created else await self.store.read_journal(key)
-        session = await self.registry.build(Grant(key, claim.epoch, PageRequest(), fields))
-        session.on_dirty = self.writer.mark
-        return session
+        return await built(self.registry, Grant(key, claim.epoch, PageRequest(), fields))
+
+    async def move(self, session: Session) -> None:
+        await self.departures.leave(session.slot, Reason.DRAINED)
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def b(store: RedisStore, app: App) -> Replica:
 
 
 def a_client() -> Any:
-    return Mock()
+    return Mock(congested=False)
 
 
 def slider(session: Session) -> Slider:
@@ -134,7 +140,7 @@ async def test_a_session_that_moves_is_the_next_replicas_at_once(a: Replica, b: 
     first = await a.open()
     await used(first, 7)
 
-    await a.leaving.move(first)
+    await a.move(first)
     second = await b.open()
 
     assert len(a.registry) == 0
@@ -148,8 +154,8 @@ async def test_an_unused_session_is_kept_if_somebody_saw_it(a: Replica, b: Repli
     seen, unseen = await a.open("seen"), await a.open("unseen")
     await used(seen, 7)
 
-    await a.leaving.unused(seen)
-    await a.leaving.unused(unseen)
+    await a.departures.leave_if_unused(seen.slot)
+    await a.departures.leave_if_unused(unseen.slot)
 
     assert slider(await b.open("seen")).value == 7
     assert await b.store.read(unseen.key) is None
@@ -160,7 +166,7 @@ async def test_without_retention_nothing_is_kept(store: RedisStore, app: App) ->
     session = await a.open()
     await used(session, 7)
 
-    await a.leaving.unused(session)
+    await a.departures.leave_if_unused(session.slot)
 
     assert await store.read(session.key) is None
 
@@ -169,7 +175,7 @@ async def test_a_session_that_is_ended_is_gone(a: Replica, b: Replica) -> None:
     session = await a.open()
     await used(session, 7)
 
-    await a.leaving.end(session)
+    await a.departures.leave(session.slot, Reason.ENDED)
 
     again = await b.open()
     assert again.fidelity is None
@@ -198,8 +204,8 @@ async def test_a_session_ends_where_it_is_when_asked(a: Replica, store: RedisSto
 async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> None:
     session = await a.open()
     await used(session, 7)
-    hibernation = Hibernation(store, a.registry, a.writer, a.leaving, after=1e-9)
-    session.connect(a_client())
+    hibernation = Hibernation(store, a.registry, a.writer, a.departures, after=1e-9)
+    session.slot.connect(a_client())
     assert await hibernation.put_to_sleep() == 1
 
     a.ending.asked(frozenset({(session.key.tag, session.epoch)}))
@@ -207,6 +213,100 @@ async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> N
     async with asyncio.timeout(10):
         while await asyncio.sleep(0, len(a.registry)) or await store.read(session.key) is not None:
             pass  # asks again
+
+
+async def asleep(replica: Replica, session: Session) -> SessionSlot:
+    """Its slot, once it sleeps."""
+    await used(session, 7)
+    session.slot.connect(a_client())
+    hibernation = Hibernation(replica.store, replica.registry, replica.writer, replica.departures, after=1e-9)
+    assert await hibernation.put_to_sleep() == 1
+    return session.slot
+
+
+async def test_messages_that_come_together_wake_a_session_once(a: Replica, app: App) -> None:
+    session = await a.open()
+    slot = await asleep(a, session)
+    builds: list[int] = []
+    app.told = lambda: builds.append(1)
+
+    (client,) = slot.connections
+    client.reset_mock()
+
+    first, second = await asyncio.gather(slot.awake(), a.registry.find(slot.key))
+
+    assert first is second is slot.session
+    assert len(builds) == 1
+    assert first is not session
+    assert slider(first).value == 7
+    assert client.send.call_count == 0, "what restoring does is not news to a page"
+
+
+async def test_a_wake_that_fails_can_be_tried_again(a: Replica, app: App) -> None:
+    slot = await asleep(a, await a.open())
+    app.fails = True
+    with pytest.raises(AppError):
+        await slot.awake()
+    app.fails = False
+
+    again = await slot.awake()
+
+    assert again is not None
+    assert slider(again).value == 7
+    assert len(slot.connections) == 1
+
+
+async def test_what_is_woken_meanwhile_leaves_all_the_same(a: Replica, b: Replica) -> None:
+    slot = await asleep(a, await a.open())
+    waking = asyncio.create_task(a.registry.find(slot.key))
+    await asyncio.sleep(0)
+    assert slot.life.state is State.WAKING
+
+    assert await a.departures.leave(slot, Reason.DRAINED)
+
+    await waking
+    assert len(a.registry) == 0
+    (client,) = slot.connections
+    client.close.assert_called_with(1012, "the session moves to another replica", patience=None)
+    assert slider(await b.open()).value == 7
+
+
+async def test_a_message_for_a_session_that_has_left_in_its_sleep_is_turned_away(a: Replica) -> None:
+    slot = await asleep(a, await a.open())
+    slot.life.leave(Reason.ENDED)
+
+    with pytest.raises(SessionMoved):
+        await slot.awake()
+    a.registry.forget(slot)
+    assert await slot.awake() is None
+
+
+async def test_who_looks_for_a_session_that_leaves_waits_until_it_is_gone(a: Replica) -> None:
+    session = await a.open()
+    go_on = asyncio.Event()
+    working = asyncio.create_task(session.with_document_locked(go_on.wait))
+    await asyncio.sleep(0)
+    a.departures.lost(session.slot)
+
+    looking = asyncio.create_task(a.registry.find(session.key))
+    await asyncio.sleep(0.01)
+    assert not looking.done()
+    go_on.set()
+
+    assert await looking is None
+    await working
+
+
+async def test_of_several_reasons_the_first_counts(a: Replica, store: RedisStore) -> None:
+    session = await a.open()
+    await used(session, 7)
+
+    left = await asyncio.gather(
+        a.departures.leave(session.slot, Reason.ENDED), a.departures.leave(session.slot, Reason.DRAINED)
+    )
+
+    assert left == [True, False]
+    assert await store.read(session.key) is None
 
 
 async def test_another_epoch_is_another_session(a: Replica) -> None:
@@ -254,7 +354,7 @@ async def test_a_zombie_writes_nothing_and_drops_its_copy(a: Replica, b: Replica
     assert zombie.lost
     await a.registry.find(zombie.key)
     assert len(a.registry) == 0
-    await b.leaving.move(successor)
+    await b.move(successor)
     assert slider(await a.open()).value == 8
 
 
@@ -371,7 +471,7 @@ async def test_a_drain_waits_for_what_runs(a: Replica, b: Replica) -> None:
     assert slider(await b.open()).value == 9
 
 
-async def test_messages_have_their_turn_between_builds(a: Replica) -> None:
+async def test_messages_have_their_turn_between_builds(a: Replica, app: App) -> None:
     """A replica that takes over many sessions goes on answering for those it has."""
     turns = 0
 
@@ -382,16 +482,16 @@ async def test_messages_have_their_turn_between_builds(a: Replica) -> None:
             await asyncio.sleep(0)
 
     seen_by_builds: list[int] = []
-    a.registry.on_built = lambda session: seen_by_builds.append(turns)
+    app.told = lambda: seen_by_builds.append(turns)
     grants = [Grant(SessionKey(a.app.path, f"s{number}"), 1, PageRequest()) for number in range(4)]
     others = asyncio.create_task(answering())
 
-    await asyncio.gather(*map(a.registry.build, grants))
+    await asyncio.gather(*(built(a.registry, grant) for grant in grants))
 
     others.cancel()
     pauses = [later - earlier for earlier, later in pairwise(seen_by_builds)]
     assert len(pauses) == 3
-    assert min(pauses) >= BREATH
+    assert min(pauses) >= YIELDS_BETWEEN_BUILDS
 
 
 def holding(session: Session, value: int) -> Callable[[], None]:
@@ -412,7 +512,7 @@ async def test_what_is_held_back_goes_along_with_the_session(a: Replica, b: Repl
     await first.with_document_locked(holding(first, 8))
     assert heard == []
 
-    await a.leaving.move(first)
+    await a.move(first)
 
     assert heard == [8]
     assert slider(await b.open()).value == 8
@@ -427,7 +527,7 @@ async def test_a_held_callback_that_fails_keeps_no_session_here(a: Replica, b: R
     slider(first).on_change("value", fail)
     await first.with_document_locked(holding(first, 8))
 
-    await a.leaving.move(first)
+    await a.move(first)
 
     assert len(a.registry) == 0
     assert (await b.open()).fidelity is Fidelity.EXACT
@@ -451,9 +551,9 @@ async def test_a_held_document_stays_awake(a: Replica, store: RedisStore) -> Non
     session = await a.open()
     await used(session, 7)
     await session.with_document_locked(holding(session, 8))
-    session.connect(a_client())
+    session.slot.connect(a_client())
 
-    assert await Hibernation(store, a.registry, a.writer, a.leaving, after=1e-9).put_to_sleep() == 0
+    assert await Hibernation(store, a.registry, a.writer, a.departures, after=1e-9).put_to_sleep() == 0
 
 
 async def test_panel_tells_of_changes_that_nobody_watches(a: Replica, b: Replica) -> None:
@@ -469,6 +569,6 @@ async def test_panel_tells_of_changes_that_nobody_watches(a: Replica, b: Replica
             connection.write([event for event in events if isinstance(event, ModelChangedEvent)])
 
     await first.with_document_locked(hold)
-    await a.leaving.move(first)
+    await a.move(first)
 
     assert slider(await b.open()).value == 8

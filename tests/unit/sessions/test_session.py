@@ -15,6 +15,7 @@ from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document, without_document_lock
 from bokeh.io import curdoc as bokeh_curdoc
 from bokeh.models import ColumnDataSource, Slider
+from harness.runs import built
 
 from service.apps.loading import apps_from_applications
 from service.documents import curdoc, ids
@@ -26,7 +27,7 @@ from service.protocol.messages import Frames, Message
 from service.sessions.building import Builder, Grant
 from service.sessions.connection import Connection
 from service.sessions.registry import Registry
-from service.sessions.session import Session
+from service.sessions.session import NO_UPKEEP, Session, Upkeep
 from store.contract import PageRequest, SessionKey
 
 
@@ -71,17 +72,17 @@ def open_session() -> Callable[..., Any]:
     ids.install()
     curdoc.install()
 
-    async def build(make: Callable[[Document], None] = app) -> Session:
+    async def build(make: Callable[[Document], None] = app, upkeep: Upkeep = NO_UPKEEP) -> Session:
         apps = apps_from_applications({"/app": Application(FunctionHandler(make))})
-        registry = Registry(apps, Builder(durable=False, replay_inputs=True, metrics=Metrics()))
-        return await registry.build(Grant(SessionKey("/app", "one"), 1, PageRequest()))
+        builder = Builder(durable=False, replay_inputs=True, metrics=Metrics(), upkeep=upkeep)
+        return await built(Registry(apps, builder), Grant(SessionKey("/app", "one"), 1, PageRequest()))
 
     return build
 
 
 def joined(session: Session, token_id: str = "token") -> tuple[Connection, Wire]:
     wire = Wire()
-    connection = Connection(session, wire, token_id, max_bytes=1 << 20)
+    connection = Connection(session.slot, wire, token_id, meter=session.meter, max_bytes=1 << 20)
     connection.open()
     return connection, wire
 
@@ -312,15 +313,14 @@ async def test_a_patch_waits_for_who_is_at_work(open_session: Any) -> None:
 
 
 async def test_a_patch_that_must_be_stored_first_is_not_answered_at_once(open_session: Any) -> None:
-    session = await open_session()
-    connection, wire = joined(session)
     stored = asyncio.Event()
 
     async def settle(settled: Session) -> None:
         assert wire.kinds() == ["ACK"]
         await stored.wait()
 
-    session.settle = settle
+    session = await open_session(upkeep=Upkeep(settle=settle))
+    connection, wire = joined(session)
     *_, left = hand_over(connection, change(session, 4))
     patching = asyncio.ensure_future(left)
     stored.set()

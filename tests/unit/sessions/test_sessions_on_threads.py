@@ -20,6 +20,7 @@ from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document, without_document_lock
 from bokeh.models import ColumnDataSource, Div, Slider
+from harness.runs import built
 
 from service.apps.app import App
 from service.apps.loading import apps_from_applications
@@ -33,7 +34,7 @@ from service.sessions.building import Builder, Grant
 from service.sessions.connection import Connection
 from service.sessions.journaling import JournalWriter
 from service.sessions.registry import Registry
-from service.sessions.session import Session
+from service.sessions.session import Session, Upkeep
 from store.connect import open_store
 from store.contract import PageRequest, SessionKey
 from store.redis_store import RedisStore
@@ -67,7 +68,7 @@ class Wire:
 
 def joined(session: Session) -> tuple[Connection, Wire]:
     wire = Wire()
-    connection = Connection(session, wire, "token", max_bytes=1 << 20)
+    connection = Connection(session.slot, wire, "token", meter=session.meter, max_bytes=1 << 20)
     connection.open()
     return connection, wire
 
@@ -148,28 +149,25 @@ class Stage:
     def __init__(self, pool: WorkerPool, store: RedisStore) -> None:
         metrics = Metrics()
         self.store = store
-        self._builder = Builder(durable=True, replay_inputs=True, metrics=metrics)
-        self._app = served(pool)
-        self.registry = Registry({"/app": self._app}, self._builder)
         self.writer = JournalWriter(
             store, "a", interval=0.005, max_bytes=2**24, sync=False, lost=lambda _: None, metrics=metrics
         )
-        self.registry.on_built = self._wire
-
-    def _wire(self, session: Session) -> None:
-        session.on_dirty = self.writer.mark
-        self.writer.mark(session)
+        self._builder = Builder(
+            durable=True, replay_inputs=True, metrics=metrics, upkeep=Upkeep(mark=self.writer.mark)
+        )
+        self._app = served(pool)
+        self.registry = Registry({"/app": self._app}, self._builder)
 
     async def open(self, name: str) -> Session:
         key = SessionKey("/app", name)
         claim = await self.store.claim(key, "a", request=PageRequest())
-        return await self.registry.build(Grant(key, claim.epoch, PageRequest()))
+        return await built(self.registry, Grant(key, claim.epoch, PageRequest()))
 
     async def restored(self, session: Session) -> Session:
         """As another replica would have it, without what its threads would hand in anew."""
         fields = await self.store.read_journal(session.key)
         grant = Grant(session.key, session.epoch + 1, PageRequest(), fields, replay=False)
-        return await self._builder.build(self._app, grant)
+        return await self._builder.build_alone(self._app, grant)
 
 
 async def use(session: Session) -> Wire:
@@ -260,7 +258,7 @@ async def test_of_one_session_never_two_at_once(pool: WorkerPool, switching: Non
     found = apps_from_applications({"/app": Application(FunctionHandler(make))})["/app"]
     found.run_on(pool.workers("/app"))
     builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
-    session = await builder.build(found, Grant(SessionKey("/app", "one"), 1, PageRequest()))
+    session = await builder.build_alone(found, Grant(SessionKey("/app", "one"), 1, PageRequest()))
     connection, _ = joined(session)
     await say(connection, "PULL-DOC-REQ")
     slider = {"id": model(session, "slider").id}
@@ -307,7 +305,8 @@ async def test_what_is_sent_at_once_comes_before_what_waits(pool: WorkerPool) ->
     found = apps_from_applications({"/app": Application(FunctionHandler(make))})["/app"]
     found.run_on(pool.workers("/app"))
     builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
-    session = seen["session"] = await builder.build(found, Grant(SessionKey("/app", "one"), 1, PageRequest()))
+    grant = Grant(SessionKey("/app", "one"), 1, PageRequest())
+    session = seen["session"] = await builder.build_alone(found, grant)
     connection, wire = joined(session)
     await say(connection, "PULL-DOC-REQ")
     for number in range(1, 9):

@@ -1,0 +1,150 @@
+"""What a replica holds of one session, from its claim to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
+
+from service.protocol.messages import Frames
+from service.sessions.life import Event, Life
+from service.sessions.page_message import PageMessage
+from store.contract import PageRequest, SessionKey
+
+__all__ = ("Client", "Slot")
+
+_NO_REQUEST = PageRequest()
+
+S = TypeVar("S")
+"""The live session; a name for it where nobody may know more."""
+
+
+class Client(Protocol):
+    """A connection, as far as its session knows it."""
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether it has the Document, and is told of changes."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether it has much unsent."""
+
+    def send(self, frames: Frames) -> None: ...
+
+    def show(self, message: PageMessage) -> None: ...
+
+    async def catch_up(self) -> None: ...
+
+    def close(self, code: int, reason: str, *, patience: float | None = None) -> None: ...
+
+
+class Slot(Generic[S]):
+    """A live session hangs on it; of one that sleeps this is all there is.
+
+    Its ``life`` says what may be done with it. On the event loop only.
+    """
+
+    __slots__ = (
+        "_session", "_under_way", "_wake", "_writes", "connections", "epoch", "key", "life", "request",
+        "unused_since",
+    )  # fmt: skip
+
+    def __init__(self, key: SessionKey) -> None:
+        self.key = key
+        self.epoch = 0
+        """0 until the session is granted."""
+        self.request = _NO_REQUEST
+        self.connections: set[Client] = set()
+        self.life = Life()
+        self.unused_since = time.monotonic()
+        """When the last connection went."""
+        self._session: S | None = None
+        self._writes = 0
+        self._wake: Callable[[], Awaitable[S]] | None = None
+        self._under_way: asyncio.Task[Any] | None = None
+
+    @property
+    def session(self) -> S | None:
+        """The live session, also while it leaves."""
+        return self._session
+
+    def next_write(self) -> int:
+        """The number of the write of the journal that comes now: the store refuses those out of order."""
+        self._writes += 1
+        return self._writes
+
+    # -- its life ------------------------------------------------------------------------------
+
+    def granted(self, epoch: int, request: PageRequest) -> None:
+        """The store says that it is ours."""
+        self.life.on(Event.GRANTED)
+        self.epoch, self.request = epoch, request
+
+    def built(self, session: S) -> None:
+        self.life.on(Event.BUILT)
+        self._session, self._wake = session, None
+        self.unused_since = time.monotonic()
+
+    def fall_asleep(self, wake: Callable[[], Awaitable[S]]) -> None:
+        """Let go of the live session; ``wake`` brings it back."""
+        self.life.on(Event.SLEEP)
+        self._session, self._wake = None, wake
+
+    async def awake(self) -> S | None:
+        """The live session, which is brought back if it sleeps; None if it is leaving or gone."""
+        wake = self._wake
+        return await wake() if wake is not None else self._session
+
+    def gone(self) -> None:
+        """Break the circle between the two, so that the session's memory is free at once."""
+        self._session = self._wake = self._under_way = None
+
+    def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """``work`` takes the session to its next state: whoever needs to know waits for it."""
+        task = self._under_way = asyncio.create_task(work)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        if self._under_way is task:  # its result is perhaps a session that may sleep soon
+            self._under_way = None
+
+    async def settled(self) -> None:
+        """Return when what is under way is over, however it ended; in any case in a later turn."""
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
+        else:
+            await asyncio.sleep(0)
+
+    @property
+    def under_way(self) -> asyncio.Task[Any] | None:
+        return self._under_way
+
+    def give_up_waiting(self) -> None:
+        """Whoever waits for what is under way goes on."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+
+    # -- its connections -----------------------------------------------------------------------
+
+    def connect(self, connection: Client) -> None:
+        self.connections.add(connection)
+
+    def disconnect(self, connection: Client) -> bool:
+        """Whether it was connected until now."""
+        if connection not in self.connections:
+            return False
+        self.connections.remove(connection)
+        self.unused_since = time.monotonic()
+        return True
+
+    def unused_for(self) -> float:
+        """Seconds without any connection."""
+        return 0.0 if self.connections else time.monotonic() - self.unused_since
+
+    def close_connections(self, code: int, reason: str, *, patience: float | None = None) -> None:
+        """Close all; they report back through :meth:`disconnect`."""
+        for connection in list(self.connections):
+            connection.close(code, reason, patience=patience)
