@@ -61,7 +61,6 @@ async def still_works(client: Client) -> None:
     await client.expect(lambda client: client.value("ticks", "data")["n"][-1] > last)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("way", ["kill", "terminate"])
 async def test_a_session_survives_its_replica(fleet: Fleet, way: str) -> None:
     owner = fleet.replicas[0]
@@ -78,7 +77,7 @@ async def test_a_session_survives_its_replica(fleet: Fleet, way: str) -> None:
     took = time.monotonic() - began
 
     assert seen(client) == before
-    assert took < 2  # nobody waited for the five seconds of a heartbeat
+    assert took < 4  # nobody waited for the five seconds of a heartbeat
     await still_works(client)
     await client.close()
     if way == "terminate":
