@@ -74,9 +74,7 @@ def _complete(
                 _measure(scenario, scale, name, rows, against)
 
 
-def _measure(
-    scenario: Scenario, scale: Scale, name: str, rows: list[Measured], against: Path | None
-) -> None:
+def _measure(scenario: Scenario, scale: Scale, name: str, rows: list[Measured], against: Path | None) -> None:
     began = time.monotonic()
     values = _once(scenario, scale, name, against)
     for row in rows:

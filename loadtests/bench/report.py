@@ -12,6 +12,7 @@ from loadtests.bench.scenario import Measured
 
 __all__ = ("as_json", "folder_of_line", "read", "table", "write")
 
+
 def table(measured: Iterable[Measured], peer: str = "bokeh serve") -> str:
     """All rows as a Markdown table; ``peer`` is who stands beside ours."""
     rows = [("figure", "unit", "ours", peer, "ratio", "target", "verdict", "rounds"), *map(_cells, measured)]

@@ -341,9 +341,7 @@ def _own(widget: Any, callbacks: Iterable[Any]) -> list[Any]:
     """Those of the widget's class, and Panel's by which parameters follow the widget."""
     declared = sys.modules["traitlets"].EventHandler
     own = [
-        each
-        for each in callbacks
-        if isinstance(each, declared) or getattr(each, "__self__", None) is widget
+        each for each in callbacks if isinstance(each, declared) or getattr(each, "__self__", None) is widget
     ]
     return own + [partial(_follow, each) for each in callbacks if _follower(each) is not None]
 

@@ -86,9 +86,7 @@ def _classes() -> list[Any]:
 
 def _classes_of_extensions() -> list[Any]:
     return [
-        cls
-        for cls in _classes()
-        if not hasattr(cls, "__implementation__") and not _is_none(_package(cls))
+        cls for cls in _classes() if not hasattr(cls, "__implementation__") and not _is_none(_package(cls))
     ]
 
 

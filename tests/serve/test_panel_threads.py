@@ -23,6 +23,7 @@ APPS = Path(__file__).parent / "panel_threads"
 ROWS = 10
 PRESSES = 4
 
+
 @pytest.fixture(scope="module")
 def fleet(start_fleet: Callable[..., Fleet]) -> Fleet:
     """Of its own: Panel has one setting for all apps of a process."""
@@ -140,6 +141,8 @@ async def test_handlers_of_inputs_are_over_before_the_page_is_back(fleet: Fleet)
     finally:
         await client.close()
         await here.start_async()
+
+
 async def test_panels_threads_are_those_of_the_server() -> None:
     """``--num-threads``, as of ``panel serve``: one pool, not two."""
     app = APPS / "asked.py"
