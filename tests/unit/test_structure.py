@@ -23,7 +23,9 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 MAY_KNOW_INTERNALS = (Path("service/documents"), Path("service/apps"), Path("service/lines"))
-MAY_READ_THE_ENVIRONMENT = (Path("service/cli"), Path("service/embedding.py"))
+MAY_KNOW_REDIS_PY = Path("store/addresses.py")  # how it connects, which has no public way to be changed
+# In service/memory.py glibc's own variables, which are no options of ours.
+MAY_READ_THE_ENVIRONMENT = (Path("service/cli"), Path("service/embedding.py"), Path("service/memory.py"))
 
 
 def outside(*packages: Path) -> dict[Path, ast.Module]:
@@ -124,7 +126,7 @@ def test_the_rules_find_what_they_forbid() -> None:
 
 
 def test_private_attributes_of_others_are_touched_in_three_packages_only() -> None:
-    assert found_in(outside(*MAY_KNOW_INTERNALS), private_reaches) == []
+    assert found_in(outside(*MAY_KNOW_INTERNALS, MAY_KNOW_REDIS_PY), private_reaches) == []
 
 
 def test_patches_are_in_three_packages_only() -> None:
