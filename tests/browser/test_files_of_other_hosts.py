@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,34 @@ async def test_a_plain_page_has_nothing_of_other_apps(server: Replica, tab: Tab)
     await shows(tab, "plain")
     assert not tab.requested_elsewhere
     assert all("/static/js/" in each for each in tab.requested if "/static/" in each)
+
+
+TEMPLATES = """
+import panel as pn
+name = pn.state.session_args["template"][0].decode()
+pn.extension("tabulator", "plotly", "vega", "katex", "ace", design="material", notifications=True)
+page = getattr(pn.template, name)(title=name)
+if isinstance(page.main, pn.layout.GridSpec):
+    page.main[0:2, 0:6] = pn.pane.Str("hello")
+else:
+    page.main.append(pn.pane.Str("hello"))
+page.servable()
+"""
+ELSEWHERE = re.compile(r"""["'(](?:https?:)?//(?!127\.0\.0\.1|www\.w3\.org)[a-z0-9.-]+/""")
+
+
+async def test_pages_of_all_templates_name_no_other_host(
+    replica: Callable[..., Replica], tmp_path: Path
+) -> None:
+    (tmp_path / "templates.py").write_text(TEMPLATES)
+    url = replica([tmp_path / "templates.py"]).app_url()
+    for name in (
+        "BootstrapTemplate", "EditableTemplate", "FastGridTemplate", "FastListTemplate", "GoldenTemplate",
+        "MaterialTemplate", "ReactTemplate", "SlidesTemplate", "VanillaTemplate",
+    ):  # fmt: skip
+        page = await get_page(url, arguments={"template": name}, timeout=60)
+        assert page.status == 200, page.text
+        assert ELSEWHERE.findall(page.text) == [], name
 
 
 @pytest.mark.parametrize(("app", "text"), [("fast_table", "grace"), ("jupyter", "heard")])
