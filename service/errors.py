@@ -16,6 +16,7 @@
     │   └── MessageTooBig   413  1009  a message over the configured limit
     ├── SessionUnknown      404  1008  there is no such session, and nothing to begin it with
     ├── SessionParked       410  1008  the session ended its replicas, or outgrew one, and was set aside
+    ├── NotComposable       500  1011  a session's record does not hold all that a pull is answered with
     ├── MemoryExceeded      503  1013  restoring a session took more memory than it may
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
     └── Unavailable         503  1013  not now; retrying later may help
@@ -39,6 +40,7 @@ __all__ = (
     "MemoryExceeded",
     "MessageTooBig",
     "NotAuthorized",
+    "NotComposable",
     "OriginRefused",
     "ProtocolError",
     "ServiceError",
@@ -188,3 +190,14 @@ class Full(Unavailable):
 
 class GivenUp(Unavailable):
     """App code goes on and on, while its replica stops or its session has to go: it is not waited for."""
+
+
+class NotComposable(ServiceError):
+    """A session's record does not hold all that a pull is answered with. Whoever asked runs the app instead.
+
+    ``reason`` is one of :class:`service.documents.composing.Reason`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -23,7 +23,7 @@ from bokeh.model import Model
 
 from service.documents.encoding import encode_document
 from service.documents.entries import Base, as_read_back
-from service.documents.exact import cast, exact_values
+from service.documents.exact import cast, columns_of, exact_values, read_exactly
 from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.unpacking import MAX_RECORD_BYTES, inflate
 from service.documents.values import ValueReader
@@ -102,7 +102,7 @@ class Differences:
         """The app's own columns where they are as they were: nobody has to decode those."""
         then, now = self._then[model.id][name], self._now[model.id].get(name)
         columns_now = dict(now.get("entries", ())) if isinstance(now, dict) and _is_map(now) else {}
-        records_then, records_now = (_columns_of(all_.get(model.id, {}).get(name)) for all_ in self._exact)
+        records_then, records_now = (columns_of(all_.get(model.id, {}).get(name)) for all_ in self._exact)
 
         def reads(column: str, encoded: Any) -> Callable[[], Any]:
             record = records_then.get(column)
@@ -120,26 +120,12 @@ class Differences:
         return self._exact_then, self._exact_now
 
     def _read(self, existing: Any, encoded: Any, record: Any) -> Any:
-        match record:
-            case ["value", value]:
-                return self._reader.decode(value)
-            case {"svc": "lost"}:
-                return self._reader.decode(record)
-            case ["cast", dtype]:
-                return cast(self._reader.decode(encoded), np.dtype(dtype))
-        value = self._reader.decode(encoded)
+        value = read_exactly(self._reader.decode, encoded, record)
         return value if self._has_exact else _like(existing, value)
 
 
 def _is_map(encoded: Any) -> bool:
     return isinstance(encoded, dict) and encoded.get("type") == "map"
-
-
-def _columns_of(record: Any) -> Mapping[str, Any]:
-    match record:
-        case ["columns", dict() as columns]:
-            return columns
-    return {}
 
 
 def taken_apart(base: Base) -> dict[str, Attributes]:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any
 
+from bokeh.core.has_props import is_DataModel
 from bokeh.core.json_encoder import PayloadEncoder, serialize_json
-from bokeh.core.serialization import Buffer, Serialized
+from bokeh.core.serialization import Buffer, Serialized, Serializer
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
+from bokeh.model import Model
 from bokeh.settings import settings
 
 from service.documents import shortcuts
@@ -22,7 +24,8 @@ from service.documents.copies import Copies, copied, soon
 from service.errors import ProtocolError
 
 __all__ = (
-    "PAGE_MESSAGE_ROOT", "Buffers", "apply_patch", "encode_document", "encode_patch", "replace_document",
+    "PAGE_MESSAGE_ROOT", "Buffers", "apply_patch", "encode_definitions", "encode_document", "encode_js_callbacks",
+    "encode_patch", "replace_document", "to_json",
 )  # fmt: skip
 
 PAGE_MESSAGE_ROOT = "svc-page-message"
@@ -41,9 +44,21 @@ def encode_document(document: Document, *, inline: bool) -> tuple[str, Buffers]:
     "buffer for id=… not found".
     """
     if inline:
-        return _to_json({"doc": document.to_json(deferred=False)}), ()
+        return to_json({"doc": document.to_json(deferred=False)}), ()
     serialized = document.to_json()
-    return _to_json({"doc": serialized.content}), _buffers(serialized.buffers)
+    return to_json({"doc": serialized.content}), _buffers(serialized.buffers)
+
+
+def encode_js_callbacks(document: Document) -> str:
+    """The ``callbacks`` of a Document's JSON; models that the Document has are references in it."""
+    serializer = Serializer(references=set(document.models), deferred=False)
+    return to_json(serializer.encode(document.callbacks.js_event_callbacks))
+
+
+def encode_definitions() -> str:
+    """The ``defs`` of a Document's JSON: all data models of this process (bokeh 3.9 and 3.10)."""
+    known = list(Model.model_class_reverse_map.values())
+    return to_json(Serializer(deferred=False).encode([cls for cls in known if is_DataModel(cls)]))
 
 
 def encode_patch(event: DocumentPatchedEvent) -> tuple[str, Copies]:
@@ -61,7 +76,7 @@ def _encoded(event: DocumentPatchedEvent) -> tuple[str, list[Buffer]]:
     content = {"events": serializer.encode([event])}
     if models._new_models:
         models.flush_synced(lambda model: not serializer.has_ref(model))
-    return _to_json(content), serializer.buffers or []
+    return to_json(content), serializer.buffers or []
 
 
 def note_patch(event: DocumentPatchedEvent) -> None:
@@ -110,7 +125,8 @@ def _json_encoder() -> Callable[[Any], str]:
     return serialize_json if settings.pretty() else PayloadEncoder(separators=(",", ":")).encode
 
 
-def _to_json(content: Any) -> str:
+def to_json(content: Any) -> str:
+    """As Bokeh writes it (3.9 and 3.10), with references to buffers."""
     return _json_encoder()(content)
 
 

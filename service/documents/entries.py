@@ -12,6 +12,11 @@
     a:<key>         the app's own state
     h:<n>           an input that made controls with Python callbacks, or took some away
     k:<id>          the Python callbacks that a model got after the build
+    w:<id>:<attr>   what clients are sent of a changed attribute, where that is not its value
+    js              the Document's own JavaScript callbacks, where they are not those of the base
+    classes         names and definitions of classes of models that came later, where pages need them
+
+Restoring reads none of the last three, which are there so that a pull can be answered from a journal alone.
 """
 
 from __future__ import annotations
@@ -26,7 +31,10 @@ from service.documents.unpacking import MAX_RECORD_BYTES, inflate
 from store.errors import RecordError
 from store.records import Packed, as_payload, pack_entry, unpack_entry
 
-__all__ = ("Base", "Chunk", "Meta", "PastInput", "Stored", "Value", "WholeModel", "as_read_back")
+__all__ = ("Base", "Chunk", "Meta", "PastInput", "PULLABLE", "Stored", "Value", "WholeModel", "as_read_back", "kind_of")
+
+PULLABLE = 1
+"""Of :attr:`Meta.pullable`: which of the fields that only a pull needs a journal has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,11 @@ class Meta:
     theme: Any = None
     made_with: str = ""
     """The Bokeh and the extensions that the Document is made with (:class:`PageVersions` as text)."""
+    pullable: int = 0
+    """:data:`PULLABLE` when all that wrote since the base kept what a pull needs. Releases that do not leave this
+    out whenever they write."""
+    outline: list[Any] | None = None
+    """Title and roots, once either has changed; the base and what the app's run made may differ in them."""
 
     def pack(self) -> Packed:
         # Not asdict: it copies deeply, and this is written with nearly every change.
@@ -163,6 +176,14 @@ class Stored:
     """By number, oldest first."""
     callbacks: dict[str, list[Any]] = field(default_factory=dict)
     """By model id; see :mod:`service.documents.wiring`."""
+    sent: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    """By model id and attribute, what clients are sent in the place of its value: in a list; an empty one: nothing."""
+    js_callbacks: str | None = None
+    """JSON, with models that are nowhere else in it."""
+    classes: dict[str, str] = field(default_factory=dict)
+    """:func:`service.documents.shape.type_name` to the name that pages know."""
+    definitions: str = "[]"
+    """Of data models, as JSON."""
     sizes: dict[str, int] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
     """Fields of single values that cannot be read, and why."""
@@ -194,13 +215,13 @@ class Stored:
         try:
             self._add(name, data)
         except (RecordError, AttributeError, TypeError, ValueError) as error:
-            if name.partition(":")[0] not in _SINGLE:
+            if kind_of(name) not in _SINGLE:
                 raise
             self.damaged[name] = str(error)
 
     def _add(self, name: str, data: Packed) -> None:
-        kind, _, rest = name.partition(":")
-        match kind:
+        _, _, rest = name.partition(":")
+        match kind_of(name):
             case "base":
                 self.base = Base.unpack(data)
             case "exact":
@@ -221,10 +242,23 @@ class Stored:
                 self.history[int(rest)] = PastInput(*unpack_entry(data))
             case "k":
                 self.callbacks[rest] = unpack_entry(data)
+            case "w":
+                model_id, _, attr = rest.partition(":")
+                self.sent[model_id, attr] = list(unpack_entry(data))
+            case "js":
+                self.js_callbacks = str(unpack_entry(data))
+            case "classes":
+                classes, definitions = unpack_entry(data)
+                self.classes, self.definitions = dict(classes), str(definitions)
 
 
-_SINGLE = frozenset({"exact", "v", "c", "p", "a", "h", "k"})
+_SINGLE = frozenset({"exact", "v", "c", "p", "a", "h", "k", "w", "js", "classes"})
 """Fields that cost nothing but what is in them."""
+
+
+def kind_of(name: str) -> str:
+    """The kind of the field of this name."""
+    return name.partition(":")[0]
 
 
 def as_read_back(exact: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ the encoded numbers gives them back to the last bit, else the value itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from bokeh.model import Model
 from service.documents.losses import Losses, place_of
 from service.documents.values import write_value
 
-__all__ = ("Exact", "cast", "cast_of", "exact_values", "survives")
+__all__ = ("Exact", "cast", "cast_of", "columns_of", "exact_values", "read_exactly", "survives")
 
 Exact = dict[str, dict[str, Any]]
 """Model id to attribute to its record, or to records by column for those of a data source.
@@ -42,8 +42,9 @@ def exact_values(document: Document, losses: Losses) -> Exact:
     """All values that their encoding does not give back; ``losses`` gets those that cannot be written."""
     found: Exact = {}
     for model in document.models:
+        with_units = _with_units(model)
         for name, value in _set_values(model):
-            if not survives(value):
+            if name in with_units or not survives(value):
                 record, failed = _record(value)
                 found.setdefault(model.id, {})[name] = record
                 for column, reason in failed.items():
@@ -60,6 +61,26 @@ def cast(array: Any, dtype: np.dtype[Any]) -> Any:
     moments = counts.astype(f"{dtype.kind}8[us]")
     moments[gaps] = "NaT"
     return moments.astype(dtype)
+
+
+def columns_of(record: Any) -> Mapping[str, Any]:
+    """What stands beside the columns of a data source, by column."""
+    match record:
+        case ["columns", dict() as columns]:
+            return columns
+    return {}
+
+
+def read_exactly(decode: Callable[[Any], Any], encoded: Any, record: Any) -> Any:
+    """The value of the base that clients got as ``encoded``, and beside which ``record`` stands (None: nothing)."""
+    match record:
+        case ["value", value]:
+            return decode(value)
+        case {"svc": "lost"}:
+            return decode(record)
+        case ["cast", dtype]:
+            return cast(decode(encoded), np.dtype(dtype))
+    return decode(encoded)
 
 
 def cast_of(value: Any) -> str | None:
@@ -87,6 +108,12 @@ def _set_values(model: Model) -> Iterator[tuple[str, Any]]:
     # bokeh 3.9 and 3.10: what is set is in the first, what by default differs by instance in the second.
     yield from model._property_values.items()
     yield from model._unstable_default_values.items()
+
+
+def _with_units(model: Model) -> set[str]:
+    """Specifications whose encoding has units that are a property of their own (bokeh 3.9 and 3.10)."""
+    names = model._property_values
+    return {name.removesuffix("_units") for name in names if name.endswith("_units")}
 
 
 def _record(value: Any) -> tuple[list[Any], dict[str, str]]:

@@ -29,13 +29,14 @@ from bokeh.model import Model
 
 from service.documents.base import themed
 from service.documents.copies import Copies
-from service.documents.encoding import Buffers, encode_document
-from service.documents.entries import Base, Meta, PastInput, Stored, Value, WholeModel
+from service.documents.encoding import Buffers, encode_definitions, encode_document, encode_js_callbacks
+from service.documents.entries import PULLABLE, Base, Meta, PastInput, Stored, Value, WholeModel
 from service.documents.exact import Exact, exact_values
 from service.documents.extensions import made_with
 from service.documents.history import History, write_event
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, place_of
+from service.documents.sent import CallbackIds, class_name_for_pages, js_callback_ids, sent_instead
 from service.documents.shape import shape_of, type_name
 from service.documents.values import lost, reason_of, write_value
 from service.documents.wiring import PERIODIC, Input, Wire, current_input, periodic_wires, wires_of
@@ -101,8 +102,9 @@ class Journal:
         self._state_before = state_before
         self._ids = ids
         self._meta = Meta(
-            initial=ids.count, shape=shape_of(document, ids), version=version, made_with=made_with().text
-        )
+            initial=ids.count, shape=shape_of(document, ids), version=version, made_with=made_with().text,
+            pullable=PULLABLE,
+        )  # fmt: skip
         self._built = _Outline.of(document)
         self._there = sum(1 << number for model in document.models if (number := ids.number(model.id)))
         # bokeh 3.9: recompute() makes a new dict each time, so the old one shows what came and went.
@@ -138,6 +140,11 @@ class Journal:
         """Of models that inputs gave callbacks: as they were then, as the values around them may change."""
         self._wired: set[str] = set()
         """Those of which the store has the callbacks."""
+        self._outline_moved = False
+        self._js_callbacks: CallbackIds | None = js_callback_ids(document)
+        """As the base or what is kept beside it has them; None where that is not known."""
+        self._classes: dict[str, str] = {}
+        """Of models that came later, as far as pages have to be told of them."""
 
     # -- noting --------------------------------------------------------------------------------
 
@@ -172,6 +179,7 @@ class Journal:
             for model_id in self._chunks.keys() | self._chunk_bytes.keys():
                 self._mark_columns(model_id)
             self._chunks.clear()
+            self._js_callbacks = js_callback_ids(self._document)
 
     def pushed(self) -> None:
         """A client replaced the whole Document: from here on there is no app's run to repeat."""
@@ -199,7 +207,7 @@ class Journal:
                     self._objects.patched(event.model, event.patches)
                 self._note_chunk(event.model, event.patches, [False, None])
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
-                self._outline_dirty = True
+                self._outline_dirty = self._outline_moved = True
             case MessageSentEvent(msg_data=ModelEvent(model=Model() as model)):
                 self._note_told(model)
             case MessageSentEvent(msg_type=str(kind), msg_data=data) if self._objects is not None:
@@ -294,6 +302,11 @@ class Journal:
         self._makers.clear()
         self._meta.pushed, self._meta.ready = stored.meta.pushed, stored.meta.ready
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
+        self._meta.pullable = stored.meta.pullable
+        self._outline_moved = stored.meta.outline is not None
+        # The base is of another run, which has made the same ones; what was added later is not there again.
+        self._js_callbacks = None if "js" in stored.sizes else js_callback_ids(self._document)
+        self._classes = dict(stored.classes)
         self._look()
         self._came.clear()
         self._left.clear()
@@ -340,6 +353,7 @@ class Journal:
         self._take_values(changes)
         self._take_state(changes)
         self._take_callbacks(changes)
+        self._take_js_callbacks(changes)
         if self._base is not None:
             self._put_base(changes, self._base, self._exact)
         self._base, self._exact = None, {}
@@ -356,11 +370,13 @@ class Journal:
         self._chunks.clear()
         self._chunk_bytes.clear()
         self._sizes.clear()
-        for model in self._document.models:
-            if not self._was_there(model.id):
-                changes.put[f"m:{model.id}"] = self._whole(model)
-                also.add(model.id)
-                self._rewired.add(model.id)
+        self._classes.clear()
+        came = [model for model in self._document.models if not self._was_there(model.id)]
+        for model in came:
+            changes.put[f"m:{model.id}"] = self._whole(model)
+            also.add(model.id)
+            self._rewired.add(model.id)
+        self._take_classes(changes, came)
         self._look()
         self._came.clear()
         self._left.clear()
@@ -372,6 +388,8 @@ class Journal:
         self._take_state(changes)
         self._take_callbacks(changes)
         self._put_base(changes, self._present(), exact_values(self._document, self.losses))
+        self._js_callbacks = js_callback_ids(self._document)
+        self._meta.pullable = PULLABLE
         changes.put["meta"] = self._written_meta = self._take_meta()
         self._base, self._exact, self._whole_due = None, {}, False
         return changes
@@ -412,6 +430,8 @@ class Journal:
             changes.put[f"m:{model_id}"] = self._whole(self._seen[ID(model_id)])
             self._chunks.pop(model_id, None)  # what was streamed into it is in there
             self._drop_chunks(changes, model_id)
+            self._drop_sent(changes, model_id)
+        self._take_classes(changes, [self._seen[ID(model_id)] for model_id in self._came])
         # What was noted before they left the Document would be laid over this.
         self._dirty.update(key for key in self._marks if key[0] in self._came)
         self._rewired |= self._came
@@ -435,7 +455,7 @@ class Journal:
         self._seen = present
 
     def _forget(self, changes: Changes, model_id: str) -> None:
-        prefixes = (f"v:{model_id}:", f"c:{model_id}:")
+        prefixes = (f"v:{model_id}:", f"c:{model_id}:", f"w:{model_id}:")
         changes.remove.update(name for name in self._sizes if name.startswith(prefixes))
         changes.remove.update((f"m:{model_id}", f"p:{model_id}", f"k:{model_id}"))
         self._wired.discard(model_id)
@@ -455,7 +475,34 @@ class Journal:
                 changes.put[f"v:{model_id}:{attr}"] = self._value(model, attr)
                 if attr == "data":
                     self._drop_chunks(changes, model_id)
+            for name, sent in sent_instead(model, attr):
+                self._take_sent(changes, model, name, sent)
         self._dirty.clear()
+
+    def _take_sent(self, changes: Changes, model: Model, attr: str, sent: list[Any] | None) -> None:
+        field = f"w:{model.id}:{attr}"
+        if sent is not None:
+            encoded = [self._packable(model, attr, self._encoded(model, attr, value)) for value in sent]
+            changes.put[field] = pack_entry(encoded)
+            changes.remove.discard(field)
+        elif field in self._sizes:
+            changes.remove.add(field)
+
+    def _drop_sent(self, changes: Changes, model_id: str) -> None:
+        prefix = f"w:{model_id}:"
+        changes.remove.update(name for name in self._sizes if name.startswith(prefix))
+
+    def _take_js_callbacks(self, changes: Changes) -> None:
+        ids = js_callback_ids(self._document)
+        if ids != self._js_callbacks and self.has_base:
+            changes.put["js"] = pack_entry(encode_js_callbacks(self._document))
+            self._js_callbacks = ids
+
+    def _take_classes(self, changes: Changes, models: Iterable[Model]) -> None:
+        found = {type_name(model): name for model in models if (name := class_name_for_pages(model))}
+        if found.keys() - self._classes.keys():
+            self._classes = {**found, **self._classes}
+            changes.put["classes"] = pack_entry([self._classes, encode_definitions()])
 
     def _take_objects(self, changes: Changes, *, also: Iterable[str]) -> None:
         """For models that are due, and ``also`` for these."""
@@ -588,6 +635,7 @@ class Journal:
         meta.roots = now.roots if now.roots != built.roots else None
         # bokeh 3.9: a theme's own description.
         meta.theme = now.theme._json if now.theme is not built.theme else None
+        meta.outline = [now.title, now.roots] if self._outline_moved else None
         self._outline_dirty = False
         return meta.pack()
 
