@@ -8,9 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bokeh.core.property.descriptors import DataSpecPropertyDescriptor
 from bokeh.core.serialization import Serializer
 from bokeh.core.types import ID
 from bokeh.document import Document
+from bokeh.model import Model
 
 from harness.runs import Run
 from service.documents.composing import compose
@@ -104,15 +106,32 @@ class _Flat:
 
 
 def _leave_out_defaults(document: Document, here: dict[str, Any], there: dict[str, Any]) -> None:
-    """What is set to its default, and what is not set, are the same to BokehJS."""
-    for model_id, attributes in here["models"].items():
+    """What is set to its default, and what is not set, are the same to BokehJS.
+
+    A theme that says what is the default anyway counts as set, too (bokeh 3.9 and 3.10).
+    """
+    for model_id in here["models"].keys() & there["models"].keys():
         model = document.models.get_by_id(ID(model_id))
-        more = attributes.keys() - there["models"].get(model_id, attributes).keys()
-        for name in more if model is not None else ():
-            serializer = Serializer(references=set(document.models), deferred=False)
-            present = json.loads(json.dumps(serializer.encode(model.lookup(name).get_value(model))))
-            if _Flat({}, {}).flat(present) == attributes[name]:
-                del attributes[name]
+        if model is not None:
+            one, other = here["models"][model_id], there["models"][model_id]
+            for side, name in [(one, name) for name in one.keys() - other.keys()] + [
+                (other, name) for name in other.keys() - one.keys()
+            ]:
+                if _encoded(document, _default(model, name)) == side[name]:
+                    del side[name]
+
+
+def _default(model: Model, name: str) -> Any:
+    descriptor: Any = model.lookup(name)
+    default = descriptor.class_default(type(model))
+    if isinstance(descriptor, DataSpecPropertyDescriptor):
+        return descriptor.property.to_serializable(model, name, default)
+    return default
+
+
+def _encoded(document: Document, value: Any) -> Any:
+    serializer = Serializer(references=set(document.models), deferred=False)
+    return _Flat({}, {}).flat(json.loads(json.dumps(serializer.encode(value))))
 
 
 def differences(one: Any, other: Any, path: str = "") -> dict[str, Any]:

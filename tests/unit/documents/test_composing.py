@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bokeh.core.properties import Int, List, String, expr, field, value
+from bokeh.core.serialization import Serializer
 from bokeh.document import Document
 from bokeh.events import ButtonClick
 from bokeh.layouts import column
@@ -228,7 +230,7 @@ async def test_each_kind_of_change_before_all_is_written_anew(name: str) -> None
     await check([(name, 3), ("lost", 0), (name, 5)], [(name, 4)], inline=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(all_scripts, all_scripts, st.booleans())
 def test_whatever_happened(script: list[tuple[str, int]], more: list[tuple[str, int]], inline: bool) -> None:
     asyncio.run(check(script, more, inline=inline))
@@ -296,16 +298,12 @@ def grown(tree: tuple[str, Any]) -> Any:
             return Div(tags=list(tags))
         case "plot", columns:
             plot = Plot(width=200)
-            plot.add_glyph(ColumnDataSource({name: column_copy(each) for name, each in columns.items()}), Scatter())
+            plot.add_glyph(ColumnDataSource({name: deepcopy(each) for name, each in columns.items()}), Scatter())
             return plot
         case "tabs", inner:
             return Tabs(tabs=[TabPanel(title=f"{n}", child=grown(each)) for n, each in enumerate(inner)])
         case _, inner:
             return column([grown(each) for each in inner])
-
-
-def column_copy(column: Any) -> Any:
-    return list(column) if isinstance(column, list) else column
 
 
 def changed(document: Document, kind: str, which: int, what: Any) -> None:
@@ -333,7 +331,7 @@ def changed(document: Document, kind: str, which: int, what: Any) -> None:
         case _, None:
             pass
         case "set", Spinner() as spinner:
-            spinner.value = what if isinstance(what, float | int) and abs(what) < 1e300 else None
+            spinner.value = what if type(what) in (float, int) and abs(what) < 1e300 else None
         case "set", Slider() as slider:
             slider.update(title=str(what), value=which)
         case "tag", model:
@@ -341,7 +339,7 @@ def changed(document: Document, kind: str, which: int, what: Any) -> None:
         case "style", Scatter() as scatter:
             scatter.update(size=what, fill_color=["red", "x", None][which % 3], angle_units=["deg", "rad"][which % 2])
         case "assign", source:
-            source.data = {name: column_copy(each) for name, each in what.items()}
+            source.data = {name: deepcopy(each) for name, each in what.items()}
         case "stream", source:
             streamed(source, *what)
         case "patch", source:
@@ -366,11 +364,23 @@ TARGETS: dict[str, tuple[type, ...]] = {
 
 def streamed(source: Any, columns: dict[str, Any], rollover: int | None) -> None:
     """Apps cannot stream all that they can assign."""
+    rehearsed = ColumnDataSource({name: deepcopy(each) for name, each in source.data.items()})
     try:
-        ColumnDataSource(dict(source.data)).stream({name: list(each) for name, each in columns.items()}, rollover)
+        rehearsed.stream({name: list(each) for name, each in columns.items()}, rollover)
+        rehearsed.to_serializable(Serializer())
     except Exception:  # noqa: BLE001 - numpy's and pandas' errors of all kinds
         return
     source.stream({name: list(each) for name, each in columns.items()}, rollover)
+
+
+def assert_composed_or_lost(run: Run, *, inline: bool) -> None:
+    """What could not be written, as the log says, cannot be sent either."""
+    losses = run.session.journal.losses if run.session.journal is not None else ()
+    try:
+        assert_composed(run, inline=inline)
+    except NotComposable as error:
+        if not losses or error.reason != Reason.VALUE:
+            raise
 
 
 def patched(source: Any, what: Any) -> None:
@@ -381,7 +391,7 @@ def patched(source: Any, what: Any) -> None:
 
 async def random_check(roots: list[Any], before: list[Any], after: list[Any], inline: bool) -> None:
     def build(document: Document) -> None:
-        for tree in roots:
+        for tree in deepcopy(roots):
             document.add_root(grown(tree))
 
     run = await Run.begin(app_of(build))
@@ -390,13 +400,13 @@ async def random_check(roots: list[Any], before: list[Any], after: list[Any], in
     await go_through(run, after)
     await run.do(run.session.document.unhold)
     run.take()
-    assert_composed(run, inline=inline)
+    assert_composed_or_lost(run, inline=inline)
     second = await run.restored()
-    assert_composed(second, inline=inline)
+    assert_composed_or_lost(second, inline=inline)
     await go_through(second, before)
     await second.do(second.session.document.unhold)
     second.take()
-    assert_composed(second, inline=inline)
+    assert_composed_or_lost(second, inline=inline)
     await run.end()
     await second.end()
 
@@ -406,10 +416,10 @@ async def go_through(run: Run, history: list[tuple[str, int, Any]]) -> None:
         if kind in ("take", "pull", "lost"):
             await ALL[kind](run, which)
         else:
-            await run.do(changed, run.session.document, kind, which, what)
+            await run.do(changed, run.session.document, kind, which, deepcopy(what))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(trees, max_size=3), steps, steps, st.booleans())
 def test_whatever_documents(roots: list[Any], before: list[Any], after: list[Any], inline: bool) -> None:
     asyncio.run(random_check(roots, before, after, inline))
@@ -422,13 +432,13 @@ def test_whatever_documents(roots: list[Any], before: list[Any], after: list[Any
 @pytest.mark.parametrize("name", SHOWN)
 async def test_columns_of_every_kind(name: str, inline: bool) -> None:
     def build(document: Document) -> None:
-        document.add_root(ColumnDataSource({"x": column_copy(SHOWN[name])}, name="drawn"))
-        document.add_root(ColumnDataSource({"x": column_copy(SHOWN[name])}, name="onto"))
+        document.add_root(ColumnDataSource({"x": deepcopy(SHOWN[name])}, name="drawn"))
+        document.add_root(ColumnDataSource({"x": deepcopy(SHOWN[name])}, name="onto"))
         document.add_root(ColumnDataSource({}, name="assigned"))
         document.add_root(ColumnDataSource({"x": []}, name="streamed"))
 
     def use() -> None:
-        run["assigned"].data = {"x": column_copy(SHOWN[name])}
+        run["assigned"].data = {"x": deepcopy(SHOWN[name])}
         streamed(run["onto"], {"x": SHOWN[name]}, 5)
         streamed(run["streamed"], {"x": SHOWN[name]}, None)
         run["drawn"].tags = [SHOWN[name], (SHOWN[name],)]
@@ -436,10 +446,10 @@ async def test_columns_of_every_kind(name: str, inline: bool) -> None:
     run = await Run.begin(app_of(build))
     await run.pull()
     run.take()
-    assert_composed(run, inline=inline)
+    assert_composed_or_lost(run, inline=inline)
     await run.do(use)
     run.take()
-    assert_composed(run, inline=inline)
+    assert_composed_or_lost(run, inline=inline)
 
 
 @pytest.mark.parametrize("name", ["sliders.py", "weather", "explorer.py", "streaming.py", "unlocked.py", "counter",
@@ -455,6 +465,7 @@ async def test_the_examples(name: str) -> None:
         assert_composed(run)
         assert_composed(run, inline=True)
     second = await run.restored()
+    second.take()  # what its hooks have changed
     assert_composed(second)
     await used(second)
     second.take()
