@@ -24,8 +24,8 @@ from service.documents.copies import Copies, copied, soon
 from service.errors import ProtocolError
 
 __all__ = (
-    "PAGE_MESSAGE_ROOT", "Buffers", "apply_patch", "encode_definitions", "encode_document", "encode_js_callbacks",
-    "encode_patch", "replace_document", "to_json",
+    "PAGE_MESSAGE_ROOT", "Buffers", "apply_patch", "encode_definitions", "encode_document",
+    "encode_js_callbacks", "encode_patch", "replace_document", "to_json",
 )  # fmt: skip
 
 PAGE_MESSAGE_ROOT = "svc-page-message"

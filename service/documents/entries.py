@@ -31,7 +31,10 @@ from service.documents.unpacking import MAX_RECORD_BYTES, inflate
 from store.errors import RecordError
 from store.records import Packed, as_payload, pack_entry, unpack_entry
 
-__all__ = ("Base", "Chunk", "Meta", "PastInput", "PULLABLE", "Stored", "Value", "WholeModel", "as_read_back", "kind_of")
+__all__ = (
+    "PULLABLE", "Base", "Chunk", "Meta", "PastInput", "Stored", "Value", "WholeModel", "as_read_back",
+    "kind_of",
+)  # fmt: skip
 
 PULLABLE = 1
 """Of :attr:`Meta.pullable`: which of the fields that only a pull needs a journal has."""
@@ -146,8 +149,8 @@ class Meta:
     made_with: str = ""
     """The Bokeh and the extensions that the Document is made with (:class:`PageVersions` as text)."""
     pullable: int = 0
-    """:data:`PULLABLE` when all that wrote since the base kept what a pull needs. Releases that do not leave this
-    out whenever they write."""
+    """:data:`PULLABLE` when all that wrote since the base kept what a pull needs. Releases that do not leave
+    this out whenever they write."""
     outline: list[Any] | None = None
     """Title and roots, once either has changed; the base and what the app's run made may differ in them."""
 
@@ -177,7 +180,8 @@ class Stored:
     callbacks: dict[str, list[Any]] = field(default_factory=dict)
     """By model id; see :mod:`service.documents.wiring`."""
     sent: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
-    """By model id and attribute, what clients are sent in the place of its value: in a list; an empty one: nothing."""
+    """By model id and attribute, what clients are sent in the place of its value: in a list; an empty one:
+    nothing."""
     js_callbacks: str | None = None
     """JSON, with models that are nowhere else in it."""
     classes: dict[str, str] = field(default_factory=dict)

@@ -72,7 +72,7 @@ def columns_of(record: Any) -> Mapping[str, Any]:
 
 
 def read_exactly(decode: Callable[[Any], Any], encoded: Any, record: Any) -> Any:
-    """The value of the base that clients got as ``encoded``, and beside which ``record`` stands (None: nothing)."""
+    """The value that clients got as ``encoded``, and beside which ``record`` stands (None: nothing)."""
     match record:
         case ["value", value]:
             return decode(value)

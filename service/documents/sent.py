@@ -50,7 +50,8 @@ def js_callback_ids(document: Document) -> CallbackIds:
 def class_name_for_pages(model: Model) -> str | None:
     """What pages call the model's class, where they cannot know it otherwise.
 
-    That is so with data models, which are defined along with the Document, and with classes of the app's own script.
+    That is so with data models, which are defined along with the Document, and with classes of the app's own
+    script.
     """
     name = str(model.__qualified_model__)
     return name if is_DataModel(type(model)) or name != type_name(model) else None

@@ -1,4 +1,4 @@
-"""What happens to the Document of a session: an app with all kinds of things that change, and each kind of change."""
+"""What happens to the Document of a session: an app with all kinds of things that change, and how they do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page gets when it pulls, comparable: whoever put it together, BokehJS makes the same of what is equal here."""
+"""What a page gets when it pulls, comparable: BokehJS makes the same of what is equal here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def assert_composed(run: Run, *, inline: bool = False) -> None:
 
 
 def assert_readable(content: str, buffers: Buffers) -> None:
-    """As BokehJS reads it: a model comes before all references to it, and no buffer is missing or too much."""
+    """As BokehJS reads it: a model comes before all references to it, and buffers are those it needs."""
     known: set[str] = set()
     used: set[str] = set()
 
@@ -102,7 +102,11 @@ class _Flat:
         return {key: self.flat(item) for key, item in value.items()}
 
     def _bytes(self, data: Any) -> bytes:
-        return gzip.decompress(base64.b64decode(data)) if isinstance(data, str) else bytes(self._buffers[data["id"]])
+        return (
+            gzip.decompress(base64.b64decode(data))
+            if isinstance(data, str)
+            else bytes(self._buffers[data["id"]])
+        )
 
 
 def _leave_out_defaults(document: Document, here: dict[str, Any], there: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from service.documents.translation import is_foreign
 from service.errors import NotComposable
 from store.contract import JournalFields
 from store.errors import RecordError
-from store.records import Packed
+from store.pieces import Pieces
 
 __all__ = ("Composed", "Reason", "compose")
 
@@ -36,7 +36,7 @@ class Composed:
     buffers: Buffers
 
 
-def compose(fields: Mapping[str, Packed], *, version: str, inline: bool) -> Composed:
+def compose(fields: Mapping[str, bytes | Pieces], *, version: str, inline: bool) -> Composed:
     """What the live Document of the session with these ``fields`` in the store would answer to a pull.
 
     ``version`` is that of the app's code; ``inline`` puts binary data into the JSON, as
@@ -52,7 +52,7 @@ def compose(fields: Mapping[str, Packed], *, version: str, inline: bool) -> Comp
         raise NotComposable(Reason.DAMAGED, f"it does not fit together: {error!r:.200}") from error
 
 
-def _readable(fields: Mapping[str, Packed], version: str) -> tuple[Stored, Base]:
+def _readable(fields: Mapping[str, bytes | Pieces], version: str) -> tuple[Stored, Base]:
     if isinstance(fields, JournalFields) and fields.damage:
         raise NotComposable(Reason.DAMAGED, fields.damage)
     unknown = {kind_of(name) for name in fields} - _READ - _OTHERS
@@ -71,7 +71,9 @@ def _readable(fields: Mapping[str, Packed], version: str) -> tuple[Stored, Base]
     if stored.meta.version != version and not stored.meta.pushed:
         raise NotComposable(Reason.CODE, "the app's code is another one by now")
     if stored.meta.pullable != PULLABLE:
-        raise NotComposable(Reason.RELEASE, "it was written by a release that does not keep all that pages are sent")
+        raise NotComposable(
+            Reason.RELEASE, "it was written by a release that does not keep all that pages are sent"
+        )
     return stored, stored.base
 
 
@@ -111,7 +113,9 @@ class _Composer:
         """Data models whose classes came later."""
         known = self._document.get("defs", [])
         names = set(_names(known))
-        added = [each for each in json.loads(self._stored.definitions) if each.get("name") not in {None, *names}]
+        added = [
+            each for each in json.loads(self._stored.definitions) if each.get("name") not in {None, *names}
+        ]
         if known or added:
             self._document["defs"] = [*known, *added]
 

@@ -23,5 +23,7 @@ def with_chunks(columns: dict[str, Any], chunks: Iterable[Chunk]) -> dict[str, A
         if chunk.is_stream:
             data._stream(None, None, chunk.columns, chunk.rollover)
         else:
-            data._patch(None, None, {name: [tuple(each) for each in of] for name, of in chunk.columns.items()})
+            data._patch(
+                None, None, {name: [tuple(each) for each in of] for name, of in chunk.columns.items()}
+            )
     return dict(data)

@@ -120,7 +120,7 @@ class Values:
         kinds = set(map(type, items))
         if kinds <= _PLAIN or (kinds == {float} and all(map(math.isfinite, items))):
             return items
-        if kinds == {int} and -MAX_SAFE_INT < min(items) and max(items) <= MAX_SAFE_INT:
+        if kinds == {int} and min(items) > -MAX_SAFE_INT and max(items) <= MAX_SAFE_INT:
             return items
         return [self.encoded(item) for item in items]
 

@@ -35,7 +35,11 @@ def inputs(run: Run) -> Iterator[dict[str, Any]]:
             yield {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": click}
         elif isinstance(model, ColumnDataSource) and model.data:
             name = min(model.data)
-            rows = [[0, model.data[name][0]]] if len(model.data[name]) and isinstance(model.data[name][0], str) else []
+            rows = (
+                [[0, model.data[name][0]]]
+                if len(model.data[name]) and isinstance(model.data[name][0], str)
+                else []
+            )
             yield {"kind": "ColumnsPatched", **reference, "attr": "data", "patches": {
                 "type": "map", "entries": [[name, rows]]}}  # fmt: skip
 
@@ -80,10 +84,9 @@ async def main() -> int:
     for path in sys.argv[1:]:
         try:
             await asyncio.wait_for(goes_through(path), 60)
-            print(f"{path}: the same", flush=True)
         except Exception:  # noqa: BLE001 - all of them are to be named
             failed.append(path)
-            print(f"{path}:\n{traceback.format_exc()}", flush=True)
+            sys.stderr.write(f"{path}:\n{traceback.format_exc()}")
     return len(failed)
 
 

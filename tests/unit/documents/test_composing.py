@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from copy import deepcopy
@@ -18,8 +20,8 @@ from bokeh.events import ButtonClick
 from bokeh.layouts import column
 from bokeh.model import DataModel, Model
 from bokeh.models import (
-    ColumnDataSource,
     Circle,
+    ColumnDataSource,
     CumSum,
     CustomJS,
     DatePicker,
@@ -49,7 +51,8 @@ from store.contract import JournalWrite, PageRequest
 from store.encryption import PLAIN, Encryption
 from store.records import pack_entry, unpack_entry
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+TESTS = Path(__file__).parents[2]
+EXAMPLES = TESTS.parent / "examples"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:out of range integer:bokeh.util.warnings.BokehUserWarning"),
@@ -72,7 +75,9 @@ def glyph(run: Run) -> Any:
 
 
 async def op_spec(run: Run, n: int) -> None:
-    given = [n, "y", field("x"), value(n + 0.5), expr(CumSum(field="x")), value(2, units="screen"), "x"][n % 7]
+    given = [n, "y", field("x"), value(n + 0.5), expr(CumSum(field="x")), value(2, units="screen"), "x"][
+        n % 7
+    ]
     await run.do(lambda: setattr(glyph(run), "radius" if n % 2 else "line_width", given))
 
 
@@ -99,9 +104,10 @@ async def op_spec_of_a_client(run: Run, n: int) -> None:
 async def op_theme_of_glyphs(run: Run, n: int) -> None:
     attrs = [
         {"Circle": {"fill_color": "red", "line_width": n}},
-        {"Plot": {"background_fill_color": "black"}, "Div": {"styles": {"color": "blue"}}, "Slider": {"title": "themed"}},
+        {"Plot": {"background_fill_color": "black"}, "Div": {"styles": {"color": "blue"}}},
+        {"Slider": {"title": "themed"}},
         {},
-    ][n % 3]  # fmt: skip
+    ][n % 4]
     await run.do(lambda: setattr(run.session.document, "theme", Theme(json={"attrs": attrs})))
 
 
@@ -197,11 +203,13 @@ def larger(doc: Document) -> None:
     """The app of the histories, with more that is described in a way of its own."""
     everything(doc)
     plot: Any = doc.get_model_by_name("plot")
-    plot.add_glyph(doc.get_model_by_name("drawn"), Circle(x="x", y="y", radius=1, line_color="navy", name="circles"))
+    plot.add_glyph(
+        doc.get_model_by_name("drawn"), Circle(x="x", y="y", radius=1, line_color="navy", name="circles")
+    )
     doc.js_on_event("document_ready", CustomJS(args={"plot": plot, "stray": Div(text="stray")}, code="ready"))
 
 
-async def check(script: list[tuple[str, int]], more: list[tuple[str, int]] = [], *, inline: bool = False) -> None:  # noqa: B006
+async def check(script: list[tuple[str, int]], more: list[tuple[str, int]], *, inline: bool = False) -> None:
     first = await Run.begin(app_of(larger))
     await play(first, more)
     await first.pull()
@@ -261,7 +269,9 @@ leaves = st.one_of(
     st.tuples(st.just("div"), st.lists(st.one_of(numbers, texts, cells), max_size=4)),
     st.tuples(st.just("plot"), data),
 )
-trees = st.recursive(leaves, lambda inner: st.tuples(st.sampled_from(["column", "tabs"]), st.lists(inner, max_size=3)))
+trees = st.recursive(
+    leaves, lambda inner: st.tuples(st.sampled_from(["column", "tabs"]), st.lists(inner, max_size=3))
+)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("set"), st.integers(0, 99), st.one_of(numbers, texts)),
@@ -298,7 +308,9 @@ def grown(tree: tuple[str, Any]) -> Any:
             return Div(tags=list(tags))
         case "plot", columns:
             plot = Plot(width=200)
-            plot.add_glyph(ColumnDataSource({name: deepcopy(each) for name, each in columns.items()}), Scatter())
+            plot.add_glyph(
+                ColumnDataSource({name: deepcopy(each) for name, each in columns.items()}), Scatter()
+            )
             return plot
         case "tabs", inner:
             return Tabs(tabs=[TabPanel(title=f"{n}", child=grown(each)) for n, each in enumerate(inner)])
@@ -310,14 +322,18 @@ def changed(document: Document, kind: str, which: int, what: Any) -> None:
     """One step of a history. Steps for which there is nothing do nothing."""
 
     def one_of(*types: type) -> Any:
-        found = sorted((model for model in document.models if isinstance(model, types)), key=lambda model: model.id)
+        found = sorted(
+            (model for model in document.models if isinstance(model, types)), key=lambda model: model.id
+        )
         return found[which % len(found)] if found else None
 
     match kind, one_of(*TARGETS.get(kind, (Div,))):
         case "title", _:
             document.title = what
         case "theme", _:
-            attrs = {} if what is None else {"Scatter": {"fill_color": what or "a"}, "Slider": {"title": what}}
+            attrs = (
+                {} if what is None else {"Scatter": {"fill_color": what or "a"}, "Slider": {"title": what}}
+            )
             document.theme = Theme(json={"attrs": attrs})
         case "hold", _:
             document.hold(what)
@@ -337,7 +353,9 @@ def changed(document: Document, kind: str, which: int, what: Any) -> None:
         case "tag", model:
             model.tags = [what, model]
         case "style", Scatter() as scatter:
-            scatter.update(size=what, fill_color=["red", "x", None][which % 3], angle_units=["deg", "rad"][which % 2])
+            scatter.update(
+                size=what, fill_color=["red", "x", None][which % 3], angle_units=["deg", "rad"][which % 2]
+            )
         case "assign", source:
             source.data = {name: deepcopy(each) for name, each in what.items()}
         case "stream", source:
@@ -348,7 +366,10 @@ def changed(document: Document, kind: str, which: int, what: Any) -> None:
             layout.children = [*layout.children, grown(what)]
         case "move", layout:
             children = layout.children
-            layout.children = [*children[what % (len(children) + 1) :], *children[: what % (len(children) + 1)]]
+            layout.children = [
+                *children[what % (len(children) + 1) :],
+                *children[: what % (len(children) + 1)],
+            ]
         case "remove", layout:
             layout.children = layout.children[:-1]
 
@@ -452,8 +473,10 @@ async def test_columns_of_every_kind(name: str, inline: bool) -> None:
     assert_composed_or_lost(run, inline=inline)
 
 
-@pytest.mark.parametrize("name", ["sliders.py", "weather", "explorer.py", "streaming.py", "unlocked.py", "counter",
-                                  "custom_model.py", "large_data", "text_button.py", "threads.py"])  # fmt: skip
+@pytest.mark.parametrize("name", sorted(
+    path.name for path in EXAMPLES.iterdir()
+    if path.name not in {"README.md", "auth", "client_animation.py", "deploy", "embed"}
+))  # fmt: skip
 async def test_the_examples(name: str) -> None:
     run = await Run.begin(app_of(str(EXAMPLES / name)))
     await run.pull()
@@ -522,11 +545,13 @@ async def test_classes_of_the_script_itself(tmp_path: Path) -> None:
     """Each run of it has a module of another name; pages know that of the base."""
     script = tmp_path / "own.py"
     script.write_text(
-        "from bokeh.core.properties import Int\nfrom bokeh.io import curdoc\nfrom bokeh.models import CustomJS, Slider\n"
+        "from bokeh.core.properties import Int\nfrom bokeh.io import curdoc\n"
         "from bokeh.model import DataModel\n"
+        "from bokeh.models import CustomJS, Slider\n"
         "class Own(DataModel):\n    number = Int(default=3)\n"
         "slider = Slider(start=0, end=9, value=1, name='slider')\n"
-        "def add(attr, old, new):\n    slider.js_on_change('value', CustomJS(args={'own': Own(number=new)}, code='x'))\n"
+        "def add(attr, old, new):\n"
+        "    slider.js_on_change('value', CustomJS(args={'own': Own(number=new)}, code='x'))\n"
         "slider.on_change('value', add)\ncurdoc().add_root(slider)\n"
     )
     run = await Run.begin(app_of(str(script)))
@@ -665,7 +690,9 @@ async def test_what_does_not_fit_together() -> None:
     run = await moved_once()
     slider = run["slider"].id
     tags = Value(9, False, 0, "Slider", None, [{"id": "not there"}])
-    array = Value(9, False, 0, "Slider", None, {"svc": "array", "value": b"123", "dtype": "<f8", "shape": [1]})
+    array = Value(
+        9, False, 0, "Slider", None, {"svc": "array", "value": b"123", "dtype": "<f8", "shape": [1]}
+    )
 
     assert reason(run, **{f"v:{slider}:tags": tags.pack()}) is Reason.DAMAGED
     assert reason(run, **{f"v:{slider}:tags": array.pack()}) is Reason.VALUE
@@ -702,7 +729,9 @@ async def test_no_model_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
         composed(run)
 
 
-@pytest.mark.parametrize("encryption", [PLAIN, Encryption(["a secret"], writes=True)], ids=["plain", "encrypted"])
+@pytest.mark.parametrize(
+    "encryption", [PLAIN, Encryption(["a secret"], writes=True)], ids=["plain", "encrypted"]
+)
 async def test_what_comes_out_of_a_store(encryption: Encryption) -> None:
     run = await moved_once()
     store = open_store(None, encryption=encryption)
@@ -715,3 +744,18 @@ async def test_what_comes_out_of_a_store(encryption: Encryption) -> None:
 
     found = compose(fields, version=run.app.version, inline=False)
     assert pulled(found.content, found.buffers) == pulled(*composed(run))
+
+
+async def test_panel_apps() -> None:
+    """In a process of its own: Panel, once imported, has a hand in all sessions of its process."""
+    folder = TESTS / "serve"
+    apps = [*folder.glob("panel_apps/*.py"), *folder.glob("panel_threads/*.py")]
+    apps += [folder / "panel_apps/components", folder / "panel_apps/tasks"]
+    script = Path(__file__).with_name("panel_apps_composed.py")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), *sorted(map(str, apps)), env={**os.environ, "PYTHONPATH": str(TESTS)},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, errors = await process.communicate()
+
+    assert process.returncode == 0, errors.decode()[-5000:]
