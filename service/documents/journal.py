@@ -302,7 +302,9 @@ class Journal:
         self._makers.clear()
         self._meta.pushed, self._meta.ready = stored.meta.pushed, stored.meta.ready
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
+        # What an older release has left out is there once all is written anew.
         self._meta.pullable = stored.meta.pullable
+        self._whole_due = stored.base is not None and stored.meta.pullable != PULLABLE
         self._outline_moved = stored.meta.outline is not None
         # The base is of another run, which has made the same ones; what was added later is not there again.
         self._js_callbacks = None if "js" in stored.sizes else js_callback_ids(self._document)

@@ -361,14 +361,18 @@ class Restorer:
                 self._models[model_id] = _blank(cls, model_id)
 
     def _reset(self, model: Model, attributes: Any) -> None:
-        """Give the model exactly these attributes."""
+        """Give the model exactly these attributes, but for those that have changed since they were written.
+
+        Those may refer to models that are gone by now, and are laid anyway.
+        """
         # bokeh 3.9: what is set is in the first, what differs for each instance by default in the second.
         present = model._property_values.keys() | model._unstable_default_values.keys()
         for name in present - attributes.keys():
             model._property_values.pop(name, None)
             model._unstable_default_values.pop(name, None)
         for name, value in attributes.items():
-            self._lay_encoded(model, name, value)
+            if (model.id, name) not in self._stored.values:
+                self._lay_encoded(model, name, value)
 
     def _restore_outline(self) -> None:
         meta, document = self._stored.meta, self._document

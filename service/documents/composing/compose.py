@@ -48,7 +48,8 @@ def compose(fields: Mapping[str, bytes | Pieces], *, version: str, inline: bool)
         return _Composer(stored, base, inline=inline).composed()
     except NotComposable:
         raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:
+        # Damaged data ends in all kinds of errors, also of numpy, pandas and others.
         raise NotComposable(Reason.DAMAGED, f"it does not fit together: {error!r:.200}") from error
 
 

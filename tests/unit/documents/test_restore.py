@@ -9,7 +9,7 @@ import pytest
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.layouts import column
-from bokeh.models import Div, Slider
+from bokeh.models import Circle, Div, Plot, Slider
 from harness.histories import OPS, everything, play, scripts
 from harness.pulls import differences
 from harness.runs import Run, app_of
@@ -109,3 +109,37 @@ async def test_an_app_whose_page_is_not_drawn_yet_goes_on_waiting() -> None:
     assert second["text"].text == "not drawn"
     await second.patched({"events": [DRAWN]})
     assert second["text"].text == "drawn"
+
+
+async def test_units_that_were_another_at_first_come_back() -> None:
+    """The base has them within the specification, where they would go before those that came later."""
+
+    def build(doc: Document) -> None:
+        plot = Plot(name="plot")
+        plot.add_glyph(Circle(x="x", y="y", radius=3, radius_units="screen", name="circles"))
+        doc.add_root(plot)
+
+    first = await Run.begin(app_of(build))
+    await first.pull()
+    await first.do(lambda: setattr(first["circles"], "radius_units", "data"))
+    first.take()
+
+    second = await first.restored()
+
+    assert_same(first, second)
+    assert second["circles"].radius == 3
+
+
+async def test_a_model_that_came_later_and_lost_a_child_since() -> None:
+    first = await Run.begin(app_of(everything))
+    await first.pull()
+    row = column(Div(text="stays"), Div(text="goes"))
+    await first.do(lambda: setattr(first["made"], "children", [row]))
+    first.take()
+    await first.do(lambda: setattr(row, "children", row.children[:1]))
+    first.take()
+
+    second = await first.restored()
+
+    assert second.session.fidelity is Fidelity.EXACT
+    assert_same(first, second)
