@@ -17,6 +17,9 @@ from bokeh.models.widgets import Slider, TextInput
 from harness.pulls import assert_composed
 from harness.runs import Run, app_of
 
+from service.apps import threads
+from service.documents import scheduling
+
 DRAWN = {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": {
     "type": "event", "name": "document_ready", "values": {"type": "map", "entries": []}}}  # fmt: skip
 
@@ -72,14 +75,16 @@ async def goes_through(path: str) -> None:
     await used(first)
     first.session.journal.lost()  # type: ignore[union-attr]
     await compared(first)
+    await first.end()  # Panel finds its objects by ids, which the next life has again
     second = await first.restored()
     await compared(second)
     await used(second)
-    await first.end()
     await second.end()
 
 
 async def main() -> int:
+    threads.install()
+    scheduling.install()
     failed = []
     for path in sys.argv[1:]:
         try:

@@ -45,6 +45,7 @@ from hypothesis import strategies as st
 
 from service.documents.composing import Reason, compose
 from service.documents.entries import Base, Value
+from service.documents.restore import Fidelity
 from service.errors import NotComposable
 from store.connect import open_store
 from store.contract import JournalWrite, PageRequest
@@ -423,6 +424,7 @@ async def random_check(roots: list[Any], before: list[Any], after: list[Any], in
     run.take()
     assert_composed_or_lost(run, inline=inline)
     second = await run.restored()
+    assert second.session.fidelity is Fidelity.EXACT
     assert_composed_or_lost(second, inline=inline)
     await go_through(second, before)
     await second.do(second.session.document.unhold)
