@@ -27,7 +27,6 @@ MAX_SAFE_INT = 2**53 - 1
 """Integers beyond are floats to BokehJS (bokeh 3.9 and 3.10: ``_MAX_SAFE_INT``)."""
 
 _PLAIN = frozenset({str, bool, type(None)})
-_NUMBERS = frozenset({float, int})
 
 
 class Binaries:
