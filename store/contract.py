@@ -334,10 +334,11 @@ class Store(Protocol):
     async def parked(self) -> list[Parked]:
         """The parked sessions, longest first, but for those that cannot be read."""
 
-    async def begin_build(self, name: str, replica: str) -> int:
+    async def begin_build(self, name: str, replica: str) -> list[str]:
         """``replica`` is about to build ``name`` (an app at a version) for its first time.
 
-        Answers how many replicas died while they did, in a row and within ten minutes; idempotent.
+        Answers which others have begun within ten minutes and not ended: they are at it, or died of it, in a
+        row. Idempotent.
         """
 
     async def end_build(self, name: str, replica: str, *, built: bool) -> None:

@@ -210,11 +210,9 @@ class RedisStore:
             self._said_unreadable = True
         return found
 
-    async def begin_build(self, name: str, replica: str) -> int:
+    async def begin_build(self, name: str, replica: str) -> list[str]:
         noted = await self._link.run(load("build")([self._keys.building(name)], replica, _ms(_ANNOUNCED)))
-        others = [each.decode() for each in noted if each != replica.encode()]
-        alive = await self._link.pipe([Command(("EXISTS", self._keys.heartbeat(each))) for each in others])
-        return alive.count(0)
+        return [each.decode() for each in noted if each != replica.encode()]
 
     async def end_build(self, name: str, replica: str, *, built: bool) -> None:
         building = self._keys.building(name)

@@ -54,6 +54,16 @@ DEATHS_PARKED = 3
 BUILD_DEATHS = 3
 """Replicas in a row that died while they built an app, after which no other tries."""
 
+SILENT_SECONDS = 3.0
+"""Age of a heartbeat above which a replica that was building counts as dead.
+
+More than where sessions are taken from silent owners: an import may keep a heart's thread waiting, and who
+counts as dead here wrongly keeps the app from others.
+"""
+
+LOOK_AGAIN = 0.1
+"""Seconds until a heartbeat is looked at again."""
+
 
 class Care(StrEnum):
     """How a session is taken over."""
@@ -137,9 +147,10 @@ class Brake:
             yield
             return
         name = f"{app.path} {app.version}"
-        deaths = await self._store.begin_build(name, self._replica)
+        others = await self._store.begin_build(name, self._replica)
         built = False
         try:
+            deaths = await self._dead_among(others) if len(others) >= BUILD_DEATHS else 0
             if deaths >= BUILD_DEATHS:
                 raise AppError(
                     f"{deaths} replicas ended while they started {app.path}: not tried again for some minutes"
@@ -148,6 +159,19 @@ class Brake:
             built = True
         finally:
             await self._try(self._store.end_build(name, self._replica, built=built))
+
+    async def _dead_among(self, replicas: list[str]) -> int:
+        """Browsers and proxies try again at once, before the heartbeat of who just died has expired."""
+        return sum(await asyncio.gather(*map(self._is_dead, replicas)))
+
+    async def _is_dead(self, replica: str) -> bool:
+        """Wait until its heart has beaten once more, or has been silent for too long."""
+        began = time.monotonic()
+        while (found := await self._store.replica(replica)) is not None and found.age < SILENT_SECONDS:
+            if found.age < time.monotonic() - began:
+                return False
+            await asyncio.sleep(LOOK_AGAIN)
+        return True
 
     async def _announce(self, key: SessionKey) -> None:
         self._announced[key] += 1

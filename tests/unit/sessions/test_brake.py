@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,7 +15,7 @@ from service.errors import AppError
 from service.sessions import brake as module
 from service.sessions.brake import ANNOUNCEMENTS_PER_SECOND, Brake, Care, care_for
 from store.connect import open_store
-from store.contract import Claim, Outcome, SessionKey
+from store.contract import Claim, Heartbeat, Outcome, SessionKey
 from store.errors import StoreUnavailable
 from store.redis_store import RedisStore
 
@@ -126,3 +127,27 @@ async def test_an_app_that_ended_three_replicas_is_not_built(store: RedisStore) 
     app.version = "2"
     async with Brake(store, "me").building(app):
         pass
+
+
+@pytest.mark.parametrize("alive", [True, False])
+async def test_who_builds_and_beats_is_alive(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    """A heartbeat of before says nothing: who died a moment ago has one."""
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.5)
+    others = [Heartbeat(replica, "http://there", "1", started=0.0) for replica in "abc"]
+    for other in others:
+        await store.begin_build("/app 1", other.replica)
+        await store.beat(other, ttl=60)
+
+    async def beat_on() -> None:
+        while alive:
+            for other in others:
+                await store.beat(other, ttl=60)
+            await asyncio.sleep(0.05)
+
+    beating = asyncio.create_task(beat_on())
+    with nullcontext() if alive else pytest.raises(AppError, match="3 replicas ended"):
+        async with Brake(store, "me").building(Mock(built=False, path="/app", version="1")):
+            pass
+    beating.cancel()
