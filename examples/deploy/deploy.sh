@@ -238,6 +238,7 @@ server {
         proxy_read_timeout 120s;
         proxy_connect_timeout 2s;
         proxy_next_upstream error timeout http_503 non_idempotent;
+        proxy_next_upstream_tries 2;
     }
 
     # For other replicas, probes and Prometheus, which ask the server itself; /admin is for operators (docs/deploy.md).

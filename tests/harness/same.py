@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,18 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
         return _same_of_pandas(one, other)
     match one:
-        case pl.Series() | pa.Array() | pa.ChunkedArray():
-            return bool(one.equals(other)) and _kind(one) == _kind(other)
+        case pl.Series():
+            return (one.dtype, one.name) == (other.dtype, other.name) and same(one.to_list(), other.to_list())
+        case pa.Array() | pa.ChunkedArray():
+            return bool(one.type == other.type) and same(one.to_pylist(), other.to_pylist())
         case dict():
             return len(one) == len(other) and all(map(same, one.items(), other.items()))
         case list() | tuple():
             return len(one) == len(other) and all(map(same, one, other))
         case float() | complex():
             return _struct_of(one) == _struct_of(other)
+        case Decimal():
+            return bool(one.as_tuple() == other.as_tuple())  # a signalling NaN cannot be compared
     if one is pd.NaT or one is pd.NA:
         return one is other
     return (bool(one == other) or bool(one != one and other != other)) and _zone(one) == _zone(other)
@@ -37,10 +42,6 @@ def same(one: Any, other: Any) -> bool:
 
 def _zone(value: Any) -> Any:
     return repr(getattr(value, "tzinfo", None)), getattr(value, "fold", 0), getattr(value, "unit", None)
-
-
-def _kind(column: Any) -> Any:
-    return (column.dtype, column.name) if isinstance(column, pl.Series) else column.type
 
 
 def _struct_of(number: complex) -> tuple[Any, ...]:

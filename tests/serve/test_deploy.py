@@ -7,15 +7,16 @@ import os
 import re
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from devfleet.ports import free_port, wait_open
 from devfleet.processes import Process
-from devfleet.redis_server import RedisServer
+from devfleet.redis_server import RedisServer, eventually
 from devfleet.replica import Replica
 from harness.apps import CountedApp
+from harness.pages import get_page
 from harness.tools import require
 from harness.visit import visit
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
@@ -58,9 +59,15 @@ def run(replicas: list[Replica], examples: Path, tmp_path: Path) -> Iterator[Cal
     """Runs a program with a configuration whose ports and paths are ours; the port it listens on."""
     running: list[Process] = []
 
-    def start(source: str, argv: Callable[[Path], list[str]], wrap: str = "%s", **changes: str) -> int:
+    def start(
+        source: str,
+        argv: Callable[[Path], list[str]],
+        wrap: str = "%s",
+        to: Sequence[Replica] = replicas,
+        **changes: str,
+    ) -> int:
         text = (examples / "deploy" / source).read_text()
-        for number, replica in enumerate(replicas):
+        for number, replica in enumerate(to):
             text = text.replace(f"127.0.0.1:510{number}", replica.host)
         port = free_port()
         for old, new in changes.items():
@@ -114,6 +121,36 @@ async def test_nginx(name: str, run: Callable[..., int], tmp_path: Path, app: Co
     port = run(f"nginx/{name}.conf", argv, wrap, **{"listen 80;": "listen 127.0.0.1:PORT;"})
 
     await visits(f"http://127.0.0.1:{port}", app)
+
+
+FATAL = """
+import os
+from bokeh.io import curdoc
+from bokeh.models import Div
+
+if "fatal" in curdoc().session_context.request.arguments:
+    os._exit(139)
+curdoc().template_variables["shown"] = "by the app"
+curdoc().add_root(Div())
+"""
+PAGE = "{% extends base %}{% block contents %}{{ shown }}{% endblock %}"
+
+
+async def test_a_page_view_that_ends_replicas_does_not_end_all_of_them(
+    run: Callable[..., int], replica: Callable[..., Replica], redis_server: RedisServer, tmp_path: Path
+) -> None:
+    app = CountedApp(tmp_path, "fatal", body=FATAL, files={"templates/index.html": PAGE})
+    three = [replica([app.path], redis_url=redis_server.url, args=ORIGINS) for _ in range(3)]
+    for each in three:  # to build it is not what ends them
+        assert "by the app" in (await get_page(each.app_url())).text
+    argv, wrap = nginx(tmp_path)
+    port = run("nginx/balanced.conf", argv, wrap, to=three, **{"listen 80;": "listen 127.0.0.1:PORT;"})
+    url = f"http://127.0.0.1:{port}/fatal"
+
+    assert (await get_page(url, arguments={"fatal": "1"})).status == 502
+
+    eventually(lambda: sum(each.running for each in three) == 1, what="two of them ended")
+    assert (await get_page(url)).status == 200
 
 
 async def test_nginx_with_tls(run: Callable[..., int], tmp_path: Path, certificate: Certificate) -> None:
