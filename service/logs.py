@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from service.errors import ConfigError
 
-__all__ = ("CONTEXT", "FORMATS", "about", "redact", "set_up", "speaking_of", "this_replica")
+__all__ = ("CONTEXT", "FORMATS", "about", "redact", "set_up", "speaking_of", "tell_failures_once", "this_replica")
 
 CONTEXT = ("replica", "app", "session")
 """``extra`` fields shown with a line; ``session`` is the shortened form (``SessionKey.short``)."""
@@ -157,6 +157,27 @@ def this_replica(replica: str) -> None:
     """From here on, all lines of this process name the replica."""
     global _replica
     _replica = replica
+
+
+_TOLD_TWICE = {
+    "bokeh.application.application": "Error running application handler",  # bokeh 3.9 and 3.10
+    "panel.reactive": "Callback failed for object named",  # panel 1.9 and 1.10, which raises it again
+}
+"""Loggers of libraries and how what they log of an app's failure begins, which the server logs as well."""
+
+
+def tell_failures_once() -> None:
+    """Keep the tracebacks of sessions' failures out of the lines of Bokeh and Panel. Idempotent."""
+    for name in _TOLD_TWICE:
+        logging.getLogger(name).addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Panel's line names the object; Bokeh's has nothing but the traceback, in its text."""
+    if "session" not in _facts.get() or not str(record.msg).startswith(_TOLD_TWICE[record.name]):
+        return True
+    record.exc_info = record.exc_text = None
+    return record.name.startswith("panel")
 
 
 def _add_context(record: logging.LogRecord) -> bool:

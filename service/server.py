@@ -91,6 +91,7 @@ class Server:
         unpacking.install()
         shortcuts.install()
         wiring.install()
+        logs.tell_failures_once()
         if settings.dev is not None:
             # The page stays open over reloads, however long its author thinks.
             settings = dataclasses.replace(settings, session_token_expiration=DEV_TOKEN_EXPIRATION)

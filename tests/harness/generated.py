@@ -119,7 +119,7 @@ def pandas_columns(rows: int) -> Columns:
     )  # fmt: skip
     within = st.one_of(arrays, plain)
     indexes = st.builds(index_of, within, names)
-    levels = st.lists(st.one_of(plain, arrays), min_size=2, max_size=3)
+    levels = st.lists(st.one_of(times(rows), zoned(rows), periods(rows), categories(rows)), min_size=2, max_size=3)
     return st.one_of(
         arrays,
         indexes,

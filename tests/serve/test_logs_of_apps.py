@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import panel.models.widgets  # noqa: F401 - the client makes models of its classes
 import pytest
+from bokeh.models import TextInput
 from devfleet.replica import Replica
 from harness.client import Client, ServerError
+from harness.pages import get_page
 
 Start = Callable[..., Replica]
 
@@ -75,6 +78,43 @@ async def test_what_fails_is_logged_once(app: Path, replica: Start, args: list[s
     assert [times(server, where) for where in wheres] == [1, 1, 1]
     traced = len(server.matching(r"Traceback \(most recent call last\)"))
     assert traced == 3 + times(server, "from a hook")
+
+
+PANEL_MAIN = """
+import panel as pn
+
+pn.extension()
+
+def fail(event):
+    raise ValueError("from a widget")
+
+word = pn.widgets.TextInput(name="word")
+word.param.watch(fail, "value")
+button = pn.widgets.Button(name="press", on_click=lambda event: 1 / 0)
+pn.Column(word, button).servable()
+if pn.state.session_args.get("please"):
+    raise ValueError("from the build")
+"""
+
+
+@pytest.mark.parametrize("args", [[], ["--dev"]], ids=["", "dev"])
+async def test_what_fails_in_a_panel_app_is_logged_once(
+    tmp_path: Path, replica: Start, args: list[str]
+) -> None:
+    """Bokeh and Panel log what they hand on to the server."""
+    (tmp_path / "panels.py").write_text(PANEL_MAIN)
+    server = replica([tmp_path / "panels.py"], args=args)
+    async with await Client.open(server.app_url(), timeout=60) as client:
+        await client.patch(TextInput, value="x")
+        server.wait_line("ValueError: from a widget$")
+        await client.click({"label": "press"})
+        server.wait_line("ZeroDivisionError: ")
+    assert (await get_page(server.app_url(), arguments={"please": "fail"})).status == 500
+    server.wait_line("ValueError: from the build$")
+
+    wheres = ("ValueError: from a widget", "ValueError: from the build", "ZeroDivisionError: division by zero")
+    assert [len(server.matching(rf"{where}$")) for where in wheres] == [1, 1, 1]
+    assert len(server.matching(r"Traceback \(most recent call last\)")) == 3
 
 
 async def test_what_it_prints_and_logs_is_there_at_once(app: Path, replica: Start) -> None:
