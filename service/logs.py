@@ -20,7 +20,16 @@ from typing import Any, TextIO
 
 from service.errors import ConfigError
 
-__all__ = ("CONTEXT", "FORMATS", "about", "redact", "set_up", "speaking_of", "tell_failures_once", "this_replica")
+__all__ = (
+    "CONTEXT",
+    "FORMATS",
+    "about",
+    "redact",
+    "set_up",
+    "speaking_of",
+    "tell_failures_once",
+    "this_replica",
+)
 
 CONTEXT = ("replica", "app", "session")
 """``extra`` fields shown with a line; ``session`` is the shortened form (``SessionKey.short``)."""

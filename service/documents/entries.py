@@ -74,6 +74,7 @@ class Value:
     """The id counter when an input came: its callbacks then make models with the same ids again."""
     type: str
     name: str | None
+    """By what another version of the app knows the model."""
     value: Any
 
     def place(self, model_id: str, attr: str) -> str:

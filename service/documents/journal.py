@@ -37,7 +37,7 @@ from service.documents.history import History, write_event
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, place_of
 from service.documents.sent import CallbackIds, class_name_for_pages, js_callback_ids, sent_instead
-from service.documents.shape import shape_of, type_name
+from service.documents.shape import known_as, shape_of, type_name
 from service.documents.values import lost, reason_of, write_value
 from service.documents.wiring import PERIODIC, Input, Wire, current_input, periodic_wires, wires_of
 from store.errors import RecordError
@@ -290,6 +290,13 @@ class Journal:
         """The app's own state changed at ``key``."""
         self._dirty_state.add(key)
 
+    def begin_with(self, inputs: Mapping[tuple[str, str], Value], ready: int | None) -> None:
+        """Clients had set these, and a page was drawn, in what this Document was restored from in part."""
+        for key, value in sorted(inputs.items(), key=lambda item: item[1].sequence):
+            self._sequence += 1
+            self._marks[key] = self._sequence, True, value.ids_before
+        self._meta.ready = ready
+
     def resume(self, stored: Stored) -> None:
         """Go on with the journal that this Document was just restored from, exactly."""
         self._sizes = dict(stored.sizes)
@@ -523,7 +530,7 @@ class Journal:
     def _value(self, model: Model, attr: str) -> Packed:
         sequence, is_input, ids_before = self._marks[model.id, attr]
         encoded = self._encoded(model, attr, getattr(model, attr), self._shown.get((model.id, attr)))
-        value = Value(sequence, is_input, ids_before, type_name(model), model.name, encoded)
+        value = Value(sequence, is_input, ids_before, type_name(model), known_as(model), encoded)
         try:
             return value.pack()
         except RecordError as error:

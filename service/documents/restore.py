@@ -31,7 +31,7 @@ from service.documents.exact import survives
 from service.documents.history import MAX_STATE_BYTES
 from service.documents.ids import IdSpace
 from service.documents.losses import Losses, columns_or_gaps, place_of, reading
-from service.documents.shape import model_class, shape_of, type_name
+from service.documents.shape import known_as, model_class, shape_of, type_name
 from service.documents.undoing import Undoing
 from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
 from service.documents.values import ValueReader, reason_of
@@ -98,6 +98,10 @@ class Restorer:
         self._undoing: Undoing | None = None
         self.failed_inputs = 0
         """Inputs whose callbacks raised."""
+        self.inputs: Mapping[tuple[str, str], Value] = {}
+        """Those of clients that are in the Document now, by the ids that their models have here."""
+        self.ready: int | None = None
+        """The id counter when the app was told that its page is drawn."""
         self.losses = Losses()
         for field, reason in stored.damaged.items():
             self.losses.add(f"field {field:.200}", reason)
@@ -111,6 +115,8 @@ class Restorer:
         if meta.version != version or meta.shape != shape_of(self._document, self._ids):
             return await self._restore_named()
         await self._restore_exactly()
+        self.inputs = {key: value for key, value in self._stored.values.items() if value.is_input}
+        self.ready = meta.ready
         return Fidelity.EXACT
 
     @property
@@ -141,7 +147,7 @@ class Restorer:
         if self._replay_inputs and self._has_inputs:
             self._undoing = Undoing(self._document)
             with self._undoing.watching():
-                await self._replay_ready()
+                await self.tell_ready()
                 await self._replay(self._stored.values)
                 await self._replay_others()
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
@@ -180,22 +186,45 @@ class Restorer:
         return "this page" if model is None else label_of(model)
 
     async def _restore_named(self) -> Fidelity:
-        """Inputs of models that have a name and still the same type."""
-        known: dict[tuple[str, str], Value] = {}
-        for (_, attr), value in self._stored.values.items():
-            if value.is_input and value.name is not None:
-                found = self._document.models.get_all_by_name(value.name)
-                if len(found) == 1 and type_name(found[0]) == value.type:
-                    known[found[0].id, attr] = value
+        """Inputs of models that have a name, or a title, and still the same type."""
+        matched = self._matched_by_name()
+        known = {
+            (matched[model_id], attr): value
+            for (model_id, attr), value in self._stored.values.items()
+            if value.is_input and model_id in matched
+        }
         taken = {id(value) for value in known.values()}
         lost = [each for each in self._stored.values.items() if each[1].is_input and id(each[1]) not in taken]
         for key, value in lost:
             self.losses.add(value.place(*key), "the app has no such part any more")
         if not known and not self._stored.state:
             return Fidelity.FRESH
-        await self._replay_ready()
-        await self._replay(known, with_ids=False)
+        if self._replay_inputs:
+            await self.tell_ready()
+            await self._replay(known, with_ids=False)
+        else:
+            await self._run(self._lay_inputs, known)
+        self.inputs = known
         return Fidelity.PARTIAL
+
+    def _lay_inputs(self, values: Mapping[tuple[str, str], Value]) -> None:
+        with self._silently():
+            for (model_id, attr), value in values.items():
+                self._lay_encoded(self._known(model_id), attr, value.value)
+
+    def _matched_by_name(self) -> dict[str, str]:
+        """The model of this run for that of a stored input, if only one on either side has its name."""
+        now: dict[Any, set[str]] = {}
+        then: dict[Any, set[str]] = {}
+        for model in self._document.models:
+            now.setdefault((known_as(model), type_name(model)), set()).add(model.id)
+        for (model_id, _), value in self._stored.values.items():
+            if value.is_input and value.name is not None:
+                then.setdefault((value.name, value.type), set()).add(model_id)
+        both = ((ids, now.get(key, set())) for key, ids in then.items())
+        return {
+            old: new for olds, news in both if len(olds) == len(news) == 1 for old in olds for new in news
+        }
 
     def _lay_base(self, base: Base) -> None:
         with self._silently():
@@ -205,11 +234,25 @@ class Restorer:
                 noted=self._stored.values, losses=self.losses, reader=self._reader(),
             )  # fmt: skip
             for model, attr, value in found:
-                self._lay(model, attr, lambda value=value: value)  # type: ignore[misc]
+                if not self._comes_as_input(model, attr, value):
+                    self._lay(model, attr, lambda value=value: value)  # type: ignore[misc]
+
+    def _comes_as_input(self, model: Model, attr: str, value: Any) -> bool:
+        """Where the base is younger than the input it has its value: laid silently, no callback would run."""
+        noted = self._stored.values.get((model.id, attr))
+        if noted is None or not noted.is_input or not self._replay_inputs:
+            return False
+        try:
+            return bool(self._read(noted.value) == value)
+        except (
+            DeserializationError,
+            ValueError,
+        ):  # cannot be read, or are arrays: the last word is the overlay's
+            return False
 
     # -- inputs --------------------------------------------------------------------------------
 
-    async def _replay_ready(self) -> None:
+    async def tell_ready(self) -> None:
         """Tell the app that the page is drawn, which BokehJS (3.9) does once, and not when it comes back.
 
         Panel (1.9) calls what waits for the page; until then HoloViews' plots do not follow their streams.
@@ -217,7 +260,7 @@ class Restorer:
         ready = self._stored.meta.ready
         if ready is None:
             return
-        self._ids.count = max(self._ids.count, ready)
+        self.ready = self._ids.count = max(self._ids.count, ready)
         try:
             with self._growth.counted():
                 await self._run(self._document.callbacks.trigger_event, DocumentReady())
@@ -243,6 +286,8 @@ class Restorer:
                 continue
             if with_ids:
                 self._ids.count = max(value.ids_before, self._stored.meta.initial)
+            else:
+                value.ids_before = self._ids.count
             try:
                 with self._growth.counted():
                     await self._replay_input(model, attr, value, attributes[model_id])

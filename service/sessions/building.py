@@ -114,6 +114,8 @@ class Builder:
         losses: list[str] = []
         if fidelity is not None:
             draft.journal.lost()
+            if stored is not None and grant.replay:
+                await self._tell_ready(grant, draft, stored)
             losses = _lost_with(grant, stored)
             log.log(
                 logging.WARNING if losses else logging.INFO,
@@ -171,17 +173,7 @@ class Builder:
             losses += translation.losses
             self._name_translation(grant, translation)
         deferred = Deferred(draft.document, draft.execution)
-        restorer = Restorer(
-            draft.document,
-            draft.ids,
-            stored,
-            run=partial(draft.execution.run, build=True),
-            settle=deferred.done,
-            set_state=draft.state.change,
-            growth=growth,
-            replay=self._replay_inputs and grant.replay,
-            replay_more=draft.objects.replaying(draft.document, stored.objects),
-        )
+        restorer = self._restorer(grant, draft, stored, deferred, growth)
         built = dict(draft.state)
         draft.state.restore({**built, **stored.state})
         with deferred.watching():
@@ -204,8 +196,32 @@ class Builder:
                 draft.journal.lost()
         else:
             draft.journal.lost()
+            draft.journal.begin_with(restorer.inputs, restorer.ready)
         unwired = list if fidelity is Fidelity.PARTIAL else restorer.unwired
         return Fidelity.PARTIAL if foreign and losses else fidelity, unwired
+
+    def _restorer(
+        self, grant: Grant, draft: _Draft, stored: Stored, deferred: Deferred, growth: Growth
+    ) -> Restorer:
+        return Restorer(
+            draft.document,
+            draft.ids,
+            stored,
+            run=partial(draft.execution.run, build=True),
+            settle=deferred.done,
+            set_state=draft.state.change,
+            growth=growth,
+            replay=self._replay_inputs and grant.replay,
+            replay_more=draft.objects.replaying(draft.document, stored.objects),
+        )
+
+    async def _tell_ready(self, grant: Grant, draft: _Draft, stored: Stored) -> None:
+        """The page that comes back was drawn before, and does not say so again."""
+        deferred = Deferred(draft.document, draft.execution)
+        restorer = self._restorer(grant, draft, stored, deferred, Growth(0))
+        with deferred.watching():
+            await restorer.tell_ready()
+        draft.journal.begin_with({}, restorer.ready)
 
     def _name_unwired(self, session: Session, unwired: list[str]) -> None:
         if unwired:

@@ -162,9 +162,14 @@ async def test_a_template_of_panel(tmp_path: Path, replica: Start, tab: Tab) -> 
     server = replica([app], args=["--dev"])
     await tab.open(server.app_url())
     await tab.raw.get_by_text("one of 1", exact=True).wait_for()
+    slider = await tab.evaluate(
+        "[...Bokeh.documents[0]._all_models.values()].find(each => each.type == 'Slider').id"
+    )
+    await tab.nudge_slider(slider, 2)
+    await tab.raw.get_by_text("one of 3", exact=True).wait_for()
 
     app.write_text(TEMPLATE.replace("TEXT", "another"))
-    await tab.raw.get_by_text("another of 1", exact=True).wait_for(timeout=60_000)
+    await tab.raw.get_by_text("another of 3", exact=True).wait_for(timeout=60_000)
     await tab.raw.get_by_role("button", name="fail").click()
     await tab.raw.get_by_role("alert").get_by_text("ZeroDivisionError").wait_for()
     await tab.raw.get_by_role("button", name="Close").click()
@@ -173,4 +178,4 @@ async def test_a_template_of_panel(tmp_path: Path, replica: Start, tab: Tab) -> 
     app.write_text(TEMPLATE + "1 / 0\n")
     await tab.raw.get_by_text("ZeroDivisionError").wait_for(timeout=60_000)
     app.write_text(TEMPLATE.replace("TEXT", "third"))
-    await tab.raw.get_by_text("third of 1", exact=True).wait_for(timeout=60_000)
+    await tab.raw.get_by_text("third of 3", exact=True).wait_for(timeout=60_000)

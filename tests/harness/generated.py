@@ -22,7 +22,12 @@ Columns = st.SearchStrategy[Any]
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
-ZONES = (dt.UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/St_Johns"), dt.timezone(dt.timedelta(minutes=-90)))
+ZONES = (
+    dt.UTC,
+    ZoneInfo("Europe/Berlin"),
+    ZoneInfo("America/St_Johns"),
+    dt.timezone(dt.timedelta(minutes=-90)),
+)
 HUNDRED_YEARS = dt.timedelta(days=36525)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -47,7 +52,8 @@ def numpy_columns(rows: int) -> Columns:
 def numbers(rows: int) -> Columns:
     """Numbers and texts of all sizes and in both byte orders."""
     dtypes = st.one_of(
-        np_st.boolean_dtypes(), np_st.integer_dtypes(endianness="?"), np_st.unsigned_integer_dtypes(endianness="?"),
+        np_st.boolean_dtypes(), np_st.integer_dtypes(endianness="?"),
+        np_st.unsigned_integer_dtypes(endianness="?"),
         np_st.floating_dtypes(endianness="?"), np_st.complex_number_dtypes(endianness="?"),
         st.sampled_from([np.dtype(np.longdouble), np.dtype(np.clongdouble)]),
         np_st.unicode_string_dtypes(), np_st.byte_string_dtypes(),
@@ -92,7 +98,8 @@ def structured(rows: int) -> Columns:
 
 def objects(rows: int) -> Columns:
     items = st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), TEXT, st.datetimes(timezones=st.sampled_from(ZONES)),
+        st.none(), st.booleans(), st.integers(), st.floats(), TEXT,
+        st.datetimes(timezones=st.sampled_from(ZONES)),
         st.decimals(), st.fractions(), st.uuids(), st.complex_numbers(), numbers(2),
     )  # fmt: skip
 
@@ -113,13 +120,18 @@ def pandas_columns(rows: int) -> Columns:
     names = st.one_of(st.none(), TEXT, st.integers(), st.tuples(TEXT, st.integers()))
     plain = st.one_of(
         np_st.arrays(
-            st.one_of(np_st.integer_dtypes(endianness="="), np_st.floating_dtypes(endianness="=", sizes=(32, 64))), rows
+            st.one_of(
+                np_st.integer_dtypes(endianness="="), np_st.floating_dtypes(endianness="=", sizes=(32, 64))
+            ),
+            rows,
         ),
         np_st.arrays(bool, rows), times(rows), objects(rows),
     )  # fmt: skip
     within = st.one_of(arrays, plain)
     indexes = st.builds(index_of, within, names)
-    levels = st.lists(st.one_of(times(rows), zoned(rows), periods(rows), categories(rows)), min_size=2, max_size=3)
+    levels = st.lists(
+        st.one_of(times(rows), zoned(rows), periods(rows), categories(rows)), min_size=2, max_size=3
+    )
     return st.one_of(
         arrays,
         indexes,
@@ -151,7 +163,8 @@ def times(rows: int, *, unit: str | None = None, kinds: str = "mM") -> Columns:
 
 def extension_arrays(rows: int) -> Columns:
     return st.one_of(
-        zoned(rows), periods(rows), categories(rows), nullable(rows), texts(rows), intervals(rows), sparse(rows),
+        zoned(rows), periods(rows), categories(rows), nullable(rows), texts(rows), intervals(rows),
+        sparse(rows),
         times(rows).map(lambda array: pd.array(array, dtype=array.dtype)),
         arrow_columns(rows).map(lambda array: pd.arrays.ArrowExtensionArray(array)),
     )  # fmt: skip
@@ -200,7 +213,9 @@ def nullable(rows: int) -> Columns:
 
 
 def texts(rows: int) -> Columns:
-    dtypes = st.builds(pd.StringDtype, st.sampled_from(["python", "pyarrow"]), st.sampled_from([pd.NA, np.nan]))
+    dtypes = st.builds(
+        pd.StringDtype, st.sampled_from(["python", "pyarrow"]), st.sampled_from([pd.NA, np.nan])
+    )
     return st.builds(
         lambda found, dtype: pd.array(found, dtype=dtype), listed(st.one_of(st.none(), TEXT), rows), dtypes
     )
@@ -208,11 +223,15 @@ def texts(rows: int) -> Columns:
 
 def intervals(rows: int) -> Columns:
     breaks = st.one_of(
-        st.lists(st.integers(-(2**40), 2**40), min_size=rows + 1, max_size=rows + 1).map(sorted).map(np.array),
+        st.lists(st.integers(-(2**40), 2**40), min_size=rows + 1, max_size=rows + 1)
+        .map(sorted)
+        .map(np.array),
         times(rows + 1, kinds="M").filter(lambda array: not np.isnat(array).any()).map(np.sort),
     )
     closed = st.sampled_from(["left", "right", "both", "neither"])
-    return st.builds(lambda found, closed: pd.arrays.IntervalArray.from_breaks(found, closed=closed), breaks, closed)
+    return st.builds(
+        lambda found, closed: pd.arrays.IntervalArray.from_breaks(found, closed=closed), breaks, closed
+    )
 
 
 def sparse(rows: int) -> Columns:
@@ -232,7 +251,8 @@ ARROW_ITEMS: dict[Any, Columns] = {
         pa.int8(): (-128, 127), pa.uint16(): (0, 2**16 - 1), pa.int64(): (-(2**63), 2**63 - 1),
         pa.uint64(): (0, 2**64 - 1),
     }.items()},
-    pa.float32(): st.floats(width=32), pa.float64(): st.floats(), pa.bool_(): st.booleans(), pa.null(): st.none(),
+    pa.float32(): st.floats(width=32), pa.float64(): st.floats(), pa.bool_(): st.booleans(),
+    pa.null(): st.none(),
     pa.string(): TEXT, pa.large_string(): TEXT, pa.string_view(): TEXT, pa.binary(): st.binary(),
     pa.binary(2): st.binary(min_size=2, max_size=2), pa.date32(): st.dates(), pa.time64("us"): st.times(),
     pa.decimal128(9, 2): st.decimals(-(10**6), 10**6, places=2, allow_nan=False),
@@ -242,7 +262,9 @@ ARROW_ITEMS: dict[Any, Columns] = {
     ),
     pa.list_(pa.int64()): st.lists(st.one_of(st.none(), INT64), max_size=3),
     pa.struct({"a": pa.int64(), "b": pa.string()}): st.fixed_dictionaries({"a": INT64, "b": TEXT}),
-    pa.map_(pa.string(), pa.int64()): st.dictionaries(TEXT, INT64, max_size=2).map(lambda found: [*found.items()]),
+    pa.map_(pa.string(), pa.int64()): st.dictionaries(TEXT, INT64, max_size=2).map(
+        lambda found: [*found.items()]
+    ),
     pa.dictionary(pa.int8(), pa.string()): TEXT,
 }  # fmt: skip
 

@@ -112,7 +112,11 @@ async def test_what_fails_in_a_panel_app_is_logged_once(
     assert (await get_page(server.app_url(), arguments={"please": "fail"})).status == 500
     server.wait_line("ValueError: from the build$")
 
-    wheres = ("ValueError: from a widget", "ValueError: from the build", "ZeroDivisionError: division by zero")
+    wheres = (
+        "ValueError: from a widget",
+        "ValueError: from the build",
+        "ZeroDivisionError: division by zero",
+    )
     assert [len(server.matching(rf"{where}$")) for where in wheres] == [1, 1, 1]
     assert len(server.matching(r"Traceback \(most recent call last\)")) == 3
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from bokeh.document import Document
+from bokeh.events import DocumentReady
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, Div, Slider
+from bokeh.models import ColumnDataSource, Div, Slider, Toggle
 from harness.runs import Run, app_of
 
 from service.apps.state import session_state
@@ -67,6 +68,41 @@ async def test_another_shape_keeps_the_inputs_of_named_models(caplog: pytest.Log
     third = await second.restored()
     assert third.session.fidelity is Fidelity.EXACT
     assert third.as_is() == second.as_is()
+
+
+def titled(*titles: str) -> Any:
+    """An app whose inputs have no names; those of Panel have none."""
+
+    def build(doc: Document) -> None:
+        for title in titles:
+            # As in Panel's templates, which name what they show by where it lies in memory.
+            name = f"main-{id(title)}" if title == "b" else None
+            doc.add_root(Slider(start=0, end=99, value=0, title=title, name=name))
+        doc.add_root(Toggle(label="on", active=False))
+        if "new" in titles:
+            doc.add_root(Div(text="news"))
+
+    return build
+
+
+def by_title(run: Run) -> dict[str, Any]:
+    sliders, toggles = (run.session.document.select({"type": kind}) for kind in (Slider, Toggle))
+    return {model.title: model.value for model in sliders} | {model.label: model.active for model in toggles}
+
+
+async def test_inputs_without_names_are_known_by_their_titles() -> None:
+    run = await Run.begin(app_of(titled("a", "b", "twice", "twice")))
+    await run.pull()
+    for model, value in zip(run.session.document.roots, (1, 2, 3, 4, True), strict=True):
+        attr = "active" if value is True else "value"
+        change = {"kind": "ModelChanged", "model": {"id": model.id}, "attr": attr, "new": value}
+        await run.patched({"events": [change]})
+    run.take()
+
+    changed = await run.restored(app_of(titled("new", "".join(["b"]), "twice", "a")))
+
+    assert changed.session.fidelity is Fidelity.PARTIAL
+    assert by_title(changed) == {"new": 0, "b": 2, "twice": 0, "a": 1, "on": True}
 
 
 async def test_without_common_names_the_state_is_kept() -> None:
@@ -355,3 +391,88 @@ async def test_misusing_the_state_is_said_at_once() -> None:
     with pytest.raises(RuntimeError, match="belongs to no session"):
         session_state(Document())
     assert "x" not in state
+
+
+async def test_inputs_survive_one_new_version_after_the_other() -> None:
+    run = await moved(named())
+    for more in (True, False, True):
+        run = await run.restored(app_of(named(more=more)))
+        assert run.session.fidelity is Fidelity.PARTIAL
+        assert run["slider"].value == 7
+        run.take()
+
+
+DRAWN = {
+    "kind": "MessageSent",
+    "msg_type": "bokeh_event",
+    "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map", "entries": []}},
+}
+
+
+def waiting(*, more: int, name: str | None = "slider") -> Any:
+    """An app that waits until its page is drawn; variations of it."""
+
+    def build(doc: Document) -> None:
+        text = Div(name="text", text="not drawn")
+        doc.on_event(DocumentReady, lambda event: setattr(text, "text", "drawn"))
+        for root in (Slider(start=0, end=9, value=0, name=name), text, *(Div() for _ in range(more))):
+            doc.add_root(root)
+
+    return build
+
+
+async def test_each_new_version_hears_that_the_page_is_drawn() -> None:
+    """BokehJS says so once, whatever becomes of the session."""
+    run = await Run.begin(app_of(waiting(more=0)))
+    await run.pull()
+    await run.patched({"events": [DRAWN]})
+    await run.sent(("slider", "value", 7))
+    run.take()
+
+    for app, fidelity in [
+        (waiting(more=1), Fidelity.PARTIAL), (waiting(more=2), Fidelity.PARTIAL),
+        (waiting(more=1, name=None), Fidelity.FRESH), (waiting(more=0, name=None), Fidelity.FRESH),
+    ]:  # fmt: skip
+        run = await run.restored(app_of(app))
+        run.take()
+        for each in (run, await run.restored()):
+            assert each["text"].text == "drawn"
+        assert run.session.fidelity is fidelity
+
+
+async def test_inputs_run_their_callbacks_also_when_all_was_written_anew_since() -> None:
+    """As when the store had lost everything: what only Python knows has to agree."""
+    calls: list[Any] = []
+    run = await moved(named(calls=calls))
+    for times in (2, 3):
+        assert run.session.journal is not None
+        run.session.journal.lost()
+        run.take()
+        run = await run.restored()
+        assert calls == [7] * times
+        assert (run.session.fidelity, run["text"].text) == (Fidelity.EXACT, "said otherwise")
+
+
+async def test_a_failing_input_is_one_at_the_next_move_too() -> None:
+    """Those beside it as well: their callbacks run again, so that what only Python knows agrees."""
+    calls: list[Any] = []
+    run = await moved(named(fails=True, calls=calls))
+
+    for times in (2, 3, 4):
+        run = await run.restored()
+        run.take()
+        assert calls == [7] * times
+        assert (run.session.fidelity, run["slider"].value) == (Fidelity.EXACT, 7)
+
+
+async def test_without_replay_no_callback_runs_in_a_new_version_either() -> None:
+    calls: list[Any] = []
+    first = await Run.begin(app_of(named(calls=calls)), replay_inputs=False)
+    await first.pull()
+    await first.sent(("slider", "value", 7))
+    first.take()
+
+    second = await first.restored(app_of(named(more=True, calls=calls)))
+
+    assert second.session.fidelity is Fidelity.PARTIAL
+    assert (second["slider"].value, calls) == (7, [7])
