@@ -525,9 +525,20 @@ def _set(model: Model, attr: str, value: Any) -> None:
         if before is None:
             raise
     else:
-        if before is None or survives(value) or model._property_values.get(attr) is not before:
+        unchanged = survives(value) and _of_equal_types(before, value)
+        if before is None or unchanged or model._property_values.get(attr) is not before:
             return
     _set_anew(model, attr, value)
+
+
+def _of_equal_types(one: Any, other: Any) -> bool:
+    """Of two equal values: 1, 1.0 and True are equal, and so are arrays of them."""
+    match one, other:
+        case dict(), dict():
+            return all(name in one and _of_equal_types(one[name], item) for name, item in other.items())
+        case list(), list():
+            return len(one) == len(other) and all(map(_of_equal_types, one, other))
+    return type(one) is type(other) and getattr(one, "dtype", None) == getattr(other, "dtype", None)
 
 
 def _set_anew(model: Model, attr: str, value: Any) -> None:

@@ -166,8 +166,13 @@ def extension_arrays(rows: int) -> Columns:
         zoned(rows), periods(rows), categories(rows), nullable(rows), texts(rows), intervals(rows),
         sparse(rows),
         times(rows).map(lambda array: pd.array(array, dtype=array.dtype)),
-        arrow_columns(rows).map(lambda array: pd.arrays.ArrowExtensionArray(array)),
+        arrow_columns(rows).filter(can_be_compared).map(lambda array: pd.arrays.ArrowExtensionArray(array)),
     )  # fmt: skip
+
+
+def can_be_compared(array: Any) -> bool:
+    """pandas has no way to (pandas 3.1, pyarrow 26)."""
+    return bool(array.type != pa.string_view())
 
 
 def zoned(rows: int) -> Columns:
@@ -178,7 +183,7 @@ def zoned(rows: int) -> Columns:
 
 
 def periods(rows: int) -> Columns:
-    frequencies = ("D", "M", "Q-NOV", "Y-MAR", "W-SUN", "B", "h", "min", "s", "ms", "us", "ns", "2D", "15min")
+    frequencies = ("D", "M", "Q-NOV", "Y-MAR", "W-SUN", "h", "min", "s", "ms", "us", "ns", "2D", "15min")
     ordinals = listed(st.one_of(st.integers(0, 10**4), st.just(-(2**63))), rows)
     return st.builds(
         lambda found, freq: pd.PeriodIndex.from_ordinals(np.array(found, dtype="i8"), freq=freq).array,

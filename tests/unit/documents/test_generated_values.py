@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Series.values returning"),
     pytest.mark.filterwarnings("ignore:no explicit representation of timezones:UserWarning"),
 ]
-drawn = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+drawn = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def through_the_store(value: Any) -> Any:
@@ -62,7 +62,7 @@ def test_columns_of_pyarrow(column: Any) -> None:
     check(column)
 
 
-@settings(drawn, max_examples=60)
+@settings(drawn, max_examples=30)
 @given(any_column(3), any_column(3))
 def test_a_session_with_any_column(first: Any, later: Any) -> None:
     """In all places, whatever the next run makes in its place."""

@@ -108,6 +108,13 @@ async def test_integers_that_floats_do_not_tell_apart() -> None:
     await check(np.array([2**60, 2**60 + 1, 2**60 + 2]), np.array([2**60, 2**60, 2**60]))
 
 
+@pytest.mark.parametrize("first", ["i1", "i4", "i8", "f4", "f8", "bool"])
+@pytest.mark.parametrize("later", ["i1", "f8", "bool"])
+async def test_equal_arrays_of_another_dtype(first: str, later: str) -> None:
+    """To Bokeh, which sets nothing that is equal, they are the same."""
+    await check(np.array([1, 0, 1], dtype=first), np.array([1, 0, 1], dtype=later))
+
+
 async def test_patches_keep_their_types() -> None:
     run = await Run.begin(app_of(draws([1, 2, 3], [1, 2, 3])))
     await run.pull()
