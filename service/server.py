@@ -20,7 +20,7 @@ from service.apps.panel import runs_on_this_thread, share_cookie_secret, share_t
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
 from service.background import beside, ends_within, spawn
-from service.documents import classes, curdoc, ids, scheduling, shortcuts, unpacking, wiring
+from service.documents import classes, curdoc, half_imported, ids, scheduling, shortcuts, unpacking, wiring
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
@@ -89,6 +89,7 @@ class Server:
         scheduling.install()
         classes.install()
         unpacking.install()
+        half_imported.install()
         shortcuts.install()
         wiring.install()
         logs.tell_failures_once()
