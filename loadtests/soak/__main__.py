@@ -49,6 +49,8 @@ class Soak:
         self.places = places
         self.samples: dict[str, list[tuple[float, Readings]]] = {}
         self.quiet: list[dict[str, Readings]] = []
+        self.lasting_keys: list[set[str]] = []
+        """At the same times."""
         self._visitors, self._mean_think, self._trouble = visitors, think, trouble
         self._began = time.monotonic()
         self._cpu = CpuMeter()
@@ -121,6 +123,7 @@ class Soak:
             if not _settled(readings) or _counts(readings) != _counts(before):
                 since, before = self.now, readings
         self.quiet.append(before)
+        self.lasting_keys.append({key for place in self.places for key in place.lasting_keys()})
 
     def _progress(self, readings: dict[str, Readings]) -> None:
         cores = self._cpu.since_last([process.pid for place in self.places for process in place.processes()])
@@ -236,6 +239,7 @@ def _finish(options: argparse.Namespace, command: str, soak: Soak, rows: list[Ro
     lines += [f"{place.name}: {place.tally}" for place in soak.places]
     lines.append(f"{len(wrong)} things went wrong; " + (f"{len(grown)} GROW" if grown else "all is flat"))
     lines += [f"  {each}" for each in wrong[:20]]
+    lines += [f"  a lasting key more: {key}" for key in sorted(soak.lasting_keys[-1] - soak.lasting_keys[0])]
     options.report.mkdir(parents=True, exist_ok=True)
     (options.report / "soak.txt").write_text("\n".join(lines) + "\n")
     found = {"rows": [asdict(row) for row in rows], "wrong": wrong}

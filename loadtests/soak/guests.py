@@ -163,9 +163,13 @@ class Guest:
 
     def _check(self, found: int, dropped: float) -> None:
         """The slider only ever rises, so one number tells what came through."""
-        due = max((value for at, value in self._acknowledged if at < dropped - WRITE_SECONDS), default=0)
-        if not due <= found <= self._value:
-            raise Dead(f"the slider is {found}, and not {due} to {self._value}")
+        due = [(value, at) for at, value in self._acknowledged if at < dropped - WRITE_SECONDS]
+        value, at = max(due, default=(0, dropped))
+        if not value <= found <= self._value:
+            age = f"{dropped - at:.1f} s before the connection was lost, at {time.strftime('%X')}"
+            raise Dead(
+                f"the slider is {found}, and not {value} to {self._value}; {value} was acknowledged {age}"
+            )
 
     async def _pull(self) -> int:
         """The slider's value, as the server has it."""

@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import os
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,9 @@ FLAGS = [
     "--session-token-expiration", "30",
 ]  # fmt: skip
 """Short lives, so that what has to go goes while we look."""
+
+FAULT = re.compile(r"\bERROR\b|^Traceback")
+LONGEST_TRACEBACK = 60
 
 BUSY = {"panel_form": 1, "ticking": 2, "workout": 3, "noop": 1}
 """How often each app is chosen."""
@@ -75,10 +79,17 @@ class Place:
         found = {f"{self.name}, {name}": _readings(replica) for name, replica in self.watched.items()}
         return {name: readings for name, readings in found.items() if readings}
 
+    def lasting_keys(self) -> set[str]:
+        """What is in Redis without a time to live."""
+        return set()
+
     def log_faults(self) -> Iterator[str]:
         """Lines in the logs that should not be there."""
         for process in self.processes():
-            yield from (f"{process.name}: {line}" for line in process.matching(r"Traceback|\bERROR\b"))
+            for at, line in enumerate(process.lines):
+                if FAULT.search(line):
+                    raised = _what_was_raised(process.lines[at + 1 :])
+                    yield "\n    ".join((f"{process.name}: {line}", *raised))
 
 
 class SinglePlace(Place):
@@ -144,6 +155,10 @@ class FleetPlace(Place):
             }
         }
 
+    def lasting_keys(self) -> set[str]:
+        command = self.fleet.redis.command
+        return {key.decode() for key in command("KEYS", "*") if command("TTL", key) == -1}
+
     async def trouble(self) -> str:
         return await next(self._troubles)()
 
@@ -178,6 +193,11 @@ class FleetPlace(Place):
 
     def _victim(self) -> Replica:
         return random.choice(self.fleet.replicas[1:])
+
+
+def _what_was_raised(after: Sequence[str]) -> Sequence[str]:
+    """The rest of a traceback: all that does not begin with a time."""
+    return list(itertools.takewhile(lambda line: not line[:4].isdecimal(), after[:LONGEST_TRACEBACK]))
 
 
 async def _started(replica: Replica) -> None:
