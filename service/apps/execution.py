@@ -29,7 +29,8 @@ from service.apps.panel import note_thread
 from service.apps.steps import Step, stepwise
 from service.apps.worker_pool import Job, Workers
 from service.documents.curdoc import current_documents
-from service.documents.ids import IdSpace, OnWired, current_ids
+from service.documents.ids import Ids, IdSpace, OnWired, current_ids
+from service.documents.wiring import Input, current_input
 
 __all__ = ("Execution", "is_coroutine_function")
 
@@ -75,8 +76,12 @@ class Execution:
 
     @property
     def id_count(self) -> int:
-        """How many model ids the session's code has used."""
+        """How many model ids the session's code has used, but for what follows from inputs."""
         return 0 if self._ids is None else self._ids.count
+
+    def new_input(self) -> Input:
+        """What a client does now: code that follows from it makes models with ids of its own."""
+        return Input(None if self._ids is None else self._ids.of_input())
 
     def on_wired(self, told: OnWired | None) -> None:
         """``told`` hears of each Python callback that the session's code adds to a model, on any thread."""
@@ -201,7 +206,15 @@ class Execution:
 
     def _context(self, document: Any) -> _Context:
         documents = () if document is None else (weakref.ref(document),)
-        return _Context(self._ids, documents, self._imports.directory)
+        return _Context(self._ids_now, documents, self._imports.directory)
+
+    @property
+    def _ids_now(self) -> Ids | None:
+        source = current_input.get()
+        # Another session's callback may run this one's code.
+        if source is not None and source.ids is not None and source.ids.space is self._ids:
+            return source.ids
+        return self._ids
 
 
 def is_coroutine_function(func: Any) -> bool:
@@ -275,7 +288,7 @@ class _Context:
 
     def __init__(
         self,
-        ids: IdSpace | None,
+        ids: Ids | None,
         documents: tuple[weakref.ReferenceType[Any], ...],
         directory: AppDirectory | None,
     ) -> None:

@@ -12,30 +12,26 @@ Controls are none of this: what made those is repeated before (:mod:`service.doc
 from __future__ import annotations
 
 import datetime
+import operator
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 from bokeh.model import Model
 from bokeh.models import Tabs
 
+from service.apps.panel_chats import is_message
 from service.documents.values import ValueReader, write_value
 
-__all__ = (
-    "describe",
-    "fill_layout",
-    "is_feed",
-    "is_layout",
-    "models_of_message",
-    "refresh_chat",
-    "unseen_objects",
-)
+__all__ = ("PASSING", "describe", "fill_layout", "is_feed", "is_layout", "unseen_objects")
 
 _LAYOUT = "panel.layout.base"
 _CHAT = "panel.chat"
 _CONTENT = "content"
+PASSING = "passing"
+"""Of an object that is not made anew, and whose model goes: it told of work that is over with the replica."""
 _AUTOMATIC_NAME = re.compile(r"[A-Za-z]+\d{5}")
 _NEVER = frozenset({"object", "objects", "name", "show_activity_dot"})
 _SIMPLE = (str, int, float, bool, bytes, type(None), datetime.datetime, datetime.date)
@@ -53,19 +49,6 @@ def is_feed(viewable: Any) -> bool:
     return module is not None and isinstance(viewable, module.Feed)
 
 
-def _is_message(viewable: Any) -> bool:
-    module = sys.modules.get(f"{_CHAT}.message")
-    return module is not None and isinstance(viewable, module.ChatMessage)
-
-
-def models_of_message(viewable: Any, ref: str) -> Iterator[str]:
-    """Ids of the models whose change means that a chat message changed."""
-    if _is_message(viewable):
-        for each in (viewable, viewable._object_panel):
-            if ref in each._models:
-                yield each._models[ref][0].id
-
-
 # -- keeping -----------------------------------------------------------------------------------
 
 
@@ -79,7 +62,7 @@ def describe(viewable: Any, ref: str) -> dict[str, Any] | None:
     if not is_layout(viewable):
         if _is_simple(viewable.object):
             params["object"] = viewable.object
-        elif _is_message(viewable) and ref in viewable._object_panel._models:
+        elif is_message(viewable) and ref in viewable._object_panel._models:
             described[_CONTENT] = viewable._object_panel._models[ref][0].id
         else:
             return None
@@ -165,7 +148,10 @@ class _Maker:
         """Objects for all children of the model, as the layout takes them."""
         if _has_tabs(model):
             return [(tab.title, self.of_model(tab.child)) for tab in model.tabs]
-        return [self.of_model(child) for child in _children(layout, model)]
+        return [self.of_model(child) for child in _children(layout, model) if not self._is_passing(child)]
+
+    def _is_passing(self, model: Any) -> bool:
+        return bool(self._stored.get(model.id, {}).get("-made", {}).get(PASSING))
 
 
 def fill_layout(
@@ -174,10 +160,11 @@ def fill_layout(
     """Give the layout an object for each child of its model; whether some were missing."""
     if getattr(layout, "dynamic", False) or not _is_filled_by_list(layout, model):
         return False
-    shown = [each._models[ref][0].id for each in layout if ref in each._models]
-    wanted = [child.id for child in _children(layout, model)]
+    shown = [each._models[ref][0] for each in layout if ref in each._models]
+    wanted = _children(layout, model)
     unseen = stored.get(model.id, {}).get("-unseen", {})
-    if shown == wanted and (not unseen or len(layout) == len(wanted) + sum(map(len, unseen.values()))):
+    complete = not unseen or len(layout) == len(wanted) + sum(map(len, unseen.values()))
+    if complete and _are_same(shown, wanted):
         return False
     maker = _Maker(layout, ref, known, stored, chat)
     layout[:] = [
@@ -188,14 +175,14 @@ def fill_layout(
     return True
 
 
+def _are_same(some: list[Any], others: list[Any]) -> bool:
+    """Not only by their ids: repeated inputs that took other turns give those to other models."""
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
 def _made(maker: _Maker, described: Iterable[Mapping[str, Any] | None]) -> list[Any]:
     made = [maker.of_description(each) for each in described if each is not None and _CONTENT not in each]
     return [each for each in made if each is not None]
-
-
-def refresh_chat(chat: Any) -> None:
-    """The answer that was being given is over: its reader may write again."""
-    chat.param.trigger("disabled", "_callback_state")
 
 
 def _is_filled_by_list(layout: Any, model: Any) -> bool:

@@ -18,13 +18,21 @@ from bokeh.document import Document
 from bokeh.model import Model
 
 from service.apps import jupyter_widgets
+from service.apps.panel_chats import (
+    go_on,
+    is_answering,
+    is_chat,
+    is_placeholder,
+    models_of_message,
+    models_of_widgets,
+    parts_of_messages,
+)
 from service.apps.panel_layouts import (
+    PASSING,
     describe,
     fill_layout,
     is_feed,
     is_layout,
-    models_of_message,
-    refresh_chat,
     unseen_objects,
 )
 from service.apps.panel_tables import (
@@ -83,15 +91,17 @@ class PanelObjects:
         return self._widgets.sent(document, data) if kind == jupyter_widgets.MESSAGES else []
 
     def read(self, document: Document, changed: Mapping[str, set[str]]) -> dict[str, Parameters]:
-        """What is to be kept by model id, for models of which these attributes have changed."""
+        """What is to be kept by model id, for models of which these attributes ever changed."""
         found: dict[str, dict[str, Any]] = {}
-        for model, viewable, ref in _objects(document):
+        objects = list(_objects(document))
+        chats = [viewable for _, viewable, _ in objects if is_chat(viewable)]
+        for model, viewable, ref in objects:
             if changed.keys().isdisjoint(_ids_of(model, viewable, ref)):
                 continue
             # A chat message and the row that it is made of share a model: it comes first.
             found[model.id] = {
                 **_plain_parameters(viewable, changed.get(model.id, set())),
-                **self._of_class(model, viewable, ref),
+                **self._of_class(model, viewable, ref, chats),
                 **found.get(model.id, {}),
             }
         for model in jupyter_widgets.models_of(document):
@@ -99,7 +109,7 @@ class PanelObjects:
                 found.setdefault(model.id, {})[_WIDGETS] = self._widgets.read(model)
         return {model_id: values for model_id, values in found.items() if values}
 
-    def _of_class(self, model: Any, viewable: Any, ref: str) -> dict[str, Any]:
+    def _of_class(self, model: Any, viewable: Any, ref: str, chats: list[Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
         if is_table(viewable):
             kept[_TABLE] = read_table(viewable, self._cells.get(model.id, {}))
@@ -107,9 +117,20 @@ class PanelObjects:
             kept[_UNSEEN] = unseen_objects(viewable, ref)
         if not 0 < self._ids.number(model.id) <= self._built:
             kept[_MADE] = describe(viewable, ref)
+            if kept[_MADE] and is_placeholder(viewable, chats):
+                kept[_MADE][PASSING] = True
         return {name: value for name, value in kept.items() if value}
 
+    def made_anew(self, document: Document, models: set[str]) -> set[str]:
+        """Those of ``models`` that come back without the input that made them."""
+        return parts_of_messages(((viewable, ref) for _, viewable, ref in _objects(document)), models)
+
     # -- restoring -----------------------------------------------------------------------------
+
+    def not_replayed(self, document: Document) -> set[str]:
+        """Models of which inputs are set silently: what a chat was given it must not answer once more."""
+        chats = ((viewable, ref) for _, viewable, ref in _objects(document) if is_chat(viewable))
+        return {model_id for chat, ref in chats for model_id in models_of_widgets(chat, ref)}
 
     def replaying(self, document: Document, stored: Mapping[str, Parameters]) -> Callable[[], None] | None:
         """Does again what clients did besides setting properties; None when they did nothing.
@@ -156,15 +177,16 @@ class PanelObjects:
         objects = list(_objects(document))
         # A chat and the card that it is made of share a model: layouts have the chat, which comes first.
         known = {model.id: viewable for model, viewable, _ in reversed(objects)}
-        chats = {id(each._chat_log): each for _, each, _ in objects if hasattr(each, "_chat_log")}
+        chats = {id(each._chat_log): each for _, each, _ in objects if is_chat(each)}
         filled = False
         for model, viewable, ref in objects:
-            if is_layout(viewable) and not hasattr(viewable, "_chat_log"):
+            if is_layout(viewable) and not is_chat(viewable):
                 chat = chats.get(id(viewable))
                 filled |= fill_layout(viewable, model, ref, known=known, stored=stored, chat=chat)
-        for chat in chats.values() if filled else ():
-            refresh_chat(chat)
-        return filled
+        waiting = [chat for chat in chats.values() if filled or is_answering(chat)]
+        for chat in waiting:
+            go_on(chat)
+        return filled or bool(waiting)
 
 
 @contextmanager
@@ -193,7 +215,11 @@ def _execute(callback: Callable[..., Any], *args: Any) -> None:
 
 
 def _objects(document: Document) -> Iterator[tuple[Any, Any, str]]:
-    """Models, the objects behind them, and by which name those know what they are shown in."""
+    """Models, the objects behind them, and by which name those know what they are shown in.
+
+    Not those whose model's id another one has: repeated inputs may make other things than they did.
+    """
+    models = document.models
     state = sys.modules.get(_STATE)
     if state is None:
         return
@@ -201,7 +227,7 @@ def _objects(document: Document) -> Iterator[tuple[Any, Any, str]]:
         if owner is document and hasattr(view, "select"):
             for viewable in view.select():
                 model = getattr(viewable, "_models", {}).get(ref)
-                if model is not None:
+                if model is not None and models.get_by_id(model[0].id) in (None, model[0]):
                     yield model[0], viewable, ref
 
 

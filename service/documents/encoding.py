@@ -16,6 +16,7 @@ from bokeh.core.serialization import Buffer, Serialized, Serializer
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
+from bokeh.document.models import DocumentModelManager
 from bokeh.model import Model
 from bokeh.settings import settings
 
@@ -95,8 +96,35 @@ def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any)
         raise ProtocolError("a PATCH-DOC has no list of events")
     if any(type(event) is not dict or event.get("kind") in _OF_ROOTS for event in events):
         known = {PAGE_MESSAGE_ROOT, *(root.id for root in document.roots)}
-        content["events"] = [event for event in events if not _is_known(event, known)]
+        content["events"] = events = [event for event in events if not _is_known(event, known)]
+    for event in events:
+        if type(event) is dict:
+            for name in _WITH_MODELS & event.keys():
+                event[name] = _referring(event[name], document.models)
     document.apply_json_patch(_serialized(content, buffers), setter=setter)
+
+
+_WITH_MODELS = frozenset({"model", "new", "msg_data"})
+"""Parts of events that may describe models."""
+
+
+def _referring(value: Any, models: DocumentModelManager) -> Any:
+    """With references in the place of models that the Document has.
+
+    BokehJS (3.9 and 3.10) describes each model once that it got with the Document, as if it were new. Bokeh
+    takes the one that it has, and warns: "reference already known".
+    """
+    match value:
+        case list():
+            return [_referring(item, models) if type(item) in _CONTAINERS else item for item in value]
+        case {"type": "object", "id": str(model_id)} if models.get_by_id(ID(model_id)) is not None:
+            return {"id": model_id}
+        case dict():
+            return {key: _referring(item, models) for key, item in value.items()}
+    return value
+
+
+_CONTAINERS = (dict, list)
 
 
 def _is_known(event: Any, known: Collection[str]) -> bool:

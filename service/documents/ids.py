@@ -20,7 +20,7 @@ from bokeh.document import Document
 from bokeh.model import Model
 from bokeh.util.serialization import make_id as bokeh_make_id
 
-__all__ = ("IdSpace", "Ids", "OnWired", "current_ids", "install", "new_document")
+__all__ = ("IdSpace", "Ids", "InputIds", "OnWired", "current_ids", "install", "new_document")
 
 bokeh_new = Model.__new__
 
@@ -74,6 +74,10 @@ class IdSpace:
         rest = model_id.removeprefix(self.prefix)
         return int(rest) if rest.isdecimal() else 0
 
+    def is_of_input(self, model_id: str) -> bool:
+        """Whether something made the model that followed from an input (see :class:`InputIds`)."""
+        return model_id.startswith(self.prefix) and "i" in model_id.removeprefix(self.prefix)
+
     def make(self) -> ID:
         with self._lock:  # a thread of asyncio.to_thread has this space, too
             self.count += 1
@@ -83,6 +87,13 @@ class IdSpace:
         """Ids for a thread. Those of this space go on as if there were none."""
         return Branch(self, f"{next(self._branches)}t")
 
+    def of_input(self, place: int = 0) -> InputIds:
+        """Ids for what follows from an input of a client; with its ``place`` those that it had."""
+        if not place:
+            return InputIds(self, secrets.randbits(_NUMBER_BITS))
+        number, count = divmod(-place - 1, 1 << _COUNT_BITS)
+        return InputIds(self, number, count)
+
     def built(self) -> None:
         """The app's run is over: what threads make from here on is made at no certain time.
 
@@ -91,16 +102,71 @@ class IdSpace:
         self.mark = f"x{secrets.token_hex(3)}"
 
 
-class Branch:
-    """Model ids ``<prefix><number of the thread>t<n>``: the same on any replica, if the app's run waits for
-    its threads.
+class InputIds:
+    """Model ids ``<prefix><number of the input>i<n>``: the same again whenever the input is repeated.
+
+    One count for the whole session would not do. What an input puts off runs when there is time for it, after
+    others or between them, and each repetition would get other ids as soon as two of them took other turns.
     """
 
-    __slots__ = ("_branches", "_count", "_name", "_space")
+    __slots__ = ("_branches", "_count", "_lock", "_name", "_number", "over", "space")
 
-    def __init__(self, space: IdSpace, name: str) -> None:
+    def __init__(self, space: IdSpace, number: int, count: int = 0) -> None:
+        self.space = space
+        self.over = False
+        """It was repeated for a restore, which is over: what still goes on makes other models than it did."""
+        self._number = number
+        self._name = f"{number:x}i"
+        self._count = count
+        self._branches = itertools.count(1)
+        self._lock = threading.Lock()
+
+    @property
+    def place(self) -> int:
+        """For :meth:`IdSpace.of_input`. Below zero: earlier releases keep the session's count there."""
+        return -(self._number << _COUNT_BITS | self._count) - 1
+
+    @property
+    def prefix(self) -> str:
+        return self.space.prefix
+
+    @property
+    def tracked(self) -> dict[str, Any] | None:
+        return self.space.tracked
+
+    @property
+    def on_wired(self) -> OnWired | None:
+        return self.space.on_wired
+
+    def make(self) -> ID:
+        if self.over:
+            return self.space.make()
+        with self._lock:
+            self._count += 1
+            return ID(f"{self.prefix}{self._name}{self._count}")
+
+    def branch(self) -> Branch:
+        """Ids for a thread that the input begins."""
+        return Branch(self.space, f"{self._name}{next(self._branches)}t", self)
+
+
+_NUMBER_BITS = 40
+"""Random, so that owners need not tell each other which they used. Both fit into a stored integer."""
+
+_COUNT_BITS = 20
+
+
+class Branch:
+    """Model ids ``<prefix><number of the thread>t<n>``: the same on any replica, if the app's run waits for
+    its threads. Those that an input begins are numbered within it.
+    """
+
+    __slots__ = ("_branches", "_count", "_name", "_source", "_space")
+
+    def __init__(self, space: IdSpace, name: str, source: InputIds | None = None) -> None:
         self._space = space
         self._name = name
+        self._source = source
         self._count = itertools.count(1)
         self._branches = itertools.count(1)
 
@@ -117,12 +183,15 @@ class Branch:
         return self._space.on_wired
 
     def make(self) -> ID:
-        space = self._space
-        return ID(f"{space.prefix}{self._name}{next(self._count)}{space.mark}")
+        space, source = self._space, self._source
+        if source is not None and source.over:
+            return space.make()
+        mark = space.mark if source is None else ""
+        return ID(f"{space.prefix}{self._name}{next(self._count)}{mark}")
 
     def branch(self) -> Branch:
         """Ids for a thread that this thread begins."""
-        return Branch(self._space, f"{self._name}{next(self._branches)}t")
+        return Branch(self._space, f"{self._name}{next(self._branches)}t", self._source)
 
 
 current_ids: ContextVar[Ids | None] = ContextVar("current_ids", default=None)

@@ -59,7 +59,10 @@ class Objects(Protocol):
         """Clients are sent a message of that type; ids of the models that are concerned."""
 
     def read(self, document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
-        """What is to be kept by model id, where these attributes of models have changed."""
+        """What is to be kept by model id, for models that changed: these of their attributes ever did."""
+
+    def made_anew(self, document: Document, models: set[str]) -> set[str]:
+        """Those of ``models`` that come back without the input that made them."""
 
 
 CHUNKS_ALLOWANCE = 64 * 1024
@@ -133,7 +136,11 @@ class Journal:
         self._dirty_state = set(self._state)
         self._history = History(lambda model_id: document.models.get_by_id(ID(model_id)) is not None)
         self._makers: dict[Input, set[str]] = {}
-        """Inputs that belong into the history, and the models to which they gave callbacks."""
+        """Inputs that may belong into the history, and the models to which they gave callbacks."""
+        self._removers: set[Input] = set()
+        """Those that took away what others in the history had made."""
+        self._own: set[str] = set()
+        """Models that got callbacks of the app's, not of a library."""
         self._rewired: set[str] = set()
         """Models whose Python callbacks may have changed."""
         self._wires_at: dict[str, list[Wire]] = {}
@@ -197,6 +204,8 @@ class Journal:
             case ModelChangedEvent() | ColumnDataChangedEvent():
                 self._mark(event.model.id, event.attr, is_input, ids_before)
                 source = current_input.get()
+                if source is not None:
+                    self.note_clicks(source)
                 if is_input and source is not None:
                     value = getattr(event, "new", _AS_IT_IS)
                     source.values.append((event.model.id, event.attr, self._sequence, ids_before, value))
@@ -243,30 +252,51 @@ class Journal:
             if isinstance(event, ModelChangedEvent) and event.setter is setter:
                 self.note(event, is_input=True, ids_before=ids_before)
 
-    def note_event(self, model: Model) -> None:
-        """A client made an event of the model."""
+    def note_clicks(self, source: Input) -> None:
+        """The input told of clicks, or something that follows from it was done."""
         if self._objects is not None:
-            self._heard.add(model.id)
+            self._heard |= source.clicked
 
     def note_message(self, kind: str, data: Any) -> None:
         """A client sent a message of that type."""
         if self._objects is not None:
             self._heard.update(self._objects.received(self._document, kind, data))
 
-    def note_wired(self, model_id: str, source: Input | None) -> None:
-        """A model got Python callbacks, or lost some, because of that input."""
+    def note_wired(self, model_id: str, source: Input | None, *, by_library: bool = False) -> None:
+        """A model got Python callbacks, or lost some, because of that input.
+
+        Those that get theirs ``by_library`` (Panel) are made when they are shown: what is gone in the end was
+        replaced, and is not kept to be shown later.
+        """
         self._rewired.add(model_id)
+        if not by_library:
+            self._own.add(model_id)
         self._wires_at.pop(model_id, None)
         if source is not None:
             self._makers.setdefault(source, set()).add(model_id)
 
     def work_ends(self) -> None:
         """Put inputs that made controls into the history, with the values that there are now."""
+        source = current_input.get()
+        if source is not None:
+            self.note_clicks(source)
         makers, self._makers = self._makers, {}
-        for source, wired in makers.items():
-            if source.values or source.events:  # else it is the app's own run, which is repeated anyway
-                self._history.add(source, self._past(source, wired))
+        for maker, wired in makers.items():
+            lasting = self._lasting(wired)
+            # Without values and events it is the app's own run, which is repeated anyway.
+            if (lasting or maker in self._removers) and (maker.values or maker.events):
+                self._history.add(maker, self._past(maker, lasting))
             self._wires_at.update((model_id, self._wires(model_id)) for model_id in wired)
+        self._removers.clear()
+        self._own.clear()
+
+    def _lasting(self, wired: set[str]) -> set[str]:
+        """Those of which nobody but the input that gave them callbacks will do so again."""
+        models = self._document.models
+        there = {each for each in wired if each in self._own or models.get_by_id(ID(each)) is not None}
+        if not there or self._objects is None:
+            return there
+        return there - self._objects.made_anew(self._document, there)
 
     def _past(self, source: Input, wired: set[str]) -> PastInput:
         own = {sequence for _, _, sequence, _, _ in source.values}
@@ -307,6 +337,8 @@ class Journal:
         self._wired = set(stored.callbacks)
         self._rewired.clear()
         self._makers.clear()
+        self._removers.clear()
+        self._own.clear()
         self._meta.pushed, self._meta.ready = stored.meta.pushed, stored.meta.ready
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
         # What an older release has left out is there once all is written anew.
@@ -459,6 +491,7 @@ class Journal:
         source = current_input.get()
         if source is not None and left and self._history.made(left):
             self._makers.setdefault(source, set())
+            self._removers.add(source)
         self._came = (self._came | came) - left
         self._left = (self._left | left) - came
         self._seen = present
@@ -519,8 +552,11 @@ class Journal:
         if self._objects is None:
             return
         changed: dict[str, set[str]] = {model_id: set() for model_id in also}
-        for model_id, attr in self._dirty:
-            changed.setdefault(model_id, set()).add(attr)
+        for model_id, _ in self._dirty:
+            changed.setdefault(model_id, set())
+        for model_id, attr in self._marks:  # what is kept of an object is written as a whole
+            if model_id in changed:
+                changed[model_id].add(attr)
         for model_id, kept in self._objects.read(self._document, changed).items():
             try:
                 changes.put[f"p:{model_id}"] = pack_entry(kept)

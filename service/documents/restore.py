@@ -29,7 +29,7 @@ from service.documents.encoding import replace_document
 from service.documents.entries import Base, Chunk, Stored, Value
 from service.documents.exact import survives
 from service.documents.history import MAX_STATE_BYTES
-from service.documents.ids import IdSpace
+from service.documents.ids import IdSpace, InputIds
 from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.shape import known_as, model_class, shape_of, type_name
 from service.documents.undoing import Undoing
@@ -37,8 +37,10 @@ from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
 from service.documents.values import ValueReader, reason_of
 from service.documents.wiring import (
     PERIODIC,
+    Input,
     drop_mistaken,
     drop_periodic,
+    following,
     label_of,
     periodic_wires,
     wires_of,
@@ -67,7 +69,8 @@ class Restorer:
 
     ``run`` runs app code with its context, ``settle`` what that has put off; ``set_state`` changes the app's
     own state. Who calls gives that its last values afterwards. ``replay_more`` does again what clients did
-    besides setting properties; None: there was nothing.
+    besides setting properties; None: there was nothing. Inputs of models that ``not_replayed`` names are only
+    laid over at the end.
 
     Raises MemoryExceeded between two inputs when ``growth`` is beyond its limit.
     """
@@ -84,6 +87,7 @@ class Restorer:
         growth: Growth | None = None,
         replay: bool = True,
         replay_more: Callable[[], None] | None = None,
+        not_replayed: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._document = document
         self._ids = ids
@@ -94,8 +98,10 @@ class Restorer:
         self._growth = growth or Growth(0)
         self._replay_inputs = replay
         self._replay_more = replay_more
+        self._not_replayed = not_replayed
         self._models: dict[str, Model] = {}
         self._undoing: Undoing | None = None
+        self._repeated: list[InputIds] = []
         self.failed_inputs = 0
         """Inputs whose callbacks raised."""
         self.inputs: Mapping[tuple[str, str], Value] = {}
@@ -112,12 +118,16 @@ class Restorer:
         if meta.pushed:
             await self._run(self._restore_pushed)
             return Fidelity.EXACT
-        if meta.version != version or meta.shape != shape_of(self._document, self._ids):
-            return await self._restore_named()
-        await self._restore_exactly()
-        self.inputs = {key: value for key, value in self._stored.values.items() if value.is_input}
-        self.ready = meta.ready
-        return Fidelity.EXACT
+        try:
+            if meta.version != version or meta.shape != shape_of(self._document, self._ids):
+                return await self._restore_named()
+            await self._restore_exactly()
+            self.inputs = {key: value for key, value in self._stored.values.items() if value.is_input}
+            self.ready = meta.ready
+            return Fidelity.EXACT
+        finally:
+            for ids in self._repeated:
+                ids.over = True
 
     @property
     def _has_inputs(self) -> bool:
@@ -260,9 +270,11 @@ class Restorer:
         ready = self._stored.meta.ready
         if ready is None:
             return
-        self.ready = self._ids.count = max(self._ids.count, ready)
+        if ready >= 0:
+            ready = max(self._ids.count, ready)
+        self.ready = ready
         try:
-            with self._growth.counted():
+            with self._growth.counted(), self._following(ready):
                 await self._run(self._document.callbacks.trigger_event, DocumentReady())
                 await self._settle()
         except GivenUp:
@@ -277,19 +289,19 @@ class Restorer:
             (key, value) for key, value in values.items() if value.is_input and value.sequence not in done
         ]
         inputs.sort(key=lambda item: item[1].sequence)
+        silent = await self._run(self._not_replayed)
         attributes: dict[str, list[str]] = {}
         for (model_id, attr), _ in inputs:
             attributes.setdefault(model_id, []).append(attr)
         for (model_id, attr), value in inputs:
             model = self._document.models.get_by_id(ID(model_id))
-            if model is None:
+            if model is None or model_id in silent:
                 continue
-            if with_ids:
-                self._ids.count = max(value.ids_before, self._stored.meta.initial)
-            else:
+            place = value.ids_before if with_ids else None
+            if place is None:
                 value.ids_before = self._ids.count
             try:
-                with self._growth.counted():
+                with self._growth.counted(), self._following(place):
                     await self._replay_input(model, attr, value, attributes[model_id])
             except GivenUp:
                 raise
@@ -308,11 +320,12 @@ class Restorer:
         """Repeat what made controls; the sequence numbers of the values that were set."""
         done: set[int] = set()
         self._forget_state()
+        silent = await self._run(self._not_replayed)
         for past in self._stored.history.values():
             self._set_state(past.state)
             for model_id, attr, sequence, ids_before, value in past.values:
                 model = self._find(model_id)
-                if model is not None:
+                if model is not None and model_id not in silent:
                     done.add(sequence)
                     await self._repeat(ids_before, partial(self._set_input, model, attr, value))
             for ids_before, event in past.events:
@@ -330,9 +343,8 @@ class Restorer:
             self._set_state({key: None for key in self._stored.state if sizes[f"a:{key}"] <= MAX_STATE_BYTES})
 
     async def _repeat(self, ids_before: int, what: Callable[[], None]) -> None:
-        self._ids.count = max(ids_before, self._stored.meta.initial)
         try:
-            with self._growth.counted():
+            with self._growth.counted(), self._following(ids_before):
                 await self._run(what)
                 await self._settle()
         except GivenUp:
@@ -341,6 +353,19 @@ class Restorer:
             self.failed_inputs += 1
             log.exception("repeating an input that made controls failed")
         self._growth.check()
+
+    @contextmanager
+    def _following(self, place: int | None) -> Iterator[None]:
+        """Repeat an input with the ids that it had then; None: with any."""
+        if place is None or place >= 0:
+            # Releases were here that had one count for the app's run and all inputs.
+            self._ids.count = max(place or 0, self._stored.meta.initial if place else self._ids.count)
+            yield
+            return
+        ids = self._ids.of_input(place)
+        self._repeated.append(ids)
+        with following(Input(ids)):
+            yield
 
     async def _replay_others(self) -> None:
         if self._replay_more is None:

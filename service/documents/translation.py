@@ -110,7 +110,7 @@ class _Translator:
                 made_with=made_with().text,
                 initial=self.ids.count,
                 ids=max(stored.meta.ids, self.ids.count) if self.later else self.ids.count,
-                ready=None if stored.meta.ready is None else self.ids.count,
+                ready=None if stored.meta.ready is None else min(stored.meta.ready, self.ids.count),
                 roots=self._roots(),
             ),
             base=self._base(),
@@ -162,7 +162,7 @@ class _Translator:
             found = self._value(model_id, attr, value)
             if found is None:
                 continue
-            if value.is_input and not self.later:
+            if value.is_input and not self.later and found.ids_before >= 0:
                 inputs += 1
                 found.ids_before = self.ids.count + inputs * IDS_PER_INPUT
             values[self.match[model_id], attr] = found
@@ -174,7 +174,7 @@ class _Translator:
         about = f"{attr} of {value.type.rpartition('.')[2]} {value.name or (made and made.label) or model_id}"
         if model_id not in self.match:
             # What callbacks made, they make again.
-            if self.ids.number(model_id) <= self.stored.meta.initial:
+            if not self.ids.is_of_input(model_id) and self.ids.number(model_id) <= self.stored.meta.initial:
                 self._lose(f"{about}: the app has no such part any more", noticed=value.is_input)
             return None
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import PurePath
 from types import MethodType
@@ -23,10 +24,10 @@ from bokeh.models.widgets import Markup, Widget
 from bokeh.server.callbacks import PeriodicCallback
 from bokeh.util.callback_manager import EventCallbackManager, PropertyCallbackManager
 
-from service.documents.ids import current_ids
+from service.documents.ids import InputIds, current_ids
 
 __all__ = (
-    "PERIODIC", "Input", "Wire", "current_input", "drop_mistaken", "drop_periodic", "install",
+    "PERIODIC", "Input", "Wire", "by_library", "current_input", "drop_mistaken", "drop_periodic", "install",
     "is_missed", "label_of",
     "periodic_wires", "place_of_code", "wires_of",
 )  # fmt: skip
@@ -44,19 +45,35 @@ MAX_TEXT = 24
 class Input:
     """One message of a client, and all that follows from it: what it set, and the events it told of."""
 
-    __slots__ = ("events", "number", "values")
+    __slots__ = ("clicked", "events", "ids", "number", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, ids: InputIds | None = None) -> None:
+        self.ids = ids
+        """Those of the models that it makes; None: the session's own, as for the app's run."""
         self.number = 0
         """In the history of the journal; 0: not in there."""
         self.values: list[tuple[str, str, int, int, Any]] = []
-        """Model id, attribute, sequence, id counter before, and the value."""
+        """Model id, attribute, sequence, place of the ids before, and the value."""
         self.events: list[tuple[int, Event]] = []
-        """With the id counter before."""
+        """With the place of the ids before."""
+        self.clicked: set[str] = set()
+        """Models whose clicks are counted by the objects behind them."""
 
 
 current_input: ContextVar[Input | None] = ContextVar("current_input", default=None)
 """What the code that runs now follows from; None for periodic callbacks, threads, and the app's own run."""
+
+
+@contextmanager
+def following(source: Input) -> Iterator[None]:
+    """What runs inside, and what that puts off, follows from the input, and gives ids of its to models."""
+    tokens = current_input.set(source), current_ids.set(source.ids or current_ids.get())
+    try:
+        yield
+    finally:
+        current_input.reset(tokens[0])
+        current_ids.reset(tokens[1])
+
 
 bokeh_on_change = PropertyCallbackManager.on_change
 bokeh_remove_on_change = PropertyCallbackManager.remove_on_change
@@ -153,6 +170,11 @@ def is_missed(model: Model, callback: Any) -> bool:
     if not _module(callback).startswith("panel."):
         return True
     return isinstance(model, Tabs) or (isinstance(model, Widget) and not isinstance(model, Markup))
+
+
+def by_library(callbacks: Sequence[Any]) -> bool:
+    """Whether Panel itself, and nobody else, listens with these."""
+    return bool(callbacks) and all(_module(each).startswith("panel.") for each in callbacks)
 
 
 def _wire(kind: str, callback: Any) -> Wire:

@@ -96,6 +96,8 @@ class Brake:
         self._store = store
         self._replica = replica
         self._announced: Counter[SessionKey] = Counter()
+        self._stale: set[SessionKey] = set()
+        """Announced for longer than they should be, as the store was not told better."""
         self._line = asyncio.Lock()
         self._budget = _Budget(ANNOUNCEMENTS_PER_SECOND)
         self._silent_until = 0.0
@@ -175,22 +177,40 @@ class Brake:
 
     async def _announce(self, key: SessionKey) -> None:
         self._announced[key] += 1
-        if self._announced[key] == 1:
-            await self._try(self._store.announce(self._replica, key))
+        if self._announced[key] == 1 and not await self._try(self._store.announce(self._replica, key)):
+            self._withdraw_later(key)  # it may have got there, and perhaps only after it was withdrawn
 
     async def _withdraw(self, key: SessionKey) -> None:
         self._announced[key] -= 1
         if self._announced[key] <= 0:
             del self._announced[key]
-            await self._try(self._store.withdraw(self._replica, key))
+            if not await self._try(self._store.withdraw(self._replica, key)):
+                self._withdraw_later(key)
 
-    async def _try(self, request: Awaitable[None]) -> None:
+    def _withdraw_later(self, key: SessionKey) -> None:
+        """What stays announced is suspected of whatever ends this replica, and not given its inputs again."""
+        if key not in self._stale:
+            self._stale.add(key)
+            spawn(self._withdraw_until_done(key))
+
+    async def _withdraw_until_done(self, key: SessionKey) -> None:
+        done = False
+        while not done:
+            await asyncio.sleep(PAUSE_SECONDS)
+            # What is announced again by now is withdrawn when that is over.
+            done = key in self._announced or await self._try(self._store.withdraw(self._replica, key))
+        self._stale.discard(key)
+
+    async def _try(self, request: Awaitable[None]) -> bool:
+        """Whether the store was told."""
         try:
             async with asyncio.timeout(ANNOUNCE_TIMEOUT):
                 await request
         except (StoreError, TimeoutError) as error:
             self._silent_until = time.monotonic() + PAUSE_SECONDS
             log.debug("the store was not told what is at work here: %s", error)
+            return False
+        return True
 
 
 class _Budget:

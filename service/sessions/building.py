@@ -213,6 +213,7 @@ class Builder:
             growth=growth,
             replay=self._replay_inputs and grant.replay,
             replay_more=draft.objects.replaying(draft.document, stored.objects),
+            not_replayed=partial(draft.objects.not_replayed, draft.document),
         )
 
     async def _tell_ready(self, grant: Grant, draft: _Draft, stored: Stored) -> None:

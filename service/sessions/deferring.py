@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 MAX_ROUNDS = 100
 """How often what was put off may put off more, before it counts as work without an end."""
 
-PATIENCE_SECONDS = 1.0
-"""For coroutines that work without the lock, which may go on for ever."""
+PATIENCE_TURNS, TURN_SECONDS = 20, 0.05
+"""For coroutines that work without the lock, which may go on for ever. Where the machine is so busy that they
+take longer, a turn does, too."""
 
 THREADS_SECONDS = 30.0
 """How long handlers on threads may take together; without threads nothing would bound them."""
@@ -119,8 +120,10 @@ class Deferred:
         """Give coroutines without the lock their time; those that take longer go on by themselves."""
         if not self._tasks:
             return
-        done, _ = await asyncio.wait(
-            self._tasks, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not done:
-            self._tasks.clear()
+        for _ in range(PATIENCE_TURNS):
+            done, _others = await asyncio.wait(
+                self._tasks, timeout=TURN_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done:
+                return
+        self._tasks.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
@@ -19,12 +19,15 @@ from service.apps import jupyter_widgets
 from service.apps.execution import Execution
 from service.documents.copies import Copies
 from service.documents.journal import Journal
-from service.documents.wiring import PERIODIC, Input, current_input
+from service.documents.wiring import PERIODIC, Input, by_library, current_input
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import on_loop
 from service.sessions.lock import DocumentLock
 
 __all__ = ("Notes",)
+
+_Wired: TypeAlias = "tuple[str, Input | None, bool]"
+"""A model's id, what gave it callbacks, and whether those are a library's."""
 
 
 class Notes:
@@ -46,7 +49,7 @@ class Notes:
         self._check = check
         self._loop = asyncio.get_running_loop()
         self._ids_before = 0
-        """How many ids were used before the last input took effect."""
+        """The place of the ids before the last input took effect."""
 
     def listen(self, document: Document) -> None:
         document.on_event(DocumentReady, self.page_is_drawn)
@@ -87,7 +90,8 @@ class Notes:
             self._journal.work_ends()
 
     def input_begins(self) -> None:
-        self._ids_before = self._execution.id_count
+        source = current_input.get()
+        self._ids_before = 0 if source is None or source.ids is None else source.ids.place
 
     def input_ends(self, setter: object, *, held: bool) -> None:
         if self._journal is not None and held:
@@ -115,12 +119,23 @@ class Notes:
             source.events.append((self._ids_before, event))
             self.input_begins()
         # Clicks only: of other events, such as those of the mouse, nothing is counted.
-        if isinstance(event, ButtonClick | MenuItemClick) and self._journal is not None and event.model:
-            self._journal.note_event(event.model)
+        if isinstance(event, ButtonClick | MenuItemClick) and source is not None and event.model:
+            source.clicked.add(event.model.id)
+            if self._journal is not None:
+                self._journal.note_clicks(source)
 
     def _message_of_widget_came(self, data: Any) -> None:
         if self._journal is not None:
             self._journal.note_message(jupyter_widgets.MESSAGES, data)
+
+    # -- between work, on the event loop ---------------------------------------------------------
+
+    def went_on(self) -> None:
+        """Code without the lock is over. Panel handles clicks in such, and only then counts them."""
+        source = current_input.get()
+        if source is not None and source.clicked and self._journal is not None:
+            self._journal.note_clicks(source)
+            self._is_dirty()
 
     # -- on any thread ---------------------------------------------------------------------------
 
@@ -136,21 +151,22 @@ class Notes:
     def callback_changed(self, callback: SessionCallback) -> None:
         """The app has added a session callback, or removed it."""
         if isinstance(callback, PeriodicCallback):
-            self._pass_on((PERIODIC, current_input.get()))
+            self._pass_on((PERIODIC, current_input.get(), False))
 
     def _wired(self, model: Any, callbacks: tuple[Any, ...]) -> None:
         """App code has added callbacks to a model or removed them."""
         source = current_input.get()
         if source is None and self._check is not None:
             self._check.look(model, callbacks, has_lock=self._lock.locked())
-        self._pass_on((model.id, source))
+        self._pass_on((model.id, source, by_library(callbacks)))
 
-    def _pass_on(self, what: tuple[str, Input | None]) -> None:
+    def _pass_on(self, what: _Wired) -> None:
         if self._lock.locked():
             self._note_wired(what)
         else:
             on_loop(self._loop, self._note_wired, what)
 
-    def _note_wired(self, what: tuple[str, Input | None]) -> None:
+    def _note_wired(self, what: _Wired) -> None:
         if self._journal is not None:
-            self._journal.note_wired(*what)
+            model_id, source, of_library = what
+            self._journal.note_wired(model_id, source, by_library=of_library)

@@ -33,7 +33,7 @@ from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
 from service.documents.listening import runs_app_code
 from service.documents.restore import Fidelity
-from service.documents.wiring import Input, current_input
+from service.documents.wiring import Input, current_input, following
 from service.errors import GivenUp, SessionMoved
 from service.metrics import AppMeter
 from service.sessions.callback_check import CallbackCheck
@@ -257,7 +257,10 @@ class Session(Expirable):
         braked = nullcontext() if self.journal is None else self._upkeep.around_timer(self)
         async with braked:
             if getattr(callback, "nolock", False):
-                return await self._execution.run(callback, locked=False)
+                try:
+                    return await self._execution.run(callback, locked=False)
+                finally:
+                    self._notes.went_on()
             return await self.with_document_locked(callback)
 
     async def apply(self, change: Callable[[], None], source: Client) -> None:
@@ -336,13 +339,12 @@ class Session(Expirable):
             raise GivenUp("the session was given up before this could be done")
         work.source = source
         self._last_input = time.monotonic()
-        self._notes.input_begins()
         self.context.state.work_begins()
-        token = current_input.set(Input())
         try:
-            change()
+            with following(self._execution.new_input()):
+                self._notes.input_begins()
+                change()
         finally:
-            current_input.reset(token)
             work.source = None
             self._notes.input_ends(self, held=self.held)
 

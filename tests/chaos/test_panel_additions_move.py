@@ -16,11 +16,10 @@ from bokeh.models import TabPanel, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from operations.scrape import at_rest
 from panel.models.markup import HTML
 
 APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
-WRITTEN = 0.5
-"""Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +39,14 @@ async def move(fleet: Fleet, client: Client, app: str, end: str = "kill") -> Non
     """The replica that has the page goes, and it comes back to the other one; both are there in the end."""
     here = next(each for each in fleet.replicas if client.url == each.app_url(app))
     there = fleet.others(here)[0]
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(at_rest, fleet, here)
     getattr(here, end)()
     await asyncio.to_thread(here.wait)
     try:
         client.wire.drop()
         client.url = there.app_url(app)
         await client.reconnect(timeout=60)
-        assert not there.matching("Traceback")
+        assert not there.matching("Traceback|already known|callbacks were lost")
     finally:
         await here.start_async()
 
@@ -73,7 +72,14 @@ async def press_for_message(client: Client, number: int) -> None:
     assert text(client, f"message {number} and more")
 
 
-async def test_rows_tabs_and_messages_go_on(fleet: Fleet) -> None:
+ENDS = pytest.mark.parametrize(
+    "ends", [["terminate"] * 3, ["kill", "terminate", "kill"]], ids=["drains", "kills"]
+)
+"""How replicas go. After two deaths in a row nothing is repeated: what clicks made is only shown then."""
+
+
+@ENDS
+async def test_rows_tabs_and_messages_go_on(fleet: Fleet, ends: list[str]) -> None:
     async with page(fleet.replicas[0], "added") as client:
         for number in (1, 2):
             await press(client, "row", f"row {number}")
@@ -84,9 +90,8 @@ async def test_rows_tabs_and_messages_go_on(fleet: Fleet) -> None:
         assert "['message 1 and more', 'message 2 and more']" in before
         shown = sorted(each for each in texts(client) if "log" not in each)
 
-        for again in (2, 3):  # what was made anew is kept as well
-            # After deaths inputs may not be repeated: rows that clicks made are only shown then.
-            await move(fleet, client, "added", "terminate")
+        for again, end in enumerate(ends, 2):  # what was made anew is kept as well
+            await move(fleet, client, "added", end)
             assert sorted(each for each in texts(client) if "log" not in each) == shown
             told = await press(client, "say", f"log {again}")
             assert told.replace(f"log {again}", "log 1") == before
@@ -94,22 +99,23 @@ async def test_rows_tabs_and_messages_go_on(fleet: Fleet) -> None:
         await press(client, "row", "row 3")
         await press(client, "tab", "tab 3")
         await press_for_message(client, 3)
-        after = await press(client, "say", "log 4")
+        after = await press(client, "say", "log 5")
         assert "['row 0', 'row 1', 'row 2', 'row 3'] ['first', 'title 1', 'title 2', 'title 3']" in after
         assert "['message 1 and more', 'message 2 and more', 'message 3 and more']" in after
         assert "title 3" in {tab.title for tab in client.document.select({"type": TabPanel})}
 
 
-async def test_entries_of_rows_go_on(fleet: Fleet) -> None:
+@ENDS
+async def test_entries_of_rows_go_on(fleet: Fleet, ends: list[str]) -> None:
     """The click that made them is repeated: they are not only shown."""
     entry: dict[str, Any] = {"type": TextInput, "title": "entry"}
     async with page(fleet.replicas[0], "added") as client:
         await press(client, "row", "row 1")
-        for number, written in enumerate(("here", "there", "back"), 1):
+        for number, (written, end) in enumerate(zip(("here", "there", "back"), ends, strict=True), 1):
             await client.patch(entry, value=written)
             assert f"['{written}']" in await press(client, "say", f"log {number}")
 
-            await move(fleet, client, "added", "terminate")
+            await move(fleet, client, "added", end)
 
             assert not client.value(entry, "disabled")
             assert client.value(entry, "value") == written

@@ -16,13 +16,12 @@ from bokeh.models import ColumnDataSource, Slider, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from operations.scrape import at_rest
 from panel.models.markup import HTML
 
 PANEL_APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
 BUTTON = {"type": panel.models.widgets.Button}
 TABLE = panel.models.tabulator.DataTabulator
-WRITTEN = 0.5
-"""Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ async def test_panel_apps_go_on(fleet: Fleet, how: Callable[[Replica], Awaitable
             await client.emit(DocumentReady())
             await story.use(client)
             clients.append(client)
-        await asyncio.sleep(WRITTEN)
+        await asyncio.to_thread(at_rest, fleet, victim)
         before = [story.shown(client) for story, client in zip(STORIES, clients, strict=True)]
 
         async with gone(fleet, victim, how):

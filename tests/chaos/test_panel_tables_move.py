@@ -18,6 +18,7 @@ from bokeh.models import TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from operations.scrape import at_rest
 from panel.models.markup import HTML
 from panel.models.tabulator import TableEditEvent
 
@@ -25,8 +26,6 @@ APP = Path(__file__).parent.parent / "serve" / "panel_apps" / "edits.py"
 TABLE = panel.models.tabulator.DataTabulator
 BUTTON = {"type": panel.models.widgets.Button}
 EVENTS_TWICE = "pre" in signature(TableEditEvent).parameters  # panel 1.9
-WRITTEN = 0.5
-"""Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ async def page(replica: Replica, mode: str) -> AsyncIterator[Client]:
 async def moved(fleet: Fleet, client: Client, end: str = "kill") -> AsyncIterator[None]:
     """The first replica goes, and the page comes back to the second one."""
     here, there = fleet.replicas
-    await asyncio.sleep(WRITTEN)
+    await asyncio.to_thread(at_rest, fleet, here)
     getattr(here, end)()
     await asyncio.to_thread(here.wait)
     client.wire.drop()

@@ -6,6 +6,7 @@ that were taken until then, as another replica would.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -174,6 +175,39 @@ class Run:
             "state": self.state,
             "models": {model.id: _attributes(model) for model in document.models},
         }
+
+
+class Renumbered:
+    """What runs look like, without the random numbers that are in the ids of what followed from inputs."""
+
+    def __init__(self, run: Run) -> None:
+        self._names: dict[str, str] = {}
+        is_ = run.as_is()
+        models, due, done = is_["models"], list(is_["roots"]), set()
+        while due:  # in an order that the same Documents have in common
+            model_id = due.pop(0)
+            if model_id in models and model_id not in done:
+                done.add(model_id)
+                found = _OF_INPUT.match(model_id)
+                if found:
+                    self._names.setdefault(found[1], f"{found[1].partition('-')[0]}-({len(self._names)})i")
+                due += _ANY_ID.findall(repr(sorted(models[model_id].items())))
+        self.as_is = self._renamed(is_)
+        self.as_seen = self._renamed(run.as_seen())
+
+    def _renamed(self, value: Any) -> Any:
+        match value:
+            case str():
+                return _OF_INPUT.sub(lambda found: self._names.get(found[1], found[1]), value)
+            case list():
+                return [self._renamed(item) for item in value]
+            case dict():
+                return {self._renamed(key): self._renamed(item) for key, item in value.items()}
+        return value
+
+
+_ANY_ID = re.compile(r"p[0-9a-f]{8}-[0-9a-z]+")
+_OF_INPUT = re.compile(r"(p[0-9a-f]{8}-[0-9a-f]+i)(?=\d)")
 
 
 def _attributes(model: Model) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from email.message import Message
 from typing import Any
 
-from devfleet.replica import Server
+from devfleet.fleet import Fleet
+from devfleet.replica import Replica, Server
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -56,6 +57,15 @@ def journaled(*replicas: Server) -> None:
     """Return when the store has all that was changed at these replicas until now."""
     for replica in replicas:
         until(lambda: scrape(replica.url)("svc_journal_lag_seconds") == 0)  # noqa: B023 - called at once
+
+
+def at_rest(fleet: Fleet, replica: Replica) -> None:
+    """Return when the store has all that was changed there until now, and no code of its sessions runs.
+
+    What a replica was at as it died is suspected of it, and not tried once more.
+    """
+    journaled(replica)
+    until(lambda: not fleet.redis.command("SMEMBERS", f"svc:replica:{replica.id}:work"), what="it is at rest")
 
 
 def until(check: Callable[[], Any], within: float = 30, what: str = "") -> Any:

@@ -198,6 +198,11 @@ class Replica(Server):
         super().set_env(env)
         self._as_ever = False  # such as libraries that are loaded first
 
+    @property
+    def id(self) -> str:
+        """What it calls itself, since it was last started."""
+        return self.wait_line(r"replica=(\w+)", after=self._first_line)[1]
+
     def _launch(self) -> Child:
         if self.nurseries is None or not self._as_ever:
             return super()._launch()

@@ -1,13 +1,16 @@
-"""Chats that answer word by word (asynchronously) and at once (a plain function)."""
+"""Chats that answer word by word, at once, or with something to click on."""
 
 import asyncio
+import json
 
 import panel as pn
 
 pn.extension()
+asked = []
 
 
 async def words(contents, user, instance):
+    asked.append(contents)
     text = ""
     for word in ["you", "said", *contents.split()]:
         text = f"{text} {word}".strip()
@@ -15,13 +18,41 @@ async def words(contents, user, instance):
         await asyncio.sleep(30 if word == "wait" else 0.02)
 
 
-def at_once(contents, user, instance):
+def generated(contents, user, instance):
+    asked.append(contents)
+    text = ""
+    for word in ["you", "said", *contents.split()]:
+        text = f"{text} {word}".strip()
+        yield text
+
+
+def plain(contents, user, instance):
+    asked.append(contents)
     return f"{contents.upper()}, and {len(instance.objects)} messages before"
 
 
+def offered(contents, user, instance):
+    asked.append(contents)
+    text = pn.pane.Str(f"take {contents}?")
+    take = pn.widgets.Button(name=f"take {contents}")
+    take.on_click(lambda event: setattr(text, "object", f"took {contents} {event.new}"))
+    return pn.Column(text, take)
+
+
+KINDS = {"words": words, "generated": generated, "plain": plain, "offered": offered, "kept": plain}
 kind = pn.state.session_args.get("kind", [b"words"])[0].decode()
-chat = pn.chat.ChatInterface(callback={"words": words, "plain": at_once}[kind], height=400)
+what = {"widgets": [pn.widgets.TextInput()], "reset_on_send": False} if kind == "kept" else {}
+chat = pn.chat.ChatInterface(
+    callback=KINDS[kind], user="Ada", avatar="A", callback_user="Bot", callback_avatar="B", height=400, **what
+)
 told = pn.pane.Str("told", name="told")
 tell = pn.widgets.Button(name="tell")
-tell.on_click(lambda event: setattr(told, "object", f"told {event.new}: {chat.serialize()}"))
+
+
+def say(event):
+    messages = [[each.user, each.avatar, each.serialize()] for each in chat.objects]
+    told.object = f"told {event.new}: {json.dumps([messages, asked])}"
+
+
+tell.on_click(say)
 pn.Column(chat, tell, told).servable()

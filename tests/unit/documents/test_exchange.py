@@ -13,7 +13,7 @@ from bokeh.core.serialization import Serializer
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, Div, Line, Plot, Slider
+from bokeh.models import Button, ColumnDataSource, Div, Line, Plot, Slider
 from harness.comparing import both, comparable, outcome, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,3 +190,32 @@ def test_the_json_encoder_writes_what_bokeh_s_does() -> None:
     from service.documents.encoding import _to_json
 
     assert _to_json(content) == serialize_json(content)
+
+
+def test_what_a_page_describes_though_it_is_known_is_no_news() -> None:
+    """BokehJS does so once with each model that it got with the Document. Warnings are errors here."""
+    document = Document()
+    slider, button = Slider(start=0, end=10, value=1), Button(name="button")
+    box = column(slider)
+    document.add_root(box)
+    document.add_root(button)
+    heard: list[Any] = []
+    button.on_click(lambda event: heard.append(event.model))  # type: ignore[arg-type]
+    new, known = ({"type": "object", "name": "Button", "id": each.id} for each in (Button(), button))
+    click = {
+        "type": "event",
+        "name": "button_click",
+        "values": {"type": "map", "entries": [["model", known]]},
+    }
+    events = [
+        {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": click},
+        {"kind": "ModelChanged", "model": known, "attr": "label", "new": "again"},
+        {"kind": "ModelChanged", "model": {"id": box.id}, "attr": "children", "new": [known, new]},
+    ]
+
+    apply_patch(document, {"events": events}, (), None)
+
+    assert heard == [button]
+    assert button.label == "again"
+    assert box.children[0] is button
+    assert [each.id for each in box.children] == [button.id, new["id"]]

@@ -67,3 +67,39 @@ def test_an_id_that_is_given_is_kept_and_not_counted() -> None:
 def test_without_a_session_ids_are_bokehs() -> None:
     with within(None):
         assert not Slider(start=0, end=1, value=0).id.startswith(IdSpace("session").prefix)
+
+
+def test_an_input_has_ids_of_its_own_whatever_else_makes_models_meanwhile() -> None:
+    space = IdSpace("session")
+    one, other = space.of_input(), space.of_input()
+    places = [one.place, other.place]
+    made = [one.make(), other.make(), space.make(), one.make(), other.branch().make()]
+    assert len(set(made)) == 5
+
+    again = IdSpace("session")
+    space.built()  # from here on threads of the app's run are numbered at random, not those of inputs
+    one, other = (again.of_input(place) for place in places)
+    assert [one.make(), other.make(), one.make(), other.branch().make()] == [made[0], made[1], *made[3:]]
+
+
+def test_a_place_within_an_input_is_found_again() -> None:
+    space = IdSpace("session")
+    ids = space.of_input()
+    ids.make()
+    place = ids.place
+    assert -(2**63) <= place < 0
+    assert space.of_input(place).make() == ids.make()
+
+
+def test_what_outlives_a_repetition_makes_other_models() -> None:
+    space = IdSpace("session")
+    ids = space.of_input()
+    thread = ids.branch()
+    first = ids.make()
+    assert space.is_of_input(first)
+
+    ids.over = True
+
+    later = [ids.make(), thread.make(), ids.branch().make()]
+    assert len({first, *later}) == 4
+    assert [space.is_of_input(each) for each in later[:2]] == [False, False]

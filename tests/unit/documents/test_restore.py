@@ -12,16 +12,17 @@ from bokeh.layouts import column
 from bokeh.models import Circle, Div, Plot, Slider
 from harness.histories import OPS, everything, play, scripts
 from harness.pulls import differences
-from harness.runs import Run, app_of
+from harness.runs import Renumbered, Run, app_of
 from hypothesis import given, settings
 
 from service.documents.restore import Fidelity
 
 
 def assert_same(one: Run, other: Run) -> None:
-    assert differences(other.as_is(), one.as_is()) == {}
+    there, here = Renumbered(other), Renumbered(one)
+    assert differences(there.as_is, here.as_is) == {}
     # What is set to its default, and what is not set, are the same but for the JSON.
-    seen = differences(other.as_seen(), one.as_seen())
+    seen = differences(there.as_seen, here.as_seen)
     assert {path: both for path, both in seen.items() if None not in both} == {}
     assert other.session._execution.id_count == one.session._execution.id_count
 

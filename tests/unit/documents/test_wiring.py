@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from bokeh.document import Document
+from bokeh.document import Document, without_document_lock
 from bokeh.events import ModelEvent
 from bokeh.layouts import column
 from bokeh.models import Button, Column, Div, Select, Slider, TextInput
@@ -124,6 +126,46 @@ async def test_rows_that_clicks_added_work_after_moves() -> None:
 
     await click(run, "add")  # its own count goes on
     assert "row 4changed since" in run
+
+
+@pytest.mark.parametrize("turns", [(0, 1), (1, 0)])
+async def test_inputs_whose_work_is_put_off_take_other_turns_when_they_are_repeated(
+    turns: tuple[int, int],
+) -> None:
+    """As in Panel, which handles clicks later: two of them are under way at once on a busy machine."""
+
+    def later(doc: Document) -> None:
+        app = Rows(doc)
+        for n in (0, 1):
+            button = Button(name=f"later {n}")
+            button.on_click(partial(put_off, app, n))
+            doc.add_root(button)
+
+    def put_off(app: Rows, n: int) -> None:
+        def work() -> None:
+            if not waiting[n].is_set():
+                app.doc.add_next_tick_callback(work)
+            else:
+                app.row(f"of {n}")
+
+        app.doc.add_next_tick_callback(work)
+
+    waiting = [asyncio.Event(), asyncio.Event()]
+    run = await Run.begin(app_of(later))
+    await run.pull()
+    await click(run, "later 0")
+    await click(run, "later 1")
+    for n in turns:
+        waiting[n].set()
+        while f"row of {n}" not in run:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+
+    run = await moved(run)
+
+    assert run.session.pages.messages == []
+    for n in (0, 1):
+        await run.sent((f"row of {n}", "value", 7 + n))
+        assert run["out"].text == f"of {n}: {7 + n}"
 
 
 async def test_rows_that_were_removed_stay_away_and_the_others_work() -> None:
@@ -354,6 +396,52 @@ async def test_the_state_does_not_suffer() -> None:
     assert run.session.pages.messages == []
     await click(run, "button 1")
     assert run["out"].text == "clicked 1"
+
+
+async def test_what_is_kept_of_an_object_has_all_that_ever_changed() -> None:
+    """It is written as a whole: what was written before, and is not now, would be lost."""
+    asked: list[dict[str, set[str]]] = []
+    run = await Run.begin(app_of(rows))
+    await run.pull()
+    objects: Any = Mock(made_anew=lambda document, models: set())
+    objects.read = lambda document, changed: asked.append(changed) or {}
+    run.session.journal._objects = objects  # type: ignore[union-attr]
+    number = run["number"].id
+
+    for attr in ("disabled", "visible"):
+        await run.do(lambda attr=attr: setattr(run["number"], attr, attr == "disabled"))
+        run.take()
+
+    assert [changed[number] for changed in asked] == [{"disabled"}, {"disabled", "visible"}]
+
+
+async def test_clicks_are_kept_as_they_are_once_they_are_handled() -> None:
+    """Panel counts them when it handles them. What is written before that has the count of before."""
+    handling, asked = asyncio.Event(), []
+
+    def later(doc: Document) -> None:
+        async def handle() -> None:
+            await handling.wait()
+            asked.append("handled")
+
+        button = Button(name="later")
+        button.on_click(lambda: doc.add_next_tick_callback(without_document_lock(handle)) and None)
+        doc.add_root(button)
+
+    run = await Run.begin(app_of(later))
+    await run.pull()
+    objects: Any = Mock(made_anew=lambda document, models: set())
+    objects.read = lambda document, changed: asked.extend(changed) or {}
+    run.session.journal._objects = objects  # type: ignore[union-attr]
+
+    await click(run, "later")
+    run.take()
+    handling.set()
+    while not run.session.journal.dirty:  # type: ignore[union-attr]  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+    run.take()
+
+    assert asked == [run["later"].id, "handled", run["later"].id]
 
 
 class Said(ModelEvent):

@@ -93,6 +93,31 @@ async def test_a_store_that_is_away_holds_nobody_up_twice() -> None:
     assert store.announce.call_count == 1
 
 
+@pytest.mark.parametrize("fails", ["announce", "withdraw"])
+async def test_what_could_not_be_withdrawn_is_withdrawn_later(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Else whatever ends this replica would be laid on a session that was idle for minutes."""
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    done = getattr(store, fails)
+    calls = 0
+
+    async def late(*args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1 and fails == "withdraw":
+            raise StoreUnavailable("away")
+        await done(*args)
+        if calls == 1:
+            raise StoreUnavailable("the answer came too late")
+
+    asked = Mock(wraps=store, **{fails: late})
+    async with Brake(asked, "me").timer(session(input_ago=1)):
+        pass
+    while await announced(store) or (fails == "announce" and asked.withdraw.call_count < 2):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
 async def test_who_is_trusted_is_not_observed(store: RedisStore) -> None:
     async with Brake(store, "me").taking_over(KEY, Care.NONE):
         assert await announced(store) == set()

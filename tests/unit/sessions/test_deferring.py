@@ -76,7 +76,7 @@ async def test_coroutines_are_awaited_with_and_without_the_lock() -> None:
 
 
 async def test_a_coroutine_without_an_end_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deferring, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(deferring, "TURN_SECONDS", 0.001)
     document, deferred = a_document()
     going_on = asyncio.Event()
     turns: list[int] = []
