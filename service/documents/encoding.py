@@ -100,7 +100,8 @@ def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any)
     for event in events:
         if type(event) is dict:
             for name in _WITH_MODELS & event.keys():
-                event[name] = _referring(event[name], document.models)
+                if type(event[name]) in _CONTAINERS:
+                    event[name] = _referring(event[name], document.models)
     document.apply_json_patch(_serialized(content, buffers), setter=setter)
 
 
@@ -120,7 +121,10 @@ def _referring(value: Any, models: DocumentModelManager) -> Any:
         case {"type": "object", "id": str(model_id)} if models.get_by_id(ID(model_id)) is not None:
             return {"id": model_id}
         case dict():
-            return {key: _referring(item, models) for key, item in value.items()}
+            return {
+                key: _referring(item, models) if type(item) in _CONTAINERS else item
+                for key, item in value.items()
+            }
     return value
 
 

@@ -18,7 +18,7 @@ from harness.comparing import both, comparable, outcome, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.documents.encoding import apply_patch, encode_document, encode_patch
+from service.documents.encoding import apply_patch, encode_document, encode_patch, to_json
 
 Step = Callable[["Scene"], Any]
 
@@ -187,9 +187,7 @@ def test_a_change_is_encoded_as_bokeh_s_own_message_is() -> None:
 def test_the_json_encoder_writes_what_bokeh_s_does() -> None:
     serializer = Serializer()
     content = serializer.encode({"ä": [1.5, 1e300, -0.0, True, None, "\u2028", np.arange(3)]})
-    from service.documents.encoding import _to_json
-
-    assert _to_json(content) == serialize_json(content)
+    assert to_json(content) == serialize_json(content)
 
 
 def test_what_a_page_describes_though_it_is_known_is_no_news() -> None:
