@@ -17,6 +17,7 @@ from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import jupyter_widgets, threads
 from service.apps.app import App
 from service.apps.panel import runs_on_this_thread, share_cookie_secret, share_threads
+from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
 from service.background import beside, ends_within, spawn
@@ -272,7 +273,10 @@ class Server:
     @asynccontextmanager
     async def _apps_loaded(self) -> AsyncIterator[None]:
         for app in self.apps.values():
-            await app.load()
+            try:
+                await app.load()
+            except Exited as error:
+                raise ConfigError(f"{app.path}: on_server_loaded has ended with {error.exit!r}") from None
         try:
             yield
         finally:

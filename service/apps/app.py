@@ -42,6 +42,7 @@ from service.apps.panel import (
 )
 from service.apps.panel_access import authorize_callback, check_access
 from service.apps.process_state import run_apart
+from service.apps.raised import STRAY, Exited
 from service.apps.worker_pool import Workers
 from service.documents.bundles import bundles_for, extensions_of
 from service.errors import AppError, GivenUp
@@ -224,7 +225,10 @@ class App:
         close_widgets(document)
 
     async def load(self) -> None:
-        """Run ``on_server_loaded``; what it raises is logged and the server goes on, as in Bokeh."""
+        """Run ``on_server_loaded``; what it raises is logged and the server goes on, as in Bokeh.
+
+        Raises Exited when it calls ``sys.exit``.
+        """
         self.server_context.on_this_loop()
         await self._run_server_hook("on_server_loaded")
 
@@ -245,7 +249,7 @@ class App:
                 self._modify(document)
         except AppError:
             raise
-        except Exception as error:
+        except (Exception, *STRAY) as error:
             raise AppError(str(error) or repr(error), traceback.format_exc()) from error
         connect_panel()
         if (of_app := authorize_callback()) is not asked:
@@ -303,6 +307,8 @@ class App:
         except GivenUp:
             raise
         except Exception as error:
+            if isinstance(error, Exited) and name == "on_server_loaded":
+                raise  # as what it needs is not there
             log.exception("%s: hook %s failed", self.path, name, exc_info=exc_info_of_app(error))
 
 

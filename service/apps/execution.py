@@ -26,6 +26,7 @@ from service.apps.app_directories import AppDirectory, running_app
 from service.apps.contexts import begin_draft, end_draft
 from service.apps.imports import ImportSpace
 from service.apps.panel import note_thread
+from service.apps.raised import STRAY, as_exception, is_stray
 from service.apps.steps import Step, stepwise
 from service.apps.worker_pool import Job, Workers
 from service.documents.curdoc import current_documents
@@ -114,7 +115,10 @@ class Execution:
     def call(self, func: Callable[..., T], *args: Any) -> T:
         """Run ``func(*args)`` here and now, to its end, or to the coroutine it returns."""
         with self._context(self._document), Step(func, self._facts):
-            return func(*args)
+            try:
+                return func(*args)
+            except STRAY as error:
+                raise as_exception(error) from None
 
     def begin(self, func: Callable[..., Any], *args: Any) -> Awaitable[None] | None:
         """Run ``func(*args)``, which gives nothing, on a thread, and wait a moment for it.
@@ -137,6 +141,16 @@ class Execution:
         With ``locked=False`` ``curdoc()`` is Bokeh's guard that refuses unsafe changes. ``build`` says that
         nobody has a page of it yet. Raises what ``func`` raises, and GivenUp.
         """
+        try:
+            return await self._run(func, args, locked=locked, build=build)
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            raise as_exception(error) from None
+
+    async def _run(
+        self, func: Callable[..., Any], args: tuple[Any, ...], *, locked: bool, build: bool
+    ) -> Any:
         document: Any = self._document
         if not locked and document is not None:
             document = UnlockedDocumentProxy(document)

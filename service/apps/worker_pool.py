@@ -19,6 +19,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from service.apps.raised import as_exception
 from service.apps.stacks import where
 from service.apps.threads import handed_on, note_panel_work, within
 from service.errors import GivenUp
@@ -70,7 +71,7 @@ class Job(asyncio.Future[Any]):
         self.asked = time.monotonic()
         self.thread: int | None = None
         """The ident of the thread that runs it."""
-        self.result_or_error: tuple[Any, BaseException | None] = (None, None)
+        self.result_or_error: tuple[Any, Exception | None] = (None, None)
         self.quick = False
         """It took no longer than the event loop may wait for it."""
         self._call: tuple[Context, Callable[..., Any], tuple[Any, ...]] | None = (copy_context(), func, args)
@@ -104,10 +105,8 @@ class Job(asyncio.Future[Any]):
         context, func, args = self._call
         try:
             self.result_or_error = context.run(func, *args), None
-        except StopIteration as error:
-            self.result_or_error = None, _as_runtime_error(error)
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-            self.result_or_error = None, error
+            self.result_or_error = None, as_exception(error)
         self.quick = time.monotonic() - began < WAIT_SECONDS
 
     def ran(self) -> bool:
@@ -440,13 +439,6 @@ def name_of(func: Any) -> str:
     while isinstance(func, partial) or hasattr(func, "__wrapped__"):
         func = func.func if isinstance(func, partial) else func.__wrapped__
     return str(getattr(func, "__qualname__", type(func).__qualname__))
-
-
-def _as_runtime_error(error: StopIteration) -> RuntimeError:
-    """No future takes it, and coroutines turn it into this one, too."""
-    made = RuntimeError("app code raised StopIteration")
-    made.__cause__ = error
-    return made
 
 
 class _Timer:

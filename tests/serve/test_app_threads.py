@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from devfleet.redis_server import eventually
 from devfleet.replica import Replica
-from harness.client import Client
+from harness.client import Client, ServerError
 from harness.pages import get_page
 
 WAITING = """
@@ -287,6 +287,80 @@ async def test_where_code_runs(server: Replica, app: str, where: str) -> None:
         await client.expect_value("said", "text", f"{where};done thread_names;")
         await client.patch("wish", value="coroutine")
         await client.expect_value("said", "text", f"{where};done thread_names;done coroutine;main;")
+
+
+ERRORS = """
+import asyncio, sys, time
+from bokeh.io import curdoc
+from bokeh.layouts import column
+from bokeh.models import Div, TextInput
+
+if b"exits" in curdoc().session_context.request.arguments.get("how", []):
+    sys.exit("nothing to show")
+
+document = curdoc()
+said = Div(name="said", text="")
+wish = TextInput(name="wish", value="")
+
+def fail(name, seconds):
+    time.sleep(float(seconds))
+    raise {"exit": SystemExit(3), "cancel": asyncio.CancelledError(), "close": GeneratorExit()}[name]
+
+def wished(attr, old, new):
+    if new.startswith("later"):
+        document.add_next_tick_callback(await_cancelled)
+    elif new != "nothing":
+        fail(*new.split())
+    said.text += f"{new};"
+
+async def await_cancelled():
+    task = asyncio.create_task(asyncio.sleep(60))
+    task.cancel()
+    await task
+
+wish.on_change("value", wished)
+document.add_root(column(said, wish))
+"""
+
+
+@pytest.mark.parametrize("threads", ["0", "4"])
+async def test_whatever_app_code_raises_fails_it_alone(tmp_path: Path, threads: str) -> None:
+    path = tmp_path / "errors.py"
+    path.write_text(ERRORS)
+    with Replica([path], name="errors", args=["--app-threads", threads]) as server:
+        assert (await get_page(server.app_url(), arguments={"how": "exits"})).status == 500
+        async with await Client.open(server.app_url()) as client:
+            for name in ("exit", "cancel", "close"):
+                for seconds in (0, 0.05):
+                    with pytest.raises(ServerError, match="app code raised"):
+                        await client.patch("wish", value=f"{name} {seconds}")
+            await client.patch("wish", value="later")
+            await asyncio.to_thread(server.wait_line, "app code raised CancelledError")
+            await client.patch("wish", value="nothing")
+            await client.expect_value("said", "text", "later;nothing;")
+            assert server.running
+
+
+LOADED = """
+import sys
+
+def on_server_loaded(server_context):
+    sys.exit("there is no database")
+"""
+
+
+@pytest.mark.parametrize("threads", ["0", "4"])
+def test_a_server_does_not_start_whose_app_exits_as_it_is_loaded(tmp_path: Path, threads: str) -> None:
+    folder = tmp_path / "hooked"
+    folder.mkdir()
+    (folder / "main.py").write_text("")
+    (folder / "app_hooks.py").write_text(LOADED)
+    server = Replica([folder], name="hooked", args=["--app-threads", threads]).start(ready=False)
+    try:
+        server.wait_line("svc: error: /hooked: .*there is no database")
+        assert server.wait() != 0
+    finally:
+        server.stop()
 
 
 HOOKS = """
