@@ -121,6 +121,16 @@ class PanelObjects:
                 kept[_MADE][PASSING] = True
         return {name: value for name, value in kept.items() if value}
 
+    def clicks(self, model: Model) -> object:
+        """What the object behind a model has counted; None where nothing counts."""
+        # bokeh 3.9 and 3.10: where a model keeps its callbacks.
+        for callbacks in model._event_callbacks.values():
+            for callback in callbacks:
+                owner = getattr(getattr(callback, "func", None), "__self__", None)
+                if owner is not None:
+                    return getattr(owner, "clicks", None), getattr(owner, "clicked", None)
+        return None
+
     def made_anew(self, document: Document, models: set[str]) -> set[str]:
         """Those of ``models`` that come back without the input that made them."""
         return parts_of_messages(((viewable, ref) for _, viewable, ref in _objects(document)), models)

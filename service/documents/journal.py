@@ -61,6 +61,9 @@ class Objects(Protocol):
     def read(self, document: Document, changed: Mapping[str, set[str]]) -> Mapping[str, Mapping[str, Any]]:
         """What is to be kept by model id, for models that changed: these of their attributes ever did."""
 
+    def clicks(self, model: Model) -> object:
+        """What the object behind a model has counted; None where nothing counts."""
+
     def made_anew(self, document: Document, models: set[str]) -> set[str]:
         """Those of ``models`` that come back without the input that made them."""
 
@@ -120,6 +123,8 @@ class Journal:
         """What clients were sent of values that are due; held until they are taken or work begins anew."""
         self._heard: set[str] = set()
         """Models whose objects heard of an event, which may have changed those alone."""
+        self._counted: dict[str, object] = {}
+        """What was counted when the clicks of a model were last noted."""
         self._chunks: dict[str, list[Any]] = {}
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
@@ -253,9 +258,14 @@ class Journal:
                 self.note(event, is_input=True, ids_before=ids_before)
 
     def note_clicks(self, source: Input) -> None:
-        """The input told of clicks, or something that follows from it was done."""
-        if self._objects is not None:
-            self._heard |= source.clicked
+        """The input told of clicks, or something that follows from it was done: noted where that counts."""
+        for model_id in source.clicked if self._objects is not None else ():
+            model = self._document.models.get_by_id(ID(model_id))
+            if model is not None and self._objects is not None:
+                counted = self._objects.clicks(model)
+                if model_id not in self._counted or self._counted[model_id] != counted:
+                    self._counted[model_id] = counted
+                    self._heard.add(model_id)
 
     def note_message(self, kind: str, data: Any) -> None:
         """A client sent a message of that type."""
@@ -501,6 +511,7 @@ class Journal:
         changes.remove.update(name for name in self._sizes if name.startswith(prefixes))
         changes.remove.update((f"m:{model_id}", f"p:{model_id}", f"k:{model_id}"))
         self._wired.discard(model_id)
+        self._counted.pop(model_id, None)
         for key in [key for key in self._marks if key[0] == model_id]:
             del self._marks[key]
             self._dirty.discard(key)

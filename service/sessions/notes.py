@@ -135,7 +135,7 @@ class Notes:
         source = current_input.get()
         if source is not None and source.clicked and self._journal is not None:
             self._journal.note_clicks(source)
-            self._is_dirty()
+            self.keep()
 
     # -- on any thread ---------------------------------------------------------------------------
 

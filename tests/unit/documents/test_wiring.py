@@ -20,6 +20,7 @@ from service.apps.state import session_state
 from service.documents.entries import Stored
 from service.documents.history import write_event
 from service.documents.values import ValueReader
+from service.documents.wiring import Input
 
 
 class Rows:
@@ -432,6 +433,7 @@ async def test_clicks_are_kept_as_they_are_once_they_are_handled() -> None:
     await run.pull()
     objects: Any = Mock(made_anew=lambda document, models: set())
     objects.read = lambda document, changed: asked.extend(changed) or {}
+    objects.clicks = lambda model: asked.count("handled")
     run.session.journal._objects = objects  # type: ignore[union-attr]
 
     await click(run, "later")
@@ -442,6 +444,11 @@ async def test_clicks_are_kept_as_they_are_once_they_are_handled() -> None:
     run.take()
 
     assert asked == [run["later"].id, "handled", run["later"].id]
+
+    source = Input()
+    source.clicked.add(run["later"].id)
+    run.session.journal.note_clicks(source)  # type: ignore[union-attr]
+    assert not run.session.journal.dirty, "what follows from a click for ever is not written for ever"  # type: ignore[union-attr]
 
 
 class Said(ModelEvent):
