@@ -16,7 +16,12 @@ from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
 from service.apps import jupyter_widgets, threads
 from service.apps.app import App
-from service.apps.panel import runs_on_this_thread, share_cookie_secret, share_threads
+from service.apps.panel import (
+    runs_on_this_thread,
+    share_cookie_secret,
+    share_threads,
+    start_timers_on_loop,
+)
 from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
@@ -207,6 +212,7 @@ class Server:
     @asynccontextmanager
     async def _threads_open(self) -> AsyncIterator[None]:
         runs_on_this_thread()
+        start_timers_on_loop(asyncio.get_running_loop())
         if self._pool is not None:
             self._pool.open()
         try:

@@ -7,6 +7,7 @@ imports Panel unless an app does.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import re
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from copy import copy
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -25,6 +27,7 @@ from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
 
 from service.apps.imported_packages import imports_any
+from service.apps.when_imported import when_imported
 from service.apps.worker_pool import PoolExecutor, WorkerPool
 from service.lines import line
 
@@ -48,6 +51,7 @@ __all__ = (
     "runs_on_this_thread",
     "share_cookie_secret",
     "share_threads",
+    "start_timers_on_loop",
     "use_own_files",
     "uses_panel",
 )
@@ -58,6 +62,7 @@ _PACKAGES = frozenset({"panel", "holoviews", "hvplot", "lumen"})
 _APPLICATION = "panel.io.application"
 _DOCUMENT = "panel.io.document"
 _STATE = "panel.io.state"
+_CALLBACKS = "panel.io.callbacks"
 
 PANEL = "panel"
 """Whose share of the threads it is that Panel's own work has; no app has such a path."""
@@ -248,6 +253,31 @@ def _share_threads() -> None:
         pool.grow(config.nthreads or 0)
         state._thread_pool = PoolExecutor(pool, PANEL)
         ThreadPoolExecutor.shutdown(theirs, wait=False)  # Panel's own (1.10) does nothing
+
+
+def start_timers_on_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Let timers of Panel's that belong to no session begin on ``loop``, whichever thread starts them."""
+    _loop[:] = [loop]
+    when_imported(_CALLBACKS, _start_timers_on_loop)
+
+
+_loop: list[asyncio.AbstractEventLoop] = []
+
+
+def _start_timers_on_loop(callbacks: Any) -> None:
+    """On another thread ``start`` of Panel 1.10 puts itself off to the session's next tick, which is on a
+    thread as well: for ever, ten times a second from the first input on, so that the session is never idle.
+    That of Panel 1.9 does nothing there. (It is how Panel forgets events that never end.)
+    """
+    start = callbacks.PeriodicCallback.start
+
+    def start_on_loop(self: Any) -> None:
+        if self.session_scoped or not _loop or threading.get_ident() == _loop_thread[0]:
+            start(self)
+        else:
+            _loop[0].call_soon_threadsafe(start, self, context=Context())
+
+    callbacks.PeriodicCallback.start = start_on_loop
 
 
 _cookie_secrets: list[str] = []
