@@ -17,7 +17,6 @@ from bokeh.embed.util import RenderItem
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 
-from service.apps.app import App
 from service.apps.panel import panel_bundle
 from service.errors import AppError, NotAuthorized
 from service.page_versions import PageVersions
@@ -88,7 +87,7 @@ class AutoloadHandler(AppHandler):
         if isinstance(found, str):
             return found
         if found is None:
-            return render_script(self.services.resources, root, asked, view.token, self.app)
+            return render_script(self.services.resources, root, asked, view.token)
         return await script_of_session(found, self.services.resources, root, asked, view.token)
 
     async def _script_of_owner(self, view: PageView, root: str, asked: Asked) -> str | None:
@@ -166,16 +165,17 @@ async def script_of_session(
     of_panel = session.app.panel and asked.resources
     found = await session.with_document_locked(bundle) if of_panel else None
     if found is None:  # or the session has just ended
-        return render_script(resources, root, asked, token, session.app)
+        return render_script(resources, root, asked, token)
     return _script(found, asked, token)
 
 
-def render_script(resources: PageResources, root: str, asked: Asked, token: str, app: App) -> str:
-    """The script that draws the app into an element of somebody else's page.
+def render_script(resources: PageResources, root: str, asked: Asked, token: str) -> str:
+    """The script that draws an app into an element of somebody else's page.
 
-    ``root`` is what our URLs begin with, seen from there.
+    ``root`` is what our URLs begin with, seen from there. Other apps may be in that page, too, and of several
+    such scripts the first alone loads files (bokeh 3.9 and 3.10): so these are those of all apps.
     """
-    return _script(resources.bundle(root, app) if asked.resources else resources.bare_bundle(), asked, token)
+    return _script(resources.bundle(root) if asked.resources else resources.bare_bundle(), asked, token)
 
 
 def _script(bundle: Bundle, asked: Asked, token: str) -> str:
