@@ -239,7 +239,7 @@ async def test_each_kind_of_change_before_all_is_written_anew(name: str) -> None
     await check([(name, 3), ("lost", 0), (name, 5)], [(name, 4)], inline=True)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(all_scripts, all_scripts, st.booleans())
 def test_whatever_happened(script: list[tuple[str, int]], more: list[tuple[str, int]], inline: bool) -> None:
     asyncio.run(check(script, more, inline=inline))
@@ -442,7 +442,7 @@ async def go_through(run: Run, history: list[tuple[str, int, Any]]) -> None:
             await run.do(changed, run.session.document, kind, which, deepcopy(what))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(st.lists(trees, max_size=3), steps, steps, st.booleans())
 def test_whatever_documents(roots: list[Any], before: list[Any], after: list[Any], inline: bool) -> None:
     asyncio.run(random_check(roots, before, after, inline))
