@@ -98,14 +98,15 @@ def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any)
         known = {PAGE_MESSAGE_ROOT, *(root.id for root in document.roots)}
         content["events"] = events = [event for event in events if not _is_known(event, known)]
     for event in events:
-        if type(event) is dict:
-            for name in _WITH_MODELS & event.keys():
-                if type(event[name]) in _CONTAINERS:
-                    event[name] = _referring(event[name], document.models)
+        for name in _WITH_MODELS if type(event) is dict else ():
+            value = event.get(name)
+            # A dict with one entry is a reference, as nearly all are.
+            if type(value) is list or (type(value) is dict and len(value) > 1):
+                event[name] = _referring(value, document.models)
     document.apply_json_patch(_serialized(content, buffers), setter=setter)
 
 
-_WITH_MODELS = frozenset({"model", "new", "msg_data"})
+_WITH_MODELS = ("model", "new", "msg_data")
 """Parts of events that may describe models."""
 
 

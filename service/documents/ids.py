@@ -52,7 +52,7 @@ class IdSpace:
     libraries such as Panel expect.
     """
 
-    __slots__ = ("_branches", "_lock", "count", "mark", "on_wired", "prefix", "tracked")
+    __slots__ = ("_branches", "_lock", "_numbers", "count", "mark", "on_wired", "prefix", "tracked")
 
     def __init__(self, session: str, count: int = 0) -> None:
         digest = blake2b(session.encode(), digest_size=4).hexdigest()
@@ -65,6 +65,7 @@ class IdSpace:
         self.mark = ""
         """Ends the ids of threads, once they are made in an order that no other run repeats."""
         self._branches = itertools.count(1)
+        self._numbers = itertools.count(secrets.randbits(_NUMBER_BITS))
         self._lock = threading.Lock()
 
     def number(self, model_id: str) -> int:
@@ -90,7 +91,7 @@ class IdSpace:
     def of_input(self, place: int = 0) -> InputIds:
         """Ids for what follows from an input of a client; with its ``place`` those that it had."""
         if not place:
-            return InputIds(self, secrets.randbits(_NUMBER_BITS))
+            return InputIds(self, next(self._numbers) % (1 << _NUMBER_BITS))
         number, count = divmod(-place - 1, 1 << _COUNT_BITS)
         return InputIds(self, number, count)
 
@@ -151,7 +152,8 @@ class InputIds:
 
 
 _NUMBER_BITS = 40
-"""Random, so that owners need not tell each other which they used. Both fit into a stored integer."""
+"""Counted from a random number, so that owners need not tell each other which they used. Fits, as the other
+does, into a stored integer."""
 
 _COUNT_BITS = 20
 

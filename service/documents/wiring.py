@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import PurePath
 from types import MethodType
@@ -64,15 +63,21 @@ current_input: ContextVar[Input | None] = ContextVar("current_input", default=No
 """What the code that runs now follows from; None for periodic callbacks, threads, and the app's own run."""
 
 
-@contextmanager
-def following(source: Input) -> Iterator[None]:
+class following:  # noqa: N801 - a context manager, around each input: by hand instead of from a generator
     """What runs inside, and what that puts off, follows from the input, and gives ids of its to models."""
-    tokens = current_input.set(source), current_ids.set(source.ids or current_ids.get())
-    try:
-        yield
-    finally:
-        current_input.reset(tokens[0])
-        current_ids.reset(tokens[1])
+
+    __slots__ = ("_source", "_tokens")
+
+    def __init__(self, source: Input) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        source = self._source
+        self._tokens = current_input.set(source), current_ids.set(source.ids or current_ids.get())
+
+    def __exit__(self, *exception: object) -> None:
+        current_input.reset(self._tokens[0])
+        current_ids.reset(self._tokens[1])
 
 
 bokeh_on_change = PropertyCallbackManager.on_change
