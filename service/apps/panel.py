@@ -272,10 +272,11 @@ def _start_timers_on_loop(callbacks: Any) -> None:
     start = callbacks.PeriodicCallback.start
 
     def start_on_loop(self: Any) -> None:
-        if self.session_scoped or not _loop or threading.get_ident() == _loop_thread[0]:
-            start(self)
-        else:
+        elsewhere = threading.get_ident() != _loop_thread[0] and _loop and _loop[0].is_running()
+        if elsewhere and not self.session_scoped:
             _loop[0].call_soon_threadsafe(start, self, context=Context())
+        else:
+            start(self)
 
     callbacks.PeriodicCallback.start = start_on_loop
 
