@@ -36,8 +36,9 @@ Attributes = dict[str, Any]
 class Differences:
     """Model, attribute and base's value for all attributes of ``document`` that differ from ``base``.
 
-    Only for models that both have. Attributes that are ``noted`` may refer to models that came later. What
-    cannot be read back goes into ``losses``. ``exact`` is what stands beside the base; None: an old one.
+    Only for models that both have. Attributes that are ``noted`` may refer to models that came later; others
+    that refer to models nobody knows are ``unresolved``. What cannot be read back goes into ``losses``.
+    ``exact`` is what stands beside the base; None: an old one.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Differences:
         self._noted = noted
         self._losses = losses
         self._reader = ValueReader(document.models) if reader is None else reader
+        self.unresolved: list[tuple[Model, UnknownReferenceError]] = []
+        """Right for models that have left the Document since, along with those that they refer to."""
 
     def __iter__(self) -> Iterator[tuple[Model, str, Any]]:
         for model_id in self._then.keys() & self._now.keys():
@@ -74,9 +77,9 @@ class Differences:
         for name in {name for name in then if self._differs(model.id, name)} - themed(model):
             try:
                 yield name, self._value(model, name)
-            except UnknownReferenceError:
+            except UnknownReferenceError as error:
                 if (model.id, name) not in self._noted:
-                    raise
+                    self.unresolved.append((model, error))
             except DeserializationError as error:
                 self._losses.add(place_of(model, name), str(error))
 

@@ -102,6 +102,7 @@ class Restorer:
         self._models: dict[str, Model] = {}
         self._undoing: Undoing | None = None
         self._repeated: list[InputIds] = []
+        self._unresolved: list[tuple[Model, UnknownReferenceError]] = []
         self.failed_inputs = 0
         """Inputs whose callbacks raised."""
         self.inputs: Mapping[tuple[str, str], Value] = {}
@@ -163,6 +164,9 @@ class Restorer:
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
         with self._growth.counted():
             await self._run(self._overlay)
+        for model, error in self._unresolved:
+            if self._document.models.get_by_id(model.id) is model:
+                raise error
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
@@ -246,6 +250,7 @@ class Restorer:
             for model, attr, value in found:
                 if not self._comes_as_input(model, attr, value):
                     self._lay(model, attr, lambda value=value: value)  # type: ignore[misc]
+            self._unresolved = found.unresolved
 
     def _comes_as_input(self, model: Model, attr: str, value: Any) -> bool:
         """Where the base is younger than the input it has its value: laid silently, no callback would run."""

@@ -286,7 +286,7 @@ steps = st.lists(
         st.tuples(st.just("remove"), st.integers(0, 99), st.none()),
         st.tuples(st.just("root"), st.integers(0, 99), trees),
         st.tuples(st.just("title"), st.just(0), texts),
-        st.tuples(st.just("theme"), st.just(0), st.sampled_from(["red", "#123456", "", None])),
+        st.tuples(st.just("theme"), st.just(0), st.sampled_from(["red", "#123456", None])),
         st.tuples(st.just("hold"), st.just(0), st.sampled_from(["combine", "collect"])),
         st.tuples(st.just("unhold"), st.just(0), st.none()),
         st.tuples(st.just("take"), st.just(0), st.none()),
@@ -440,6 +440,20 @@ async def go_through(run: Run, history: list[tuple[str, int, Any]]) -> None:
             await ALL[kind](run, which)
         else:
             await run.do(changed, run.session.document, kind, which, deepcopy(what))
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="the title is composed as the theme before has it"
+)
+async def test_a_theme_with_a_default_after_one_without() -> None:
+    """Bokeh (3.9, 3.10) tells nobody of it, and sends the value all the same. The next test found it."""
+    roots = [("slider", 0), ("slider", 0), ("column", [("slider", 0)])]
+    await random_check(
+        roots,
+        [("add", 88, ("slider", 0)), ("theme", 0, "#123456"), ("lost", 0, None)],
+        [("theme", 0, "")],
+        True,
+    )
 
 
 @settings(deadline=None, max_examples=10)

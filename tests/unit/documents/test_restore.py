@@ -144,3 +144,23 @@ async def test_a_model_that_came_later_and_lost_a_child_since() -> None:
 
     assert second.session.fidelity is Fidelity.EXACT
     assert_same(first, second)
+
+
+async def test_a_root_that_left_with_what_had_been_added_to_it() -> None:
+    """As an app does that shows another page: the base has the child, and nothing else knows it any more."""
+
+    def build(doc: Document) -> None:
+        doc.add_root(column(name="page"))
+
+    first = await Run.begin(app_of(build))
+    page = first["page"]
+    await first.do(lambda: setattr(page, "children", [Div(text="added")]))
+    await first.pull()
+    await first.do(lambda: first.session.document.add_root(Div(text="another page")))
+    await first.do(lambda: first.session.document.remove_root(page))
+    first.take()
+
+    second = await first.restored()
+
+    assert second.session.fidelity is Fidelity.EXACT
+    assert_same(first, second)
