@@ -25,6 +25,7 @@ from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandl
 from bokeh.application.handlers.handler import Handler
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
+from bokeh.models.ui.notifications import Notifications
 
 from service.apps.imported_packages import imports_any
 from service.apps.when_imported import when_imported
@@ -141,8 +142,9 @@ def keep_coming_back(document: Document, *, of_panel: bool) -> None:
 
     Once it is imported, Panel (1.9) switches that off in all Documents that apps build, plain ones
     included, unless ``pn.config.reconnect`` is set: elsewhere a session dies with its server.
-    A plain Document gets back what tells its user about it. Reading that makes the model, with an
-    id of the session's, so nothing is read where Panel is not.
+    A plain Document gets back what tells its user about it: as a new model, for its default would
+    be made while the Document is sent first, and be part of it from the second time on only. It has
+    an id of the session's, so nothing is made where Panel is not.
     """
     panel = sys.modules.get("panel.config")
     if panel is None or document.config.reconnect_session or panel.config.reconnect:
@@ -150,7 +152,7 @@ def keep_coming_back(document: Document, *, of_panel: bool) -> None:
     document.config.reconnect_session = True
     if not of_panel:
         document.config.notify_connection_status = True
-        del document.config.notifications
+        document.config.notifications = Notifications()
 
 
 def give_location(document: Document) -> None:

@@ -18,6 +18,7 @@ import bokeh.model.model as bokeh_model
 from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.model import Model
+from bokeh.models import ImportedStyleSheet
 from bokeh.util.serialization import make_id as bokeh_make_id
 
 __all__ = ("IdSpace", "Ids", "InputIds", "OnWired", "current_ids", "install", "new_document")
@@ -214,11 +215,27 @@ def new_document(ids: IdSpace) -> Document:
 
 
 def tracking_new(cls: type[Model], *args: Any, id: ID | None = None, **kwargs: Any) -> Model:  # noqa: A002
-    model: Model = bokeh_new(cls, *args, id=id, **kwargs)
     ids = current_ids.get()
+    if cls is ImportedStyleSheet and type(ids) is InputIds:
+        model = _new_apart(ids, cls, *args, id=id, **kwargs)
+    else:
+        model = bokeh_new(cls, *args, id=id, **kwargs)
     if ids is not None and ids.tracked is not None:
         ids.tracked[model.id] = model
     return model
+
+
+def _new_apart(ids: InputIds, cls: type[Model], *args: Any, **kwargs: Any) -> Model:
+    """A model that no other id of the input depends on.
+
+    Panel (1.9 and 1.10) makes a model for each of its style sheets once per Document. Whether an input makes
+    them depends on the inputs before it, which need not be repeated.
+    """
+    token = current_ids.set(ids.space.of_input())
+    try:
+        return bokeh_new(cls, *args, **kwargs)
+    finally:
+        current_ids.reset(token)
 
 
 def install() -> None:

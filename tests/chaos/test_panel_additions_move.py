@@ -107,9 +107,10 @@ async def test_rows_tabs_and_messages_go_on(fleet: Fleet, ends: list[str]) -> No
 
 @ENDS
 async def test_entries_of_rows_go_on(fleet: Fleet, ends: list[str]) -> None:
-    """The click that made them is repeated: they are not only shown."""
+    """The click that made them is repeated: they are not only shown. What was there before it need not be."""
     entry: dict[str, Any] = {"type": TextInput, "title": "entry"}
     async with page(fleet.replicas[0], "added") as client:
+        await press_for_message(client, 1)
         await press(client, "row", "row 1")
         for number, (written, end) in enumerate(zip(("here", "there", "back"), ends, strict=True), 1):
             await client.patch(entry, value=written)

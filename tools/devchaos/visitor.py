@@ -176,12 +176,12 @@ class Visitor:
         await self._acknowledged()
 
     async def dropped(self) -> None:
-        """Return when the server has closed the socket."""
+        """Return when the server has closed the socket. Stuck when it stays open."""
         try:
-            while True:
-                await self._idle(PATIENCE)
+            await self._idle(2 * PATIENCE)
         except ConnectionError:
             return
+        raise Stuck("the server does not close the socket")
 
     async def come_back(self) -> Move:
         """Reconnect with the same token at BokehJS' pace, and pull. Stuck when all attempts fail."""

@@ -770,9 +770,10 @@ async def test_panel_apps() -> None:
     apps += [folder / "panel_apps/components", folder / "panel_apps/tasks"]
     apps.remove(folder / "panel_apps/by_name.py")  # wants something in its address
     script = Path(__file__).with_name("panel_apps_composed.py")
+    plain = EXAMPLES / "sliders.py"  # where Panel is imported, it changes the Documents of plain apps, too
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), *sorted(map(str, apps)), env={**os.environ, "PYTHONPATH": str(TESTS)},
-        stderr=asyncio.subprocess.PIPE,
+        sys.executable, str(script), *sorted(map(str, apps)), str(plain),
+        env={**os.environ, "PYTHONPATH": str(TESTS)}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, errors = await process.communicate()
 

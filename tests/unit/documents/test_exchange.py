@@ -195,10 +195,10 @@ def test_what_a_page_describes_though_it_is_known_is_no_news() -> None:
     document = Document()
     slider, button = Slider(start=0, end=10, value=1), Button(name="button")
     box = column(slider)
-    document.add_root(box)
-    document.add_root(button)
     heard: list[Any] = []
     button.on_click(lambda event: heard.append(event.model))  # type: ignore[arg-type]
+    document.add_root(box)
+    document.add_root(button)
     new, known = ({"type": "object", "name": "Button", "id": each.id} for each in (Button(), button))
     click = {
         "type": "event",

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 from bokeh.core.types import ID
-from bokeh.models import Slider
+from bokeh.models import ImportedStyleSheet, Slider
 from bokeh.plotting import figure
 
 from service.documents import ids
-from service.documents.ids import IdSpace, current_ids, new_document
+from service.documents.ids import Ids, IdSpace, current_ids, new_document
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def _installed() -> None:
 
 
 @contextmanager
-def within(space: IdSpace | None) -> Iterator[None]:
+def within(space: Ids | None) -> Iterator[None]:
     token = current_ids.set(space)
     try:
         yield
@@ -89,6 +89,21 @@ def test_a_place_within_an_input_is_found_again() -> None:
     place = ids.place
     assert -(2**63) <= place < 0
     assert space.of_input(place).make() == ids.make()
+
+
+def test_style_sheets_shift_no_ids() -> None:
+    """Panel makes a model for each once per Document, in whichever input needs it first."""
+    space = IdSpace("session")
+    ids = space.of_input()
+    place = ids.place
+    with within(ids):
+        sheet, first = ImportedStyleSheet(url="theme.css"), Slider(start=0, end=1, value=0)
+    with within(space.of_input(place)):
+        second = Slider(start=0, end=1, value=0)
+
+    assert second.id == first.id
+    assert sheet.id.startswith(space.prefix)
+    assert space.is_of_input(sheet.id)
 
 
 def test_what_outlives_a_repetition_makes_other_models() -> None:
