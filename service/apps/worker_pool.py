@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextvars import Context, copy_context
 from functools import partial
-from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from service.apps.pool_threads import PoolThread, let_others_run
 from service.apps.raised import as_exception
 from service.apps.stacks import where
 from service.apps.threads import handed_on, note_panel_work, within
@@ -43,6 +43,11 @@ wake-up through a socket. What takes longer goes on without it, the first time t
 
 WAIT_AGAIN_SECONDS = 0.1
 """How long it does not do that any more after it was in vain once, for whomever."""
+
+YIELDS = 4
+"""How often it lets others run before it goes to sleep for that: the thread that it has just woken begins
+then, and is mostly through with a quick call.
+"""
 
 BUILDS_SHARE = 2
 """One thread of so many may build; the others are for whoever has a page already."""
@@ -76,13 +81,12 @@ class Job(asyncio.Future[Any]):
         """It took no longer than the event loop may wait for it."""
         self._call: tuple[Context, Callable[..., Any], tuple[Any, ...]] | None = (copy_context(), func, args)
         self._unwanted = False
-        self._ran = threading.Lock()
-        self._ran.acquire()
-        self._decided = threading.Lock()
-        """Taken by whoever is first: the thread that has run it, or the loop that waits for it no longer."""
+        self._over = False
+        self._wakes: threading.Lock | None = None
+        """Released when it is over."""
+        self._undecided = [None] if wait else []
+        """Taken out by who is first: the thread that has run it, or the loop that waits for it no longer."""
         self.waited_for = wait
-        if not wait:
-            self._decided.acquire()
 
     @property
     def what(self) -> str:
@@ -111,26 +115,45 @@ class Job(asyncio.Future[Any]):
 
     def ran(self) -> bool:
         """On its thread: whether the loop waits for it right now; else it has to be told."""
-        waited_for = self._decided.acquire(blocking=False)
-        self._ran.release()
+        waited_for = self._is_first()
+        self._over = True
+        if self._wakes is not None:
+            self._wakes.release()
         return waited_for
 
     def runs_at_once(self) -> bool:
         """On the event loop: wait a moment for it; whether it is over by then."""
         pool = self.workers.pool
         if self.begun and pool.may_wait():
-            pool.hand_out(self)  # only now: a thread that wakes before this one sleeps finds Python taken
-            if self._ran.acquire(timeout=WAIT_SECONDS):
+            pool.hand_out(self)
+            if self._is_over_soon():
                 pool.finished(self)
                 return True
             pool.waited_in_vain()
         elif self.begun:
             pool.hand_out(self)
         self.waited_for = False  # if it is in the queue still, it is handed out from there
-        if not self._decided.acquire(blocking=False):  # it is over just now
+        if not self._is_first():  # it is over just now
             pool.finished(self)
             return True
         return False
+
+    def _is_over_soon(self) -> bool:
+        for _ in range(YIELDS):
+            if self._over:
+                return True
+            let_others_run()
+        wakes = threading.Lock()
+        wakes.acquire()
+        self._wakes = wakes
+        return self._over or wakes.acquire(timeout=WAIT_SECONDS)
+
+    def _is_first(self) -> bool:
+        try:
+            self._undecided.pop()
+        except IndexError:
+            return False
+        return True
 
     def finish(self) -> None:
         """On the event loop: hand on what came of it."""
@@ -164,7 +187,8 @@ class WorkerPool:
         self._running: set[Job] = set()
         self._threads = 0
         """Those that serve; one whose job was given up is none of them."""
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._idle: list[PoolThread] = []
+        """Those that nothing was handed to; the last is the one that was at work a moment ago."""
         self._closed = False
         self._wait_from = 0.0
 
@@ -257,8 +281,8 @@ class WorkerPool:
         """Take nothing any more, and wait for nothing."""
         self._closed = True
         self.give_up_all()
-        for _ in range(self._threads):
-            self._jobs.put(None)
+        while self._idle:
+            self._end_thread()
         self._threads = 0
 
     def _begin(self, job: Job) -> None:
@@ -268,19 +292,16 @@ class WorkerPool:
         if len(self._running) > self._threads:
             self._start_thread()
         if not job.waited_for:
-            self._jobs.put(job)
+            self._idle.pop().hand(job)
 
     def hand_out(self, job: Job) -> None:
         """To a thread, for a job that the event loop waits for."""
         job.waited_for = False
-        self._jobs.put(job)
+        self._idle.pop().hand(job)
 
     def _start_thread(self) -> None:
         self._threads += 1
-        thread = threading.Thread(
-            target=_work, args=(self._jobs, self.loop, self.finished), name="svc app code", daemon=True
-        )
-        Context().run(thread.start)  # it serves all sessions, so it must not inherit the ids of this one
+        PoolThread(self.loop, self._idle, self.finished).start()
 
     def finished(self, job: Job) -> None:
         """On the event loop: a thread has run it."""
@@ -290,7 +311,11 @@ class WorkerPool:
             self._admit()
         else:
             job.finish()
-            self._jobs.put(None)  # it was given up, and its thread replaced: one of them is too many
+            self._end_thread()  # it was given up, and its thread replaced: one of them is too many
+
+    def _end_thread(self) -> None:
+        if self._idle:  # all have ended that were there when the pool was closed
+            self._idle.pop().hand(None)
 
     def _ended(self, job: Job) -> None:
         self._running.discard(job)
@@ -415,23 +440,6 @@ def _fulfil(future: Future[Any], work: Callable[[], Any]) -> None:
 def _look(job: asyncio.Future[Any]) -> None:
     if not job.cancelled():
         job.exception()
-
-
-def _work(
-    jobs: SimpleQueue[Job | None], loop: asyncio.AbstractEventLoop, done: Callable[[Job], None]
-) -> None:
-    """The life of a thread."""
-    asyncio.set_event_loop(loop)  # what app code finds as "the" event loop is the server's
-    while (job := jobs.get()) is not None:
-        job.run()
-        if job.ran():
-            del job
-            continue
-        try:
-            loop.call_soon_threadsafe(done, job)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-        del job  # not while the next one is waited for: it holds a session
 
 
 def name_of(func: Any) -> str:
