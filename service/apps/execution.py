@@ -61,6 +61,7 @@ class Execution:
         """Whose code it is, as log lines say it (``extra``)."""
         self._ids = ids
         self._document = document
+        self._documents = _references_to(document)
         self._workers = workers
         self._job: Job | None = None
         """What is at work on the Document on a thread right now."""
@@ -219,7 +220,7 @@ class Execution:
             yield from self._idle.wait().__await__()
 
     def _context(self, document: Any) -> _Context:
-        documents = () if document is None else (weakref.ref(document),)
+        documents = self._documents if document is self._document else _references_to(document)
         return _Context(self._ids_now, documents, self._imports.directory)
 
     @property
@@ -229,6 +230,10 @@ class Execution:
         if source is not None and source.ids is not None and source.ids.space is self._ids:
             return source.ids
         return self._ids
+
+
+def _references_to(document: Any) -> tuple[weakref.ReferenceType[Any], ...]:
+    return () if document is None else (weakref.ref(document),)
 
 
 def is_coroutine_function(func: Any) -> bool:

@@ -73,7 +73,8 @@ class Job(asyncio.Future[Any]):
         self.workers = workers
         self.build = build
         self.begun = False
-        self.asked = time.monotonic()
+        self.asked = 0.0
+        """When it was put into the queue."""
         self.thread: int | None = None
         """The ident of the thread that runs it."""
         self.result_or_error: tuple[Any, Exception | None] = (None, None)
@@ -255,7 +256,7 @@ class WorkerPool:
         if self._closed:
             raise GivenUp("this server stops")
         if job.workers.may_begin(job):
-            self._begin(job)
+            self._begin(job, 0.0)
         else:
             job.workers.enqueue(job)
 
@@ -285,9 +286,9 @@ class WorkerPool:
             self._end_thread()
         self._threads = 0
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, job: Job, waited: float) -> None:
         job.begun = True
-        job.workers.begins(job)
+        job.workers.begins(job, waited)
         self._running.add(job)
         if len(self._running) > self._threads:
             self._start_thread()
@@ -330,7 +331,7 @@ class WorkerPool:
                 if job is not None:
                     self._turns.remove(workers)
                     self._turns.append(workers)
-                    self._begin(job)
+                    self._begin(job, time.monotonic() - job.asked)
                     break
             else:
                 return
@@ -364,11 +365,13 @@ class Workers:
         return job
 
     def may_begin(self, job: Job) -> bool:
-        if self.pool.busy >= self.pool.size or self.busy >= self.pool.share:
+        pool = self.pool
+        if len(pool._running) >= pool.size or self.busy >= pool.share:
             return False
-        return not job.build or self._builds < self.pool.builds
+        return not job.build or self._builds < pool.builds
 
     def enqueue(self, job: Job) -> None:
+        job.asked = time.monotonic()
         (self._waiting_builds if job.build else self._calls).append(job)
 
     def next(self) -> Job | None:
@@ -389,10 +392,10 @@ class Workers:
         self._calls.clear()
         self._waiting_builds.clear()
 
-    def begins(self, job: Job) -> None:
+    def begins(self, job: Job, waited: float) -> None:
         self.busy += 1
         self._builds += job.build
-        self._waited(time.monotonic() - job.asked)
+        self._waited(waited)
 
     def ended(self, job: Job) -> None:
         self.busy -= 1

@@ -32,8 +32,6 @@ __all__ = (
 PAGE_MESSAGE_ROOT = "svc-page-message"
 """Id of a root that pages have besides those of the Document."""
 
-_OF_ROOTS = ("RootAdded", "RootRemoved")
-
 Buffers = Sequence[tuple[str, bytes | memoryview]]
 
 
@@ -94,16 +92,30 @@ def apply_patch(document: Document, content: Any, buffers: Buffers, setter: Any)
     events = content.get("events")
     if type(events) is not list:
         raise ProtocolError("a PATCH-DOC has no list of events")
-    if any(type(event) is not dict or event.get("kind") in _OF_ROOTS for event in events):
+    if not all(map(_is_plain, events)):
         known = {PAGE_MESSAGE_ROOT, *(root.id for root in document.roots)}
         content["events"] = events = [event for event in events if not _is_known(event, known)]
-    for event in events:
-        for name in _WITH_MODELS if type(event) is dict else ():
-            value = event.get(name)
-            # A dict with one entry is a reference, as nearly all are.
-            if type(value) is list or (type(value) is dict and len(value) > 1):
-                event[name] = _referring(value, document.models)
+        for event in events:
+            _refer_to_known(event, document.models)
     document.apply_json_patch(_serialized(content, buffers), setter=setter)
+
+
+def _is_plain(event: Any) -> bool:
+    """Whether this sets a property to neither a list nor a dict, as most events do that widgets send."""
+    return (
+        type(event) is dict
+        and event.get("kind") == "ModelChanged"
+        and type(event.get("new")) not in _CONTAINERS
+        and type(model := event.get("model")) is dict
+        and len(model) == 1  # a reference
+    )
+
+
+def _refer_to_known(event: Any, models: DocumentModelManager) -> None:
+    for name in _WITH_MODELS if type(event) is dict else ():
+        value = event.get(name)
+        if type(value) is list or (type(value) is dict and len(value) > 1):
+            event[name] = _referring(value, models)
 
 
 _WITH_MODELS = ("model", "new", "msg_data")

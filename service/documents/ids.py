@@ -53,7 +53,7 @@ class IdSpace:
     libraries such as Panel expect.
     """
 
-    __slots__ = ("_branches", "_lock", "_numbers", "count", "mark", "on_wired", "prefix", "tracked")
+    __slots__ = ("_branches", "_numbers", "count", "lock", "mark", "on_wired", "prefix", "tracked")
 
     def __init__(self, session: str, count: int = 0) -> None:
         digest = blake2b(session.encode(), digest_size=4).hexdigest()
@@ -67,7 +67,8 @@ class IdSpace:
         """Ends the ids of threads, once they are made in an order that no other run repeats."""
         self._branches = itertools.count(1)
         self._numbers = itertools.count(secrets.randbits(_NUMBER_BITS))
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
+        """Held while an id is made: a thread of ``asyncio.to_thread`` makes them, too."""
 
     def number(self, model_id: str) -> int:
         """Which number a model id of this space has; 0 if it is no id of this space."""
@@ -81,7 +82,7 @@ class IdSpace:
         return model_id.startswith(self.prefix) and "i" in model_id.removeprefix(self.prefix)
 
     def make(self) -> ID:
-        with self._lock:  # a thread of asyncio.to_thread has this space, too
+        with self.lock:
             self.count += 1
             return ID(f"{self.prefix}{self.count}")
 
@@ -111,22 +112,17 @@ class InputIds:
     others or between them, and each repetition would get other ids as soon as two of them took other turns.
     """
 
-    __slots__ = ("_branches", "_count", "_lock", "_name", "_number", "over", "space")
+    __slots__ = ("_branches", "_name", "_start", "over", "place", "space")
 
     def __init__(self, space: IdSpace, number: int, count: int = 0) -> None:
         self.space = space
         self.over = False
         """It was repeated for a restore, which is over: what still goes on makes other models than it did."""
-        self._number = number
-        self._name = f"{number:x}i"
-        self._count = count
-        self._branches = itertools.count(1)
-        self._lock = threading.Lock()
-
-    @property
-    def place(self) -> int:
+        self._start = start = -(number << _COUNT_BITS) - 1
+        self.place = start - count
         """For :meth:`IdSpace.of_input`. Below zero: earlier releases keep the session's count there."""
-        return -(self._number << _COUNT_BITS | self._count) - 1
+        self._name = f"{number:x}i"
+        self._branches = itertools.count(1)
 
     @property
     def prefix(self) -> str:
@@ -143,9 +139,9 @@ class InputIds:
     def make(self) -> ID:
         if self.over:
             return self.space.make()
-        with self._lock:
-            self._count += 1
-            return ID(f"{self.prefix}{self._name}{self._count}")
+        with self.space.lock:
+            self.place -= 1
+            return ID(f"{self.prefix}{self._name}{self._start - self.place}")
 
     def branch(self) -> Branch:
         """Ids for a thread that the input begins."""

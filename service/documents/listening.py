@@ -22,17 +22,24 @@ def runs_app_code(document: Document, content: Any, own: Callable[..., Any]) -> 
     if len(document.callbacks._change_callbacks) > 1:
         return True
     events = content.get("events")
-    return type(events) is list and any(_has_listeners(document, event, own) for event in events)
+    if type(events) is not list:
+        return False
+    for event in events:  # nearly always one
+        try:
+            if _has_listeners(document, event, own):
+                return True
+        except (AttributeError, KeyError, TypeError):
+            continue
+    return False
 
 
 def _has_listeners(document: Document, event: Any, own: Callable[..., Any]) -> bool:
-    if type(event) is not dict:
-        return False
-    kind = _text(event, "kind")
+    """Raises AttributeError, KeyError or TypeError where the event is malformed."""
+    kind = event["kind"]
     if kind in _OF_MODELS:
         models: dict[Any, Any] = document.models._models
-        model = models.get(_text(event.get("model"), "id"))
-        return model is not None and bool(model._callbacks.get(_text(event, "attr", default="data")))
+        model = models.get(event["model"]["id"])
+        return model is not None and bool(model._callbacks.get(event.get("attr", "data")))
     if kind == "MessageSent":
         return _message_has_listeners(document.callbacks, event, own)
     return kind not in _OF_DOCUMENTS
@@ -41,17 +48,11 @@ def _has_listeners(document: Document, event: Any, own: Callable[..., Any]) -> b
 def _message_has_listeners(
     callbacks: DocumentCallbackManager, message: Mapping[str, Any], own: Callable[..., Any]
 ) -> bool:
-    kind = _text(message, "msg_type")
+    kind = message["msg_type"]
     if kind != "bokeh_event":
         return bool(callbacks._message_callbacks.get(kind))
-    name = _text(message.get("msg_data"), "name")
+    name = message["msg_data"]["name"]
     if any(each != own for each in callbacks._event_callbacks.get(name, ())):
         return True
     models = [reference() for reference in list(callbacks._subscribed_models.get(name, ()))]
     return any(model is not None and model._event_callbacks.get(name) for model in models)
-
-
-def _text(value: Any, name: str, *, default: str = "") -> str:
-    """That entry of what a client sent, if this is an object and that is text."""
-    found = value.get(name, default) if type(value) is dict else default
-    return found if type(found) is str else ""

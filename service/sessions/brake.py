@@ -168,11 +168,12 @@ class Brake:
 
     async def _is_dead(self, replica: str) -> bool:
         """Wait until its heart has beaten once more, or has been silent for too long."""
-        began = time.monotonic()
+        began = asked = time.monotonic()
         while (found := await self._store.replica(replica)) is not None and found.age < SILENT_SECONDS:
-            if found.age < time.monotonic() - began:
+            if found.age < asked - began:  # by when it was asked for: the answer may have come late
                 return False
             await asyncio.sleep(LOOK_AGAIN)
+            asked = time.monotonic()
         return True
 
     async def _announce(self, key: SessionKey) -> None:

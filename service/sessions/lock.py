@@ -61,7 +61,7 @@ class DocumentLock:
 
     def begin_turn(self) -> None:
         """As at the beginning of :meth:`at_once`, where nobody has the lock."""
-        assert not self.taken
+        assert self._turn is None
         self._begin()
 
     def end_turn(self) -> None:
@@ -70,7 +70,7 @@ class DocumentLock:
 
     def pass_turn(self) -> None:
         """It belongs from here on to what has begun within :meth:`prolonged`, not to this code."""
-        _held.set(tuple(each for each in _held.get() if each is not self._turn))
+        _held.set(_without(self._turn, _held.get()))
 
     @asynccontextmanager
     async def prolonged(self) -> AsyncIterator[None]:
@@ -88,4 +88,10 @@ class DocumentLock:
 
     def _end(self) -> None:
         turn, self._turn = self._turn, None
-        _held.set(tuple(each for each in _held.get() if each is not turn))
+        _held.set(_without(turn, _held.get()))
+
+
+def _without(turn: object, held: tuple[object, ...]) -> tuple[object, ...]:
+    if held[-1:] == (turn,):  # nearly always
+        return held[:-1]
+    return tuple(each for each in held if each is not turn)

@@ -274,8 +274,9 @@ class Session(Expirable):
     @property
     def free(self) -> bool:
         """Whether a change can be made and acknowledged right now, without waiting for anything."""
-        busy = self._waiting or self._lock.taken
-        return not (busy or self.destroyed or self.lost or self._upkeep.settle is not None)
+        if self._waiting or self._lock.taken or self._upkeep.settle is not None:
+            return False
+        return self._phase is _Phase.WHOLE and not self.slot.life.lost
 
     async def settle(self) -> None:
         """Wait until the store has what clients changed, where they shall wait for that."""
