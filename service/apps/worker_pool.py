@@ -60,6 +60,20 @@ class Job(asyncio.Future[Any]):
     waits for that gets its ``CancelledError`` afterwards, so that no lock is given back under running code.
     """
 
+    # Nearly every job keeps most of these, so they are the class's: each message of a client is a job.
+    begun = False
+    asked = 0.0
+    """When it was put into the queue."""
+    thread: int | None = None
+    """The ident of the thread that runs it."""
+    result_or_error: tuple[Any, Exception | None] = (None, None)
+    quick = False
+    """It took no longer than the event loop may wait for it."""
+    _over = False
+    _wakes: threading.Lock | None = None
+    """Released when it is over."""
+    _unwanted = False
+
     def __init__(
         self,
         workers: Workers,
@@ -72,19 +86,7 @@ class Job(asyncio.Future[Any]):
         super().__init__(loop=workers.pool.loop)
         self.workers = workers
         self.build = build
-        self.begun = False
-        self.asked = 0.0
-        """When it was put into the queue."""
-        self.thread: int | None = None
-        """The ident of the thread that runs it."""
-        self.result_or_error: tuple[Any, Exception | None] = (None, None)
-        self.quick = False
-        """It took no longer than the event loop may wait for it."""
         self._call: tuple[Context, Callable[..., Any], tuple[Any, ...]] | None = (copy_context(), func, args)
-        self._unwanted = False
-        self._over = False
-        self._wakes: threading.Lock | None = None
-        """Released when it is over."""
         self._undecided = [None] if wait else []
         """Taken out by who is first: the thread that has run it, or the loop that waits for it no longer."""
         self.waited_for = wait
