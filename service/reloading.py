@@ -15,9 +15,9 @@ from pathlib import Path
 from service.apps.app import App
 from service.apps.loading import reload_app
 from service.background import ends_within, spawn
-from service.errors import AppLoadError, ConfigError
+from service.errors import AppLoadError, ConfigError, GivenUp
 from service.sessions.departures import COME_BACK, STUCK_SECONDS, Departures
-from service.sessions.life import Reason
+from service.sessions.life import Reason, State
 from service.sessions.registry import Registry
 from service.web.resources import PageResources
 from service.web.websocket import WebSocket
@@ -79,13 +79,25 @@ class Reloader:
         except AppLoadError as error:
             self._app.breaks(str(error))
             log.error("%s", error)
+        self._outdate_builds()
         self._resources.forget()
         await self._load()
-        before = list(self._websockets)  # those that come meanwhile have come for the new code
-        slots = [session.slot for session in self._registry]
+        self._outdate_builds()  # those that did not wait for the hooks
+        # Those that come meanwhile have come for the new code. One without an answer waits for its
+        # session still, and BokehJS (3.9 and 3.10) does not come back where its first connection is closed.
+        before = [each for each in self._websockets if each.answered]
+        slots = [each for each in self._registry.held() if each.life.state in (State.LIVE, State.ASLEEP)]
         await asyncio.gather(*(self._departures.leave(slot, Reason.RENEWED) for slot in slots))
         for websocket in before:  # of pages that show why there is no session
             websocket.close(COME_BACK, "the app has changed")
+
+    def _outdate_builds(self) -> None:
+        """What is being built is built anew when the app has run through, and soon in any case."""
+        self._app.outdate()
+        loop = asyncio.get_running_loop()
+        for slot, attempt in self._registry.being_built():
+            if slot.key.app == self._app.path:
+                loop.call_later(STUCK_SECONDS, attempt.give_up, GivenUp("the app has changed"))
 
     async def _load(self) -> None:
         """Run the hooks to their end, or to the next change: they may take long, but not for ever."""

@@ -13,6 +13,7 @@ from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.metrics import Metrics
 from service.page_versions import PageVersions
+from service.sessions.build_timeouts import BuildTimeouts
 from service.sessions.registry import Registry
 from service.settings import Settings
 from service.tokens import TokenAuthority
@@ -35,6 +36,7 @@ class Services:
     apps: Mapping[str, App]
     store: Store
     registry: Registry
+    timeouts: BuildTimeouts
     router: Router
     dialer: Dialer
     files: PeerFiles
