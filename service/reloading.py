@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from service.background import ends_within, spawn
 from service.errors import AppLoadError, ConfigError, GivenUp
 from service.sessions.departures import COME_BACK, STUCK_SECONDS, Departures
 from service.sessions.life import Reason, State
-from service.sessions.registry import Registry
+from service.sessions.registry import Registry, SessionSlot
 from service.web.resources import PageResources
 from service.web.websocket import WebSocket
 
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 0.3
 """Seconds between looks at the files."""
+
+FIRST_PULL_SECONDS = 1.0
+"""How long a page that has just connected may take to ask for its Document."""
 
 SUFFIXES = {".py", ".ipynb", ".html", ".css", ".js", ".ts", ".yaml", ".yml"}
 
@@ -87,17 +91,26 @@ class Reloader:
         # session still, and BokehJS (3.9 and 3.10) does not come back where its first connection is closed.
         before = [each for each in self._websockets if each.answered]
         slots = [each for each in self._registry.held() if each.life.state in (State.LIVE, State.ASLEEP)]
-        await asyncio.gather(*(self._departures.leave(slot, Reason.RENEWED) for slot in slots))
+        await asyncio.gather(*map(self._renew, slots))
         for websocket in before:  # of pages that show why there is no session
             websocket.close(COME_BACK, "the app has changed")
+
+    async def _renew(self, slot: SessionSlot) -> None:
+        """Once its pages have their Document: BokehJS (3.9 and 3.10) gives up when its first pull fails."""
+        deadline = time.monotonic() + FIRST_PULL_SECONDS
+        while not all(each.subscribed for each in slot.connections) and time.monotonic() < deadline:
+            await asyncio.sleep(FIRST_PULL_SECONDS / 50)
+        await self._departures.leave(slot, Reason.RENEWED)
 
     def _outdate_builds(self) -> None:
         """What is being built is built anew when the app has run through, and soon in any case."""
         self._app.outdate()
         loop = asyncio.get_running_loop()
-        for slot, attempt in self._registry.being_built():
-            if slot.key.app == self._app.path:
-                loop.call_later(STUCK_SECONDS, attempt.give_up, GivenUp("the app has changed"))
+        building = [each for slot, each in self._registry.being_built() if slot.key.app == self._app.path]
+        for attempt in building:
+            loop.call_later(STUCK_SECONDS, attempt.give_up, GivenUp("the app has changed"))
+        if building:
+            log.info("%d sessions that are being built are built anew", len(building))
 
     async def _load(self) -> None:
         """Run the hooks to their end, or to the next change: they may take long, but not for ever."""

@@ -72,7 +72,10 @@ class PageHandler(AppHandler):
             if isinstance(found, str):
                 return found
             with suppress(SessionMoved):
-                return await render_page(found, services.resources, root, view.token)
+                page = await render_page(found, services.resources, root, view.token)
+                if services.developing:
+                    services.rendered.drawn(view.token_id, found.generation)
+                return page
             if services.closed:
                 raise SessionMoved("the session moves to another replica")
 

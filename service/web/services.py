@@ -20,6 +20,7 @@ from service.tokens import TokenAuthority
 from service.tracing import Tracing
 from service.web.auth import Auth
 from service.web.origins import OriginPolicy
+from service.web.rendered import RenderedPages
 from service.web.resources import PageResources
 from service.web.websocket import WebSocket
 from store.contract import Store
@@ -51,6 +52,7 @@ class Services:
     tracing: Tracing
     clock: Callable[[], float]
     """Wall-clock seconds on which all replicas agree."""
+    rendered: RenderedPages = field(default_factory=RenderedPages)
     websockets: set[WebSocket] = field(default_factory=set)
     """All that are open."""
     started: asyncio.Event = field(default_factory=asyncio.Event)

@@ -203,7 +203,8 @@ def join(
     session: Session, websocket: WebSocket, token_id: str, page: PageVersions | None, services: Services
 ) -> None:
     """Let a session answer, or say that the page is too old for it. Raises SessionMoved when it has ended."""
-    if page is not None and not fits(page, session, services):
+    outdated = services.rendered.is_outdated(token_id, session.generation)
+    if page is not None and (outdated or not fits(page, session, services)):
         log.info("a page made with %s is told to load again", page.text, extra=session.key.facts)
         tell(app_updated(websocket, session.key, embedded=page.embedded), websocket)
         return

@@ -139,7 +139,7 @@ async def test_a_session_ends_whose_code_does_not(
 
 
 async def test_a_session_ends_that_is_never_built(fleet: Fleet, folder: Path) -> None:
-    """Its page is a shell, as the app has run before: its socket waits, and another replica's waits with it."""
+    """Its page is a shell, as the app has run before: its socket waits, and another replica's with it."""
     (folder / "begun").unlink(missing_ok=True)
     owner, other = fleet.replicas
     key = SessionKey("/stuck", "never")
