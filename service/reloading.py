@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -30,6 +29,7 @@ log = logging.getLogger(__name__)
 INTERVAL = 0.3
 """Seconds between looks at the files."""
 
+FIRST_PULL_LOOKS = 50
 FIRST_PULL_SECONDS = 1.0
 """How long a page that has just connected may take to ask for its Document."""
 
@@ -97,9 +97,10 @@ class Reloader:
 
     async def _renew(self, slot: SessionSlot) -> None:
         """Once its pages have their Document: BokehJS (3.9 and 3.10) gives up when its first pull fails."""
-        deadline = time.monotonic() + FIRST_PULL_SECONDS
-        while not all(each.subscribed for each in slot.connections) and time.monotonic() < deadline:
-            await asyncio.sleep(FIRST_PULL_SECONDS / 50)
+        for _ in range(FIRST_PULL_LOOKS):
+            if all(each.subscribed for each in slot.connections):
+                break
+            await asyncio.sleep(FIRST_PULL_SECONDS / FIRST_PULL_LOOKS)
         await self._departures.leave(slot, Reason.RENEWED)
 
     def _outdate_builds(self) -> None:
