@@ -405,12 +405,16 @@ def _says_so(source: str) -> bool:
     except (SyntaxError, ValueError):
         return False
     return any(
-        isinstance(each, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == "run_on_loop" for target in each.targets)
+        isinstance(each, ast.Assign | ast.AnnAssign)
+        and any(isinstance(target, ast.Name) and target.id == "run_on_loop" for target in _targets(each))
         and isinstance(each.value, ast.Constant)
         and each.value.value is True
         for each in body
     )
+
+
+def _targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return statement.targets if isinstance(statement, ast.Assign) else [statement.target]
 
 
 def sources_of(handler: Any) -> Iterable[str]:
