@@ -165,7 +165,7 @@ def files(folder: Path) -> Files:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Replica]:
-    apps = [folder / f"{name}.py" for name in ("app", "build", "on_loop")]
+    apps = [folder / f"{name}.py" for name in ("app", "build", "on_loop", "typed")]
     with Replica(apps, name="threads", args=["--drain-timeout", "2"]) as running:
         yield running
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
-from harness.client import Client
+from harness.client import Client, WireClosed
 from harness.pages import get_page
 from harness.tools import require
 from operations.scrape import scrape, until
@@ -141,21 +143,78 @@ async def test_whoever_waits_for_a_thread_is_told_so(app: Path, replica: Start) 
         assert (await get_page(server.app_url(), timeout=60)).status == 200
 
 
-async def test_a_session_that_cannot_be_brought_back_is_kept(app: Path, replica: Start) -> None:
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
     require("redis-server")
-    with RedisServer() as redis:
-        first = replica([app], redis_url=redis.url)
-        client = await Client.open(first.app_url())
-        await client.patch("wish", value="kept")
-        first.stop()
-        second = replica([app], redis_url=redis.url, args=["--build-timeout", "1"])
-        (app / "slow").touch()
+    with RedisServer() as server:
+        yield server
 
-        client.url = second.app_url()
-        await client.reconnect(60)
-        assert client.document.title == "The app took too long to start, and is not waited for any more."
 
-        (app / "slow").unlink()
-        await client.reconnect(60)
-        assert client.value("wish", "value") == "kept"
-        await client.close()
+async def test_a_session_that_cannot_be_brought_back_is_kept(
+    app: Path, replica: Start, redis: RedisServer
+) -> None:
+    first = replica([app], redis_url=redis.url)
+    client = await Client.open(first.app_url())
+    await client.patch("wish", value="kept")
+    first.stop()
+    second = replica([app], redis_url=redis.url, args=["--build-timeout", "1"])
+    (app / "slow").touch()
+
+    client.url = second.app_url()
+    await client.reconnect(60)
+    assert client.document.title == "The app took too long to start, and is not waited for any more."
+
+    (app / "slow").unlink()
+    await client.reconnect(60)
+    assert client.value("wish", "value") == "kept"
+    await client.close()
+
+
+HIBERNATING = ["--hibernate-after", "0.2", "--check-unused-sessions", "200"]
+
+
+async def asleep(server: Replica, client: Client) -> None:
+    until(lambda: scrape(server.url)("svc_hibernated_sessions") == 1)
+    assert client.connected
+
+
+async def test_a_session_that_cannot_be_woken_can_be_woken_later(
+    app: Path, replica: Start, redis: RedisServer
+) -> None:
+    server = replica([app], redis_url=redis.url, args=[*HIBERNATING, "--build-timeout", "1"])
+    client = await Client.open(server.app_url())
+    await client.patch("wish", value="kept")
+    await asleep(server, client)
+    (app / "slow").touch()
+
+    with suppress(WireClosed):
+        await client.patch("shown", text="never")
+    assert await client.wait_closed(60) == 1011
+    (app / "slow").unlink()
+    await client.reconnect(60)
+
+    assert client.value("wish", "value") == "kept"
+    await client.close()
+
+
+async def test_an_operator_ends_a_session_that_cannot_be_woken(
+    app: Path, replica: Start, redis: RedisServer
+) -> None:
+    server = replica([app], redis_url=redis.url, args=HIBERNATING)
+    client = await Client.open(server.app_url())
+    await client.patch("wish", value="kept")
+    await asleep(server, client)
+    (app / "slow").touch()
+    waking = asyncio.create_task(client.patch("shown", text="never"))
+    await asyncio.to_thread(until, (app / "begun").exists)
+
+    sessions = [server.command[0], "sessions", "--redis", redis.url, "--app", "/app", "--end"]
+    ended = await asyncio.to_thread(subprocess.run, sessions, capture_output=True, text=True, timeout=60)
+
+    assert "has ended" in ended.stdout, ended.stderr
+    assert await client.wait_closed(60) == 1012
+    server.wait_line(r"given up while it was built: it is still in wait \(.*stuck.py:\d+\)")
+    await client.reconnect()
+    assert client.document.title == "This session has ended."
+    await client.close()
+    await asyncio.gather(waking, return_exceptions=True)
