@@ -16,6 +16,7 @@ from harness.browser import Tab
 from harness.client import Client
 
 from store.contract import SessionKey
+from store.keys import Keys
 
 HOOKS = """
 def on_session_destroyed(session_context):
@@ -155,6 +156,8 @@ async def test_a_session_ends_that_is_never_built(fleet: Fleet, folder: Path) ->
         return found.get(key.short)
 
     await asyncio.to_thread(eventually, lambda: (built_for() or 0) > 0, within=30)
+    # However long it takes: what nobody has listed expires after a minute.
+    eventually(lambda: int(fleet.redis.command("PTTL", Keys("svc").session(key.tag))) == -1)
     ended = await asyncio.to_thread(svc, fleet, key.short, "--end")
 
     assert ended.returncode == 0, ended.stderr
