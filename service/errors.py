@@ -6,7 +6,8 @@
     ├── ConfigError         500  1011  an option or the configuration file makes no sense
     ├── AppLoadError        500  1011  an app cannot be found or read
     ├── AppError            500  1011  the app raised while it built its Document
-    │   └── NotAuthorized   403  1008  the app does not let this user in
+    │   ├── NotAuthorized   403  1008  the app does not let this user in
+    │   └── BuildTimeout    504  1011  the app did not build its Document in time
     ├── TokenError          403  1008  a session token or session id is not acceptable
     │   ├── TokenInvalid    403  1008  malformed or forged
     │   │   └── TokenMisdirected  403  1008  right, but for another app or replica
@@ -34,6 +35,7 @@ from typing import ClassVar
 __all__ = (
     "AppError",
     "AppLoadError",
+    "BuildTimeout",
     "ConfigError",
     "Full",
     "GivenUp",
@@ -79,6 +81,9 @@ class AppError(ServiceError):
     for logs and ``--dev`` only.
     """
 
+    told: ClassVar[str] = "The app failed while it was starting."
+    """What visitors are told."""
+
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.message = message
@@ -94,6 +99,13 @@ class NotAuthorized(AppError):
     def __init__(self, message: str, location: str | None = None) -> None:
         super().__init__(message)
         self.location = location
+
+
+class BuildTimeout(AppError):
+    """The app did not build its Document in time; ``detail`` says where it stood."""
+
+    http_status = 504
+    told = "The app took too long to start, and is not waited for any more."
 
 
 class TokenError(ServiceError):

@@ -12,6 +12,7 @@ from service.fleet.drain import Drain
 from service.memory import container_limit
 from service.metrics import Metrics
 from service.sessions.brake import Brake
+from service.sessions.build_timeouts import BuildTimeouts
 from service.sessions.building import Builder
 from service.sessions.departures import Departures
 from service.sessions.ending import Ending
@@ -50,7 +51,8 @@ class Keeping:
             settle=self.writer.settle if settings.durability == "sync" else None,
             around_timer=self.brake.timer,
         )
-        self.registry = Registry(apps, _builder(settings, metrics, upkeep))
+        self.timeouts = BuildTimeouts(settings.build_timeout, metrics)
+        self.registry = Registry(apps, _builder(settings, metrics, upkeep), self.timeouts.of_build)
         self.departures = Departures(
             store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
         )

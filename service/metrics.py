@@ -63,6 +63,7 @@ class AppMeter:
         self.callback_seconds = metrics.callback_seconds.labels(app)
         self.callback_failures = metrics.callback_failures.labels(app)
         self.slow_callbacks = metrics.slow_callbacks.labels(app)
+        self.build_timeouts = metrics.build_timeouts.labels(app)
         self.callbacks_lost = metrics.callbacks_lost.labels(app)
         self.queue_seconds = metrics.queue_seconds.labels(app)
 
@@ -153,6 +154,9 @@ class Metrics:
         self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
         self.slow_callbacks = self._counter(
             "slow_callbacks", "Code of apps that ran for --slow-callback seconds or more at a stretch", app
+        )
+        self.build_timeouts = self._counter(
+            "build_timeouts", "Pages that an app was not waited for any more for (--build-timeout)", app
         )
         self.queue_seconds = self._histogram(
             "app_queue_seconds", "How long app code waited for a thread (--app-threads)", app, FAST

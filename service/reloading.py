@@ -15,10 +15,10 @@ from pathlib import Path
 from service.apps.app import App
 from service.apps.loading import reload_app
 from service.background import ends_within, spawn
-from service.errors import AppLoadError, ConfigError
+from service.errors import AppLoadError, ConfigError, GivenUp
 from service.sessions.departures import COME_BACK, STUCK_SECONDS, Departures
-from service.sessions.life import Reason
-from service.sessions.registry import Registry
+from service.sessions.life import Reason, State
+from service.sessions.registry import Registry, SessionSlot
 from service.web.resources import PageResources
 from service.web.websocket import WebSocket
 
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 0.3
 """Seconds between looks at the files."""
+
+FIRST_PULL_LOOKS = 50
+FIRST_PULL_SECONDS = 1.0
+"""How long a page that has just connected may take to ask for its Document."""
 
 SUFFIXES = {".py", ".ipynb", ".html", ".css", ".js", ".ts", ".yaml", ".yml"}
 
@@ -79,13 +83,35 @@ class Reloader:
         except AppLoadError as error:
             self._app.breaks(str(error))
             log.error("%s", error)
+        self._outdate_builds()
         self._resources.forget()
         await self._load()
-        before = list(self._websockets)  # those that come meanwhile have come for the new code
-        slots = [session.slot for session in self._registry]
-        await asyncio.gather(*(self._departures.leave(slot, Reason.RENEWED) for slot in slots))
+        self._outdate_builds()  # those that did not wait for the hooks
+        # Those that come meanwhile have come for the new code. One without an answer waits for its
+        # session still, and BokehJS (3.9 and 3.10) does not come back where its first connection is closed.
+        before = [each for each in self._websockets if each.answered]
+        slots = [each for each in self._registry.held() if each.life.state in (State.LIVE, State.ASLEEP)]
+        await asyncio.gather(*map(self._renew, slots))
         for websocket in before:  # of pages that show why there is no session
             websocket.close(COME_BACK, "the app has changed")
+
+    async def _renew(self, slot: SessionSlot) -> None:
+        """Once its pages have their Document: BokehJS (3.9 and 3.10) gives up when its first pull fails."""
+        for _ in range(FIRST_PULL_LOOKS):
+            if all(each.subscribed for each in slot.connections):
+                break
+            await asyncio.sleep(FIRST_PULL_SECONDS / FIRST_PULL_LOOKS)
+        await self._departures.leave(slot, Reason.RENEWED)
+
+    def _outdate_builds(self) -> None:
+        """What is being built is built anew when the app has run through, and soon in any case."""
+        self._app.outdate()
+        loop = asyncio.get_running_loop()
+        building = [each for slot, each in self._registry.being_built() if slot.key.app == self._app.path]
+        for attempt in building:
+            loop.call_later(STUCK_SECONDS, attempt.give_up, GivenUp("the app has changed"))
+        if building:
+            log.info("%d sessions that are being built are built anew", len(building))
 
     async def _load(self) -> None:
         """Run the hooks to their end, or to the next change: they may take long, but not for ever."""

@@ -72,6 +72,7 @@ DEV_TOKEN_EXPIRATION = 30 * 24 * 3600.0
 """Seconds, with ``--dev``."""
 
 SLOW_CALLS_TOLD = 5
+BUILDS_TOLD = 50
 """Of each replica, in its heartbeat."""
 
 
@@ -399,9 +400,13 @@ class Server:
         shares = () if self._pool is None else self._pool.shares
         busy: dict[tuple[str, ...], float] = {}
         queued: dict[tuple[str, ...], float] = {}
+        given_up: dict[tuple[str, ...], float] = {}
         for share in shares:
             busy[(share.app,)], queued[(share.app,)] = share.busy, share.queued
+            given_up[(share.app,)] = share.given_up
         yield Reading("app_threads_busy", "Threads that run the app's code", busy, ("app",))
+        yield Reading("app_threads_given_up", "Threads with code of the app that is not waited for any more",
+                      given_up, ("app",))  # fmt: skip
         yield Reading("app_queue", "Calls of the app's code that wait for a thread", queued, ("app",))
 
     def _doing(self) -> str:
@@ -444,6 +449,7 @@ class Server:
             apps=self.apps,
             store=self._store,
             registry=self._keeping.registry,
+            timeouts=self._keeping.timeouts,
             router=Router(
                 self._store,
                 self._keeping.registry,
@@ -521,6 +527,11 @@ class Server:
         found = ((app.imports.directory, path) for path, app in self.apps.items())
         return next((path for directory, path in found if directory and directory.owns(file)), "")
 
+    def _building(self) -> dict[str, float]:
+        """The longest of them, which somebody may want to end."""
+        longest = self._keeping.registry.being_built()[:BUILDS_TOLD]
+        return {slot.key.tag: attempt.since for slot, attempt in longest}
+
     def _describe(self) -> Heartbeat:
         return Heartbeat(
             replica=self.replica,
@@ -535,6 +546,7 @@ class Server:
             draining=self.services.draining,
             versions=self._versions,
             build=self._build,
+            building=self._building(),
             slow=[dataclasses.asdict(each) for each in self._slow.latest()[:SLOW_CALLS_TOLD]],
         )
 

@@ -265,6 +265,15 @@ class Settings:
         metavar="COUNT",
         env=("SVC_MAX_SESSIONS",),
     )
+    build_timeout: float = option(
+        "--build-timeout",
+        number(0),
+        "Seconds that a page waits for its app to build a session, or to bring it back; then it says so, and "
+        "the app's code is given up; 0 for as long as it takes",
+        "300",
+        metavar="SECONDS",
+        env=("SVC_BUILD_TIMEOUT",),
+    )
     slow_callback: float = option(
         "--slow-callback",
         number(0),

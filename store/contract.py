@@ -184,6 +184,9 @@ class Heartbeat:
     """Of Bokeh (``bokeh``) and of installed Bokeh extensions; empty for releases that do not say."""
     build: str = ""
     """A digest that is the same for replicas of one image: versions, the apps' code, their static files."""
+    building: Mapping[str, float] = field(default_factory=dict)
+    """Sessions (by tag) that apps are run for right now, and since when, in wall-clock seconds. Of many those
+    that take longest."""
     slow: Sequence[Mapping[str, Any]] = ()
     """Code of apps that ran for too long, the last few, newest first: ``at`` (wall-clock seconds), ``app``,
     ``session`` (short form), ``place`` (text), ``seconds`` and whether it is still ``running``."""

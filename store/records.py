@@ -283,6 +283,7 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "draining": _is(bool),
     "versions": _map_of(_is(str)),
     "build": _is(str),
+    "building": _map_of(_is(int, float)),
     "slow": _is_list_of_slow,
     "ttl_ms": _is(int),
 }

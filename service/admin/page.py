@@ -119,8 +119,9 @@ class AdminPage:
             user=self._username.value or None,
             older=AGES.get(self._age.value),
         ).of(view.held or [], view.at)
-        self._sessions.show([session_row(each, view.at) for each in chosen])
+        self._sessions.show([session_row(each, view) for each in chosen])
         there = sum(sum(each.sessions.values()) for each in view.replicas)
+        there = max(there, len(view.held or ()))  # those that are being built are not counted
         cut = f" (only {MOST} are read; <code>svc sessions</code> reads all)" if there > MOST else ""
         self._listed.text = f"{len(chosen)} of {there} sessions{cut}"
 

@@ -18,6 +18,7 @@ from bokeh.models.widgets import (
     TableColumn,
 )
 
+from service.fleet.view import FleetView, duration
 from store.contract import Heartbeat, SessionRecord
 
 __all__ = (
@@ -130,17 +131,20 @@ def session_columns() -> list[TableColumn]:
         _column("app", "App", 240),
         _column("replica", "Replica", 100),
         _column("age", "Age", 90, HTMLTemplateFormatter(template=_DURATION)),
-        _column("user", "User", 420),
+        _column("building", "Building for", 100),
+        _column("user", "User", 320),
         _column("from", "Came from", 300),
     ]
 
 
-def session_row(record: SessionRecord, now: float) -> Row:
+def session_row(record: SessionRecord, view: FleetView) -> Row:
+    building = view.building_for(record)
     return {
         "session": record.key.short,
         "app": record.key.app,
         "replica": record.owner,
-        "age": max(0, round(now - record.created)),
+        "age": max(0, round(view.at - record.created)),
+        "building": "" if building is None else duration(building),
         "user": record.request.user or "",
         "from": record.request.remote_ip,
     }

@@ -22,6 +22,7 @@ from bokeh.document import Document
 from bokeh.settings import settings as bokeh_settings
 from tornado.httputil import HTTPServerRequest
 
+from service.apps.attempts import Attempt
 from service.apps.contexts import AppServerContext, AppSessionContext
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
@@ -88,12 +89,15 @@ class App:
         """Of BokehJS's bundles those that Documents built here need."""
         self._extensions: dict[str, bool] = {}
         """Of each extension of Bokeh whether it is used, as far as it was asked about."""
+        self.generation = 0
+        """Grows when what is being built is out of date (``--dev``)."""
         self._broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
         self._replaced = 0
 
     def replace(self, application: Application) -> None:
         """Go on with other code."""
+        self.outdate()
         self.application = application
         self.page_needs_document = _has_own_page(application)
         self.built = False
@@ -106,7 +110,12 @@ class App:
 
     def breaks(self, why: str) -> None:
         """There is no code to run, until :meth:`replace` brings some."""
+        self.outdate()
         self._broken = why
+
+    def outdate(self) -> None:
+        """What is being built is not to be shown any more: it has to be built anew."""
+        self.generation += 1
 
     def serves(self, live_sessions: Callable[[], Iterable[Any]]) -> None:
         """From here on these are its sessions."""
@@ -184,15 +193,17 @@ class App:
         data = self.application.metadata
         return (data() if callable(data) else data) or {}
 
-    async def process_request(self, request: HTTPServerRequest) -> Mapping[str, Any]:
+    async def process_request(self, request: HTTPServerRequest, attempt: Attempt) -> Mapping[str, Any]:
         """What the app's ``process_request`` hooks, plain or coroutine functions, add to the request.
 
-        Raises what they raise.
+        Raises what they raise, and what ``attempt`` is given up with.
         """
         execution = Execution(self.imports, facts=self._facts, workers=self.workers)
+        attempt.runs_with(execution)
         data: dict[str, Any] = {}
-        for hook in request_hooks(self.application):
-            data.update(await execution.run(hook, request))
+        with attempt.under_way():
+            for hook in request_hooks(self.application):
+                data.update(await execution.run(hook, request))
         return data
 
     async def build(self, context: AppSessionContext, execution: Execution) -> None:
@@ -200,12 +211,17 @@ class App:
 
         Raises :class:`AppError` when the code fails; a failing hook is only logged, as in Bokeh.
         """
+        generation = self.generation
         await self._run_session_hook("on_session_created", context, execution, build=True)
         try:
             await execution.run(self._initialize, execution.document, build=True)
-        finally:
+        except AppError:
+            if self.generation == generation:
+                self._recognise_panel(execution.document)
+            raise
+        if self.generation == generation:  # else what is learned is of code that is gone
             self._recognise_panel(execution.document)
-        self._learn_page(execution.document)
+            self._learn_page(execution.document)
 
     async def restored(self, context: AppSessionContext, execution: Execution) -> None:
         """Run the app's ``on_session_restored(session_context)`` hooks, after a session moved here."""
@@ -389,12 +405,16 @@ def _says_so(source: str) -> bool:
     except (SyntaxError, ValueError):
         return False
     return any(
-        isinstance(each, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == "run_on_loop" for target in each.targets)
+        isinstance(each, ast.Assign | ast.AnnAssign)
+        and any(isinstance(target, ast.Name) and target.id == "run_on_loop" for target in _targets(each))
         and isinstance(each.value, ast.Constant)
         and each.value.value is True
         for each in body
     )
+
+
+def _targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return statement.targets if isinstance(statement, ast.Assign) else [statement.target]
 
 
 def sources_of(handler: Any) -> Iterable[str]:

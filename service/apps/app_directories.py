@@ -108,11 +108,17 @@ class AppDirectory:
 
     def forget(self) -> None:
         """Drop all modules from here, so that they are read again."""
+        # Also what a thread was about to import at the time before: it was noted, but not there yet.
+        self.loaded.update(name for name in list(sys.modules) if self._is_own(name))
         _unload(self.loaded)
         self.reread = True
         importlib.invalidate_caches()
         with _lock:
             self.look()
+
+    def _is_own(self, name: str) -> bool:
+        top = name.removeprefix(f"{self.package}.").partition(".")[0]
+        return top in self.names - self._of_server and self._has_loaded(name)
 
     def _offered(self, outside: list[str]) -> set[str]:
         names = {path.name.partition(".")[0] for path in Path(self.path).iterdir() if _importable(path)}

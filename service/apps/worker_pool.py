@@ -267,6 +267,7 @@ class WorkerPool:
         if job in self._running:
             self._ended(job)
             self._threads -= 1
+            job.workers.given_up += 1
             job.give_up()
             self._admit()
         elif not job.begun:
@@ -314,6 +315,7 @@ class WorkerPool:
             self._admit()
         else:
             job.finish()
+            job.workers.given_up -= 1
             self._end_thread()  # it was given up, and its thread replaced: one of them is too many
 
     def _end_thread(self) -> None:
@@ -347,6 +349,8 @@ class Workers:
         self.pool = pool
         self.app = app
         self.busy = 0
+        self.given_up = 0
+        """Threads with code that nobody waits for any more: they are not among the busy ones."""
         self._waited = waited
         self._builds = 0
         self._calls: deque[Job] = deque()

@@ -27,7 +27,7 @@ def as_text(view: FleetView) -> str:
     """Tables, with a line of totals at the end."""
     parts = [_table(REPLICA_COLUMNS, [_replica_row(each, view.at) for each in view.replicas])]
     if view.held is not None:
-        parts.append(_table(SESSION_COLUMNS, [_session_row(each, view.at) for each in view.held]))
+        parts.append(_table(SESSION_COLUMNS, [_session_row(each, view) for each in view.held]))
     return "\n\n".join([*parts, _totals(view)] if view.replicas else [_totals(view)])
 
 
@@ -35,7 +35,7 @@ def as_json(view: FleetView) -> str:
     """One object; times are seconds."""
     found: dict[str, Any] = {"replicas": [_replica_entry(each, view.at) for each in view.replicas]}
     if view.held is not None:
-        found["sessions"] = [_session_entry(each, view.at) for each in view.held]
+        found["sessions"] = [_session_entry(each, view) for each in view.held]
     return json.dumps(found, indent=2)
 
 
@@ -96,37 +96,47 @@ def _totals(view: FleetView) -> str:
 
 # -- sessions ------------------------------------------------------------------------------------
 
-SESSION_COLUMNS = ("SESSION", "APP", "OWNER", "EPOCH", "AGE")
+SESSION_COLUMNS = ("SESSION", "APP", "OWNER", "EPOCH", "AGE", "BUILDING")
 
 
-def _session_row(record: SessionRecord, now: float) -> tuple[str, ...]:
-    entry = _session_entry(record, now)
-    return (entry["session"], entry["app"], entry["owner"], str(entry["epoch"]), duration(entry["age"]))
+def _session_row(record: SessionRecord, view: FleetView) -> tuple[str, ...]:
+    entry = _session_entry(record, view)
+    building = entry["building"]
+    return (
+        entry["session"],
+        entry["app"],
+        entry["owner"],
+        str(entry["epoch"]),
+        duration(entry["age"]),
+        "-" if building is None else duration(building),
+    )
 
 
-def _session_entry(record: SessionRecord, now: float) -> dict[str, Any]:
+def _session_entry(record: SessionRecord, view: FleetView) -> dict[str, Any]:
+    building = view.building_for(record)
     return {
         "session": record.key.short,
         "app": record.key.app,
         "owner": record.owner,
         "epoch": record.epoch,
-        "age": round(max(0.0, now - record.created), 3),
+        "age": round(max(0.0, view.at - record.created), 3),
+        "building": None if building is None else round(building, 3),
     }
 
 
-def sessions_as_text(held: Sequence[SessionRecord], now: float) -> str:
+def sessions_as_text(held: Sequence[SessionRecord], view: FleetView) -> str:
     """A table with the users, and how many there are."""
     columns = (*SESSION_COLUMNS, "USER", "CAME FROM")
-    rows = [(*_session_row(each, now), each.request.user or "-", each.request.remote_ip) for each in held]
+    rows = [(*_session_row(each, view), each.request.user or "-", each.request.remote_ip) for each in held]
     total = _count(len(held), "session")
     return f"{_table(columns, rows)}\n\n{total}" if held else total
 
 
-def sessions_as_json(held: Sequence[SessionRecord], now: float) -> str:
+def sessions_as_json(held: Sequence[SessionRecord], view: FleetView) -> str:
     """A list of objects; times are seconds."""
     return json.dumps(
         [
-            {**_session_entry(each, now), "user": each.request.user, "remote_ip": each.request.remote_ip}
+            {**_session_entry(each, view), "user": each.request.user, "remote_ip": each.request.remote_ip}
             for each in held
         ],
         indent=2,

@@ -57,7 +57,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         if arguments.end:
             await _end(store, found, arguments.timeout)
         else:
-            print(sessions_as_json(found, view.at) if arguments.json else sessions_as_text(found, view.at))
+            print(sessions_as_json(found, view) if arguments.json else sessions_as_text(found, view))
     return 0
 
 

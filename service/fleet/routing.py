@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 
 from tornado.httpclient import HTTPError
 
-from service.errors import AppError, MemoryExceeded, SessionUnknown, Unavailable
+from service.errors import MemoryExceeded, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
 from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
@@ -71,7 +71,7 @@ class Router:
     """Finds or opens sessions on behalf of pages and sockets that hit this replica.
 
     ``is_ours`` says whether a session that lives here still may: the replica may have been frozen or cut off.
-    ``failed`` is told of sessions that their app could not build.
+    ``failed`` is told of sessions that could not be built.
     ``versions`` is what pages are made with here, ``peers`` who may make others.
     """
 
@@ -266,7 +266,7 @@ class Router:
         slot.granted(claim.epoch, claim.request)
         try:
             return await self._build(slot, claim, care_for(claim), fields)
-        except AppError:
+        except Exception:
             await self._failed(slot)
             raise
 

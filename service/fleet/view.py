@@ -25,6 +25,14 @@ class FleetView:
     held: list[SessionRecord] | None = None
     """The sessions that the replicas hold, by replica; None when they were not asked for."""
 
+    def building_for(self, record: SessionRecord) -> float | None:
+        """For how many seconds the session's app has been run to build it; None when it is there."""
+        since = next((each.building.get(record.key.tag) for each in self._owners(record)), None)
+        return None if since is None else max(0.0, self.at - since)
+
+    def _owners(self, record: SessionRecord) -> Iterable[Heartbeat]:
+        return (each for each in self.replicas if each.replica == record.owner)
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:

@@ -12,6 +12,7 @@ from functools import partial
 from bokeh.document import Document
 
 from service.apps.app import App
+from service.apps.attempts import Attempt
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.panel_objects import PanelObjects
@@ -91,12 +92,12 @@ class Builder:
         """As :meth:`build`, a session that no registry knows."""
         slot: Slot[Session] = Slot(grant.key)
         slot.granted(grant.epoch, grant.request)
-        session = await self.build(app, grant, slot)
+        session = await self.build(app, grant, slot, Attempt())
         slot.built(session)
         return session
 
-    async def build(self, app: App, grant: Grant, slot: Slot[Session]) -> Session:
-        """The session in ``slot``, restored as far as its journal allows.
+    async def build(self, app: App, grant: Grant, slot: Slot[Session], attempt: Attempt) -> Session:
+        """The session in ``slot``, restored as far as its journal allows. ``attempt`` may be given up.
 
         Raises :class:`AppError` when the app's code fails, MemoryExceeded when restoring takes more than
         the grant allows; nothing is left behind then.
@@ -106,10 +107,10 @@ class Builder:
             stored.forget_inputs()
         if stored is not None:
             with self._metrics.app(app.path).restore_seconds.time():
-                session = await self._restored(app, grant, stored, slot)
+                session = await self._restored(app, grant, stored, slot, attempt)
             if session is not None:
                 return session
-        draft = await self._draft(app, grant, stored)
+        draft = await self._draft(app, grant, stored, attempt)
         fidelity = None if grant.fields is None else Fidelity.FRESH
         losses: list[str] = []
         if fidelity is not None:
@@ -125,10 +126,12 @@ class Builder:
             )
         return self._session(slot, draft, fidelity, losses)
 
-    async def _restored(self, app: App, grant: Grant, stored: Stored, slot: Slot[Session]) -> Session | None:
+    async def _restored(
+        self, app: App, grant: Grant, stored: Stored, slot: Slot[Session], attempt: Attempt
+    ) -> Session | None:
         """None when the journal cannot be laid over what the app builds now."""
         growth = Growth(grant.most_memory)
-        draft = await self._draft(app, grant, stored, growth)
+        draft = await self._draft(app, grant, stored, attempt, growth)
         losses: list[str] = []
         unwired: Callable[[], list[str]] = list
         try:
@@ -150,7 +153,11 @@ class Builder:
             await self._let_go(draft)
             return None
         session = self._session(slot, draft, fidelity, losses)
-        await session.with_document_locked(app.restored, draft.context, draft.execution)
+        try:
+            await session.with_document_locked(app.restored, draft.context, draft.execution)
+        except BaseException:  # it is given up, and its timers must not go on
+            session.disown()
+            raise
         self._name_unwired(session, unwired())
         return session
 
@@ -254,11 +261,11 @@ class Builder:
         self._metrics.values_lost.labels("read").inc(len(losses))
 
     async def _draft(
-        self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None = None
+        self, app: App, grant: Grant, stored: Stored | None, attempt: Attempt, growth: Growth | None = None
     ) -> _Draft:
         """With a ``growth`` what is stored will be laid over it."""
         try:
-            return await self._drafted(app, grant, stored, growth)
+            return await self._drafted(app, grant, stored, attempt, growth)
         except NotAuthorized as error:
             log.warning("a session is refused: %s", error, extra=grant.key.facts)
             raise
@@ -266,10 +273,12 @@ class Builder:
             log.error("the app failed: %s\n%s", error.message, error.detail, extra=grant.key.facts)
             raise
 
-    async def _drafted(self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None) -> _Draft:
+    async def _drafted(
+        self, app: App, grant: Grant, stored: Stored | None, attempt: Attempt, growth: Growth | None
+    ) -> _Draft:
         known_as_panels = app.panel
         try:
-            draft = await self._run(app, grant, stored, growth)
+            draft = await self._run(app, grant, stored, attempt, growth)
         except AppError:
             if app.panel == known_as_panels:
                 raise
@@ -278,9 +287,11 @@ class Builder:
                 return draft
             await self._let_go(draft)
         # Its code has turned out to use Panel, which prepares runs of such: once more, and never again.
-        return await self._run(app, grant, stored, growth)
+        return await self._run(app, grant, stored, attempt, growth)
 
-    async def _run(self, app: App, grant: Grant, stored: Stored | None, growth: Growth | None) -> _Draft:
+    async def _run(
+        self, app: App, grant: Grant, stored: Stored | None, attempt: Attempt, growth: Growth | None
+    ) -> _Draft:
         ids = IdSpace(grant.key.tag)
         ids.tracked = None if growth is None else {}
         # What an app's first run here loads is for all its sessions.
@@ -291,6 +302,7 @@ class Builder:
             grant.key.session_id, app.server_context, document, grant.request, app.logout_url, state=state
         )
         execution = Execution(app.imports, ids, document, grant.key.facts, workers=app.workers)
+        attempt.runs_with(execution)
         try:
             with self._metrics.app(app.path).running(), counted:
                 await app.build(context, execution)

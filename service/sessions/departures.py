@@ -8,8 +8,9 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import NoReturn
 
+from service.apps.attempts import Attempt
 from service.background import begin
-from service.errors import SessionMoved
+from service.errors import ServiceError, SessionMoved, SessionUnknown
 from service.metrics import Metrics
 from service.sessions.journaling import JournalWriter
 from service.sessions.life import DEPARTURES, Do, Event, Reason, State, Told
@@ -61,7 +62,9 @@ class Departures:
         not in a drain, which has a time of its own.
         """
         while (do := slot.life.leave(why)) is Do.WAIT:
-            await slot.settled()
+            if await self._given_up_as_built(slot, why):
+                self._count(why)
+                return True
         if do is Do.NOTHING:
             return False
         leaving = slot.begin(self._go(slot))  # in the same turn: who looks for the session waits for it
@@ -73,9 +76,12 @@ class Departures:
             leaving.result()
         elif why is Reason.DRAINED:  # it was given up, and is counted there
             return False
+        self._count(why)
+        return True
+
+    def _count(self, why: Reason) -> None:
         if (metric := DEPARTURES[why].metric) is not None:
             self._metrics.ends.labels(metric).inc()
-        return True
 
     async def leave_if_unused(self, slot: SessionSlot) -> bool:
         """The same because nobody uses it; False if somebody does. What clients have seen is kept."""
@@ -97,8 +103,8 @@ class Departures:
             self._close(slot)  # else they would be shown what is not so any more, perhaps for long
 
     async def failed(self, slot: SessionSlot) -> None:
-        """Its app could not build it. What clients have seen is kept: the next try may go well."""
-        if slot.life.on(Event.FAILED) is Do.SAY_FAREWELL:
+        """It could not be built. What clients have seen is kept: the next try may go well."""
+        if slot.life.state is State.BUILDING and slot.life.on(Event.FAILED) is Do.SAY_FAREWELL:
             await self._say_farewell(slot)
 
     async def outgrown(self, slot: SessionSlot, why: str) -> NoReturn:
@@ -131,6 +137,22 @@ class Departures:
             if slot.session is not None and slot.session.doing:  # else it is the store that it waits for
                 await self._give_up(slot)
 
+    async def _given_up_as_built(self, slot: SessionSlot, why: Reason) -> bool:
+        """Wait for what is under way. Whether that was app code that goes on and on, and is given up."""
+        under_way, attempt = slot.under_way, slot.attempt
+        if why is Reason.DRAINED or under_way is None or attempt is None:
+            await slot.settled()
+            return False
+        over = (await asyncio.wait([under_way], timeout=STUCK_SECONDS))[0]
+        if over or slot.attempt is not attempt or slot.life.give_up(why) is not Do.GIVE_UP:
+            return False
+        log.error("given up while it was built: it is still in %s", _place(attempt), extra=slot.key.facts)
+        error = _not_built(why)
+        attempt.doom(error)
+        await asyncio.wait([slot.begin(self._go(slot))])  # first, so that its clients hear of this
+        attempt.give_up(error)
+        return True
+
     async def _go(self, slot: SessionSlot) -> None:
         try:
             if slot.session is None:
@@ -142,7 +164,7 @@ class Departures:
 
     async def _give_up(self, slot: SessionSlot) -> None:
         session = slot.session
-        if slot.life.on(Event.STUCK) is not Do.GIVE_UP or session is None:
+        if slot.life.why is None or slot.life.give_up(slot.life.why) is not Do.GIVE_UP or session is None:
             return
         log.error("given up as it was last journaled: it is still in %s", session.doing, extra=slot.key.facts)
         session.disown()
@@ -196,6 +218,17 @@ class Departures:
         closing = None if slot.life.why is None else DEPARTURES[slot.life.why].closing
         if closing is not None:
             slot.close_connections(COME_BACK, closing.reason, patience=closing.patience)
+
+
+def _not_built(why: Reason) -> ServiceError:
+    """For who waits for a session that is given up while it is built."""
+    if why is Reason.ENDED:
+        return SessionUnknown("an operator has ended the session while its app was starting")
+    return SessionMoved("the session has left this replica while its app was starting")
+
+
+def _place(attempt: Attempt) -> str:
+    return attempt.doing or ("the queue for a thread" if attempt.queued else "a coroutine of the app")
 
 
 async def _nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.background import spawn
 from service.sessions.departures import Departures
 from service.sessions.life import Reason, State
-from service.sessions.registry import Registry
+from service.sessions.registry import Registry, SessionSlot
 
 __all__ = ("Ending",)
 
@@ -16,9 +16,18 @@ class Ending:
     def __init__(self, registry: Registry, departures: Departures) -> None:
         self._registry = registry
         self._departures = departures
+        self._ending: set[SessionSlot] = set()
 
     def asked(self, which: frozenset[tuple[str, int]]) -> None:
         """End those sessions, given by tag and epoch; what does not live here (any more) is left alone."""
-        for slot in self._registry.held():
+        building = [slot for slot, _ in self._registry.being_built()]
+        for slot in {*self._registry.held(), *building} - self._ending:
             if (slot.key.tag, slot.epoch) in which and slot.life.state is not State.LEAVING:
-                spawn(self._departures.leave(slot, Reason.ENDED))
+                self._ending.add(slot)
+                spawn(self._end(slot))
+
+    async def _end(self, slot: SessionSlot) -> None:
+        try:
+            await self._departures.leave(slot, Reason.ENDED)
+        finally:
+            self._ending.discard(slot)

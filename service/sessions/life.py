@@ -61,7 +61,7 @@ class Event(StrEnum):
     LOST = "lost"
     """It is another replica's by now."""
     STUCK = "stuck"
-    """Code of its goes on and on while it is to leave."""
+    """Code of its goes on and on, while it is to leave."""
     ENDED = "ended"
     """All is done that its leaving takes."""
 
@@ -112,6 +112,7 @@ TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Do]] = {
     (_S.BUILDING, _E.FAILED): (_S.LEAVING, _D.SAY_FAREWELL),
     (_S.BUILDING, _E.LEAVE): (_S.BUILDING, _D.WAIT),
     (_S.BUILDING, _E.LOST): (_S.BUILDING, _D.WAIT),
+    (_S.BUILDING, _E.STUCK): (_S.LEAVING, _D.GIVE_UP),
     (_S.LIVE, _E.SLEEP): (_S.ASLEEP, _D.TAKE_APART),
     (_S.LIVE, _E.WAKE): (_S.LIVE, _D.NOTHING),
     (_S.LIVE, _E.LEAVE): (_S.LEAVING, _D.TAKE_APART),
@@ -125,6 +126,7 @@ TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Do]] = {
     (_S.WAKING, _E.WAKE): (_S.WAKING, _D.WAIT),
     (_S.WAKING, _E.LEAVE): (_S.WAKING, _D.WAIT),
     (_S.WAKING, _E.LOST): (_S.WAKING, _D.WAIT),
+    (_S.WAKING, _E.STUCK): (_S.LEAVING, _D.GIVE_UP),
     (_S.LEAVING, _E.WAKE): (_S.LEAVING, _D.TURN_AWAY),
     (_S.LEAVING, _E.LEAVE): (_S.LEAVING, _D.WAIT),
     (_S.LEAVING, _E.LOST): (_S.LEAVING, _D.WAIT),
@@ -178,11 +180,11 @@ class Life:
         return self._state in HELD
 
     def on(self, event: Event) -> Do:
-        """``event`` happened; what has to be done now. For LEAVE and LOST there is :meth:`leave`.
+        """``event`` happened; what has to be done now. For LEAVE, LOST and STUCK there are methods below.
 
         Raises Forbidden, and nothing has changed.
         """
-        if event in (Event.LEAVE, Event.LOST):
+        if event in (Event.LEAVE, Event.LOST, Event.STUCK):
             raise Forbidden(f"{event} without a reason")
         do = self._go(event)
         if do is Do.SAY_FAREWELL:
@@ -194,9 +196,18 @@ class Life:
         if why in _REASONS.values():
             raise Forbidden(f"that a session is {why} has an event of its own")
         do = self._go(Event.LOST if why is Reason.LOST else Event.LEAVE)
+        self._note(why)
+        return do
+
+    def give_up(self, why: Reason) -> Do:
+        """Its code goes on and on while it is to leave; what has to be done. The first reason holds."""
+        do = self._go(Event.STUCK)
+        self._note(why)
+        return do
+
+    def _note(self, why: Reason) -> None:
         if self._state is State.LEAVING and (self._why is None or why is Reason.LOST):
             self._why = why
-        return do
 
     def _go(self, event: Event) -> Do:
         try:

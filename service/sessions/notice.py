@@ -15,6 +15,7 @@ from bokeh.models.callbacks import CustomJS
 from bokeh.models.widgets import Button, Div
 
 from service.documents.encoding import encode_document
+from service.errors import AppError
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frame
@@ -125,12 +126,12 @@ def app_updated(transport: Transport, key: SessionKey, *, embedded: bool) -> Not
     )
 
 
-def app_failed(transport: Transport, detail: str, *, developing: bool) -> Notice:
-    """The app raised while it built its Document; its author sees ``detail``, until the app is mended."""
+def app_failed(transport: Transport, error: AppError, *, developing: bool) -> Notice:
+    """The app did not build its Document; its author sees the details, until the app is mended."""
     return Notice(
         transport,
-        "The app failed while it was starting.",
-        (developing and detail) or "Its log says why.",
+        error.told,
+        (developing and error.detail) or "Its log says why.",
         button="Try again",
         comes_back=developing,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
@@ -10,40 +11,54 @@ from typing import Any, TypeAlias, TypeVar
 
 from service import logs
 from service.apps.app import App
+from service.apps.attempts import Attempt
 from service.background import spawn
-from service.errors import SessionMoved, SessionUnknown
+from service.errors import AppError, GivenUp, SessionMoved, SessionUnknown
 from service.sessions.building import Builder, Grant
 from service.sessions.life import Do, Event, Reason, State
 from service.sessions.session import Session
 from service.sessions.slot import Slot
 from store.contract import SessionKey
 
-__all__ = ("YIELDS_BETWEEN_BUILDS", "Registry", "SessionSlot")
+__all__ = ("YIELDS_BETWEEN_BUILDS", "NewAttempt", "Registry", "SessionSlot")
+
+log = logging.getLogger(__name__)
 
 YIELDS_BETWEEN_BUILDS = 3
 """Turns of the event loop between two builds: enough for a message to come in and be answered."""
 
 HOOKS_SECONDS = 5.0
-"""How long the next session to be put to sleep waits for the hooks of one."""
+"""How long whatever comes next waits for the hooks of a session that is taken apart."""
 
 SessionSlot: TypeAlias = Slot[Session]
 
 Wake: TypeAlias = Callable[[], Awaitable[Session]]
 
+NewAttempt: TypeAlias = Callable[[App, SessionKey], Attempt]
+
 T = TypeVar("T")
 
 
-class Registry:
-    """Slots by key. Ownership is decided elsewhere: who opens a slot asks the store."""
+def _unwatched(app: App, key: SessionKey) -> Attempt:
+    """A build may take as long as it likes."""
+    return Attempt()
 
-    def __init__(self, apps: Mapping[str, App], builder: Builder) -> None:
+
+class Registry:
+    """Slots by key. Ownership is decided elsewhere: who opens a slot asks the store.
+
+    ``attempt`` is asked how long a build may take.
+    """
+
+    def __init__(self, apps: Mapping[str, App], builder: Builder, attempt: NewAttempt = _unwatched) -> None:
         self._apps = apps
         self._builder = builder
+        self._new_attempt = attempt
         self._slots: dict[SessionKey, SessionSlot] = {}
         self._next_build = asyncio.Lock()
         self._ended = 0
         self.changes: deque[tuple[SessionKey, bool]] = deque()
-        """Sessions that began (True) or ended (False) to live here; the heartbeat takes them off."""
+        """Sessions that are built or live here from now on (True), or no more (False), for the heartbeat."""
         for app in apps.values():
             app.serves(partial(self._sessions_of, app))
 
@@ -63,6 +78,12 @@ class Registry:
     def held(self) -> list[SessionSlot]:
         """The sessions that are owned here, live, hibernated, or leaving. On any thread."""
         return [slot for slot in self._all() if slot.life.held]
+
+    def being_built(self) -> list[tuple[SessionSlot, Attempt]]:
+        """Those that their app is run for, to begin or to wake them, longest first. On any thread."""
+        found = [(slot, slot.attempt) for slot in self._all()]
+        built = [(slot, attempt) for slot, attempt in found if attempt is not None]
+        return sorted(built, key=lambda each: each[1].since)
 
     def _all(self) -> list[SessionSlot]:
         """In one step: the heart and app code look at it from their threads."""
@@ -125,14 +146,38 @@ class Registry:
     async def build(self, slot: SessionSlot, grant: Grant) -> Session:
         """Make the session live.
 
-        Raises :class:`AppError` when the app's code fails; nothing is left behind then.
+        Raises :class:`AppError` when the app's code fails or takes too long; nothing is left behind then.
         """
         logs.speaking_of(**grant.key.facts)
+        self.changes.append((grant.key, True))  # now, as it may take long
         await self._yield_to_event_loop()
-        session = await self._builder.build(self.app(grant.key.app), grant, slot)
+        session = await self._built(self.app(grant.key.app), slot, grant)
         slot.built(session)
-        self.changes.append((grant.key, True))
         session.keep()
+        return session
+
+    async def _built(self, app: App, slot: SessionSlot, grant: Grant) -> Session:
+        """By the app's present code: what has changed meanwhile (``--dev``) is run from its beginning."""
+        while True:
+            generation = app.generation
+            try:
+                session = await self._attempt(app, slot, grant)
+            except (AppError, GivenUp):
+                if app.generation == generation:
+                    raise
+            else:
+                if app.generation == generation:
+                    return session
+                session.stop_journaling()
+                await self._take_apart_in_time(session)
+            log.info("it is built once more, as the app has changed", extra=slot.key.facts)
+
+    async def _attempt(self, app: App, slot: SessionSlot, grant: Grant) -> Session:
+        attempt = self._new_attempt(app, slot.key)
+        with slot.built_by(attempt):
+            session = await self._builder.build(app, grant, slot, attempt)
+            if attempt.doomed:
+                session.disown()
         return session
 
     async def put_to_sleep(self, slot: SessionSlot, wake: Wake) -> None:
@@ -142,8 +187,12 @@ class Registry:
         """
         session = slot.session
         slot.fall_asleep(partial(self._awake, slot, wake))
-        if session is not None:  # whose hooks may go on and on
-            await asyncio.wait([spawn(self._take_apart(session))], timeout=HOOKS_SECONDS)
+        if session is not None:
+            await self._take_apart_in_time(session)
+
+    async def _take_apart_in_time(self, session: Session) -> None:
+        """Its hooks may go on and on."""
+        await asyncio.wait([spawn(self._take_apart(session))], timeout=HOOKS_SECONDS)
 
     async def _take_apart(self, session: Session) -> None:
         await session.destroy(_say_nothing)
@@ -174,8 +223,7 @@ class Registry:
         if slot.life.on(Event.ENDED) is Do.FORGET:
             self._ended += slot.session is not None
             self._remove(slot)
-            if slot.life.why is not Reason.FAILED:  # else nobody has heard of it
-                self.changes.append((slot.key, False))
+            self.changes.append((slot.key, False))
 
     def _remove(self, slot: SessionSlot) -> None:
         if self._slots.get(slot.key) is slot:

@@ -99,6 +99,8 @@ class Session(Expirable):
         super().__init__()
         self.slot = slot
         self.app = app
+        self.generation = app.generation
+        """Of the app's code that has built it (``--dev``)."""
         self.context = context
         self.document = execution.document
         self.meter = meter

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
+from service.apps.attempts import Attempt
 from service.protocol.messages import Frames
 from service.sessions.life import Event, Life
 from service.sessions.page_message import PageMessage
@@ -47,8 +49,8 @@ class Slot(Generic[S]):
     """
 
     __slots__ = (
-        "_session", "_under_way", "_wake", "_writes", "connections", "epoch", "key", "life", "request",
-        "unused_since",
+        "_attempt", "_session", "_under_way", "_wake", "_writes", "connections", "epoch", "key", "life",
+        "request", "unused_since",
     )  # fmt: skip
 
     def __init__(self, key: SessionKey) -> None:
@@ -58,6 +60,7 @@ class Slot(Generic[S]):
         self.request = _NO_REQUEST
         self.connections: set[Client] = set()
         self.life = Life()
+        self._attempt: Attempt | None = None
         self.unused_since = time.monotonic()
         """When the last connection went."""
         self._session: S | None = None
@@ -81,6 +84,21 @@ class Slot(Generic[S]):
         """The store says that it is ours."""
         self.life.on(Event.GRANTED)
         self.epoch, self.request = epoch, request
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """What builds it, while something does."""
+        return self._attempt
+
+    @contextmanager
+    def built_by(self, attempt: Attempt) -> Iterator[None]:
+        """Meanwhile."""
+        self._attempt = attempt
+        try:
+            with attempt.under_way():
+                yield
+        finally:
+            self._attempt = None
 
     def built(self, session: S) -> None:
         self.life.on(Event.BUILT)

@@ -105,8 +105,7 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
 
     async def opened(self, websocket: WebSocket) -> None:
         if isinstance(self._found, AppError):
-            failed = app_failed(websocket, self._found.detail, developing=self.services.developing)
-            tell(failed, websocket)
+            tell(app_failed(websocket, self._found, developing=self.services.developing), websocket)
             return
         try:
             join(self._found, websocket, self._token_id, self._page, self.services)
@@ -120,7 +119,11 @@ class OwnerPageHandler(OwnerHandler):
     async def post(self) -> None:
         session = await self.owned_session()
         token = self.request.body.decode()
-        self.finish(await render_page(session, self.services.resources, self.root, token))
+        try:
+            page = await render_page(session, self.services.resources, self.root, token)
+        except SessionMoved as error:
+            raise HTTPError(GONE, "the session is not here") from error
+        self.finish(page)
 
 
 class OwnerAutoloadHandler(OwnerHandler):

@@ -102,7 +102,8 @@ class AppHandler(UserHandler):
         token = self.mint(key, token_id, self.page_versions)
         request = None if given is None else await self.request_of(given)
         if request is None:
-            payload = await self.app.process_request(self.request)
+            attempt = self.services.timeouts.of_request(self.app.path)
+            payload = await self.app.process_request(self.request, attempt)
             request = page_request(self.request, self.services.settings, payload, self.user)
         request = replace(self.placed(request), trace=self.services.tracing.here())
         return PageView(key, token, token_id, request, requested is not None)

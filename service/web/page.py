@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from bokeh.core.types import ID
 from bokeh.embed.elements import html_page_for_render_items
@@ -10,7 +11,7 @@ from bokeh.embed.util import RenderItem
 
 from service.apps.app import App
 from service.apps.panel import panel_page
-from service.errors import AppError, NotAuthorized, ServiceError
+from service.errors import AppError, NotAuthorized, ServiceError, SessionMoved
 from service.sessions.session import Session
 from service.web.opening import AppHandler, PageView
 from service.web.resources import TEMPLATES, PageResources
@@ -66,24 +67,33 @@ class PageHandler(AppHandler):
         def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
             return services.dialer.page(owner, view.key, epoch, self.token_of_owner(view, owner), root)
 
-        found = await services.router.page(view.key, view.request, dial)
-        if isinstance(found, Session):
-            return await render_page(found, services.resources, root, view.token)
-        return found
+        while True:
+            found = await services.router.page(view.key, view.request, dial)
+            if isinstance(found, str):
+                return found
+            with suppress(SessionMoved):
+                page = await render_page(found, services.resources, root, view.token)
+                if services.developing:
+                    services.rendered.drawn(view.token_id, found.generation)
+                return page
+            if services.closed:
+                raise SessionMoved("the session moves to another replica")
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
         if isinstance(error, AppError) and not isinstance(error, NotAuthorized):
             detail = error.detail if self.services.developing else ""
-            return f"The app failed while it was starting.\n\n{detail or 'Its log says why.'}"
+            return f"{error.told}\n\n{detail or 'Its log says why.'}"
         return super().explain(error, failure)
 
 
 async def render_page(session: Session, resources: PageResources, root: str, token: str) -> str:
     """The page of a session's Document, as ``server_html_page_for_session`` makes it (bokeh 3.9).
 
-    ``root`` is what our URLs begin with, seen from the page.
+    ``root`` is what our URLs begin with, seen from the page. Raises SessionMoved when it has just left.
     """
-    page: str = await session.with_document_locked(_render, session, resources, root, token)
+    page: str | None = await session.with_document_locked(_render, session, resources, root, token)
+    if page is None:
+        raise SessionMoved("the session has just left this replica")
     return page
 
 

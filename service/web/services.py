@@ -13,12 +13,14 @@ from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.metrics import Metrics
 from service.page_versions import PageVersions
+from service.sessions.build_timeouts import BuildTimeouts
 from service.sessions.registry import Registry
 from service.settings import Settings
 from service.tokens import TokenAuthority
 from service.tracing import Tracing
 from service.web.auth import Auth
 from service.web.origins import OriginPolicy
+from service.web.rendered import RenderedPages
 from service.web.resources import PageResources
 from service.web.websocket import WebSocket
 from store.contract import Store
@@ -35,6 +37,7 @@ class Services:
     apps: Mapping[str, App]
     store: Store
     registry: Registry
+    timeouts: BuildTimeouts
     router: Router
     dialer: Dialer
     files: PeerFiles
@@ -49,6 +52,7 @@ class Services:
     tracing: Tracing
     clock: Callable[[], float]
     """Wall-clock seconds on which all replicas agree."""
+    rendered: RenderedPages = field(default_factory=RenderedPages)
     websockets: set[WebSocket] = field(default_factory=set)
     """All that are open."""
     started: asyncio.Event = field(default_factory=asyncio.Event)

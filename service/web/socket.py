@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import AbstractContextManager
+from itertools import count
 from typing import Any
 
 from tornado.web import HTTPError
@@ -13,7 +14,15 @@ from tornado.websocket import WebSocketClosedError
 from service import logs
 from service.background import spawn
 from service.documents.shape import extensions_of
-from service.errors import AppError, NotAuthorized, SessionParked, SessionUnknown, TokenExpired, TokenInvalid
+from service.errors import (
+    AppError,
+    NotAuthorized,
+    SessionMoved,
+    SessionParked,
+    SessionUnknown,
+    TokenExpired,
+    TokenInvalid,
+)
 from service.fleet.relay import RelayLink
 from service.metrics import Metrics
 from service.page_versions import PageVersions
@@ -34,6 +43,9 @@ from store.errors import StoreError
 __all__ = ("SocketHandler", "join", "tell")
 
 log = logging.getLogger(__name__)
+
+TRIES = 5
+"""How often a session is looked for that leaves just as it was found."""
 
 VANISHED = 1012
 """What a browser is told when a relay's other end is gone: come back at once."""
@@ -88,7 +100,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
             log.warning("refusing a socket: %s", error)
             websocket.close(error.close_code, str(error))
         except AppError as error:
-            tell(app_failed(websocket, error.detail, developing=self.services.developing), websocket)
+            tell(app_failed(websocket, error, developing=self.services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
             log.warning("refusing a socket: %s", error)
             if self.token.minted_by_us:
@@ -118,6 +130,25 @@ class SocketHandler(UpgradeHandler, AppHandler):
         return "" if handoff is None else handoff.trace
 
     async def _join(self, key: SessionKey, websocket: WebSocket) -> None:
+        """Also where the session leaves in this moment.
+
+        For BokehJS (3.9 and 3.10) gives a page up whose first connection is closed before it is answered.
+        """
+        tries = count(1)
+        while True:
+            generation = self.app.generation
+            try:
+                await self._join_once(key, websocket)
+            except AppError:
+                if self.app.generation == generation:  # else it is the old code that failed
+                    raise
+            except SessionMoved:
+                if next(tries) == TRIES or self.services.closed:
+                    raise
+            else:
+                return
+
+    async def _join_once(self, key: SessionKey, websocket: WebSocket) -> None:
         page = self.token.page
         found = await self.services.router.session(key, self.token.token_id, self._own_request(), page)
         if not websocket.open:
@@ -172,7 +203,8 @@ def join(
     session: Session, websocket: WebSocket, token_id: str, page: PageVersions | None, services: Services
 ) -> None:
     """Let a session answer, or say that the page is too old for it. Raises SessionMoved when it has ended."""
-    if page is not None and not fits(page, session, services):
+    outdated = services.rendered.is_outdated(token_id, session.generation)
+    if page is not None and (outdated or not fits(page, session, services)):
         log.info("a page made with %s is told to load again", page.text, extra=session.key.facts)
         tell(app_updated(websocket, session.key, embedded=page.embedded), websocket)
         return

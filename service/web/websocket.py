@@ -129,6 +129,11 @@ class WebSocket(Wire):
         if self._backlog or self._fault:
             self._loop.call_soon(self._catch_up)
 
+    @property
+    def answered(self) -> bool:
+        """Whether somebody answers already."""
+        return self._peer is not None
+
     # -- writing -------------------------------------------------------------------------------
 
     @property

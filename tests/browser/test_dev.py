@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from devfleet.replica import Replica
 from harness.browser import Tab
+from harness.client import Client
+from playwright.async_api import Route
 
 Start = Callable[..., Replica]
 
@@ -179,3 +182,43 @@ async def test_a_template_of_panel(tmp_path: Path, replica: Start, tab: Tab) -> 
     await tab.raw.get_by_text("ZeroDivisionError").wait_for(timeout=60_000)
     app.write_text(TEMPLATE.replace("TEXT", "third"))
     await tab.raw.get_by_text("third of 3", exact=True).wait_for(timeout=60_000)
+
+
+OWN_PAGE = """
+from bokeh.io import curdoc
+from bokeh.models import Div
+curdoc().template_variables["heading"] = "a page that the app draws"
+curdoc().add_root(Div(text="one"))
+"""
+MORE = 'curdoc().add_root(Div(text="a root more"))\n'
+
+
+async def test_a_page_whose_socket_comes_after_the_app_has_changed(
+    tmp_path: Path, replica: Start, tab: Tab
+) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(OWN_PAGE)
+    server = replica([app], args=["--dev"])
+    server.wait_line("watching")
+    asked, changed = asyncio.Event(), asyncio.Event()
+
+    async def hold_back(route: Route) -> None:
+        asked.set()
+        await changed.wait()
+        await route.continue_()
+
+    await tab.raw.route("**/bokeh.min.js*", hold_back)
+    opening = asyncio.create_task(tab.raw.goto(server.app_url()))
+    await asked.wait()
+
+    app.write_text("from bokeh.models import Div\nDiv()\n" + OWN_PAGE.replace("one", "another") + MORE)
+    server.wait_line("reloading")
+    async with await Client.open(server.app_url()) as other:
+        while "another" not in str(other.document_json):
+            assert await other.wait_closed(60) == 1012
+            await other.reconnect()
+    changed.set()
+    await opening
+
+    await tab.raw.get_by_text("another", exact=True).wait_for(timeout=60_000)
+    await tab.raw.get_by_text("a root more", exact=True).wait_for()

@@ -16,6 +16,7 @@ from harness.browser import Tab
 from harness.client import Client
 
 from store.contract import SessionKey
+from store.keys import Keys
 
 HOOKS = """
 def on_session_destroyed(session_context):
@@ -31,6 +32,10 @@ from bokeh.models import TextInput
 
 document = curdoc()
 begun = Path(__file__).parent / "begun"
+if "stuck" in document.session_context.request.arguments:
+    begun.touch()
+    while True:
+        pass
 
 def wished(attr, old, new):
     if new == "callback":
@@ -132,6 +137,35 @@ async def test_a_session_ends_whose_code_does_not(
         await asyncio.gather(going, return_exceptions=True)
     async with await Client.open(owner.app_url("stuck"), session_id=what) as anew:
         assert anew.value("wish", "value") == ""
+
+
+async def test_a_session_ends_that_is_never_built(fleet: Fleet, folder: Path) -> None:
+    """Its page is a shell, as the app has run before: its socket waits, and another replica's with it."""
+    (folder / "begun").unlink(missing_ok=True)
+    owner, other = fleet.replicas
+    key = SessionKey("/stuck", "never")
+    for each in fleet.replicas:
+        await (await Client.open(each.app_url("stuck"))).close()
+    page = Client.open(owner.app_url("stuck"), session_id="never", arguments={"stuck": "1"})
+    opening = [asyncio.create_task(page)]
+    await asyncio.to_thread(eventually, (folder / "begun").exists, within=30)
+    opening.append(asyncio.create_task(Client.open(other.app_url("stuck"), session_id="never")))
+
+    def built_for() -> float | None:
+        found = {each["session"]: each["building"] for each in json.loads(svc(fleet, "--json").stdout)}
+        return found.get(key.short)
+
+    await asyncio.to_thread(eventually, lambda: (built_for() or 0) > 0, within=30)
+    # However long it takes: what nobody has listed expires after a minute.
+    eventually(lambda: int(fleet.redis.command("PTTL", Keys("svc").session(key.tag))) == -1)
+    ended = await asyncio.to_thread(svc, fleet, key.short, "--end")
+
+    assert ended.returncode == 0, ended.stderr
+    owner.wait_line(r"given up while it was built: it is still in <module> \(.*stuck.py:\d+\)")
+    for each in await asyncio.gather(*opening):
+        assert each.document.title == "This session has ended."
+        await each.close()
+    assert built_for() is None
 
 
 async def test_ending_takes_one_session(fleet: Fleet) -> None:

@@ -26,6 +26,7 @@ FAMILIES = {
     "svc_drain_moved_sessions", "svc_hibernated_sessions", "svc_admin_sessions",
     "svc_ready", "svc_draining", "svc_relays", "svc_shortcuts",
     "svc_app_threads_busy", "svc_app_queue", "svc_app_queue_seconds", "svc_slow_callbacks",
+    "svc_app_threads_given_up", "svc_build_timeouts",
     "svc_http_request_seconds", "svc_shed_pages", "process_resident_memory_bytes",
 }  # fmt: skip
 

@@ -130,6 +130,7 @@ curdoc().add_root(Div(name="said", text="built"))
 """
 )
 ON_LOOP = "run_on_loop = True\n" + APP
+ON_LOOP_TYPED = "run_on_loop: bool = True\n" + APP
 
 
 class Files:
@@ -151,7 +152,8 @@ class Files:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("apps")
-    for name, source in {"app": APP, "build": BUILD, "on_loop": ON_LOOP}.items():
+    apps = {"app": APP, "build": BUILD, "on_loop": ON_LOOP, "typed": ON_LOOP_TYPED}
+    for name, source in apps.items():
         (folder / f"{name}.py").write_text(textwrap.dedent(source))
     return folder
 
@@ -163,7 +165,7 @@ def files(folder: Path) -> Files:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Replica]:
-    apps = [folder / f"{name}.py" for name in ("app", "build", "on_loop")]
+    apps = [folder / f"{name}.py" for name in ("app", "build", "on_loop", "typed")]
     with Replica(apps, name="threads", args=["--drain-timeout", "2"]) as running:
         yield running
 
@@ -280,7 +282,7 @@ async def test_held_changes_come_together(server: Replica, files: Files) -> None
         assert [event["new"] for event in titles if event.get("attr") == "title"] == ["title 4"]
 
 
-@pytest.mark.parametrize(("app", "where"), [("app", "thread"), ("on_loop", "main")])
+@pytest.mark.parametrize(("app", "where"), [("app", "thread"), ("on_loop", "main"), ("typed", "main")])
 async def test_where_code_runs(server: Replica, app: str, where: str) -> None:
     async with await Client.open(server.app_url(app)) as client:
         await client.patch("wish", value="thread_names")

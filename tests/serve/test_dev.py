@@ -176,6 +176,104 @@ async def test_a_hook_that_never_ends_does_not_keep_the_old_code(
     await client.close()
 
 
+BUILDS = """
+import time
+from pathlib import Path
+from bokeh.io import curdoc
+from bokeh.models import Div, TextInput
+
+THERE = Path(__file__).parent
+text = "one"
+(THERE / f"{text} begins").touch()
+while not (THERE / f"{text} ends").exists():
+    time.sleep(0.01)
+if (THERE / f"{text} fails").exists():
+    raise RuntimeError(f"{text} fails")
+curdoc().add_root(TextInput(name="wish", value=""))
+curdoc().add_root(Div(name="shown", text=text))
+"""
+AS_TEMPLATE = 'curdoc().template_variables["heading"] = "a page of its own"\n'
+
+
+class Building:
+    """An app whose builds wait for a file."""
+
+    def __init__(self, folder: Path, *, shell: bool) -> None:
+        self._folder = folder
+        self.app = folder / "app.py"
+        self._rest = "" if shell else AS_TEMPLATE
+        self.save("one")
+
+    def save(self, text: str) -> None:
+        write(self.app, BUILDS.replace('"one"', f'"{text}"') + self._rest)
+
+    async def begun(self, text: str) -> None:
+        await asyncio.to_thread(eventually, (self._folder / f"{text} begins").exists, within=30)
+
+    def wait_again(self, text: str) -> None:
+        for name in ("begins", "ends"):
+            (self._folder / f"{text} {name}").unlink()
+
+    def let(self, text: str, *, fail: bool = False) -> None:
+        if fail:
+            (self._folder / f"{text} fails").touch()
+        (self._folder / f"{text} ends").touch()
+
+
+async def saved_anew(building: Building, server: Replica, text: str) -> None:
+    """Return when the server has read it, while it builds what was there before."""
+    building.save(text)
+    await asyncio.to_thread(server.wait_line, "1 sessions that are being built are built anew")
+
+
+@pytest.mark.parametrize("shell", [True, False], ids=["shell", "page of the app"])
+@pytest.mark.parametrize("how", ["ends", "fails", "goes on and on"])
+async def test_a_page_that_waits_while_its_app_is_changed_gets_the_new_code(
+    tmp_path: Path, replica: Start, how: str, shell: bool
+) -> None:
+    building = Building(tmp_path, shell=shell)
+    server = replica([building.app], args=["--dev"])
+    if shell:  # pages are shells once the app has run
+        building.let("one")
+        await (await Client.open(server.app_url())).close()
+        building.wait_again("one")
+    page = asyncio.create_task(Client.open(server.app_url(), timeout=60))
+    await building.begun("one")
+
+    await saved_anew(building, server, "two")
+    building.let("two")
+    if how != "goes on and on":
+        building.let("one", fail=how == "fails")
+    client = await page
+
+    assert client.value("shown", "text") == "two"
+    assert client.close_code is None
+    await client.patch("wish", value="answered")
+    await client.close()
+
+
+async def test_a_page_that_comes_back_while_its_app_is_changed_gets_the_new_code(
+    tmp_path: Path, replica: Start
+) -> None:
+    building = Building(tmp_path, shell=True)
+    building.let("one")
+    server = replica([building.app], args=["--dev"])
+    client = await Client.open(server.app_url())
+    await client.patch("wish", value="kept")
+
+    building.save("two")
+    assert await client.wait_closed(60) == 1012
+    coming = asyncio.create_task(client.reconnect(60))
+    await building.begun("two")
+    await saved_anew(building, server, "three")
+    building.let("three")
+    building.let("two")
+    await coming
+
+    assert (client.value("shown", "text"), client.value("wish", "value")) == ("three", "kept")
+    await client.close()
+
+
 async def retry(client: Client, text: str) -> None:
     for _ in range(100):
         await client.reconnect()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,6 +11,7 @@ import textwrap
 import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
@@ -388,6 +389,32 @@ def test_forgotten_modules_are_read_again(app: Make) -> None:
     assert (after["helpers"].NAME, after["mine"].NAME) == (2, 2)
     assert other.run("import helpers")["helpers"].NAME == "other"
     assert after["helpers"].__name__ == before["helpers"].__name__
+
+
+class ForgottenMeanwhile:
+    """A finder that is asked just after the app's own, and before the module is there."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name != "slowly_found":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        self._app.space.forget()
+        return spec
+
+
+def test_what_was_about_to_be_imported_is_forgotten_the_next_time(app: Make) -> None:
+    one = app("one", {"slowly_found.py": "NAME = 'one'\n"})
+    sys.meta_path.insert(0, ForgottenMeanwhile(one))
+    one.run("import slowly_found")
+    one.write({"slowly_found.py": "NAME = 'another'\n"})
+
+    one.space.forget()
+
+    assert one.run("import slowly_found")["slowly_found"].NAME == "another"
 
 
 def test_a_new_file_is_found_once_others_are_forgotten(app: Make) -> None:

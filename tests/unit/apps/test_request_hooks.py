@@ -10,6 +10,7 @@ from bokeh.application import Application
 from bokeh.application.handlers.handler import Handler
 
 from service.apps.app import App
+from service.apps.attempts import Attempt
 from service.apps.imports import ImportSpace
 from service.lines import line
 
@@ -48,7 +49,8 @@ class AsynchronousSubclass(Subclass):
 
 
 async def processed(application: Application) -> Any:
-    return await App("/", application, ImportSpace(None)).process_request("request")  # type: ignore[arg-type]
+    app = App("/", application, ImportSpace(None))
+    return await app.process_request("request", Attempt())  # type: ignore[arg-type]
 
 
 async def test_plain_and_coroutine_hooks_in_order() -> None:

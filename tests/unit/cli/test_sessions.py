@@ -14,7 +14,7 @@ from devfleet.redis_server import RedisServer
 from harness.tools import require
 
 from service.cli.rendering import sessions_as_json, sessions_as_text
-from service.fleet.view import Chosen
+from service.fleet.view import Chosen, FleetView
 from store.connect import open_store
 from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
 
@@ -55,12 +55,27 @@ def test_one_session_goes_by_its_short_form() -> None:
 def test_neither_form_shows_what_lets_one_join() -> None:
     one = record(user="ann")
 
-    text, entries = sessions_as_text([one], NOW), sessions_as_json([one], NOW)
+    view = FleetView(NOW, [], [one])
+    text, entries = sessions_as_text([one], view), sessions_as_json([one], view)
 
     assert "secret" not in text + entries
-    assert text.splitlines()[1].split() == [one.key.short, "/a", "r1", "17", "10s", "ann", "10.9.8.7"]
+    assert text.splitlines()[1].split() == [one.key.short, "/a", "r1", "17", "10s", "-", "ann", "10.9.8.7"]
     assert json.loads(entries)[0]["user"] == "ann"
-    assert sessions_as_text([], NOW) == "0 sessions"
+    assert sessions_as_text([], view) == "0 sessions"
+
+
+def test_it_is_said_for_how_long_a_session_has_been_built() -> None:
+    one, other = record(), record("/b")
+    owner = Heartbeat("r1", "http://there", "1", NOW - 60, building={one.key.tag: NOW - 8})
+    view = FleetView(NOW, [owner], [one, other])
+
+    rows = [line.split()[:6] for line in sessions_as_text([one, other], view).splitlines()[1:3]]
+
+    assert rows == [
+        [one.key.short, "/a", "r1", "17", "10s", "8s"],
+        [other.key.short, "/b", "r1", "17", "10s", "-"],
+    ]
+    assert [each["building"] for each in json.loads(sessions_as_json([one, other], view))] == [8.0, None]
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_sessions_go_by_their_short_form() -> None:
 
     text = as_text(FleetView(NOW, [beat("r1", sessions={"/a": 1})], [record]))
 
-    assert f"{record.key.short}  /a   r1     17     1m30s" in text.splitlines()
+    assert f"{record.key.short}  /a   r1     17     1m30s  -" in text.splitlines()
     assert "secret-id" not in text
 
 
@@ -92,7 +92,7 @@ def test_json_has_the_same_in_seconds() -> None:
         }
     ]
     assert found["sessions"] == [
-        {"session": record.key.short, "app": "/a", "owner": "r1", "epoch": 17, "age": 90.0}
+        {"session": record.key.short, "app": "/a", "owner": "r1", "epoch": 17, "age": 90.0, "building": None}
     ]
 
 

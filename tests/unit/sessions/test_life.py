@@ -47,6 +47,8 @@ def in_state(state: State) -> Life:
 def tell(life: Life, event: Event) -> Do:
     if event is Event.LEAVE:
         return life.leave(Reason.DRAINED)
+    if event is Event.STUCK:
+        return life.give_up(Reason.ENDED)
     return life.leave(Reason.LOST) if event is Event.LOST else life.on(event)
 
 
@@ -78,7 +80,7 @@ def test_whoever_must_leave_can_be_told_so_in_any_state_once_it_is_granted(state
 
 
 def test_leaving_has_a_reason() -> None:
-    for event in (Event.LEAVE, Event.LOST):
+    for event in (Event.LEAVE, Event.LOST, Event.STUCK):
         with pytest.raises(Forbidden):
             in_state(State.LIVE).on(event)
     for reason in set(Reason) - set(REASONS):
@@ -192,10 +194,13 @@ class Histories(RuleBasedStateMachine):
             self.why = why
             assert do is (Do.TAKE_APART if self.whole else Do.SAY_FAREWELL)
 
-    @precondition(lambda self: self.why is not None)
-    @rule()
-    def its_code_goes_on_and_on(self) -> None:
-        assert self.life.on(Event.STUCK) is (Do.NOTHING if self.over else Do.GIVE_UP)
+    @precondition(lambda self: self.why is not None or self.at_it)
+    @rule(why=st.sampled_from(REASONS))
+    def its_code_goes_on_and_on(self, why: Reason) -> None:
+        assert self.life.give_up(why) is (Do.NOTHING if self.over else Do.GIVE_UP)
+        self.why, self.at_it = self.why or why, False
+        if why is Reason.LOST and not self.over:
+            self.why = why
 
     @precondition(lambda self: self.why is not None)
     @rule()
