@@ -26,6 +26,9 @@ MAX_BYTES_PER_SECOND = 32 * 1024 * 1024
 """What one session may have written to the store, on average. A write of a large column keeps Redis from all
 others' requests, and of columns that follow each other only the last one counts after a move."""
 
+MAX_REST_SECONDS = 1.0
+"""How long a session waits for its next write at most, however much the last one was."""
+
 
 CALM = 10
 """Intervals without a failure after which the store is said to be back."""
@@ -158,8 +161,9 @@ class JournalWriter:
         for session, write in batch:
             size = sum(map(len, write.put.values()))
             self._metrics.journal_bytes.inc(size)
-            if size > MAX_BYTES_PER_SECOND * self._interval:
-                self._not_before[session] = now + size / MAX_BYTES_PER_SECOND
+            rest = min(size / MAX_BYTES_PER_SECOND, MAX_REST_SECONDS)
+            if rest > self._interval:
+                self._not_before[session] = now + rest
             self._since.pop(session, None)
             if session in self._due:  # it changed again while it was written
                 self._since[session] = time.monotonic()
