@@ -111,6 +111,7 @@ class Link:
             return await redis.execute_command(*command.as_text().args)
 
     async def _pipe(self, commands: Sequence[Command]) -> list[Any]:
+        commands = [each.as_text() if each.is_large else each for each in commands]
         replies = await self._pipe_once(commands)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         for i in missing:

@@ -3,7 +3,8 @@
 Not when they are first needed: there may be no file descriptor left then.
 
 A script is sent by its SHA1 digest; :mod:`store.link` sends the text when the server does not
-have it, so flushing the server's script cache is harmless at any time.
+have it, so flushing the server's script cache is harmless at any time. With large values it
+sends the text at once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
+
+from store.pieces import Pieces
 
 __all__ = ("Command", "Script", "load")
 
@@ -24,6 +27,11 @@ class Command:
     options: dict[str, Any] = field(default_factory=dict)
     """What redis-py needs to know to read the reply."""
     script: Script | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the script's text is little beside its values: large ones are :class:`Pieces`."""
+        return self.script is not None and any(type(arg) is Pieces for arg in self.args)
 
     def as_text(self) -> Command:
         """The same for a server that does not know the script."""

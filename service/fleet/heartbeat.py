@@ -112,12 +112,14 @@ class Heart:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         store = self._open_store()
-        while not self._stopping.is_set():
-            await self._try_beat(store)
-            tried()
+        await self._try_beat(store)
+        tried()
+        while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_INTERVAL):
                     await self._stopping.wait()
+                    break
+            await self._try_beat(store)
         await self._leave(store)
         if self._thread is not None:
             await store.close()

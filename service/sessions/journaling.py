@@ -22,6 +22,14 @@ BATCH = 200
 """Sessions per write, so that encoding them does not hold up the event loop for long."""
 
 
+MAX_BYTES_PER_SECOND = 32 * 1024 * 1024
+"""What one session may have written to the store, on average. A write of a large column keeps Redis from all
+others' requests, and of columns that follow each other only the last one counts after a move."""
+
+MAX_REST_SECONDS = 1.0
+"""How long a session waits for its next write at most, however much the last one was."""
+
+
 CALM = 10
 """Intervals without a failure after which the store is said to be back."""
 
@@ -52,7 +60,10 @@ class JournalWriter:
         self._metrics = metrics
         self._since: dict[Session, float] = {}
         self._due: set[Session] = set()
+        self._not_before: dict[Session, float] = {}
+        """Sessions that have just had much written, and when the next write of theirs may begin."""
         self._waiters: list[tuple[Session, asyncio.Future[None]]] = []
+        self._any_due = asyncio.Event()
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
         self._store_away = False
@@ -71,6 +82,7 @@ class JournalWriter:
     def mark(self, session: Session) -> None:
         """The session has something to write."""
         self._due.add(session)
+        self._any_due.set()
         self._since.setdefault(session, time.monotonic())
 
     async def settle(self, session: Session) -> None:
@@ -90,20 +102,29 @@ class JournalWriter:
             raise SessionMoved("another replica owns the session now")
 
     async def run(self) -> None:
-        """Write every interval, and at once when somebody waits; until cancelled."""
+        """Write in each interval that brings changes, and at once when somebody waits; until cancelled."""
         while True:
+            await self._any_due.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._wake.wait()
             self._wake.clear()
             await self.flush()
+            if not self._due:
+                self._any_due.clear()
             if self._store_away:
                 await asyncio.sleep(self._interval)
 
     async def flush(self) -> None:
-        """Write all that is due, but for sessions in the middle of a callback: they stay due."""
+        """Write all that is due, but for sessions in the middle of a callback: they stay due.
+
+        So do those that have just had much written, unless somebody waits for it.
+        """
         waiters, self._waiters = self._waiters, []
-        ready = [session for session in self._due if not session.locked]
+        now = time.monotonic()
+        self._not_before = {session: then for session, then in self._not_before.items() if then > now}
+        resting = self._not_before.keys() - {session for session, _ in waiters}
+        ready = [session for session in self._due if not session.locked and session not in resting]
         for start in range(0, len(ready), BATCH):
             await self.write(ready[start : start + BATCH])
             await asyncio.sleep(0)
@@ -136,8 +157,13 @@ class JournalWriter:
 
     def _count(self, batch: list[tuple[Session, JournalWrite]]) -> None:
         self._metrics.journal_writes.inc()
-        self._metrics.journal_bytes.inc(sum(len(value) for _, write in batch for value in write.put.values()))
-        for session, _ in batch:
+        now = time.monotonic()
+        for session, write in batch:
+            size = sum(map(len, write.put.values()))
+            self._metrics.journal_bytes.inc(size)
+            rest = min(size / MAX_BYTES_PER_SECOND, MAX_REST_SECONDS)
+            if rest > self._interval:
+                self._not_before[session] = now + rest
             self._since.pop(session, None)
             if session in self._due:  # it changed again while it was written
                 self._since[session] = time.monotonic()

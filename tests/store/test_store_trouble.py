@@ -411,3 +411,20 @@ async def test_scripts_travel_as_digests(redis_server: RedisServer, opened: Open
     stats = redis_server.command("INFO", "commandstats")
     assert "cmdstat_evalsha" in stats
     assert "cmdstat_eval" not in stats
+
+
+async def test_a_large_value_travels_once_to_a_store_that_does_not_know_the_script(
+    redis_server: RedisServer, opened: Opened
+) -> None:
+    redis_server.command("FLUSHALL")
+    store, column = opened(redis_server.url), bytes(2**20)
+    epoch = (await store.claim(KEY, "a", request=PageRequest())).epoch
+    redis_server.command("SCRIPT", "FLUSH")
+    redis_server.command("CONFIG", "RESETSTAT")
+
+    written = await store.write_journals(
+        "a", [JournalWrite(KEY, epoch, 1, {"x": pack_entry(Payload(column))})]
+    )
+
+    assert written == [Written.OK]
+    assert redis_server.info()["total_net_input_bytes"] < 1.1 * len(column)

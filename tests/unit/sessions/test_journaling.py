@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from harness.runs import Run, app_of
 
 from service.errors import SessionMoved
 from service.metrics import Metrics
+from service.sessions import journaling
 from service.sessions.journaling import JournalWriter
 from service.sessions.life import Reason
 from service.sessions.session import Session, Upkeep
@@ -126,6 +128,83 @@ async def test_a_session_in_the_middle_of_a_callback_waits(store: RedisStore) ->
 
     assert meanwhile == {}
     assert await stage.stored(run) != {}
+
+
+async def test_what_changes_is_written_an_interval_later_each_time(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(store)
+    written, write_journals = asyncio.Event(), store.write_journals
+
+    async def telling(replica: str, writes: Any) -> list[Written]:
+        answers = await write_journals(replica, writes)
+        written.set()
+        return answers
+
+    monkeypatch.setattr(store, "write_journals", telling)
+    run = await stage.session()
+    writing = asyncio.create_task(stage.writer.run())
+    for value in (7, 8):
+        await run.sent(("slider", "value", value))
+        async with asyncio.timeout(60):
+            while (await back(run, stage))["slider"].value != value:
+                await written.wait()
+                written.clear()
+    writing.cancel()
+
+
+async def test_after_a_large_write_a_session_leaves_the_store_to_others(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(journaling, "time", clock)
+    monkeypatch.setattr(journaling, "MAX_BYTES_PER_SECOND", 200_000)
+    stage = Stage(store)
+    large, small = await stage.session("large"), await stage.session("small")
+    await large.do(lambda: setattr(large["slider"], "tags", ["x" * 100_000]))
+    await stage.writer.flush()
+
+    await large.sent(("slider", "value", 7))
+    await small.sent(("slider", "value", 7))
+    clock.now = 0.4
+    await stage.writer.flush()
+
+    assert (await back(large, stage))["slider"].value == 0
+    assert (await back(small, stage))["slider"].value == 7
+    clock.now = 0.6
+    await stage.writer.flush()
+    assert (await back(large, stage))["slider"].value == 7
+
+
+async def test_a_client_that_waits_for_the_store_does_not_wait_longer_after_a_large_write(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journaling, "MAX_BYTES_PER_SECOND", 0.001)
+    monkeypatch.setattr(journaling, "MAX_REST_SECONDS", 3600.0)
+    stage = Stage(store, sync=True)
+    run = await stage.session()
+    writing = asyncio.create_task(stage.writer.run())
+    for value in (7, 8):
+        await run.sent(("slider", "value", value))
+        async with asyncio.timeout(60):
+            await stage.writer.settle(run.session)
+    writing.cancel()
+
+    assert (await back(run, stage))["slider"].value == 8
+
+
+async def test_who_leaves_after_a_large_write_leaves_with_all(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journaling, "MAX_BYTES_PER_SECOND", 0.001)
+    monkeypatch.setattr(journaling, "MAX_REST_SECONDS", 3600.0)
+    stage = Stage(store)
+    run = await stage.session()
+    for value in (7, 8):
+        await run.sent(("slider", "value", value))
+        await stage.writer.write([run.session])
+
+    assert (await back(run, stage))["slider"].value == 8
 
 
 async def test_stale_writes_are_refused_and_the_session_is_lost(store: RedisStore) -> None:
