@@ -8,7 +8,7 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.document.callbacks import DocumentCallbackManager
 
-__all__ = ("runs_app_code",)
+__all__ = ("is_page_drawn", "runs_app_code")
 
 _OF_MODELS = frozenset({"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched"})
 _OF_DOCUMENTS = frozenset({"TitleChanged", "RootAdded", "RootRemoved"})
@@ -31,6 +31,17 @@ def runs_app_code(document: Document, content: Any, own: Callable[..., Any]) -> 
         except (AttributeError, KeyError, TypeError):
             continue
     return False
+
+
+def is_page_drawn(content: Any) -> bool:
+    """Whether a patch says that the page is drawn, and nothing else."""
+    events = content.get("events")
+    return type(events) is list and all(
+        type(event) is dict
+        and event.get("kind") == "MessageSent"
+        and _text(event.get("msg_data"), "name") == "document_ready"
+        for event in events
+    )
 
 
 def _has_listeners(document: Document, event: Any, own: Callable[..., Any]) -> bool:

@@ -216,7 +216,7 @@ class Connection:
         session = self.session
         self._meter.patches_in += 1
         self._subscribed = True
-        await session.apply(partial(self._apply, session, message), self)
+        await session.apply(partial(self._apply, session, message), self, message.content)
         await session.settle()
         self.send(messages.ok(message.msgid))
 
@@ -228,9 +228,9 @@ class Connection:
         working: Awaitable[None] | None = None
         try:
             if session.needs_thread(message.content):
-                working = session.apply_on_thread(change, self)
+                working = session.apply_on_thread(change, self, message.content)
             else:
-                session.apply_at_once(change, self)
+                session.apply_at_once(change, self, message.content)
         except ServiceError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and this message's alone
