@@ -527,8 +527,8 @@ class Settings:
     memory_high: int | None = option(
         "--memory-high",
         integer(0),
-        "Bytes of memory above which sessions that are idle for longest leave it; 0 for never. Needs --redis. "
-        "If not given: 80 percent of --memory-limit",
+        "Bytes of memory above which sessions that are idle for longest leave it; 0 for never. Needs "
+        "--redis. If not given: 80 percent of --memory-limit",
         metavar="BYTES",
         env=("SVC_MEMORY_HIGH",),
     )

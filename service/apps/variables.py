@@ -108,7 +108,7 @@ def is_coroutine_of(document: Document, folder: str | None, coroutines: Iterable
 
 
 def _callbacks(document: Document) -> Iterator[Any]:
-    """Callbacks of the Document, of its models and of its clock (bokeh 3.9 and 3.10), but Bokeh's and ours."""
+    """The app's, of the Document, of its models and of its clock (bokeh 3.9 and 3.10)."""
     callbacks = document.callbacks
     lists: list[Any] = [*callbacks._event_callbacks.values(), *callbacks._message_callbacks.values()]
     for model in sorted(document.models, key=lambda model: model.id):

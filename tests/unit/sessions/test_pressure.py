@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from service.metrics import Metrics
-from service.sessions.pressure import COLLECT_SECONDS, CALM_SECONDS, MemoryPressure
+from service.sessions.pressure import CALM_SECONDS, COLLECT_SECONDS, MemoryPressure
 
 MIB = 1024 * 1024
 HIGH = 100 * MIB
@@ -78,7 +78,7 @@ async def test_an_episode_is_told_of_once(said: pytest.LogCaptureFixture) -> Non
     assert [each.levelname for each in said.records] == ["WARNING"]
 
     await replica.look(3 + CALM_SECONDS)
-    assert said.messages[-1] == "memory is below --memory-high again; 12 sessions went to sleep"
+    assert said.messages[-1] == "memory is below --memory-high again; 24 sessions went to sleep"
     replica.used = 101 * MIB
     await replica.look(4 + CALM_SECONDS)
     assert [each.levelname for each in said.records] == ["WARNING", "INFO", "WARNING"]

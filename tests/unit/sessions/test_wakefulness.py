@@ -1,4 +1,4 @@
-"""What keeps a session awake although it is idle: whatever its app's run and its journal do not bring back."""
+"""What keeps an idle session awake: whatever its app's run and its journal do not bring back."""
 
 from __future__ import annotations
 
@@ -224,8 +224,9 @@ async def test_threads_keep_it_awake_while_they_run(begin: Begin) -> None:
     (module,) = run.session.document.modules._modules
     assert await reason(run) == "a thread of it is at work"
     module.done.set()
-    while await reason(run):
-        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        while await asyncio.sleep(0, await reason(run)):
+            pass
 
 
 async def test_coroutines_keep_it_awake_while_they_run(begin: Begin) -> None:
@@ -271,8 +272,8 @@ async def test_a_session_may_put_work_of_its_own_off(begin: Begin) -> None:
         "slider.on_change('value', lambda attr, old, new: curdoc().add_next_tick_callback(lambda: None))\n"
     )
     await run.sent(("slider", "value", 3))
-    while run.session.has_callbacks:
-        await asyncio.sleep(0)
+    while await asyncio.sleep(0, run.session.has_callbacks):
+        pass
     assert await reason(run) == ""
     assert not run.app.fed
 
