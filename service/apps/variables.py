@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import io
 import os
 import pickle
 import sys
@@ -22,6 +23,7 @@ import types
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -35,7 +37,10 @@ MAX_BYTES = 1024 * 1024
 """Of pickled objects that are looked at, and"""
 
 MAX_BUFFER_BYTES = 32 * 1024 * 1024
-"""of what arrays and frames hold: takes some 30 ms, and another session's code runs meanwhile."""
+"""of large arrays, columns and texts: takes some 30 ms, and another session's code runs meanwhile."""
+
+LARGE = 100 * 1024
+"""Pickled objects come in pieces of 64 KiB; what is larger is one value."""
 
 CALLBACKS = "what a callback refers to"
 
@@ -56,17 +61,20 @@ class Variables:
     def note(self) -> None:
         """Code is about to run that is not part of the app's run. Once; with the session's lock."""
         if self._before is None:
-            self._before = self._read()
+            self._before = self._read({})
 
     def changed(self) -> list[str]:
         """Names of those that are not as they were noted, or cannot be read. With the session's lock."""
         if self._before is None:
             return []
-        now = self._read()
+        now = self._read(self._before)
         names = [*self._before, *(name for name in now if name not in self._before)]
-        return [name for name in names if (then := self._before.get(name)) is None or now.get(name) != then]
+        found = [name for name in names if (then := self._before.get(name)) is None or now.get(name) != then]
+        named = [name for name in found if name != CALLBACKS]
+        return named or found  # a callback may refer to what has a name
 
-    def _read(self) -> dict[str, int | None]:
+    def _read(self, before: Mapping[str, int | None]) -> dict[str, int | None]:
+        """Digests by name; None for what cannot be read, or could not ``before``."""
         document = self._document()
         if document is None:
             return {}
@@ -78,7 +86,7 @@ class Variables:
         for module in modules:
             for name, value in list(vars(module).items()):
                 if not (_is_special(name) or _is_of_library(value, own)):
-                    found[name] = _digest(value, own, budget)
+                    found[name] = _digest(value, own, budget) if before.get(name, 0) is not None else None
         found[CALLBACKS] = _digest(list(_callbacks(document)), own, budget)
         return found
 
@@ -137,21 +145,34 @@ class _Unreadable(Exception):
     pass
 
 
+@dataclass(slots=True)
 class _Budget:
     """What is left of how much is looked at."""
 
-    def __init__(self) -> None:
-        self.bytes = MAX_BYTES
-        self.buffer_bytes = MAX_BUFFER_BYTES
+    bytes: int = MAX_BYTES
+    buffer_bytes: int = MAX_BUFFER_BYTES
+
+    def spend(self, size: int) -> None:
+        """Raises _Unreadable when that is more than there is."""
+        if size > LARGE:
+            self.buffer_bytes -= size
+        else:
+            self.bytes -= size
+        if min(self.bytes, self.buffer_bytes) < 0:
+            raise _Unreadable
 
 
 def _digest(value: Any, own: frozenset[str], budget: _Budget) -> int | None:
     """None for what cannot be read, for whatever reason: code of libraries and of the app takes part."""
-    sink = _Sink(budget)
+    sink = _Sink(left := replace(budget))
     try:
         _Reader(sink, own).dump(value)
     except Exception:  # noqa: BLE001 - as above
         return None
+    budget.bytes, budget.buffer_bytes = (
+        left.bytes,
+        left.buffer_bytes,
+    )  # one that is too large is not read again
     return sink.digest()
 
 
@@ -166,17 +187,13 @@ class _Sink:
         return int.from_bytes(self._hash.digest())
 
     def write(self, data: bytes) -> None:
-        self._budget.bytes -= len(data)
-        if self._budget.bytes < 0:
-            raise _Unreadable
+        self._budget.spend(len(data))
         self._hash.update(data)
 
     def take_buffer(self, buffer: pickle.PickleBuffer) -> None:
         """Of an array, without a copy."""
         with buffer.raw() as view:
-            self._budget.buffer_bytes -= view.nbytes
-            if self._budget.buffer_bytes < 0:
-                raise _Unreadable
+            self._budget.spend(view.nbytes)
             self._hash.update(view)
 
 
@@ -226,6 +243,8 @@ class _Reader(pickle.Pickler):
             return _mark, (), (value.fget, value.fset, value.fdel)
         if isinstance(value, threading.Thread) and value.is_alive():
             raise _Unreadable
+        if isinstance(value, io.IOBase) and value.closed:
+            return _mark, ("closed",)
         if type(value).__module__.startswith("service."):
             return _mark, (id(value),)  # such as the session's state, which is journaled
         return _of_param(value)

@@ -30,7 +30,7 @@ CAREFUL_SECONDS = 600.0
 """How long a session is idle until it sleeps, if nobody says otherwise: most who come back to a page do so
 sooner, and to wait for the app once after a longer break is not much."""
 
-PRESSED_SECONDS = 5.0
+PRESSED_SECONDS = 1.0
 """The same when memory is short."""
 
 BATCH = 20
