@@ -151,8 +151,12 @@ class App:
 
     @cached_property
     def may_sleep(self) -> bool | None:
-        """What its author says of sessions that are idle (``sleep_when_idle``); None: nothing."""
-        return self._says("sleep_when_idle")
+        """What its author says of sessions that are idle (``sleep_when_idle``); None: nothing.
+
+        Who lets timers pause says that they may sleep.
+        """
+        said = self._says("sleep_when_idle")
+        return True if said is None and self.pauses_unwatched else said
 
     @cached_property
     def pauses_unwatched(self) -> bool:

@@ -128,7 +128,7 @@ class Hibernation:
             and session.connection_count > 0
             and session.app.may_sleep is not False
             and not session.app.for_operators
-            and not session.has_callbacks
+            and (session.may_pause or not session.has_callbacks)
             and not session.locked
             and not session.held
             and session.idle_for() >= after

@@ -543,9 +543,24 @@ class Session(Expirable):
         """Whether periodic, timeout or next-tick callbacks are pending."""
         return len(self._callbacks) > 0
 
+    @property
+    def may_pause(self) -> bool:
+        """Whether all that is pending has to run only while somebody looks, and nobody can."""
+        return self.app.pauses_unwatched and self._callbacks.only_periodic and self.unwatched_for() > 0
+
+    def unwatched_for(self) -> float:
+        """Seconds in which nobody can have seen a page of it."""
+        return min((client.hidden_for() for client in self.slot.connections), default=self.slot.unused_for())
+
     def idle_for(self) -> float:
-        """Seconds since anything last worked on the Document; 0 while something does."""
-        return 0.0 if self._waiting or self.expiration_blocked else time.monotonic() - self._last_work
+        """Seconds since anything last worked on the Document; 0 while something does.
+
+        What may pause is no work.
+        """
+        if self._waiting or self.expiration_blocked:
+            return 0.0
+        now = time.monotonic()
+        return min(self.unwatched_for(), now - self._last_input) if self.may_pause else now - self._last_work
 
     def unused_for(self) -> float:
         """Seconds without any connection or work; 0 while there is either, or the app wants it to stay."""
