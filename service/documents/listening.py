@@ -35,13 +35,10 @@ def runs_app_code(document: Document, content: Any, own: Callable[..., Any]) -> 
 
 def is_page_drawn(content: Any) -> bool:
     """Whether a patch says that the page is drawn, and nothing else."""
-    events = content.get("events")
-    return type(events) is list and all(
-        type(event) is dict
-        and event.get("kind") == "MessageSent"
-        and _text(event.get("msg_data"), "name") == "document_ready"
-        for event in events
-    )
+    match content.get("events"):
+        case [{"kind": "MessageSent", "msg_data": {"name": "document_ready"}}]:
+            return True
+    return False
 
 
 def _has_listeners(document: Document, event: Any, own: Callable[..., Any]) -> bool:
