@@ -21,6 +21,8 @@ TABS_PER_ADDRESS = 20_000
 """Each address of this side has some 28,000 ports (Linux)."""
 KEEP_ALIVE_SECONDS = 37
 """As is the default of ``--keep-alive``: every tab was pinged once in this time."""
+SETTLING_SECONDS = 30
+"""In which what the last ones have left is collected, and their handoffs go."""
 WARMING = 0.1
 """Share of the tabs that come first: what the first ones need for a moment serves all others."""
 ASLEEP = ("--hibernate-after", "0.5", "--check-unused-sessions", "5000")
@@ -37,6 +39,7 @@ async def open_tabs(scale: Scale) -> list[Figure]:
         before = side.rss()
         tabs += await _asleep(side, len(tabs), count)
         each = (side.rss() - before) / (count - int(count * WARMING))
+        await asyncio.sleep(scale.count(SETTLING_SECONDS, 1))
         busy = await _busy(side, seconds)
         at_full = without + (busy - without) * TABS / count
         for tab in tabs:

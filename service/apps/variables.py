@@ -83,10 +83,9 @@ class Variables:
         own = frozenset(module.__name__ for module in modules)
         budget = _Budget()
         found: dict[str, int | None] = {}
-        for module in modules:
-            for name, value in list(vars(module).items()):
-                if not (_is_special(name) or _is_of_library(value, own)):
-                    found[name] = _digest(value, own, budget) if before.get(name, 0) is not None else None
+        for name, value in _named(document, modules):
+            if not _is_of_library(value, own):
+                found[name] = _digest(value, own, budget) if before.get(name, 0) is not None else None
         found[CALLBACKS] = _digest(list(_callbacks(document)), own, budget)
         return found
 
@@ -113,6 +112,16 @@ def is_coroutine_of(document: Document, folder: str | None, coroutines: Iterable
         or (within is not None and str(each.get("__file__", "")).startswith(within))
         for each in coroutines
     )
+
+
+def _named(document: Document, modules: Iterable[types.ModuleType]) -> Iterator[tuple[str, Any]]:
+    """What has a name: globals, and what code has put onto the Document and its session context."""
+    for module in modules:
+        yield from ((name, value) for name, value in list(vars(module).items()) if not _is_special(name))
+    for owner, name in ((document, "curdoc()"), (document.session_context, "session_context")):
+        for attribute, value in list(vars(owner).items()) if owner is not None else ():
+            if not (attribute.startswith("_") or type(value).__module__.startswith(("bokeh.", "service."))):
+                yield f"{name}.{attribute}", value
 
 
 def _callbacks(document: Document) -> Iterator[Any]:

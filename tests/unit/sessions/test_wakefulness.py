@@ -143,6 +143,17 @@ def moved(attr, old, new):
     shown = Div()
 slider.on_change("value", moved)
 """),
+    "what it puts onto its Document": ("curdoc().moves", """
+curdoc().moves = 0
+def moved(attr, old, new):
+    curdoc().moves += 1
+slider.on_change("value", moved)
+"""),
+    "what it puts onto its session context": ("session_context.moves", """
+def moved(attr, old, new):
+    curdoc().session_context.moves = new
+slider.on_change("value", moved)
+"""),
     "random numbers": ("random", """
 random = np.random.default_rng(1)
 def moved(attr, old, new):
