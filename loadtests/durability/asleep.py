@@ -44,6 +44,7 @@ async def open_tabs(scale: Scale) -> list[Figure]:
         at_full = without + (busy - without) * TABS / count
         for tab in tabs:
             tab.cut()
+        side.servers[0].kill()  # to move them all is another figure
     return [
         Figure("open tabs asleep on one replica, as many as its descriptors allow up to 50,000", count),
         Figure("memory of each, with its socket", each / KIB, "KiB", most=6),
