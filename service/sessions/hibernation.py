@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from service.apps.variables import app_coroutines
-from service.errors import MemoryExceeded, Unavailable
+from service.errors import GivenUp, MemoryExceeded, Unavailable
 from service.metrics import Metrics
 from service.sessions.building import Grant
 from service.sessions.departures import Departures
@@ -103,12 +104,21 @@ class Hibernation:
         for session in idle:
             if len(found) == most:
                 break
-            reason = session.stays_awake or await session.would_lose(coroutines)
+            if session.locked:
+                continue  # it has work again, which may take its time
+            reason = session.stays_awake or await self._reason(session, coroutines)
             if reason:
                 self._tell(session, reason)
             else:
                 found.append(session)
         return found
+
+    @staticmethod
+    async def _reason(session: Session, coroutines: Iterable[dict[str, Any]]) -> str:
+        try:
+            return await session.would_lose(coroutines)
+        except GivenUp:
+            return "it is given up"
 
     def _tell(self, session: Session, reason: str) -> None:
         """Once for each version of an app: its author can do something about it."""
