@@ -161,10 +161,10 @@ class Server:
         Each call has its session's Document to itself. Raises ValueError for an unknown path, and, when all
         are done, the first of what the calls raised.
         """
-        updates = [
-            session.with_document_locked(update_document, session.document)
-            for session in self.get_sessions(app_path)
-        ]
+        sessions = self.get_sessions(app_path)
+        for session in sessions:
+            session.fed()
+        updates = [session.with_document_locked(update_document, session.document) for session in sessions]
         for result in await asyncio.gather(*updates, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result

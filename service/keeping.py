@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -17,14 +18,18 @@ from service.sessions.building import Builder
 from service.sessions.departures import Departures
 from service.sessions.ending import Ending
 from service.sessions.expiry import Expiry
-from service.sessions.hibernation import Hibernation
+from service.sessions.hibernation import CAREFUL_SECONDS, Hibernation
 from service.sessions.journaling import JournalWriter
+from service.sessions.pressure import MemoryPressure
 from service.sessions.registry import Registry
 from service.sessions.session import Upkeep
 from service.settings import Settings
 from store.contract import Store
 
 __all__ = ("Keeping",)
+
+HIGH_PERCENT = 80
+"""Of the memory that this process can have: what one callback takes must find room in the rest."""
 
 
 class Keeping:
@@ -68,38 +73,62 @@ class Keeping:
     async def expire(self) -> None:
         """End or hibernate what is not used; until cancelled."""
         settings = self._settings
-        await Expiry(
+        hibernation = self._hibernation()
+        expiry = Expiry(
             self._store,
             self.registry,
             self.writer,
             self.departures,
-            self._hibernation(),
+            hibernation,
             lifetime=settings.unused_session_lifetime,
             interval=settings.check_unused_sessions,
             retention=settings.session_retention,
-        ).run()
+        )
+        work = [expiry.run()]
+        if high := memory_high(settings):
+            work.append(MemoryPressure(hibernation, high=high, metrics=self._metrics).run())
+        await asyncio.gather(*work)
 
     async def drain(self) -> None:
         """Move all sessions to other replicas."""
         await Drain(self.registry, self.departures, self._metrics, timeout=self._settings.drain_timeout).run()
 
     def _hibernation(self) -> Hibernation:
+        asked = self._settings.hibernate_after
         return Hibernation(
             self._store,
             self.registry,
             self.writer,
             self.departures,
-            after=self._settings.hibernate_after,
+            after=_sleep_by_default(self._settings) if asked is None else asked,
+            careful=asked is None,
             most_memory=self.brake.most_memory,
+            metrics=self._metrics,
         )
+
+
+def _sleep_by_default(settings: Settings) -> float:
+    """Without a shared store, sleeping sessions would stay in this memory; an author looks at live ones."""
+    return CAREFUL_SECONDS if settings.redis is not None and settings.dev is None else 0.0
 
 
 def most_memory(settings: Settings) -> int:
     """Bytes that one session may take when it is restored; 0 where no limit is known."""
+    return _limit(settings) * settings.restore_memory_share // 100
+
+
+def memory_high(settings: Settings) -> int:
+    """Bytes above which sessions go to sleep; 0 for never."""
+    if settings.redis is None:
+        return 0
+    high = settings.memory_high
+    return _limit(settings) * HIGH_PERCENT // 100 if high is None else high
+
+
+def _limit(settings: Settings) -> int:
+    """Bytes that this process can have; 0 where no limit is known."""
     limit = settings.memory_limit
-    if limit is None:
-        limit = container_limit() // settings.num_procs
-    return limit * settings.restore_memory_share // 100
+    return container_limit() // settings.num_procs if limit is None else limit
 
 
 def _builder(settings: Settings, metrics: Metrics, upkeep: Upkeep) -> Builder:

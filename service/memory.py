@@ -27,7 +27,10 @@ from typing import Any, ClassVar
 
 from service.errors import MemoryExceeded
 
-__all__ = ("Collector", "Growth", "container_limit", "keep_large_blocks", "share_freed_blocks")
+__all__ = (
+    "Collector", "Growth", "container_limit", "give_back", "keep_large_blocks", "reclaim", "resident",
+    "share_freed_blocks",
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +126,7 @@ def reclaim() -> None:
     """Collect what is garbage, and give its memory back to the system."""
     gc.unfreeze()
     gc.collect()
-    _give_back()
+    give_back()
 
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -251,7 +254,7 @@ class Collector:
         self._collecting = True
         found = gc.collect()
         self._collecting = False
-        _give_back()
+        give_back()
         self._note_what_is_left()
         took = time.perf_counter() - began
         self._not_before = time.monotonic() + took / SHARE_ENDED
@@ -270,7 +273,7 @@ class Collector:
             self._sessions_frozen = True
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Give the pages of freed blocks back to the system, also those in the midst of the heap (glibc)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -193,6 +193,13 @@ class Metrics:
         self.callbacks_lost = self._counter(
             "lost_callbacks", "Python callbacks made at run time that a move did not bring back", ("app",)
         )
+        self.hibernations = self._counter("hibernations", "Sessions that went to sleep", ("reason",))
+        for reason in ("idle", "memory"):
+            self.hibernations.labels(reason)
+        self.memory_high = self._gauge("memory_high_bytes", "Where sessions begin to sleep, 0 for never")
+        self.memory_short = self._gauge(
+            "memory_short", "1 while memory is above that although sessions that can sleep do"
+        )
         self.fenced = self._counter("fenced_writes", "Writes refused: another replica owns the session")
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:

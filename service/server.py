@@ -53,6 +53,7 @@ from service.version import VERSION
 from service.web.accepting import PausingHTTPServer
 from service.web.auth import Auth, load_auth
 from service.web.health import Health, make_metrics_application
+from service.web.keep_alive import KeepAlive
 from service.web.origins import OriginPolicy
 from service.web.resources import PageResources, build_of
 from service.web.routes import make_application, make_internal_application
@@ -469,6 +470,7 @@ class Server:
             installed=self._versions,
             origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
             auth=self._auth,
+            keep_alive=KeepAlive(settings.keep_alive),
             resources=PageResources(),
             metrics=self.metrics,
             tracing=self._tracing,
@@ -533,13 +535,14 @@ class Server:
         return {slot.key.tag: attempt.since for slot, attempt in longest}
 
     def _describe(self) -> Heartbeat:
+        tally = self._keeping.registry.tally()
         return Heartbeat(
             replica=self.replica,
             address=self._listener.advertised,
             version=VERSION,
             started=self._started,
-            sessions=self._keeping.registry.counts(),
-            connections=self._keeping.registry.connections(),
+            sessions=tally.sessions,
+            connections=tally.connections,
             lag=self._lag.worst(),
             load=self._load.share(),
             queued=0 if self._pool is None else self._pool.queued,

@@ -515,14 +515,22 @@ class Settings:
         metavar="SECONDS",
         env=("SVC_SESSION_RETENTION",),
     )
-    hibernate_after: float = option(
+    hibernate_after: float | None = option(
         "--hibernate-after",
         number(0),
         "Seconds after which the Document of an idle session with an open page leaves the memory until "
-        "its next message; 0 for never. Needs --redis",
-        "0",
+        "its next message; 0 for never. Needs --redis. If not given: 600, but only of sessions that lose "
+        "nothing by it",
         metavar="SECONDS",
         env=("SVC_HIBERNATE_AFTER",),
+    )
+    memory_high: int | None = option(
+        "--memory-high",
+        integer(0),
+        "Bytes of memory above which sessions that are idle for longest leave it; 0 for never. Needs "
+        "--redis. If not given: 80 percent of --memory-limit",
+        metavar="BYTES",
+        env=("SVC_MEMORY_HIGH",),
     )
     restore_inputs: str = option(
         "--restore-inputs",

@@ -150,17 +150,21 @@ def masked(payload: bytes, opcode: int) -> bytes:
 class Tab:
     """One page and its socket."""
 
-    def __init__(self, port: int, app: str, token: str) -> None:
+    def __init__(self, port: int, app: str, token: str, *, source: str | None = None) -> None:
         self.port = port
+        self.source = source
+        """The address that its socket comes from; None for whichever."""
         self.app = app
         self.token = token
         self.document: dict[str, Any] = {}
         self._socket: Any = None
 
     @classmethod
-    async def open(cls, port: int, app: str, *, socket_port: int = 0, pull: bool = True) -> Self:
+    async def open(
+        cls, port: int, app: str, *, socket_port: int = 0, pull: bool = True, source: str | None = None
+    ) -> Self:
         """Page from ``port``, socket to ``socket_port`` (the same if 0), Document pulled."""
-        tab = cls(socket_port or port, app, page_token(await get(port, f"/{app}")))
+        tab = cls(socket_port or port, app, page_token(await get(port, f"/{app}")), source=source)
         await tab.connect(pull=pull)
         return tab
 
@@ -179,7 +183,9 @@ class Tab:
 
     async def connect(self, *, pull: bool = True) -> None:
         loop = asyncio.get_running_loop()
-        transport, self._socket = await loop.create_connection(_Socket, "127.0.0.1", self.port)
+        transport, self._socket = await loop.create_connection(
+            _Socket, "127.0.0.1", self.port, local_addr=(self.source, 0) if self.source else None
+        )
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
             f"GET /{self.app}/ws HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from loadtests.bench.scenario import Scale
 from loadtests.bench.servers import pin_to_load_core
-from loadtests.durability import costs, figures, moves
+from loadtests.durability import asleep, costs, figures, moves
 from loadtests.durability.figures import Figure
 
 MOVES = ("kill", "terminate", "drain", "herd")
@@ -26,6 +26,7 @@ MEASURES: Mapping[str, Callable[[Scale], Awaitable[list[Figure]]]] = {
     "encryption": costs.encryption,
     "redis": costs.redis_bytes,
     "hibernation": costs.hibernation,
+    "asleep": asleep.open_tabs,
 }
 
 

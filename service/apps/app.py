@@ -94,6 +94,7 @@ class App:
         self._broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
         self._replaced = 0
+        self._fed = False
 
     def replace(self, application: Application) -> None:
         """Go on with other code."""
@@ -106,7 +107,9 @@ class App:
         self._broken = None
         self._replaced += 1
         self.__dict__.pop("version", None)
-        self.__dict__.pop("_wants_loop", None)
+        self._fed = False
+        for name in ("_wants_loop", "may_sleep", "pauses_unwatched"):
+            self.__dict__.pop(name, None)
 
     def breaks(self, why: str) -> None:
         """There is no code to run, until :meth:`replace` brings some."""
@@ -144,7 +147,43 @@ class App:
 
     @cached_property
     def _wants_loop(self) -> bool:
-        return any(map(wants_loop, self.application.handlers))
+        return self._says("run_on_loop") is True
+
+    @cached_property
+    def may_sleep(self) -> bool | None:
+        """What its author says of sessions that are idle (``sleep_when_idle``); None: nothing.
+
+        Who lets timers pause says that they may sleep.
+        """
+        said = self._says("sleep_when_idle")
+        return True if said is None and self.pauses_unwatched else said
+
+    @cached_property
+    def pauses_unwatched(self) -> bool:
+        """Whether its periodic callbacks have to run only while somebody looks (``pause_when_hidden``)."""
+        return self._says("pause_when_hidden") is True
+
+    def _says(self, name: str) -> bool | None:
+        said = (said_by(handler, name) for handler in self.application.handlers)
+        return next((each for each in said if each is not None), None)
+
+    @property
+    def fed(self) -> bool:
+        """Whether sessions of this app were changed by others than their clients and their own clocks."""
+        return self._fed
+
+    def note_fed(self) -> None:
+        self._fed = True
+
+    @property
+    def restores_itself(self) -> bool:
+        """Whether it has ``on_session_restored`` hooks."""
+        return any(_restored_hook(handler) is not None for handler in self.application.handlers)
+
+    def has_end_hooks(self, document: Document) -> bool:
+        """Whether code of the app runs when a session ends."""
+        hooks = [line.session_hook(each, "on_session_destroyed") for each in hook_handlers(self.application)]
+        return not all(map(_is_of_library, [*hooks, *document.session_destroyed_callbacks]))
 
     @property
     def panel(self) -> bool:
@@ -387,30 +426,35 @@ def mentions_template(source: str) -> bool:
     return any(token.type == tokenize.NAME and "template" in token.string for token in tokens)
 
 
-def wants_loop(handler: Any) -> bool:
-    """Whether the app says ``run_on_loop = True``: in its script or hooks, or on its function."""
-    function = getattr(handler, "_func", None)
-    if getattr(function, "run_on_loop", False) is True:
-        return True
+def said_by(handler: Any, name: str) -> bool | None:
+    """What the app says with ``name = True`` or ``False``: in its script or hooks, or on its function."""
     lifecycle = getattr(handler, "_lifecycle_handler", handler)
-    if getattr(getattr(lifecycle, "_module", None), "run_on_loop", False) is True:
-        return True
+    for place in (getattr(handler, "_func", None), getattr(lifecycle, "_module", None)):
+        said = getattr(place, name, None)
+        if isinstance(said, bool):
+            return said
     runner = getattr(getattr(handler, "_main_handler", handler), "_runner", None)
-    return runner is not None and _says_so(runner.source)
+    return None if runner is None else _said_in(runner.source, name)
 
 
-def _says_so(source: str) -> bool:
+def _said_in(source: str, name: str) -> bool | None:
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):
-        return False
-    return any(
-        isinstance(each, ast.Assign | ast.AnnAssign)
-        and any(isinstance(target, ast.Name) and target.id == "run_on_loop" for target in _targets(each))
-        and isinstance(each.value, ast.Constant)
-        and each.value.value is True
+        return None
+    said = [
+        each.value.value
         for each in body
-    )
+        if isinstance(each, ast.Assign | ast.AnnAssign)
+        and any(isinstance(target, ast.Name) and target.id == name for target in _targets(each))
+        and isinstance(each.value, ast.Constant)
+        and isinstance(each.value.value, bool)
+    ]
+    return said[-1] if said else None
+
+
+def _is_of_library(callback: Any) -> bool:
+    return str(getattr(callback, "__module__", "")).startswith(("bokeh.", "panel.", "service."))
 
 
 def _targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:

@@ -91,6 +91,22 @@ class Execution:
             self._ids.on_wired = told
 
     @property
+    def is_own_code(self) -> bool:
+        """Whether what runs now is the session's own code, on whichever thread."""
+        ids = current_ids.get()
+        return ids is not None and ids.space is self._ids
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether threads that the session's code has begun are not over."""
+        return self._ids is not None and self._ids.threads > 0
+
+    @property
+    def folder(self) -> str | None:
+        """Of the app's own modules."""
+        return None if self._imports.directory is None else self._imports.directory.path
+
+    @property
     def threaded(self) -> bool:
         """Whether plain functions run on threads."""
         return self._workers is not None

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import thread as pool_thread
+from contextlib import nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -95,7 +96,8 @@ def within(handed_on: HandedOn, fn: Callable[..., T], /, *args: Any, **kwargs: A
     ids, directory, names = handed_on
     tokens = current_ids.set(ids), running_app.set(directory), names_of_run.set(names)
     try:
-        return fn(*args, **kwargs)
+        with nullcontext() if ids is None else ids.space.thread():
+            return fn(*args, **kwargs)
     finally:
         current_ids.reset(tokens[0])
         running_app.reset(tokens[1])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import blake2b
 from typing import Any, Protocol, TypeAlias
@@ -41,6 +42,9 @@ class Ids(Protocol):
     @property
     def on_wired(self) -> OnWired | None: ...
 
+    @property
+    def space(self) -> IdSpace: ...
+
     def make(self) -> ID: ...
 
     def branch(self) -> Ids: ...
@@ -53,7 +57,9 @@ class IdSpace:
     libraries such as Panel expect.
     """
 
-    __slots__ = ("_branches", "_numbers", "count", "lock", "mark", "on_wired", "prefix", "tracked")
+    __slots__ = (
+        "_branches", "_numbers", "count", "lock", "mark", "on_wired", "prefix", "threads", "tracked",
+    )  # fmt: skip
 
     def __init__(self, session: str, count: int = 0) -> None:
         digest = blake2b(session.encode(), digest_size=4).hexdigest()
@@ -65,10 +71,27 @@ class IdSpace:
         """Called on the thread that adds callbacks."""
         self.mark = ""
         """Ends the ids of threads, once they are made in an order that no other run repeats."""
+        self.threads = 0
+        """That code of this space has begun, and which are not over."""
         self._branches = itertools.count(1)
         self._numbers = itertools.count(secrets.randbits(_NUMBER_BITS))
         self.lock = threading.Lock()
         """Held while an id is made: a thread of ``asyncio.to_thread`` makes them, too."""
+
+    @contextmanager
+    def thread(self) -> Iterator[None]:
+        """Around the run of one."""
+        with self.lock:
+            self.threads += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.threads -= 1
+
+    @property
+    def space(self) -> IdSpace:
+        return self
 
     def number(self, model_id: str) -> int:
         """Which number a model id of this space has; 0 if it is no id of this space."""
@@ -168,6 +191,10 @@ class Branch:
         self._source = source
         self._count = itertools.count(1)
         self._branches = itertools.count(1)
+
+    @property
+    def space(self) -> IdSpace:
+        return self._space
 
     @property
     def prefix(self) -> str:

@@ -115,6 +115,8 @@ class Journal:
         self._there = sum(1 << number for model in document.models if (number := ids.number(model.id)))
         # bokeh 3.9: recompute() makes a new dict each time, so the old one shows what came and went.
         self._seen = document.models._models
+        self.has_stray_callbacks = False
+        """A timer or a thread has changed the callbacks: nothing that is repeated does so again."""
         self._came: set[str] = set()
         self._left: set[str] = set()
         self._marks: dict[tuple[str, str], tuple[int, bool, int]] = {}
@@ -284,6 +286,8 @@ class Journal:
         self._wires_at.pop(model_id, None)
         if source is not None:
             self._makers.setdefault(source, set()).add(model_id)
+        elif not by_library:
+            self.has_stray_callbacks = True
 
     def work_ends(self) -> None:
         """Put inputs that made controls into the history, with the values that there are now."""

@@ -8,7 +8,7 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.document.callbacks import DocumentCallbackManager
 
-__all__ = ("runs_app_code",)
+__all__ = ("is_page_drawn", "runs_app_code")
 
 _OF_MODELS = frozenset({"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched"})
 _OF_DOCUMENTS = frozenset({"TitleChanged", "RootAdded", "RootRemoved"})
@@ -30,6 +30,14 @@ def runs_app_code(document: Document, content: Any, own: Callable[..., Any]) -> 
                 return True
         except (AttributeError, KeyError, TypeError):
             continue
+    return False
+
+
+def is_page_drawn(content: Any) -> bool:
+    """Whether a patch says that the page is drawn, and nothing else."""
+    match content.get("events"):
+        case [{"kind": "MessageSent", "msg_data": {"name": "document_ready"}}]:
+            return True
     return False
 
 

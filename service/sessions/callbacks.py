@@ -73,12 +73,18 @@ class SessionCallbacks:
         self._loop = loop
         self._run = run
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._periodic: set[str] = set()
         self._under_way: set[str] = set()
         self._removed: set[str] = set()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    @property
+    def only_periodic(self) -> bool:
+        """Whether nothing is pending that will be over."""
+        return len(self._tasks) == len(self._periodic)
 
     def add(self, callback: SessionCallback) -> None:
         """Begin to run ``callback`` as its type says. Callable from any thread."""
@@ -100,6 +106,8 @@ class SessionCallbacks:
             return
         task = self._loop.create_task(self._live(callback))
         self._tasks[callback.id] = task
+        if isinstance(callback, PeriodicCallback):
+            self._periodic.add(callback.id)
         task.add_done_callback(lambda _: self._forget(callback.id))
 
     def _stop(self, callback_id: str) -> None:
@@ -111,6 +119,7 @@ class SessionCallbacks:
 
     def _forget(self, callback_id: str) -> None:
         self._tasks.pop(callback_id, None)
+        self._periodic.discard(callback_id)
         self._removed.discard(callback_id)
 
     async def _live(self, callback: SessionCallback) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -27,6 +28,7 @@ from service.sessions.blame import brief, raised_by_app
 from service.sessions.page_message import PageMessage, frames_before, frames_of
 from service.sessions.session import Session
 from service.sessions.slot import Slot
+from service.sessions.visibility import frames_that_ask, hidden_in
 
 __all__ = ("Connection", "Transport")
 
@@ -82,6 +84,9 @@ class Connection:
         self._keeps_buffers = keeps_buffers
         self._is_page = is_page
         self._shows_messages = False
+        self._asked = False
+        """Whether it tells when it is hidden."""
+        self._hidden_since: float | None = None
         self._assembler = Assembler(max_bytes=max_bytes)
         self._max_bytes = max_bytes
         self._bytes_in = 0
@@ -120,10 +125,21 @@ class Connection:
         handler = _HANDLERS.get(message.msgtype)
         if handler is None:
             raise ProtocolError(f"a client may not send {message.msgtype}")
+        if self._asked and (hidden := hidden_in(message)) is not None:
+            return self._page_is(hidden, message)
         session = self._slot.session
         if message.msgtype == "PATCH-DOC" and session is not None and session.free:
             return self._patch_at_once(session, message)
         return self._handle(handler, message)
+
+    def _page_is(self, hidden: bool, message: Message) -> Awaitable[None] | None:
+        """Nobody can see the page any more, or somebody can: what it paused then goes on."""
+        self._hidden_since = time.monotonic() if hidden else None
+        self.send(messages.ok(message.msgid))
+        return None if hidden else self._wake()
+
+    async def _wake(self) -> None:
+        await self._slot.awake()
 
     async def _handle(self, handler: _Handler, message: Message) -> None:
         await self._slot.awake()
@@ -150,6 +166,9 @@ class Connection:
         session = self._slot.session
         if self._slot.disconnect(self) and session is not None:
             await session.disconnected()
+
+    def hidden_for(self) -> float:
+        return 0.0 if self._hidden_since is None else time.monotonic() - self._hidden_since
 
     # -- towards the client --------------------------------------------------------------------
 
@@ -195,6 +214,9 @@ class Connection:
         self._subscribed = True
         self._shows_messages = False
         self.session.pages.show_to(self)
+        if self._is_page and self.session.app.pauses_unwatched:
+            self._asked = True
+            self.send(frames_that_ask())
         if self.session.journal is not None:
             self.session.journal.pulled(content, buffers)
 
@@ -216,7 +238,7 @@ class Connection:
         session = self.session
         self._meter.patches_in += 1
         self._subscribed = True
-        await session.apply(partial(self._apply, session, message), self)
+        await session.apply(partial(self._apply, session, message), self, message.content)
         await session.settle()
         self.send(messages.ok(message.msgid))
 
@@ -228,9 +250,9 @@ class Connection:
         working: Awaitable[None] | None = None
         try:
             if session.needs_thread(message.content):
-                working = session.apply_on_thread(change, self)
+                working = session.apply_on_thread(change, self, message.content)
             else:
-                session.apply_at_once(change, self)
+                session.apply_at_once(change, self, message.content)
         except ServiceError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and this message's alone

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from service import logs
 from service.apps.app import App
@@ -29,6 +30,17 @@ YIELDS_BETWEEN_BUILDS = 3
 
 HOOKS_SECONDS = 5.0
 """How long whatever comes next waits for the hooks of a session that is taken apart."""
+
+COUNTING_SHARE = 100
+"""How many times as long as it took to count sessions, the result is good enough."""
+
+
+class Tally(NamedTuple):
+    """How many there are."""
+
+    sessions: Counter[str]
+    connections: int
+
 
 SessionSlot: TypeAlias = Slot[Session]
 
@@ -57,6 +69,8 @@ class Registry:
         self._slots: dict[SessionKey, SessionSlot] = {}
         self._next_build = asyncio.Lock()
         self._ended = 0
+        self._tally = Tally(Counter(), 0)
+        self._tally_until = 0.0
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         """Sessions that are built or live here from now on (True), or no more (False), for the heartbeat."""
         for app in apps.values():
@@ -251,6 +265,17 @@ class Registry:
 
     def connections(self) -> int:
         return sum(len(each.connections) for each in self.held())
+
+    def tally(self) -> Tally:
+        """Sessions by app path, and connections, of now or a while ago: to count many takes its time.
+
+        On one thread, several times a second.
+        """
+        now = time.monotonic()
+        if now >= self._tally_until:
+            self._tally = Tally(self.counts(), self.connections())
+            self._tally_until = now + COUNTING_SHARE * (time.monotonic() - now)
+        return self._tally
 
     def _sessions_of(self, app: App) -> list[Session]:
         return [session for session in self if session.app is app]

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -22,6 +22,7 @@ from bokeh.events import ConnectionLost
 
 from service import logs
 from service.apps.app import App
+from service.apps.app_directories import running_app
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
@@ -31,7 +32,7 @@ from service.background import begin, spawn
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch
 from service.documents.journal import Journal
-from service.documents.listening import runs_app_code
+from service.documents.listening import is_page_drawn, runs_app_code
 from service.documents.restore import Fidelity
 from service.documents.wiring import Input, current_input, following
 from service.errors import GivenUp, SessionMoved
@@ -43,6 +44,7 @@ from service.sessions.lock import DocumentLock
 from service.sessions.notes import Notes
 from service.sessions.pages import Pages
 from service.sessions.slot import Client, Slot
+from service.sessions.wakefulness import Wakefulness
 from service.sessions.work import Outbox, Outgoing, Work
 from store.contract import PageRequest, SessionKey
 
@@ -117,6 +119,7 @@ class Session(Expirable):
         self._work: Work | None = None
         self._outbox = Outbox(meter)
         self._phase = _Phase.WHOLE
+        self._wakefulness = Wakefulness(app, execution)
         self._last_work = time.monotonic()
         self._last_input = -math.inf
         self._loop = asyncio.get_running_loop()
@@ -223,6 +226,8 @@ class Session(Expirable):
 
         None, and nothing runs, when the session was destroyed meanwhile.
         """
+        if running_app.get() is not None and not self._execution.is_own_code:
+            self.fed()
         result = await self._locked(partial(func, **kwargs) if kwargs else func, *args)
         return None if result is _MISSED else result
 
@@ -258,6 +263,8 @@ class Session(Expirable):
         """Run a session callback: under the lock, unless it is marked ``without_document_lock``."""
         braked = nullcontext() if self.journal is None else self._upkeep.around_timer(self)
         async with braked:
+            if current_input.get() is None and self._wakefulness.has_to_note:
+                await self._note_before_clock(callback)
             if getattr(callback, "nolock", False):
                 try:
                     return await self._execution.run(callback, locked=False)
@@ -265,13 +272,49 @@ class Session(Expirable):
                     self._notes.went_on()
             return await self.with_document_locked(callback)
 
-    async def apply(self, change: Callable[[], None], source: Client) -> None:
-        """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved."""
-        await self.for_client(self._apply, change, source)
+    async def _note_before_clock(self, callback: Callable[..., Any]) -> None:
+        """``callback`` follows from the app's own clock, not from its run."""
+        if getattr(callback, "nolock", False):
+            self._wakefulness.ran_unlocked()
+        async with self._lock:
+            if not self.destroyed:
+                await self._execution.run(self._wakefulness.note)
+
+    async def would_lose(self, coroutines: Iterable[dict[str, Any]]) -> str:
+        """Why it must not sleep although it is idle, in words; "" if it would lose nothing.
+
+        ``coroutines`` are the globals of all that are under way.
+        """
+        async with self._lock:
+            if self.destroyed or self.journal is None:
+                return "it is not kept in the store"
+            return str(await self._execution.run(self._wakefulness.reason, self.journal, coroutines))
+
+    @property
+    def stays_awake(self) -> str:
+        """What :meth:`would_lose` has found that holds for good; "" for nothing so far."""
+        return self._wakefulness.found
+
+    def fed(self) -> None:
+        """Code that is not its own has changed it, or is about to. On any thread."""
+        self._wakefulness.fed()
+
+    async def apply(self, change: Callable[[], None], source: Client, content: Any = None) -> None:
+        """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved.
+
+        ``content`` says what it changes, as far as that is known.
+        """
+        await self.for_client(self._apply, change, source, content)
 
     def needs_thread(self, content: Any) -> bool:
         """Whether this patch runs code of the app, and that on a thread."""
         return self._execution.threaded and runs_app_code(self.document, content, self._notes.page_is_drawn)
+
+    def _runs_beyond_build(self, content: Any) -> bool:
+        """Whether this patch runs code that is not run again with the app: what waits for the page is."""
+        if content is None:
+            return True
+        return not is_page_drawn(content) and runs_app_code(self.document, content, self._notes.page_is_drawn)
 
     @property
     def free(self) -> bool:
@@ -285,7 +328,7 @@ class Session(Expirable):
         if self._upkeep.settle is not None:
             await self._upkeep.settle(self)
 
-    def apply_at_once(self, change: Callable[[], None], source: Client) -> None:
+    def apply_at_once(self, change: Callable[[], None], source: Client, content: Any = None) -> None:
         """As :meth:`apply`, for a session that is :attr:`free`: nothing else runs meanwhile.
 
         It may be :attr:`congested` afterwards, which the caller has to wait for.
@@ -294,17 +337,19 @@ class Session(Expirable):
             work = self._begin(Work(change))
             try:
                 with self.meter.callback_seconds.time():
-                    self._execution.call(self._apply, change, source)
+                    self._execution.call(self._apply, change, source, content)
             finally:
                 self._worked(work)
 
-    def apply_on_thread(self, change: Callable[[], None], source: Client) -> Awaitable[None] | None:
+    def apply_on_thread(
+        self, change: Callable[[], None], source: Client, content: Any = None
+    ) -> Awaitable[None] | None:
         """As :meth:`apply_at_once`, on a thread. What to await where that takes longer than a moment."""
         self._lock.begin_turn()
         work = self._begin(Work(change))
         began = time.monotonic()
         try:
-            working = self._execution.begin(self._apply, change, source)
+            working = self._execution.begin(self._apply, change, source, content)
         except BaseException:
             self._turn_worked(work, began)
             raise
@@ -336,13 +381,15 @@ class Session(Expirable):
         finally:
             self._waiting -= 1
 
-    def _apply(self, change: Callable[[], None], source: Client) -> None:
+    def _apply(self, change: Callable[[], None], source: Client, content: Any = None) -> None:
         work = self._work
         if work is None:
             raise GivenUp("the session was given up before this could be done")
         work.source = source
         self._last_input = time.monotonic()
         self.context.state.work_begins()
+        if self._wakefulness.has_to_note and self._runs_beyond_build(content):
+            self._wakefulness.note()
         try:
             with following(self._execution.new_input()):
                 self._notes.input_begins()
@@ -465,6 +512,8 @@ class Session(Expirable):
             note_patch(event)
 
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
+        if not self._execution.is_own_code:
+            self.fed()
         self._notes.callback_changed(event.callback)
         self._callbacks.add(event.callback)
 
@@ -494,9 +543,24 @@ class Session(Expirable):
         """Whether periodic, timeout or next-tick callbacks are pending."""
         return len(self._callbacks) > 0
 
+    @property
+    def may_pause(self) -> bool:
+        """Whether all that is pending has to run only while somebody looks, and nobody can."""
+        return self.app.pauses_unwatched and self._callbacks.only_periodic and self.unwatched_for() > 0
+
+    def unwatched_for(self) -> float:
+        """Seconds in which nobody can have seen a page of it."""
+        return min((client.hidden_for() for client in self.slot.connections), default=self.slot.unused_for())
+
     def idle_for(self) -> float:
-        """Seconds since anything last worked on the Document; 0 while something does."""
-        return 0.0 if self._waiting or self.expiration_blocked else time.monotonic() - self._last_work
+        """Seconds since anything last worked on the Document; 0 while something does.
+
+        What may pause is no work.
+        """
+        if self._waiting or self.expiration_blocked:
+            return 0.0
+        now = time.monotonic()
+        return min(self.unwatched_for(), now - self._last_input) if self.may_pause else now - self._last_work
 
     def unused_for(self) -> float:
         """Seconds without any connection or work; 0 while there is either, or the app wants it to stay."""

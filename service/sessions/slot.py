@@ -33,6 +33,9 @@ class Client(Protocol):
     def congested(self) -> bool:
         """Whether it has much unsent."""
 
+    def hidden_for(self) -> float:
+        """For how many seconds nobody has been able to see it; 0 while somebody may."""
+
     def send(self, frames: Frames) -> None: ...
 
     def show(self, message: PageMessage) -> None: ...

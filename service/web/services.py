@@ -19,6 +19,7 @@ from service.settings import Settings
 from service.tokens import TokenAuthority
 from service.tracing import Tracing
 from service.web.auth import Auth
+from service.web.keep_alive import KeepAlive
 from service.web.origins import OriginPolicy
 from service.web.rendered import RenderedPages
 from service.web.resources import PageResources
@@ -52,6 +53,7 @@ class Services:
     tracing: Tracing
     clock: Callable[[], float]
     """Wall-clock seconds on which all replicas agree."""
+    keep_alive: KeepAlive
     rendered: RenderedPages = field(default_factory=RenderedPages)
     websockets: set[WebSocket] = field(default_factory=set)
     """All that are open."""

@@ -38,7 +38,7 @@ class UpgradeHandler(WebSocketHandler, BaseHandler):
         assert isinstance(handshake, Handshake)
         try:
             opened = await handshake.take_over(
-                among=services.websockets, keep_alive=services.settings.keep_alive, about=self.request.path
+                among=services.websockets, keep_alive=services.keep_alive, about=self.request.path
             )
         except StreamClosedError:
             log.debug("a client left during the handshake")

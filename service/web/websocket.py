@@ -35,6 +35,7 @@ from service.protocol.websocket import (
     encode_frames,
     encode_once,
 )
+from service.web.keep_alive import KeepAlive
 from service.web.wire import CHUNK, Wire
 
 __all__ = ("Peer", "WebSocket")
@@ -58,6 +59,9 @@ MAX_UNSENT_BYTES = 4 * 1024 * 1024
 """What may wait for a client to read it; with more, nothing is read from the client, as that is answered."""
 
 
+_PING = encode_control(PING, b"")
+
+
 class Peer(Protocol):
     """Who answers a socket's frames: a connection of a local session, or a relay."""
 
@@ -71,13 +75,13 @@ class WebSocket(Wire):
     """A :class:`~service.sessions.connection.Transport`, in the set ``among`` for as long as it is open.
 
     Reads from the start, so that it knows when the client goes; hands on what came when :meth:`begin` says
-    to whom. ``about`` is what logs call it, ``keep_alive`` seconds are between pings (0: none).
+    to whom. ``about`` is what logs call it; with ``keep_alive`` it is pinged.
     """
 
     __slots__ = (
         "_among", "_backlog", "_backlog_size", "_busy", "_closing", "_deaf", "_deflater", "_fault",
         "_flushes", "_keep_alive", "_last_sign", "_peer", "_pending", "_pending_size", "_reader", "_rest",
-        "_timer", "about",
+        "_timer", "_turn", "about",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +91,7 @@ class WebSocket(Wire):
         deflater: Deflater | None = None,
         *,
         among: set[WebSocket],
-        keep_alive: float = 0.0,
+        keep_alive: KeepAlive | None = None,
         about: str = "",
     ) -> None:
         super().__init__(connected)
@@ -115,8 +119,10 @@ class WebSocket(Wire):
         self._pending: list[Frames] | None = None
         self._pending_size = 0
         self._last_sign = time.monotonic()
+        self._turn: int | None = None
+        """When it is pinged."""
         self._timer: asyncio.TimerHandle | None = None
-        """Until the next ping, or until a client that does not answer our close frame is cut off."""
+        """Until a client that does not answer our close frame is cut off."""
 
     def begin(self, peer: Peer) -> None:
         """From here on ``peer`` answers."""
@@ -124,8 +130,8 @@ class WebSocket(Wire):
             spawn(peer.closed())
             return
         self._peer = peer
-        if not self._closing:
-            self._stay_alive()
+        if not self._closing and self._keep_alive is not None:
+            self._turn = self._keep_alive.add(self)
         if self._backlog or self._fault:
             self._loop.call_soon(self._catch_up)
 
@@ -359,19 +365,16 @@ class WebSocket(Wire):
 
     # -- the end -------------------------------------------------------------------------------
 
-    def _stay_alive(self) -> None:
+    def stay_alive(self, interval: float) -> None:
         """Ping, so that proxies keep the connection and a vanished client is noticed."""
-        if self._keep_alive <= 0:
-            return
-        if time.monotonic() - self._last_sign > MISSED_PONGS * self._keep_alive:
+        if not self._closing and time.monotonic() - self._last_sign > MISSED_PONGS * interval:
             log.info("a client of %s is gone without a word", self.about)
             self.close(1001, "no answer to pings")
-            return
-        self._control(PING, b"")
-        self._call_later(self._keep_alive, self._stay_alive)
+        if not self._closing:
+            self.flush()
+            self.write(_PING)
 
     def _call_later(self, seconds: float, what: Callable[[], None]) -> None:
-        self._cancel_timer()
         if self.open:
             self._timer = self._loop.call_later(seconds, what)
 
@@ -382,6 +385,8 @@ class WebSocket(Wire):
 
     def lost(self) -> None:
         self._among.discard(self)
+        if self._keep_alive is not None and self._turn is not None:
+            self._keep_alive.discard(self, self._turn)
         self._cancel_timer()
         if not self._busy:
             self._farewell()

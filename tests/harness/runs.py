@@ -129,7 +129,7 @@ class Run:
             apply_patch(self.session.document, content, (), self.session)
 
         a_client: Any = object()
-        await self.session.apply(apply, a_client)
+        await self.session.apply(apply, a_client, content)
 
     async def do(self, change: Callable[..., Any], *args: Any) -> Any:
         """Run ``change`` as a callback of the app."""

@@ -202,7 +202,7 @@ async def test_keep_alive_pings(many: Replica) -> None:
     socket.on_ping = pings.put_nowait  # type: ignore[method-assign]
     for _ in range(3):
         assert await socket.read_message() is not None  # the frames of the ACK; else it does not read on
-    for _ in range(3):  # the first comes at once
+    for _ in range(3):
         await asyncio.wait_for(pings.get(), 10)
     await shut(socket)
 

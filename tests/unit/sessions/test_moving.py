@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import Any
@@ -40,6 +41,7 @@ class App:
     def __init__(self) -> None:
         self.destroyed: list[str] = []
         self.fails = False
+        self.sleep_when_idle: bool | None = None
         self.told: Callable[[], object] = lambda: None
 
     def __call__(self, doc: Document) -> None:
@@ -72,6 +74,12 @@ class Replica:
         self.doubt = Doubt(store, self.registry, self.writer, self.departures, name)
         self.ending = Ending(self.registry, self.departures)
         self._metrics = metrics
+
+    def hibernation(self, **options: Any) -> Hibernation:
+        options = {"after": 1e-9, "pressed": 1e-9, **options}
+        return Hibernation(
+            self.store, self.registry, self.writer, self.departures, metrics=self._metrics, **options
+        )
 
     def drain(self, timeout: float) -> Drain:
         return Drain(self.registry, self.departures, self._metrics, timeout=timeout)
@@ -204,7 +212,7 @@ async def test_a_session_ends_where_it_is_when_asked(a: Replica, store: RedisSto
 async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> None:
     session = await a.open()
     await used(session, 7)
-    hibernation = Hibernation(store, a.registry, a.writer, a.departures, after=1e-9)
+    hibernation = a.hibernation()
     session.slot.connect(a_client())
     assert await hibernation.put_to_sleep() == 1
 
@@ -219,9 +227,57 @@ async def asleep(replica: Replica, session: Session) -> SessionSlot:
     """Its slot, once it sleeps."""
     await used(session, 7)
     session.slot.connect(a_client())
-    hibernation = Hibernation(replica.store, replica.registry, replica.writer, replica.departures, after=1e-9)
+    hibernation = replica.hibernation()
     assert await hibernation.put_to_sleep() == 1
     return session.slot
+
+
+async def test_who_would_lose_something_sleeps_only_when_memory_is_short(
+    a: Replica, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The app has something to do at the end of its sessions, which must not see an open page."""
+    for name in ("one", "two"):
+        session = await a.open(name)
+        await used(session, 7)
+        session.slot.connect(a_client())
+    hibernation = a.hibernation(careful=True)
+
+    with caplog.at_level(logging.INFO):
+        assert await hibernation.put_to_sleep() == await hibernation.put_to_sleep() == 0
+
+    told = "sessions of this app stay in memory when idle: code of the app runs at the end of a session"
+    assert caplog.messages == [told]
+    assert await hibernation.make_room() == 2
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_what_the_author_says_of_sleep_holds(a: Replica, app: App, said: bool) -> None:
+    app.sleep_when_idle = said
+    session = await a.open()
+    await used(session, 7)
+    session.slot.connect(a_client())
+    hibernation = a.hibernation(careful=True)
+
+    assert await hibernation.put_to_sleep() + await hibernation.make_room() == said
+
+
+async def test_those_that_are_idle_for_longest_make_room(a: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.sessions.hibernation.BATCH", 1)
+    sessions = [await a.open(name) for name in "xyz"]
+    for session in sessions:
+        await used(session, 7)
+        session.slot.connect(a_client())
+    await used(sessions[0], 8)
+    hibernation = a.hibernation()
+
+    order = []
+    for _ in sessions:
+        before = {session.id for session in a.registry}
+        assert await hibernation.make_room() == 1
+        order += before - {session.id for session in a.registry}
+
+    assert order == ["y", "z", "x"]
+    assert await hibernation.make_room() == 0
 
 
 async def test_messages_that_come_together_wake_a_session_once(a: Replica, app: App) -> None:
@@ -553,7 +609,7 @@ async def test_a_held_document_stays_awake(a: Replica, store: RedisStore) -> Non
     await session.with_document_locked(holding(session, 8))
     session.slot.connect(a_client())
 
-    assert await Hibernation(store, a.registry, a.writer, a.departures, after=1e-9).put_to_sleep() == 0
+    assert await a.hibernation().put_to_sleep() == 0
 
 
 async def test_panel_tells_of_changes_that_nobody_watches(a: Replica, b: Replica) -> None:

@@ -19,6 +19,7 @@ from service.errors import ProtocolError
 from service.protocol.messages import Frames
 from service.protocol.websocket import Deflater, FrameReader, Inflater
 from service.web import websocket as module
+from service.web.keep_alive import KeepAlive
 from service.web.upgrade import taken_from
 from service.web.websocket import WebSocket
 
@@ -66,7 +67,7 @@ class Peer:
 class Line:
     """A client's socket, and the server's WebSocket at its other end."""
 
-    def __init__(self, *, keep_alive: float = 0.0, limit: int = 1 << 20) -> None:
+    def __init__(self, *, keep_alive: KeepAlive | None = None, limit: int = 1 << 20) -> None:
         ours, self.client = socket.socketpair()
         ours.setblocking(False)
         self.client.setblocking(False)
@@ -398,7 +399,7 @@ async def test_a_client_that_does_not_answer_pings_is_gone(
     new_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CLOSING_SECONDS", 0.01)
-    line = new_line(keep_alive=0.01).begin()
+    line = new_line(keep_alive=KeepAlive(0.01)).begin()
     assert (await line.read_all()).endswith(close_frame(1001, "no answer to pings"))
 
 
