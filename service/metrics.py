@@ -7,9 +7,11 @@ microsecond. No label ever holds a session id or anything else a visitor chooses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,7 +22,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 __all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "Metrics", "Reading")
@@ -48,6 +50,26 @@ class Reading:
     labels: tuple[str, ...] = ()
 
 
+class Durations:
+    """A histogram of seconds in plain numbers, for what comes with each message. On the event loop only."""
+
+    __slots__ = ("_counts", "_sum")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(FAST) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(FAST, seconds)] += 1
+        self._sum += seconds
+
+    def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
+        counts = accumulate(self._counts)
+        limits = (*map(str, FAST), "+Inf")
+        buckets = [(limit, float(count)) for limit, count in zip(limits, counts, strict=True)]
+        family.add_metric(labels, buckets, self._sum)
+
+
 class AppMeter:
     """What is counted per app, for one app. Messages are counted in plain numbers, on the loop's thread."""
 
@@ -60,12 +82,14 @@ class AppMeter:
         self._parked = {reason: metrics.parked.labels(app, reason) for reason in PARK_REASONS}
         self.run_seconds = metrics.run_seconds.labels(app)
         self.restore_seconds = metrics.restore_seconds.labels(app)
-        self.callback_seconds = metrics.callback_seconds.labels(app)
+        self.callback_seconds = Durations()
+        """Of work under a session's lock: patches and callbacks."""
         self.callback_failures = metrics.callback_failures.labels(app)
         self.slow_callbacks = metrics.slow_callbacks.labels(app)
         self.build_timeouts = metrics.build_timeouts.labels(app)
         self.callbacks_lost = metrics.callbacks_lost.labels(app)
-        self.queue_seconds = metrics.queue_seconds.labels(app)
+        self.queue_seconds = Durations()
+        """For which app code waited for a thread."""
 
     def parked(self, reason: str) -> None:
         """A session was set aside."""
@@ -147,9 +171,6 @@ class Metrics:
         app = ("app",)
         self.run_seconds = self._histogram("app_run_seconds", "Running an app to build a Document", app, SLOW)
         self.restore_seconds = self._histogram("restore_seconds", "Restoring a session", app, SLOW)
-        self.callback_seconds = self._histogram(
-            "callback_seconds", "Work under a session's lock: patches and callbacks", app, FAST
-        )
         self.app_failures = self._counter("app_failures", "Apps that raised while they were run", app)
         self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
         self.slow_callbacks = self._counter(
@@ -157,9 +178,6 @@ class Metrics:
         )
         self.build_timeouts = self._counter(
             "build_timeouts", "Pages that an app was not waited for any more for (--build-timeout)", app
-        )
-        self.queue_seconds = self._histogram(
-            "app_queue_seconds", "How long app code waited for a thread (--app-threads)", app, FAST
         )
         self.registry.register(_Messages(self._apps))
         self.http_seconds = self._histogram("http_request_seconds", "Answering HTTP, sockets not counted",
@@ -226,12 +244,20 @@ class _Messages(Collector):
             "svc_patches", "Document patches, in from and out to clients.", labels=labels
         )
         size = CounterMetricFamily("svc_message_bytes", "Bytes of Bokeh's protocol.", labels=labels)
+        callbacks = HistogramMetricFamily(
+            "svc_callback_seconds", "Work under a session's lock: patches and callbacks.", labels=("app",)
+        )
+        queue = HistogramMetricFamily(
+            "svc_app_queue_seconds", "How long app code waited for a thread (--app-threads).", labels=("app",)
+        )
         for app, meter in self._meters.items():
             patches.add_metric((app, "in"), meter.patches_in)
             patches.add_metric((app, "out"), meter.patches_out)
             size.add_metric((app, "in"), meter.bytes_in)
             size.add_metric((app, "out"), meter.bytes_out)
-        yield from (patches, size)
+            meter.callback_seconds.add_to(callbacks, (app,))
+            meter.queue_seconds.add_to(queue, (app,))
+        yield from (patches, size, callbacks, queue)
 
 
 class _Watched(Collector):

@@ -119,7 +119,7 @@ class Session(Expirable):
         self._work: Work | None = None
         self._outbox = Outbox(meter)
         self._phase = _Phase.WHOLE
-        self._wakefulness = Wakefulness(app, execution)
+        self._wakefulness = Wakefulness(app, execution, kept=journal is not None)
         self._last_work = time.monotonic()
         self._last_input = -math.inf
         self._loop = asyncio.get_running_loop()
@@ -335,10 +335,11 @@ class Session(Expirable):
         """
         with self._lock.at_once():
             work = self._begin(Work(change))
+            began = time.monotonic()
             try:
-                with self.meter.callback_seconds.time():
-                    self._execution.call(self._apply, change, source, content)
+                self._execution.call(self._apply, change, source, content)
             finally:
+                self.meter.callback_seconds.observe(time.monotonic() - began)
                 self._worked(work)
 
     def apply_on_thread(
@@ -401,15 +402,16 @@ class Session(Expirable):
     async def _collecting(self, func: Callable[..., Any], *args: Any) -> Any:
         task = asyncio.current_task()
         work = self._begin(Work(func, task))
+        began = time.monotonic()
         try:
-            with self.meter.callback_seconds.time():
-                return await self._execution.run(func, *args)
+            return await self._execution.run(func, *args)
         except asyncio.CancelledError:
             if self._phase is not _Phase.GIVEN_UP or task is None:
                 raise
             task.uncancel()  # it was cancelled by give_up_code, and goes on to deal with the error
             raise GivenUp("not waiting for code that goes on and on") from None
         finally:
+            self.meter.callback_seconds.observe(time.monotonic() - began)
             self._worked(work)
             if not self.destroyed:
                 await self._let_slow_connections_catch_up()

@@ -23,14 +23,17 @@ MAX_NAMES = 3
 
 
 class Wakefulness:
-    """Of one session. What is said once against its sleep holds for as long as it lives here."""
+    """Of one session. What is said once against its sleep holds for as long as it lives here.
+
+    One that is not ``kept`` in the store never sleeps, so nothing is noted of it.
+    """
 
     __slots__ = ("_app", "_execution", "_found", "_variables")
 
-    def __init__(self, app: App, execution: Execution) -> None:
+    def __init__(self, app: App, execution: Execution, *, kept: bool) -> None:
         self._app = app
         self._execution = execution
-        self._variables = Variables(execution.document) if app.may_sleep is None else None
+        self._variables = Variables(execution.document) if kept and app.may_sleep is None else None
         self._found = ""
 
     @property
