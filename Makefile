@@ -2,7 +2,7 @@
 #
 #   make run     serve the example apps from one process, without Redis  (PORT=5006, APPS=..., ARGS=...)
 #   make fleet   redis-server, three replicas and nginx on loopback      (APPS=..., ARGS=...)
-#   make test    lint, types, import contract, tests                     (ARGS='-k name' goes to pytest)
+#   make test    lint, types, import contract, tests                     (ARGS='tests/unit -k name' goes to pytest)
 #   make matrix  the same on every Python that is found, see docs/versions.md  (PYTHON=3.12, BOKEH=3.9.2, ARGS=...)
 #   make lint    the first three of these
 #   make loadtest  a fleet, locust before it, a report with plots        (ARGS='herd --users 50', see --help)
@@ -134,7 +134,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo "setup: installing svc into $(VENV)"
+	@echo "setup: installing svc into $(VENV), which takes a minute or two"
 	@$(PIP) $(TESTED) --editable .
 	@touch $@
 
