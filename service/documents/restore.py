@@ -390,7 +390,14 @@ class Restorer:
         model.set_from_json(attr, self._read(value))
 
     def _trigger(self, event: Any) -> None:
-        self._document.callbacks.trigger_event(self._read(event))
+        callbacks = self._document.callbacks
+        match event:
+            case {"message": message}:
+                kind, data = self._read(message)
+                for receive in list(callbacks._message_callbacks.get(kind, ())):  # bokeh 3.9 and 3.10
+                    receive(data)
+            case _:
+                callbacks.trigger_event(self._read(event))
 
     async def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
         """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""
