@@ -361,14 +361,20 @@ def _that_can_be(start: Any, changes: list[Change]) -> list[Change]:
     """Those of them that Bokeh does one after the other."""
     done: list[Change] = []
     for change in changes:
-        source = ColumnDataSource({"x": deepcopy(start)})
-        try:
-            for each in (*done, change):
-                each(source)
-                Serializer().encode(dict(source.data))
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:  # noqa: BLE001 - polars panics besides
-            continue
-        done.append(change)
+        if _can_be(start, [*done, change]):
+            done.append(change)
     return done
+
+
+def _can_be(start: Any, changes: list[Change]) -> bool:
+    source = ColumnDataSource({"x": deepcopy(start)})
+    try:
+        Serializer().encode(dict(source.data))
+        for change in changes:
+            change(source)
+            Serializer().encode(dict(source.data))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - polars panics besides
+        return False
+    return True
