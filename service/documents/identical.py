@@ -54,7 +54,7 @@ def set_exactly(model: Model, attr: str, value: Any) -> None:
     if before is not _UNEQUAL and identical(before, value):
         return
     try:
-        model.set_from_json(attr, value)
+        _set(model, attr, value)
     except Exception:
         if before is _UNEQUAL:
             raise
@@ -62,6 +62,14 @@ def set_exactly(model: Model, attr: str, value: Any) -> None:
         if values.get(attr, _UNEQUAL) is not before or _is_as_by_default(model, attr, value):
             return
     _set_anew(model, attr, value)
+
+
+def _set(model: Model, attr: str, value: Any) -> None:
+    """As the model's own method does, which first makes a text of the value: of some columns that fails."""
+    if attr in model.properties():
+        model.lookup(attr).set_from_json(model, value)
+    else:
+        model.set_from_json(attr, value)  # which warns
 
 
 def _is_as_by_default(model: Model, attr: str, value: Any) -> bool:
@@ -75,7 +83,7 @@ def _set_anew(model: Model, attr: str, value: Any) -> None:
     before = values.get(attr, _UNEQUAL)
     values[attr] = _UNEQUAL
     try:
-        model.set_from_json(attr, value)
+        _set(model, attr, value)
     finally:
         if values.get(attr) is _UNEQUAL:
             del values[attr]

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from bokeh.core.properties import field, value
 from bokeh.core.serialization import Serializer
@@ -18,7 +19,7 @@ from harness.runs import Run, app_of
 from harness.same import same
 from hypothesis import HealthCheck, assume, given, settings
 
-from service.documents.identical import identical
+from service.documents.identical import identical, set_exactly
 from service.documents.restore import Fidelity
 
 pytestmark = [
@@ -160,6 +161,16 @@ async def test_what_replayed_callbacks_change_is_undone_to_the_very_type() -> No
 def test_identical_is_what_nothing_tells_apart(made: tuple[Any, Any]) -> None:
     first, later = made
     assert not identical(first, later) or same(first, later)
+
+
+def test_a_value_of_which_there_is_no_text() -> None:
+    """Bokeh (3.9 and 3.10) makes a text of each value that it sets from JSON."""
+    made = pd.MultiIndex.from_arrays([pd.Categorical([pd.NaT, pd.Timestamp(0)])] * 2)
+    with pytest.raises(AttributeError):
+        repr(made)
+    source = ColumnDataSource({"x": [1, 2]})
+    set_exactly(source, "data", {"x": made})
+    assert source.data["x"] is made
 
 
 PLAIN = [
