@@ -26,6 +26,9 @@ ANSWER_SECONDS = 40.0
 WRITE_SECONDS = 1.0
 """Within which an acknowledged change must be in the store: the journal's interval, and time to write it."""
 
+READ_SECONDS = 0.5
+"""By which an answer that was sent before may be read later here."""
+
 
 @dataclass
 class Tally:
@@ -37,6 +40,9 @@ class Tally:
     refused: int = 0
     """Pages that were not answered with 200, as when a balancer's replica has just died."""
     wrong: list[str] = field(default_factory=list)
+    frozen: list[float] = field(default_factory=list)
+    """When replicas were stopped. Their pages notice only when they go on, long after others may have taken
+    the sessions as they were last written."""
 
     def __str__(self) -> str:
         visits, refused = self.visits.total(), self.refused
@@ -163,7 +169,12 @@ class Guest:
 
     def _check(self, found: int, dropped: float) -> None:
         """The slider only ever rises, so one number tells what came through."""
-        due = [(value, at) for at, value in self._acknowledged if at < dropped - WRITE_SECONDS]
+        ends = [dropped, *self._tally.frozen]
+        due = [
+            (value, at)
+            for at, value in self._acknowledged
+            if at < dropped and not any(end - WRITE_SECONDS <= at <= end + READ_SECONDS for end in ends)
+        ]
         value, at = max(due, default=(0, dropped))
         if not value <= found <= self._value:
             age = f"{dropped - at:.1f} s before the connection was lost, at {time.strftime('%X')}"

@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -180,6 +181,7 @@ class FleetPlace(Place):
     async def _freeze(self) -> str:
         victim = self._victim()
         with victim.paused():
+            self.tally.frozen.append(time.monotonic())
             await asyncio.to_thread(self.fleet.balance_over, self.fleet.others(victim))
             await asyncio.sleep(8)
         await asyncio.to_thread(self.fleet.balance_over, self.fleet.replicas)

@@ -31,7 +31,7 @@ from bokeh.model import Model
 from service.apps.when_imported import when_imported
 from service.documents.ids import IdSpace, current_ids
 
-__all__ = ("MESSAGES", "JupyterWidgets", "close_widgets", "install", "models_of", "refresh")
+__all__ = ("MESSAGES", "JupyterWidgets", "close_widgets", "install", "models_of", "place_of", "refresh")
 
 log = logging.getLogger(__name__)
 
@@ -232,6 +232,12 @@ class JupyterWidgets:
         for comm_id, name in kept.get("waiting", ()):
             found.setdefault(comm_id, {})[name] = self._inputs[comm_id, name][-1]
         return found
+
+
+def place_of(data: Any) -> list[str]:
+    """The comm and the traits that a message sets; empty for others, as those of clicks are."""
+    comm_id, method, state = _content(data)
+    return [comm_id, *sorted(state)] if method == "update" else []
 
 
 def models_of(document: Document) -> list[Any]:

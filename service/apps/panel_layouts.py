@@ -23,6 +23,7 @@ from bokeh.model import Model
 from bokeh.models import Tabs
 
 from service.apps.panel_chats import is_message
+from service.documents.identical import identical
 from service.documents.values import ValueReader, write_value
 
 __all__ = ("PASSING", "describe", "fill_layout", "is_feed", "is_layout", "unseen_objects")
@@ -94,7 +95,7 @@ def _is_told(viewable: Any, name: str) -> bool:
         return isinstance(value, str) and not _AUTOMATIC_NAME.fullmatch(value)
     if name in _NEVER or parameter.constant or parameter.readonly or not _is_simple(value):
         return False
-    return bool(value != parameter.default)
+    return not identical(value, parameter.default)
 
 
 def _is_simple(value: Any) -> bool:

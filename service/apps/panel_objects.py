@@ -45,6 +45,7 @@ from service.apps.panel_tables import (
     restore_table,
     table_of,
 )
+from service.documents.identical import identical
 from service.documents.ids import IdSpace
 
 __all__ = ("PanelObjects",)
@@ -175,7 +176,9 @@ class PanelObjects:
             self._cells[model.id] = cells_of(table)
             restore_table(viewable, model, table)
         values = {name: kept[name] for name in kept if name in viewable.param}
-        values = {name: value for name, value in values.items() if getattr(viewable, name) != value}
+        values = {
+            name: value for name, value in values.items() if not identical(getattr(viewable, name), value)
+        }
         if values:
             _set_silently(viewable, values)
 

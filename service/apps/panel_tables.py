@@ -185,13 +185,16 @@ def _edit_column(
         frame.isetitem(column, frame.iloc[:, column].astype(dtype))
     for row, value in values.items():
         old = frame.iat[row, column] if row < len(frame) else value
-        if not _same(old, value):
+        if not _same(old, value, exactly=dtype.kind == "O"):
             frame.iat[row, column] = value
             events.append(_event(model, field, row, value, old))
     return events
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any, *, exactly: bool) -> bool:
+    """``exactly``: of the same type, as in columns of objects. Other columns have one type for all cells."""
+    if exactly and type(one) is not type(other):
+        return False
     try:
         return one is other or bool(one == other) or bool(one != one and other != other)
     except (TypeError, ValueError):

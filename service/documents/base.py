@@ -23,7 +23,8 @@ from bokeh.model import Model
 
 from service.documents.encoding import encode_document
 from service.documents.entries import Base, as_read_back
-from service.documents.exact import cast, columns_of, exact_values, read_exactly
+from service.documents.exact import cast, columns_of, exact_values, read_exactly, shortened
+from service.documents.identical import identical
 from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.unpacking import MAX_RECORD_BYTES, inflate
 from service.documents.values import ValueReader
@@ -85,13 +86,13 @@ class Differences:
 
     def _differs(self, model_id: str, name: str) -> bool:
         then, now = self._then[model_id], self._now[model_id]
-        return name not in now or now[name] != then[name] or self._records(model_id, name) != (None, None)
+        if name not in now or not identical(now[name], then[name]):
+            return True
+        return not identical(*self._records(model_id, name))
 
     def _records(self, model_id: str, name: str) -> tuple[Any, Any]:
-        """What stands beside the base then and now; twice None where it is the same."""
-        then = self._exact_then.get(model_id, {}).get(name)
-        now = self._exact_now.get(model_id, {}).get(name)
-        return (None, None) if then == now else (then, now)
+        """What stands beside the base then and now."""
+        return self._exact_then.get(model_id, {}).get(name), self._exact_now.get(model_id, {}).get(name)
 
     def _value(self, model: Model, name: str) -> Any:
         then = self._then[model.id][name]
@@ -99,7 +100,8 @@ class Differences:
         existing = getattr(model, name)
         if isinstance(existing, PropertyValueColumnData) and _is_map(then):
             return self._columns(model, name, existing)
-        return reading(lambda: self._read(existing, then, record))
+        value = reading(lambda: self._read(existing, then, record))
+        return shortened(model, name, value) if record is None else value
 
     def _columns(self, model: Model, name: str, existing: Mapping[str, Any]) -> dict[str, Any]:
         """The app's own columns where they are as they were: nobody has to decode those."""
@@ -109,7 +111,8 @@ class Differences:
 
         def reads(column: str, encoded: Any) -> Callable[[], Any]:
             record = records_then.get(column)
-            if column in existing and (encoded, record) == (columns_now.get(column), records_now.get(column)):
+            there = (columns_now.get(column), records_now.get(column))
+            if column in existing and identical((encoded, record), there):
                 return lambda: existing[column]
             return lambda: self._read(existing.get(column), encoded, record)
 

@@ -79,6 +79,8 @@ def _pandas(obj: Any, encode: Encode) -> Facts | None:
             return _layered(encode(_array_of(obj)), layer)
         case pd.api.extensions.ExtensionArray():
             return _extension(obj, encode)
+        case pd.Interval():
+            return {"svc": "Interval", "value": [encode(obj.left), encode(obj.right), obj.closed]}
     return None
 
 
@@ -209,6 +211,12 @@ def _intervals(value: Any, decode: Decode) -> Any:
     import pandas as pd
 
     return pd.arrays.IntervalArray.from_arrays(decode(value[0]), decode(value[1]), closed=value[2])
+
+
+def _interval(value: Any, decode: Decode) -> Any:
+    import pandas as pd
+
+    return pd.Interval(decode(value[0]), decode(value[1]), closed=value[2])
 
 
 def _sparse(value: Any, decode: Decode) -> Any:
@@ -379,6 +387,7 @@ _READERS: Mapping[str, Callable[[Any, Decode], Any]] = {
     "RangeIndex": _range_index,
     "Categorical": _categorical,
     "Intervals": _intervals,
+    "Interval": _interval,
     "Sparse": _sparse,
     "Strings": _strings,
     "Nullable": _nullable,

@@ -113,7 +113,7 @@ class PastInput:
     """What clients had set since the entry before, and this input: model id, attribute, sequence, id counter
     before, value."""
     events: list[list[Any]]
-    """Id counter before, event."""
+    """Id counter before, event; or a message of another type, with the place that it sets."""
     wired: list[str]
     """Ids of the models that got callbacks."""
     state: dict[str, bytes | None]
@@ -123,7 +123,10 @@ class PastInput:
     @property
     def place(self) -> list[list[str]]:
         """What the input itself set; empty where it told of events."""
-        return [value[:2] for value in self.values[-1:]] if not self.events else []
+        if not self.events:
+            return [value[:2] for value in self.values[-1:]]
+        places = [event.get("place") if isinstance(event, dict) else None for _, event in self.events]
+        return [list(place) for place in places if place] if all(places) else []
 
     def pack(self) -> Packed:
         return pack_entry([self.values, self.events, self.wired, self.state])

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from bokeh.core.property.vectorization import Value
+from bokeh.core.property.descriptors import DataSpecPropertyDescriptor
+from bokeh.core.property.vectorization import Field, Value
 from bokeh.core.property.wrappers import PropertyValueColumnData
 from bokeh.document import Document
 from bokeh.model import Model
+from bokeh.util.dataclasses import Unspecified
 
 from service.documents.losses import Losses, place_of
 from service.documents.values import write_value
 
-__all__ = ("Exact", "cast", "cast_of", "columns_of", "exact_values", "read_exactly", "survives")
+__all__ = ("Exact", "cast", "cast_of", "columns_of", "exact_values", "read_exactly", "shortened")
 
 Exact = dict[str, dict[str, Any]]
 """Model id to attribute to its record, or to records by column for those of a data source.
@@ -27,7 +29,7 @@ Exact = dict[str, dict[str, Any]]
 A record is a list: ``["value", encoded]``, ``["cast", dtype]`` or ``["columns", {name: record}]``.
 """
 
-_SAFE = 2**53
+_SAFE = 2**53 - 1
 """Integers beyond are floats to BokehJS (bokeh 3.9 and 3.10: ``_MAX_SAFE_INT``)."""
 
 _SAME = frozenset({str, float, bool, type(None), bytes})
@@ -44,7 +46,7 @@ def exact_values(document: Document, losses: Losses) -> Exact:
     for model in document.models:
         with_units = _with_units(model)
         for name, value in _set_values(model):
-            if name in with_units or not survives(value):
+            if name in with_units or _is_written_out(model, name, value) or not _survives(value):
                 record, failed = _record(value)
                 found.setdefault(model.id, {})[name] = record
                 for column, reason in failed.items():
@@ -81,6 +83,26 @@ def read_exactly(decode: Callable[[Any], Any], encoded: Any, record: Any) -> Any
         case ["cast", dtype]:
             return cast(decode(encoded), np.dtype(dtype))
     return decode(encoded)
+
+
+def shortened(model: Model, name: str, value: Any) -> Any:
+    """What the app gave, of a specification beside which nothing stands: a number, or the name of a column.
+
+    Pages get ``Value(3)`` of both 3 and itself (bokeh 3.9 and 3.10).
+    """
+    if not _is_written_out(model, name, value):
+        return value
+    units = getattr(model, f"{name}_units", Unspecified)
+    has_own = value.units is not Unspecified and value.units != units
+    return value if has_own else value.value if isinstance(value, Value) else value.field
+
+
+def _is_written_out(model: Model, name: str, value: Any) -> bool:
+    return (
+        isinstance(value, Value | Field)
+        and value.transform is Unspecified
+        and isinstance(model.lookup(name), DataSpecPropertyDescriptor)
+    )
 
 
 def cast_of(value: Any) -> str | None:
@@ -122,7 +144,7 @@ def _record(value: Any) -> tuple[list[Any], dict[str, str]]:
     columns: dict[str, list[Any]] = {}
     losses: dict[str, str] = {}
     for name, column in value.items():
-        if not survives(column):
+        if not _survives(column):
             columns[name], failed = _single(column)
             losses.update((name, why) for why in failed.values())
     return ["columns", columns], losses
@@ -136,7 +158,7 @@ def _single(value: Any) -> tuple[list[Any], dict[str, str]]:
     return ["value", encoded], losses
 
 
-def survives(value: Any) -> bool:
+def _survives(value: Any) -> bool:
     """Whether Bokeh's encoding gives the value back with its type; false also where that is not sure."""
     kind = type(value)
     if kind in _SAME or isinstance(value, Model):
@@ -150,7 +172,7 @@ def survives(value: Any) -> bool:
     if isinstance(value, dict):
         return _all_survive(list(value)) and _all_survive(list(value.values()))
     if isinstance(value, Value):
-        return survives(value.value)
+        return _survives(value.value)
     return kind.__module__.startswith("bokeh.")  # which decodes its own classes
 
 
@@ -160,4 +182,4 @@ def _all_survive(items: list[Any]) -> bool:
         return True
     if kinds == {int}:
         return bool(min(items) > -_SAFE and max(items) <= _SAFE)
-    return all(map(survives, items))
+    return all(map(_survives, items))

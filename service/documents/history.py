@@ -16,7 +16,7 @@ from bokeh.events import Event
 
 from service.documents.entries import PastInput
 from service.documents.values import write_value
-from service.documents.wiring import PERIODIC, Input
+from service.documents.wiring import PERIODIC, Input, Message
 from store.errors import RecordError
 from store.records import Packed
 
@@ -30,12 +30,14 @@ MAX_BYTES = 256 * 1024
 """Of inputs that are kept. What the oldest of more had made loses its callbacks at a move."""
 
 
-def write_event(event: Event) -> Any:
+def write_event(event: Event | Message) -> Any:
     """The event, encoded with all that it is made from.
 
     What classes other than Bokeh's own (3.9 and 3.10) take beside the model is often missing in their
     ``event_values``: Panel's ``ChatMessageEvent`` would come back without its message.
     """
+    if isinstance(event, Message):
+        return {"message": write_value([event.kind, event.data])[0], "place": list(event.place)}
     encoded, losses = write_value(event)
     if losses:
         return encoded

@@ -72,6 +72,8 @@ CHUNKS_ALLOWANCE = 64 * 1024
 """Bytes of streamed chunks kept at least, before whole columns are written in their place."""
 
 
+_RowsEvent = ColumnsStreamedEvent | ColumnsPatchedEvent
+
 _AS_IT_IS = object()
 """In the place of a value: the one that there is when it is written."""
 
@@ -130,6 +132,8 @@ class Journal:
         self._chunks: dict[str, list[Any]] = {}
         self._chunk_bytes: dict[str, int] = {}
         self._chunk_count = 0
+        self._held_but_written: list[_RowsEvent] = []
+        """Of rows that the app holds back (``Document.hold``), those that were written with whole columns."""
         self._base: Base | None = None
         self._exact: Exact = {}
         """What belongs to the base that is due."""
@@ -193,6 +197,7 @@ class Journal:
             for model_id in self._chunks.keys() | self._chunk_bytes.keys():
                 self._mark_columns(model_id)
             self._chunks.clear()
+            self._note_written()
             self._js_callbacks = js_callback_ids(self._document)
 
     def pushed(self) -> None:
@@ -217,11 +222,11 @@ class Journal:
                     value = getattr(event, "new", _AS_IT_IS)
                     source.values.append((event.model.id, event.attr, self._sequence, ids_before, value))
             case ColumnsStreamedEvent():
-                self._note_chunk(event.model, event.data, [True, None, event.rollover])
+                self._note_chunk(event, event.data, [True, None, event.rollover])
             case ColumnsPatchedEvent():
                 if is_input and self._objects is not None:
                     self._objects.patched(event.model, event.patches)
-                self._note_chunk(event.model, event.patches, [False, None])
+                self._note_chunk(event, event.patches, [False, None])
             case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent():
                 self._outline_dirty = self._outline_moved = True
             case MessageSentEvent(msg_data=ModelEvent(model=Model() as model)):
@@ -383,11 +388,24 @@ class Journal:
         if attr == "data":
             self._chunks.pop(model_id, None)
 
-    def _note_chunk(self, model: Model, columns: Any, chunk: list[Any]) -> None:
+    def _note_chunk(self, event: _RowsEvent, columns: Any, chunk: list[Any]) -> None:
+        model = event.model
         self._shown.pop((model.id, "data"), None)
+        if any(event is each for each in self._held_but_written):
+            return
         if (model.id, "data") not in self._dirty:  # else the whole columns are due anyway
             chunk[1] = self._encoded(model, "data", {name: columns[name] for name in columns})
             self._chunks.setdefault(model.id, []).append(chunk)
+
+    def _note_written(self, model: Model | None = None) -> None:
+        """Whole columns are read, of all models or this one: the rows are in them that the app holds back."""
+        known = self._held_but_written
+        self._held_but_written = [
+            event
+            for event in self._document.callbacks._held_events  # bokeh 3.9 and 3.10
+            if isinstance(event, ColumnsStreamedEvent | ColumnsPatchedEvent)
+            and (model in (None, event.model) or any(event is each for each in known))
+        ]
 
     # -- taking --------------------------------------------------------------------------------
 
@@ -473,6 +491,7 @@ class Journal:
     def _present(self) -> Base:
         """The Document as it is now, though no client gets to see this."""
         models = self._document.models
+        self._note_written()
         unknown = set(models._new_models)  # bokeh 3.9: encoding makes them known to the clients
         base = Base(*encode_document(self._document, inline=False))
         models._new_models.update(unknown)
@@ -483,6 +502,7 @@ class Journal:
         self._look()
         for model_id in self._came:
             changes.put[f"m:{model_id}"] = self._whole(self._seen[ID(model_id)])
+            self._note_written(self._seen[ID(model_id)])
             self._chunks.pop(model_id, None)  # what was streamed into it is in there
             self._drop_chunks(changes, model_id)
             self._drop_sent(changes, model_id)
@@ -532,6 +552,7 @@ class Journal:
                 changes.put[f"v:{model_id}:{attr}"] = self._value(model, attr)
                 if attr == "data":
                     self._drop_chunks(changes, model_id)
+                    self._note_written(model)
             for name, sent in sent_instead(model, attr):
                 self._take_sent(changes, model, name, sent)
         self._dirty.clear()

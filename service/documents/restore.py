@@ -27,8 +27,8 @@ from bokeh.themes import Theme
 from service.documents.base import Differences
 from service.documents.encoding import replace_document
 from service.documents.entries import Base, Chunk, Stored, Value
-from service.documents.exact import survives
 from service.documents.history import MAX_STATE_BYTES
+from service.documents.identical import set_exactly
 from service.documents.ids import IdSpace, InputIds
 from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.shape import known_as, model_class, shape_of, type_name
@@ -390,7 +390,14 @@ class Restorer:
         model.set_from_json(attr, self._read(value))
 
     def _trigger(self, event: Any) -> None:
-        self._document.callbacks.trigger_event(self._read(event))
+        callbacks = self._document.callbacks
+        match event:
+            case {"message": message}:
+                kind, data = self._read(message)
+                for receive in list(callbacks._message_callbacks.get(kind, ())):  # bokeh 3.9 and 3.10
+                    receive(data)
+            case _:
+                callbacks.trigger_event(self._read(event))
 
     async def _replay_event(self, model: Model, attributes: Collection[str]) -> None:
         """Where BokehJS sends an event with the very values of inputs, an app may listen to that instead."""
@@ -526,7 +533,7 @@ class Restorer:
         """Set the attribute. What cannot be read, or does not fit any more, costs just that."""
         try:
             value = reading(read)
-            reading(lambda: _set(model, attr, value))
+            reading(lambda: set_exactly(model, attr, value))
         except UnknownReferenceError:
             raise
         except DeserializationError as error:
@@ -541,43 +548,6 @@ class Restorer:
 
 def _by_id(document: Document) -> dict[str, Model]:
     return {model.id: model for model in document.models}
-
-
-def _set(model: Model, attr: str, value: Any) -> None:
-    """Bokeh (3.9 and 3.10) sets nothing that equals the value before, as it sees it.
-
-    Some columns refuse to be compared, and those of pandas that are compared item by item count as true.
-    """
-    before = model._property_values.get(attr)
-    try:
-        model.set_from_json(attr, value)
-    except Exception:
-        if before is None:
-            raise
-    else:
-        unchanged = survives(value) and _of_equal_types(before, value)
-        if before is None or unchanged or model._property_values.get(attr) is not before:
-            return
-    _set_anew(model, attr, value)
-
-
-def _of_equal_types(one: Any, other: Any) -> bool:
-    """Of two equal values: 1, 1.0 and True are equal, and so are arrays of them."""
-    match one, other:
-        case dict(), dict():
-            return all(name in one and _of_equal_types(one[name], item) for name, item in other.items())
-        case list(), list():
-            return len(one) == len(other) and all(map(_of_equal_types, one, other))
-    return type(one) is type(other) and getattr(one, "dtype", None) == getattr(other, "dtype", None)
-
-
-def _set_anew(model: Model, attr: str, value: Any) -> None:
-    before = model._property_values.pop(attr)
-    try:
-        model.set_from_json(attr, value)
-    except Exception:
-        model._property_values[attr] = before
-        raise
 
 
 def _blank(cls: type[Model], model_id: str) -> Model:

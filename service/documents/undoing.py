@@ -16,6 +16,8 @@ from bokeh.document import Document
 from bokeh.document.events import RootAddedEvent, RootRemovedEvent, TitleChangedEvent
 from bokeh.model import Model
 
+from service.documents.identical import set_exactly
+
 __all__ = ("Undoing",)
 
 Back = Callable[[], Any]
@@ -58,7 +60,7 @@ class Undoing:
             value = back()
             if getattr(model, attr) is not value:
                 # Bokeh (3.9 and 3.10) refuses columns that are another source's, or were this one's.
-                setattr(model, attr, dict(value) if isinstance(value, PropertyValueColumnData) else value)
+                set_exactly(model, attr, dict(value) if isinstance(value, PropertyValueColumnData) else value)
         elif model.id in self._values:
             # bokeh 3.9 and 3.10: nothing was set, so what was set since goes.
             model._property_values.pop(attr, None)

@@ -80,6 +80,8 @@ class ValueWriter(Serializer):
         return _tagged("bytes", as_payload(bytes(obj)))
 
     def _encode_ndarray(self, obj: np.ndarray[Any, Any]) -> Any:
+        if obj is np.ma.masked:  # an item of a masked array
+            return _tagged("gap", None)
         if isinstance(obj, np.ma.MaskedArray):
             return self._encode_masked(obj)
         if is_strings(obj.dtype):
@@ -248,6 +250,9 @@ class ValueReader(Deserializer):
         )
         return array
 
+    def _gap(self, _: Any, __: dict[str, Any]) -> Any:
+        return np.ma.masked
+
     def _strings(self, items: list[Any], obj: dict[str, Any]) -> Any:
         missing = None if obj["missing"] is None else self._decode(obj["missing"][0])
         dtype = strings_dtype(obj, missing)
@@ -273,6 +278,7 @@ _READERS = {
     "list": ValueReader._list,
     "objects": ValueReader._objects,
     "masked": ValueReader._masked,
+    "gap": ValueReader._gap,
     "strings": ValueReader._strings,
     "npstr": ValueReader._npstr,
     "npbytes": ValueReader._npbytes,

@@ -11,6 +11,7 @@ import functools
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import PurePath
 from types import MethodType
 from typing import Any, TypeAlias
@@ -26,9 +27,8 @@ from bokeh.util.callback_manager import EventCallbackManager, PropertyCallbackMa
 from service.documents.ids import InputIds, current_ids
 
 __all__ = (
-    "PERIODIC", "Input", "Wire", "by_library", "current_input", "drop_mistaken", "drop_periodic", "install",
-    "is_missed", "label_of",
-    "periodic_wires", "place_of_code", "wires_of",
+    "PERIODIC", "Input", "Message", "Wire", "by_library", "current_input", "drop_mistaken", "drop_periodic",
+    "install", "is_missed", "label_of", "periodic_wires", "place_of_code", "wires_of",
 )  # fmt: skip
 
 Wire: TypeAlias = "tuple[str, str, list[Any]]"
@@ -39,6 +39,16 @@ PERIODIC = ""
 
 MAX_TEXT = 24
 """Characters of text that counts as a value: what is longer is often made by chance, as keys are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One of a client's messages of other types than Bokeh's own: of the comms of ipywidgets, say."""
+
+    kind: str
+    data: Any
+    place: Sequence[str] = ()
+    """Where it sets a value, of which the last one counts; empty: it does something, as clicks do."""
 
 
 class Input:
@@ -53,7 +63,7 @@ class Input:
         """In the history of the journal; 0: not in there."""
         self.values: list[tuple[str, str, int, int, Any]] = []
         """Model id, attribute, sequence, place of the ids before, and the value."""
-        self.events: list[tuple[int, Event]] = []
+        self.events: list[tuple[int, Event | Message]] = []
         """With the place of the ids before."""
         self.clicked: set[str] = set()
         """Models whose clicks are counted by the objects behind them."""

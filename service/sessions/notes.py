@@ -19,7 +19,7 @@ from service.apps import jupyter_widgets
 from service.apps.execution import Execution
 from service.documents.copies import Copies
 from service.documents.journal import Journal
-from service.documents.wiring import PERIODIC, Input, by_library, current_input
+from service.documents.wiring import PERIODIC, Input, Message, by_library, current_input
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import on_loop
 from service.sessions.lock import DocumentLock
@@ -125,6 +125,11 @@ class Notes:
                 self._journal.note_clicks(source)
 
     def _message_of_widget_came(self, data: Any) -> None:
+        """Panel puts off what its receivers do with it, and so what follows from it is still to come."""
+        source = current_input.get()
+        if source is not None:
+            message = Message(jupyter_widgets.MESSAGES, data, jupyter_widgets.place_of(data))
+            source.events.append((self._ids_before, message))
         if self._journal is not None:
             self._journal.note_message(jupyter_widgets.MESSAGES, data)
 

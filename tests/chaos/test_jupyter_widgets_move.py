@@ -9,12 +9,15 @@ from pathlib import Path
 
 import panel.io.ipywidget  # noqa: F401 - the client makes models of its class
 import pytest
+from bokeh.events import ButtonClick
+from bokeh.model import Model
 from bokeh.models import TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
 from harness.jupyter import JupyterPage
 from panel.models.markup import HTML
+from panel.models.widgets import Button
 
 APP = Path(__file__).parent.parent / "serve" / "panel_apps" / "jupyter.py"
 Departure = Callable[[Replica], Awaitable[None]]
@@ -41,6 +44,19 @@ class Visit:
 
     async def ask(self, word: str) -> None:
         await self.client.patch(TextInput, value=word)
+
+    async def finds(self, label: str) -> Model:
+        await self.client.expect(lambda document: self._button(label) is not None, what=label)
+        found = self._button(label)
+        assert found is not None
+        return found
+
+    def _button(self, label: str) -> Model | None:
+        buttons = self.client.document.select({"type": Button})
+        return next((button for button in buttons if button.label == label), None)
+
+    async def press(self, label: str) -> None:
+        await self.client.emit(ButtonClick(await self.finds(label)))
 
     async def expect(self, description: str, name: str, value: object) -> None:
         shown = lambda: self.page.shows(description)[name]  # noqa: E731
@@ -130,6 +146,27 @@ async def test_a_widget_that_was_added_is_still_there(fleet: Fleet, visit: Visit
         assert visit.page.shows("text 3")["value"] == "typed"
         await visit.page.set("slider", value=5)
         await visit.shows("heard 5")
+
+
+async def test_controls_that_clicks_and_values_of_widgets_made_go_on(
+    fleet: Fleet, visit: Visit, how: Departure
+) -> None:
+    """What made them is repeated, as clicks of Panel's buttons are."""
+    for number in range(2):
+        await visit.page.click("grow")
+        await visit.finds(f"control {number}")
+    for value in (4, 5):
+        await visit.page.set("leader", value=value)
+        await visit.finds(f"at {value}")
+
+    async with moved(fleet, visit, how):
+        for label in ("control 0", "control 1", "at 5"):
+            await visit.press(label)
+            await visit.shows(f"pressed {label.removeprefix('control ')}")
+        assert visit.page.shows("leader")["value"] == 5
+        await visit.page.click("grow")
+        await visit.finds("control 2")
+        assert not fleet.replicas[1].matching("callbacks were lost")
 
 
 async def test_another_page_of_the_session_has_what_is_there_now(fleet: Fleet, visit: Visit) -> None:

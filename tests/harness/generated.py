@@ -6,17 +6,30 @@ Each function gives a strategy for columns of that many rows.
 from __future__ import annotations
 
 import datetime as dt
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from bokeh.core.serialization import Serializer
+from bokeh.models import ColumnDataSource
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from polars.testing.parametric import series
 
-__all__ = ("any_column", "arrow_columns", "numpy_columns", "pandas_columns", "polars_columns")
+__all__ = (
+    "Change",
+    "any_column",
+    "arrow_columns",
+    "changed_columns",
+    "items_of",
+    "numpy_columns",
+    "pandas_columns",
+    "polars_columns",
+)
 
 Columns = st.SearchStrategy[Any]
 
@@ -285,3 +298,83 @@ def arrow_columns(rows: int) -> Columns:
 
 def in_chunks(array: Any, at: int) -> Any:
     return pa.chunked_array([array[:at], array[at:]], type=array.type)
+
+
+# -- columns that change ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """Rows that are streamed into the column ``x`` of a source, or a patch of it."""
+
+    streamed: Any = None
+    patches: Any = None
+    rollover: int | None = None
+
+    def __call__(self, source: ColumnDataSource) -> None:
+        """With copies, as the source keeps what it gets."""
+        if self.patches is None:
+            source.stream({"x": deepcopy(self.streamed)}, self.rollover)
+        else:
+            source.patch({"x": deepcopy(self.patches)})
+
+
+def changed_columns() -> st.SearchStrategy[tuple[Any, list[Change]]]:
+    """A column, and what is done with it one after the other: as far as Bokeh does that, and can show it.
+
+    It may be a list of the values, and what is streamed and patched may be of another kind.
+    """
+    kinds = (numpy_columns, pandas_columns, polars_columns, arrow_columns)
+    same_kind = st.sampled_from(kinds).flatmap(lambda kind: st.tuples(kind(6), kind(2)))
+    return st.one_of(same_kind, same_kind, st.tuples(any_column(6), any_column(2))).flatmap(_changes_of)
+
+
+def _changes_of(columns: tuple[Any, Any]) -> st.SearchStrategy[tuple[Any, list[Change]]]:
+    column, other = columns
+    before, rows = _rows(column, 0, 3), _rows(column, 3, 5)
+    (item,) = items_of(_rows(column, 5, 6))
+    starts = [before, items_of(before), _rows(column, 0, 0), [], [before, before, before]]
+    streams = st.builds(
+        lambda rows, rollover: Change(rows, rollover=rollover),
+        st.sampled_from([rows, items_of(rows), other]), st.sampled_from([None, None, 1, 4]),
+    )  # fmt: skip
+    patches = [
+        (0, item), (slice(0, 2), [item, item]), (slice(None, None, 2), other), (0, rows),
+        ((0, slice(1, 2)), items_of(rows)[:1]), ((1, slice(None)), _rows(column, 3, 6)),
+    ]  # fmt: skip
+    patching = st.sampled_from(patches).map(lambda each: Change(patches=[each]))
+    several = st.lists(st.one_of(streams, patching), min_size=1, max_size=4)
+    made = st.tuples(st.sampled_from(starts), several)
+    return made.map(lambda drawn: (drawn[0], _that_can_be(*drawn))).filter(lambda drawn: bool(drawn[1]))
+
+
+def items_of(column: Any) -> list[Any]:
+    """The values by themselves, as Bokeh can show them."""
+    return column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else list(column)
+
+
+def _rows(column: Any, start: int, stop: int) -> Any:
+    return column.iloc[start:stop] if isinstance(column, pd.Series) else column[start:stop]
+
+
+def _that_can_be(start: Any, changes: list[Change]) -> list[Change]:
+    """Those of them that Bokeh does one after the other."""
+    done: list[Change] = []
+    for change in changes:
+        if _can_be(start, [*done, change]):
+            done.append(change)
+    return done
+
+
+def _can_be(start: Any, changes: list[Change]) -> bool:
+    source = ColumnDataSource({"x": deepcopy(start)})
+    try:
+        Serializer().encode(dict(source.data))
+        for change in changes:
+            change(source)
+            Serializer().encode(dict(source.data))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - polars panics besides
+        return False
+    return True

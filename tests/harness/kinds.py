@@ -18,7 +18,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-__all__ = ("COLUMNS", "SHOWN", "SINGLE", "Level", "Shade", "Size")
+__all__ = ("BERLIN", "COLUMNS", "SHOWN", "SINGLE", "Level", "Shade", "Size")
 
 
 class Shade(enum.Enum):

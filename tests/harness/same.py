@@ -18,6 +18,8 @@ def same(one: Any, other: Any) -> bool:
     """Equal values of equal types, with NaN equal to NaN."""
     if type(one) is not type(other):
         return False
+    if one is np.ma.masked or other is np.ma.masked:
+        return one is other
     if isinstance(one, np.ndarray | np.generic):
         return _same_of_numpy(one, other)
     if isinstance(one, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
@@ -29,6 +31,8 @@ def same(one: Any, other: Any) -> bool:
             return bool(one.type == other.type) and same(one.to_pylist(), other.to_pylist())
         case dict():
             return len(one) == len(other) and all(map(same, one.items(), other.items()))
+        case set() | frozenset():
+            return len(one) == len(other) and all(any(same(a, b) for b in other) for a in one)
         case list() | tuple():
             return len(one) == len(other) and all(map(same, one, other))
         case float() | complex():

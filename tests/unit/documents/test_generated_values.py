@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, Div
-from harness.generated import any_column, arrow_columns, numpy_columns, pandas_columns, polars_columns
+from harness.generated import (
+    Change,
+    any_column,
+    arrow_columns,
+    changed_columns,
+    items_of,
+    numpy_columns,
+    pandas_columns,
+    polars_columns,
+)
 from harness.runs import Run, app_of
 from harness.same import same
 from hypothesis import HealthCheck, given, reject, settings
@@ -36,6 +45,8 @@ def through_the_store(value: Any) -> Any:
 def check(column: Any) -> None:
     assert same(through_the_store(column), column)
     assert same(through_the_store({"in": [column, (column,)]}), {"in": [column, (column,)]})
+    items = items_of(column)
+    assert same(through_the_store({"in": (items, tuple(items))}), {"in": (items, tuple(items))})
 
 
 @drawn
@@ -115,3 +126,53 @@ def assert_same(one: Run, other: Run) -> None:
     for name, attr in {"drawn": "data", "assigned": "data", "tags": "tags"}.items():
         then, now = getattr(one[name], attr), getattr(other[name], attr)
         assert same(dict(then), dict(now)) if attr == "data" else same(list(then), list(now))
+
+
+# -- streamed and patched --------------------------------------------------------------------
+
+
+@settings(drawn, max_examples=40)
+@given(changed_columns(), any_column(3), st.integers(0, 4), st.integers(0, 4))
+def test_columns_that_are_streamed_into_and_patched(
+    made: tuple[Any, list[Change]], later: Any, pulled_at: int, taken_at: int
+) -> None:
+    """Whenever somebody looks first, and whenever they are written."""
+    column, changes = made
+    steps: list[Any] = [*changes]
+    steps.insert(pulled_at, "pull")
+    steps.insert(taken_at, "take")
+    asyncio.run(streamed(column, steps, later))
+
+
+async def streamed(column: Any, steps: list[Any], later: Any) -> None:
+    await (await shown(later)).end()
+    left = [column, later]
+
+    def app(doc: Document) -> None:
+        doc.add_root(ColumnDataSource({"x": deepcopy(left.pop(0) if len(left) > 1 else later)}, name="drawn"))
+
+    run = await Run.begin(app_of(app))
+    for step in steps:
+        match step:
+            case "pull":
+                await run.pull()
+            case "take":
+                run.take()
+            case _:
+                await run.do(lambda change=step: change(run["drawn"]))
+    run.take()
+    await assert_restored(run)
+    await run.end()
+
+
+async def assert_restored(run: Run) -> None:
+    """Also from what the next owner writes, and from all written anew."""
+    again = await run.restored()
+    assert again.session.fidelity is Fidelity.EXACT
+    assert same(dict(run["drawn"].data), dict(again["drawn"].data))
+    again.session.journal.lost()  # type: ignore[union-attr]
+    again.take()
+    third = await again.restored()
+    assert same(dict(run["drawn"].data), dict(third["drawn"].data))
+    await again.end()
+    await third.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -44,6 +45,34 @@ async def check(script: list[tuple[str, int]], more: list[tuple[str, int]]) -> N
     assert_same(second, third)
     for run in (first, second, third):
         await run.end()
+
+
+WRITTEN_WHOLE: dict[str, Callable[[Run], Awaitable[object]]] = {
+    "seen by a page": Run.pull,
+    "assigned": lambda run: play(run, [("assign_stream", 3)]),
+    "all written anew": lambda run: play(run, [("lost", 0)]),
+    "not written": lambda run: play(run, []),
+}
+
+
+@pytest.mark.parametrize("change", ["stream", "patch"])
+@pytest.mark.parametrize("how", WRITTEN_WHOLE)
+@pytest.mark.parametrize("policy", ["collect", "combine"])
+async def test_rows_that_the_app_holds_back_come_back_once(change: str, how: str, policy: str) -> None:
+    """Whole columns that are written meanwhile have them already."""
+    run = await Run.begin(app_of(everything))
+    await run.pull() if how != "seen by a page" else None
+    await run.do(lambda: run.session.document.hold(policy))
+    await play(run, [(change, 1)])
+    await WRITTEN_WHOLE[how](run)
+    run.take()
+    await play(run, [(change, 4)])
+    await run.do(run.session.document.unhold)
+    await play(run, [(change, 7)])
+    run.take()
+
+    again = await run.restored()
+    assert repr(dict(again["stream"].data)) == repr(dict(run["stream"].data))
 
 
 @settings(deadline=None, max_examples=20)
