@@ -460,7 +460,8 @@ class Server:
                 failed=self._keeping.departures.failed,
                 is_ours=self._is_ours,
                 brake=self._keeping.brake,
-                waking=self._keeping.waking,
+                # Who develops an app wants to see what its code does now.
+                waking=None if self.settings.dev is not None else self._keeping.waking,
                 tracing=self._tracing,
                 versions=versions,
                 peers=peers,
