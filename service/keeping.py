@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from service.apps.app import App
+from service.apps.worker_pool import BUILDS_SHARE
 from service.background import beside
 from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
@@ -23,7 +24,9 @@ from service.sessions.journaling import JournalWriter
 from service.sessions.pressure import MemoryPressure
 from service.sessions.registry import Registry
 from service.sessions.session import Upkeep
+from service.sessions.waking import Waking
 from service.settings import Settings
+from service.tracing import Tracing
 from store.contract import Store
 
 __all__ = ("Keeping",)
@@ -36,7 +39,13 @@ class Keeping:
     """Makes these parts, which know each other, as ``settings`` say."""
 
     def __init__(
-        self, store: Store, apps: Mapping[str, App], settings: Settings, replica: str, metrics: Metrics
+        self,
+        store: Store,
+        apps: Mapping[str, App],
+        settings: Settings,
+        replica: str,
+        metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -61,6 +70,10 @@ class Keeping:
         self.departures = Departures(
             store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
         )
+        self.waking = Waking(
+            store, self.registry, self.departures, self.brake, replica,
+            metrics=metrics, tracing=tracing, at_once=_wakes_at_once(settings),
+        )  # fmt: skip
         self.doubt = Doubt(store, self.registry, self.writer, self.departures, replica)
         self.asked_to_end = Ending(self.registry, self.departures).asked
 
@@ -96,13 +109,11 @@ class Keeping:
     def _hibernation(self) -> Hibernation:
         asked = self._settings.hibernate_after
         return Hibernation(
-            self._store,
             self.registry,
             self.writer,
-            self.departures,
+            self.waking,
             after=_sleep_by_default(self._settings) if asked is None else asked,
             careful=asked is None,
-            most_memory=self.brake.most_memory,
             metrics=self._metrics,
         )
 
@@ -129,6 +140,11 @@ def _limit(settings: Settings) -> int:
     """Bytes that this process can have; 0 where no limit is known."""
     limit = settings.memory_limit
     return container_limit() // settings.num_procs if limit is None else limit
+
+
+def _wakes_at_once(settings: Settings) -> int:
+    """In the background: most of the threads that may build are for sessions that somebody waits for."""
+    return max(1, settings.app_threads // BUILDS_SHARE // 4)
 
 
 def _builder(settings: Settings, metrics: Metrics, upkeep: Upkeep) -> Builder:

@@ -159,6 +159,12 @@ class Metrics:
             self.claims.labels(outcome)
         for reason in ("unused", "moved", "lost", "ended", "given_up"):
             self.ends.labels(reason)
+        self.composed = self._counter(
+            "composed_pulls",
+            "Pulls of sessions that sleep: shown from the store, or why the app had to run first",
+            ("result",),
+        )
+        self.composed.labels("shown")
         self.relays = self._gauge("relays", "Sockets this replica passes on to a session's owner")
         self.parked = self._counter(
             "parked_sessions",

@@ -44,7 +44,7 @@ from service.plugins import plugin_routes
 from service.probe import try_session, warm
 from service.reloading import Reloader
 from service.sessions.departures import COME_BACK
-from service.sessions.session import Session
+from service.sessions.registry import SessionSlot
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
 from service.tokens import TokenAuthority
@@ -122,7 +122,7 @@ class Server:
         self.apps = {**apps, **self._admin(apps)}
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
-        self._keeping = Keeping(self._store, self.apps, settings, self.replica, self.metrics)
+        self._keeping = Keeping(self._store, self.apps, settings, self.replica, self.metrics, self._tracing)
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self._load = LoadMeter()
@@ -460,6 +460,8 @@ class Server:
                 failed=self._keeping.departures.failed,
                 is_ours=self._is_ours,
                 brake=self._keeping.brake,
+                # Who develops an app wants to see what its code does now.
+                waking=None if self.settings.dev is not None else self._keeping.waking,
                 tracing=self._tracing,
                 versions=versions,
                 peers=peers,
@@ -516,9 +518,9 @@ class Server:
         spawn(self._agreement.again())
         spawn(self._keeping.doubt.resolve(self._heart.doubts))
 
-    async def _is_ours(self, session: Session) -> bool:
+    async def _is_ours(self, slot: SessionSlot) -> bool:
         doubt = self._keeping.doubt
-        return doubt.sure(self._heart) or await doubt.is_ours(session)
+        return doubt.sure(self._heart) or await doubt.is_ours(slot)
 
     def _count_slow(self, app: str) -> None:
         if app in self.apps:

@@ -354,6 +354,13 @@ class Store(Protocol):
         again: the journal has to follow. STALE when another replica owns the session by now.
         """
 
+    async def wake(self, key: SessionKey, replica: str, *, epoch: int) -> Written:
+        """``replica``, which owns the session at ``epoch``, runs its app only now. Atomic, idempotent.
+
+        If it dies within ten seconds, that counts as if it had just taken the session. STALE when another
+        replica owns it by now, GONE when there is no such session.
+        """
+
     # -- journals ----------------------------------------------------------------------------
 
     async def write_journals(self, replica: str, writes: Sequence[JournalWrite]) -> list[Written]:

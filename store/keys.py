@@ -40,7 +40,7 @@ class Family:
 # The order matters to whoever looks a key up: the first family that matches is the key's.
 FAMILIES = (
     Family("<prefix>:{<tag>}:session", "hash", "stored, just claimed or ended: yes; live: none", "tag",
-           "claim, seize, release, discard, end, park, keep, reassert"),
+           "claim, seize, release, discard, end, park, keep, reassert, wake"),
     Family("<prefix>:{<tag>}:journal", "hash", "as the session's", "tag",
            "write_journals; claim, seize, release, discard, end, park, keep, reassert"),
     Family("<prefix>:{<tag>}:handoff:<token>", "string", "the token's first use", "tag", "put_handoff"),

@@ -239,6 +239,10 @@ class RedisStore:
         )  # fmt: skip
         return _REASSERTED[reply]
 
+    async def wake(self, key: SessionKey, replica: str, *, epoch: int) -> Written:
+        reply = await self._link.run(load("wake")(self._keys.record(key.tag), replica, epoch))
+        return Written(reply.decode())
+
     # -- journals ----------------------------------------------------------------------------
 
     async def write_journals(self, replica: str, writes: Sequence[JournalWrite]) -> list[Written]:

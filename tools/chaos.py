@@ -20,7 +20,7 @@ from devchaos.arena import Arena
 from devchaos.checker import Verdict
 from devchaos.faults import FAULTS, MISSING, kill
 from devchaos.islands import no_namespaces
-from devchaos.visitor import Move, Stuck
+from devchaos.visitor import APP, SLOW_APP, Move, Stuck
 
 STORM = "kill storm"
 SETTLED = 90.0
@@ -70,6 +70,7 @@ async def _run(options: argparse.Namespace) -> int:
         slack=options.slack,
         proxied="replies lost" in chosen,
         island=_island() if "partition" in chosen else "",
+        users_of=[APP, APP, SLOW_APP],
     )
     _say(f"{options.replicas} replicas, {options.visitors} users, --durability {options.durability} ...")
     rounds: list[Round] = []

@@ -49,7 +49,7 @@ class Side:
 
     def cpu_seconds(self) -> float:
         """CPU time of all threads of the servers so far."""
-        return sum(_cpu_seconds(server.pid) for server in self.servers)
+        return sum(cpu_seconds(server.pid) for server in self.servers)
 
     def rss(self) -> int:
         """Resident bytes of the servers."""
@@ -111,7 +111,7 @@ def _pin(pid: int) -> None:
             os.sched_setaffinity(int(thread), SERVER_CORE)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     total = 0
     for thread in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadtests.bench.report import machine
 
-__all__ = ("Figure", "table", "write")
+__all__ = ("Figure", "compared", "table", "write")
 
 HEAD = ("figure", "value", "target", "verdict")
 
@@ -41,6 +41,20 @@ class Figure:
     @property
     def verdict(self) -> str:
         return "" if not self.target else "met" if self.met else "missed"
+
+
+def compared(figures: Iterable[Figure], before: Iterable[Figure]) -> list[Figure]:
+    """Each with what it was ``before``, and how many times that it is."""
+    then = {each.label: each for each in before}
+    found: list[Figure] = []
+    for each in figures:
+        found.append(each)
+        if (was := then.get(each.label)) is not None and was.unit:
+            found.append(Figure(f"{each.label}: of the build before", was.value, was.unit))
+            found.append(
+                Figure(f"{each.label}: times that", each.value / was.value if was.value else 1.0, "x")
+            )
+    return found
 
 
 def table(figures: Iterable[Figure]) -> str:

@@ -26,7 +26,8 @@ from service.errors import ProtocolError
 
 __all__ = (
     "PAGE_MESSAGE_ROOT", "Buffers", "apply_patch", "encode_definitions", "encode_document",
-    "encode_js_callbacks", "encode_patch", "replace_document", "to_json",
+    "encode_js_callbacks", "encode_patch", "note_shown", "replace_document", "said_by_itself",
+    "says_nothing_new", "to_json",
 )  # fmt: skip
 
 PAGE_MESSAGE_ROOT = "svc-page-message"
@@ -76,6 +77,11 @@ def _encoded(event: DocumentPatchedEvent) -> tuple[str, list[Buffer]]:
     if models._new_models:
         models.flush_synced(lambda model: not serializer.has_ref(model))
     return to_json(content), serializer.buffers or []
+
+
+def note_shown(document: Document) -> None:
+    """Clients have all of its models, though not from here: patches need not describe them."""
+    document.models.flush_synced()
 
 
 def note_patch(event: DocumentPatchedEvent) -> None:
@@ -142,6 +148,32 @@ def _referring(value: Any, models: DocumentModelManager) -> Any:
 
 
 _CONTAINERS = (dict, list)
+
+
+def says_nothing_new(content: Any, roots: Collection[str]) -> bool:
+    """Whether this PATCH-DOC does nothing to a Document that has these roots."""
+    events = content.get("events")
+    known = {PAGE_MESSAGE_ROOT, *roots}
+    return type(events) is list and all(_is_known(event, known) for event in events)
+
+
+def said_by_itself(content: Any) -> bool:
+    """Whether a page says nothing in this PATCH-DOC but what it says (BokehJS 3.9 and 3.10) whenever it has
+    connected: that it is there again (``ClientReconnected``), and how large plots are drawn."""
+    events = content.get("events")
+    return type(events) is list and all(map(_is_said_by_itself, events))
+
+
+def _is_said_by_itself(event: Any) -> bool:
+    match event:
+        case {"kind": "MessageSent", "msg_data": {"name": "client_reconnected"}}:
+            return True
+        case {"kind": "ModelChanged", "attr": str(attr), "new": int() | float()}:
+            return attr in _SIZES
+    return False
+
+
+_SIZES = frozenset({"inner_width", "inner_height", "outer_width", "outer_height"})
 
 
 def _is_known(event: Any, known: Collection[str]) -> bool:

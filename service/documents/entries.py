@@ -155,6 +155,8 @@ class Meta:
     pullable: int = 0
     """:data:`PULLABLE` when all that wrote since the base kept what a pull needs. Releases that do not leave
     this out whenever they write."""
+    periodic: bool = False
+    """Whether the app has periodic callbacks, for which a session has to be live."""
     outline: list[Any] | None = None
     """Title and roots, once either has changed; the base and what the app's run made may differ in them."""
 

@@ -39,7 +39,15 @@ from service.documents.losses import Losses, place_of
 from service.documents.sent import CallbackIds, class_name_for_pages, js_callback_ids, sent_instead
 from service.documents.shape import known_as, shape_of, type_name
 from service.documents.values import lost, reason_of, write_value
-from service.documents.wiring import PERIODIC, Input, Wire, current_input, periodic_wires, wires_of
+from service.documents.wiring import (
+    PERIODIC,
+    Input,
+    Wire,
+    current_input,
+    is_periodic,
+    periodic_wires,
+    wires_of,
+)
 from store.errors import RecordError
 from store.records import Packed, pack_entry
 
@@ -141,6 +149,7 @@ class Journal:
         self._written_meta: Packed = b""
         self._outline_dirty = False
         self._whole_due = False
+        self._is_another = False
         self._sequence = 0
         self._sizes: dict[str, int] = {}
         self._state = {} if state is None else state
@@ -180,6 +189,13 @@ class Journal:
         )
 
     @property
+    def as_restored_from(self) -> bool:
+        """Whether pages are sent what the record has that this Document was restored from."""
+        self._look()
+        changed = self._dirty or self._chunks or self._came or self._left
+        return not (changed or self._outline_dirty or self._is_another)
+
+    @property
     def stored_bytes(self) -> int:
         """Size of all fields in the store, as far as known."""
         return sum(self._sizes.values())
@@ -205,9 +221,13 @@ class Journal:
         self._meta.pushed = True
         self._whole_due = True
 
-    def lost(self) -> None:
-        """The store may lack any of the fields: write all of them the next time."""
+    def lost(self, *, is_another: bool = False) -> None:
+        """The store may lack any of the fields: write all of them the next time.
+
+        ``is_another`` says that the Document is not the one of the record that it was restored from.
+        """
         self._whole_due = True
+        self._is_another |= is_another
 
     def note(self, event: DocumentPatchedEvent, *, is_input: bool, ids_before: int) -> None:
         """The Document changed; ``is_input`` when a client did it."""
@@ -716,6 +736,7 @@ class Journal:
         meta.roots = now.roots if now.roots != built.roots else None
         # bokeh 3.9: a theme's own description.
         meta.theme = now.theme._json if now.theme is not built.theme else None
+        meta.periodic = is_periodic(self._document)
         meta.outline = [now.title, now.roots] if self._outline_moved else None
         self._outline_dirty = False
         return meta.pack()

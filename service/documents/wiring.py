@@ -131,6 +131,11 @@ def wires_of(model: Model) -> list[Wire]:
     return [_wire(kind, callback) for kind, callback in _callbacks(model) if is_missed(model, callback)]
 
 
+def is_periodic(document: Document) -> bool:
+    """Whether anything is called again and again."""
+    return any(isinstance(each, PeriodicCallback) for each in document.session_callbacks)
+
+
 def periodic_wires(document: Document) -> list[Wire]:
     """As :func:`wires_of`, for what is called again and again."""
     found = (each for each in document.session_callbacks if isinstance(each, PeriodicCallback))

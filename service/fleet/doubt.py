@@ -13,7 +13,6 @@ from service.fleet.heartbeat import DOUBTFUL, Heart
 from service.sessions.departures import Departures
 from service.sessions.journaling import JournalWriter
 from service.sessions.registry import Registry, SessionSlot
-from service.sessions.session import Session
 from store.contract import Store, Written
 from store.errors import StoreError
 
@@ -43,10 +42,10 @@ class Doubt:
         """Whether nobody can have taken what is held here: the heart beat lately, and no doubt is left."""
         return heart.silent_for() <= DOUBTFUL and self._resolved == heart.doubts
 
-    async def is_ours(self, session: Session) -> bool:
+    async def is_ours(self, slot: SessionSlot) -> bool:
         """Ask whose the session is; one that is another's leaves. While the store is away it is ours."""
-        await self._resolve(session.slot)
-        return not session.lost
+        await self._resolve(slot)
+        return not slot.life.lost
 
     async def resolve(self, doubts: int = 0) -> None:
         """Go through all sessions, until the store answers. ``doubts`` is what the heart counted by now."""

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 
 from tornado.httpclient import HTTPError
 
-from service.errors import MemoryExceeded, SessionUnknown, Unavailable
+from service.errors import MemoryExceeded, SessionMoved, SessionUnknown, Unavailable
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
 from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
@@ -25,6 +25,8 @@ from service.sessions.building import Grant
 from service.sessions.parking import Parking, parked
 from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
+from service.sessions.slot import Slot
+from service.sessions.waking import Waking
 from service.tracing import OFF, Tracing
 from store.contract import (
     Claim,
@@ -71,7 +73,8 @@ class Router:
     """Finds or opens sessions on behalf of pages and sockets that hit this replica.
 
     ``is_ours`` says whether a session that lives here still may: the replica may have been frozen or cut off.
-    ``failed`` is told of sessions that could not be built.
+    ``failed`` is told of sessions that could not be built. With ``waking`` those that can be shown from their
+    record are not built before somebody needs that.
     ``versions`` is what pages are made with here, ``peers`` who may make others.
     """
 
@@ -84,8 +87,9 @@ class Router:
         metrics: Metrics,
         *,
         failed: Callable[[SessionSlot], Awaitable[None]],
-        is_ours: Callable[[Session], Awaitable[bool]],
+        is_ours: Callable[[SessionSlot], Awaitable[bool]],
         brake: Brake | None = None,
+        waking: Waking | None = None,
         tracing: Tracing = OFF,
         versions: PageVersions | None = None,
         peers: Peers | None = None,
@@ -99,6 +103,7 @@ class Router:
         self._failed = failed
         self._is_ours = is_ours
         self._brake = brake or Brake(store, replica)
+        self._waking = waking
         self._parking = Parking(store, replica, metrics)
         self._claims = metrics.claims
         self._tracing = tracing
@@ -109,8 +114,8 @@ class Router:
         token_id: str,
         request: PageRequest | None = None,
         page: PageVersions | None = None,
-    ) -> Session | RelayLink:
-        """The live session, or an open relay to its owner.
+    ) -> SessionSlot | RelayLink:
+        """The session, live or asleep, or an open relay to its owner.
 
         Begins the session from ``request``, or else from the handoff of ``token_id``: at a replica that makes
         pages like ``page``, as long as there is one. Raises SessionUnknown if there is neither nor a session,
@@ -122,17 +127,26 @@ class Router:
 
         return await self._route(key, token_id, request, dial, page)
 
-    async def adopt(self, key: SessionKey, token_id: str) -> Session | None:
-        """The live session, for a replica whose pages are not like ours; None if a third one holds it."""
+    async def adopt(self, key: SessionKey, token_id: str) -> SessionSlot | None:
+        """The session, for a replica whose pages are not like ours; None if a third one holds it."""
         found = await self.session(key, token_id)
-        if isinstance(found, Session):
+        if isinstance(found, Slot):
             return found
         found.close()
         return None
 
     async def page(self, key: SessionKey, request: PageRequest, dial: Dial[str]) -> Session | str:
-        """The live session, or the page that ``dial`` gets from its owner. Raises as :meth:`session`."""
-        return await self._route(key, "", request, dial)
+        """The live session, or the page that ``dial`` gets from its owner.
+
+        Raises as :meth:`session`, and SessionMoved.
+        """
+        found = await self._route(key, "", request, dial)
+        if not isinstance(found, Slot):
+            return found
+        session = await found.awake()
+        if session is None:
+            raise SessionMoved("the session has just left this replica")
+        return session
 
     async def holder_of_other_versions(self, key: SessionKey) -> tuple[Heartbeat, int] | None:
         """Who holds the session, and at which epoch, if a page of that replica is not like one of ours.
@@ -147,13 +161,13 @@ class Router:
             return None
         return owner, record.epoch
 
-    async def local(self, key: SessionKey, epoch: int) -> Session | None:
+    async def local(self, key: SessionKey, epoch: int) -> SessionSlot | None:
         """The session if this replica holds it at ``epoch``, waiting while it is being opened."""
         opening = self._registry.opening(key)
         if opening is not None:
             await asyncio.wait([opening])
-        session = await self._registry.find(key)
-        return session if session is not None and session.epoch == epoch else None
+        slot = await self._registry.slot(key)
+        return slot if slot is not None and slot.epoch == epoch else None
 
     async def _route(
         self,
@@ -162,10 +176,10 @@ class Router:
         request: PageRequest | None,
         dial: Dial[T],
         page: PageVersions | None = None,
-    ) -> Session | T:
-        session = await self._registry.find(key)
-        if session is not None and await self._is_ours(session):
-            return session
+    ) -> SessionSlot | T:
+        slot = await self._registry.slot(key)
+        if slot is not None and await self._is_ours(slot):
+            return slot
         other_page = page if page is not None and self._differs(page) else None
         if other_page and not await self._owner_of(await self._read(key)):
             adopted = await self._adopted(key, other_page, dial)
@@ -174,7 +188,7 @@ class Router:
         ownership = Ownership(silence=PATIENCE)
         claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)
         answer = await self._open(key, claim, "own", ownership)
-        while not isinstance(answer, Session):
+        while not isinstance(answer, Slot):
             if ownership.step is Step.FIND_OWNER:
                 reached = await self._reach(ownership, dial)
                 if reached is not None:
@@ -224,8 +238,8 @@ class Router:
 
     async def _open(
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str, ownership: Ownership
-    ) -> Session | Claim:
-        """Claim or seize (``kind``), and build what became ours; one at a time per session."""
+    ) -> SessionSlot | Claim:
+        """Claim or seize (``kind``), and take up what became ours; one at a time per session."""
         answer = await self._open_once(key, ask, kind)
         if isinstance(answer, Claim):
             match ownership.claimed(answer):
@@ -239,20 +253,20 @@ class Router:
 
     async def _open_once(
         self, key: SessionKey, ask: Callable[[], Awaitable[Claim]], kind: str
-    ) -> Session | Claim:
+    ) -> SessionSlot | Claim:
         self._registry.app(key.app)
-        while (session := await self._registry.find(key)) is None:
+        while (slot := await self._registry.slot(key)) is None:
             others = self._registry.opening(key)
             if others is None:
                 return await asyncio.shield(self._registry.open(key, partial(self._open_now, ask, kind)))
-            answer: Session | Claim = await asyncio.shield(others)
-            if isinstance(answer, Session) or answer.outcome != Outcome.UNKNOWN:
+            answer: SessionSlot | Claim = await asyncio.shield(others)
+            if isinstance(answer, Slot) or answer.outcome != Outcome.UNKNOWN:
                 return answer  # else ours may know what theirs did not: the handoff of another token
-        return session
+        return slot
 
     async def _open_now(
         self, ask: Callable[[], Awaitable[Claim]], kind: str, slot: SessionSlot
-    ) -> Session | Claim:
+    ) -> SessionSlot | Claim:
         key = slot.key
         with self._tracing.span("claim" if kind == "own" else kind, session=key.short):
             claim = await ask()
@@ -265,10 +279,11 @@ class Router:
         assert claim.request is not None
         slot.granted(claim.epoch, claim.request)
         try:
-            return await self._build(slot, claim, care_for(claim), fields)
+            await self._take_up(slot, claim, care_for(claim), fields)
         except Exception:
             await self._failed(slot)
             raise
+        return slot
 
     async def _anew(
         self, key: SessionKey, claim: Claim, ask: Callable[[], Awaitable[Claim]]
@@ -284,10 +299,10 @@ class Router:
             claim = Claim(Outcome.UNKNOWN)
         return fields, claim
 
-    async def _build(
-        self, slot: SessionSlot, claim: Claim, care: Care, fields: JournalFields | None = None
-    ) -> Session:
-        """``fields`` is its journal, where there is nothing to ask the store for."""
+    async def _take_up(
+        self, slot: SessionSlot, claim: Claim, care: Care, fields: JournalFields | None
+    ) -> None:
+        """Build it, unless its record will do for now: ``fields``, where that is known already."""
         key = slot.key
         if care is Care.PARK:
             why = f"{claim.deaths} replicas died with it, one after another"
@@ -295,16 +310,18 @@ class Router:
         if care is not Care.NONE:
             log.warning("%d replicas died with the session: it is restored without running its inputs again",
                         claim.deaths, extra=key.facts)  # fmt: skip
+        if fields is None and not claim.created:
+            fields = await self._store.read_journal(key)
+            if care is Care.NONE and self._waking is not None and self._waking.leave_asleep(slot, fields):
+                return
         async with self._brake.taking_over(key, care), self._brake.building(self._registry.app(key.app)):
-            if fields is None and not claim.created:
-                fields = await self._store.read_journal(key)
             grant = Grant(
                 key, slot.epoch, slot.request, fields,
                 replay=care is Care.NONE, most_memory=self._brake.most_memory,
             )  # fmt: skip
             with self._tracing.span("build" if claim.created else "restore", session=key.short):
                 try:
-                    return await self._registry.build(slot, grant)
+                    await self._registry.build(slot, grant)
                 except MemoryExceeded as error:
                     await self._parking.park(key, claim.epoch, ParkReason.MEMORY, f"to restore {error}")
 

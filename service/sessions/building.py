@@ -200,9 +200,9 @@ class Builder:
             outdated = grant.fields is not None and grant.fields.outdated
             if foreign or completed or outdated or not grant.replay:
                 # The store has it in other terms; or the next replica shall not run the inputs again either.
-                draft.journal.lost()
+                draft.journal.lost(is_another=foreign or completed)
         else:
-            draft.journal.lost()
+            draft.journal.lost(is_another=True)
             draft.journal.begin_with(restorer.inputs, restorer.ready)
         unwired = list if fidelity is Fidelity.PARTIAL else restorer.unwired
         return Fidelity.PARTIAL if foreign and losses else fidelity, unwired

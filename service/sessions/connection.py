@@ -17,7 +17,14 @@ from bokeh import __version__ as bokeh_version
 
 from service.apps.frames import exc_info_of_app
 from service.apps.jupyter_widgets import refresh
-from service.documents.encoding import apply_patch, encode_document, replace_document
+from service.background import spawn
+from service.documents.encoding import (
+    apply_patch,
+    encode_document,
+    replace_document,
+    said_by_itself,
+    says_nothing_new,
+)
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
 from service.metrics import AppMeter
@@ -25,7 +32,7 @@ from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frame, Frames, Message
 from service.sessions.blame import brief, raised_by_app
-from service.sessions.page_message import PageMessage, frames_before, frames_of
+from service.sessions.page_message import PageMessage, coming_back, frames_before, frames_of, is_back
 from service.sessions.session import Session
 from service.sessions.slot import Slot
 from service.sessions.visibility import frames_that_ask, hidden_in
@@ -36,6 +43,12 @@ log = logging.getLogger(__name__)
 
 HIGH_WATER = 4 * 1024 * 1024
 """Unsent bytes above which a session waits for a connection to catch up."""
+
+SAID_AFTER_SECONDS = 1.0
+"""How long a message waits for its session to wake up until the page says so."""
+
+MAX_HELD_MESSAGES = 32
+"""What a page says by itself while its session sleeps; with more, it is woken at once."""
 
 CATCH_UP_SECONDS = 30.0
 """How long it waits before it gives the connection up."""
@@ -87,6 +100,11 @@ class Connection:
         self._asked = False
         """Whether it tells when it is hidden."""
         self._hidden_since: float | None = None
+        self._drops_input = False
+        self._shown_roots: frozenset[str] = frozenset()
+        """Of a session that slept when it was shown: a page that has connected again sends them back."""
+        self._held: tuple[Message, ...] = ()
+        """For when it is live."""
         self._assembler = Assembler(max_bytes=max_bytes)
         self._max_bytes = max_bytes
         self._bytes_in = 0
@@ -105,7 +123,7 @@ class Connection:
 
     def open(self) -> None:
         """Join the session and say so. Raises SessionMoved when it has ended here meanwhile."""
-        if self.session.destroyed:
+        if not self._slot.open:
             raise SessionMoved("the session has just left this replica")
         self._slot.connect(self)
         self._transport.send(messages.ack())
@@ -127,8 +145,8 @@ class Connection:
             raise ProtocolError(f"a client may not send {message.msgtype}")
         if self._asked and (hidden := hidden_in(message)) is not None:
             return self._page_is(hidden, message)
-        session = self._slot.session
-        if message.msgtype == "PATCH-DOC" and session is not None and session.free:
+        session = None if self._drops_input else self._slot.session
+        if message.msgtype == "PATCH-DOC" and session is not None and session.free and not self._held:
             return self._patch_at_once(session, message)
         return self._handle(handler, message)
 
@@ -142,13 +160,35 @@ class Connection:
         await self._slot.awake()
 
     async def _handle(self, handler: _Handler, message: Message) -> None:
-        await self._slot.awake()
+        if self._slot.session is None:
+            if await self._answered_asleep(message):
+                return
+            await self._awake()
+        if self._drops_input:
+            log.debug("a %s came from a page of what was there before", message.msgtype)
+            return
+        if self._held:
+            await self._handle_held()
+        await self._do(handler, message)
+
+    async def _do(self, handler: _Handler, message: Message) -> None:
         try:
             await handler(self, message)
         except ServiceError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and this message's alone
             self._failed(message, error)
+
+    async def _awake(self) -> None:
+        """Wait for a session that sleeps; the page says so when that takes longer."""
+        timer = asyncio.get_running_loop().call_later(SAID_AFTER_SECONDS, self.show, coming_back())
+        due = timer.when()
+        try:
+            await self._slot.awake()
+        finally:
+            timer.cancel()
+            if asyncio.get_running_loop().time() >= due:
+                self.show(is_back())
 
     def _failed(self, message: Message, error: Exception) -> None:
         """Say so to the client and in the log. The connection stays, as with Bokeh."""
@@ -200,7 +240,62 @@ class Connection:
     def close(self, code: int, reason: str, *, patience: float | None = None) -> None:
         self._transport.close(code, reason, patience=patience)
 
+    def pull_again(self, *, keep_input: bool) -> None:
+        """The Document is not what was shown. A page connects again at once, and pulls it anew."""
+        self._subscribed = False
+        self._drops_input = not keep_input
+        self.close(1012, "the session came back as another one")
+
     # -- messages ------------------------------------------------------------------------------
+
+    async def _answered_asleep(self, message: Message) -> bool:
+        """Whether the message could be answered though the session sleeps."""
+        match message.msgtype:
+            case "PULL-DOC-REQ":
+                return await self._pull_asleep(message)
+            case "SERVER-INFO-REQ":
+                await self._server_info(message)
+                return True
+            case "PATCH-DOC" if says_nothing_new(message.content, self._shown_roots):
+                self.send(messages.ok(message.msgid))
+                return True
+            case "PATCH-DOC" if self._may_wait(message):
+                self._held += (message,)
+                self.send(messages.ok(message.msgid))
+                return True
+        return False
+
+    def _may_wait(self, message: Message) -> bool:
+        """Whether a page would say it again if it came to nothing, and nobody waits for what comes of it."""
+        return self._subscribed and len(self._held) < MAX_HELD_MESSAGES and said_by_itself(message.content)
+
+    def woken(self) -> None:
+        """The session is live: hand on what could wait for that."""
+        if self._subscribed and not self._asked:  # else it was shown by its Document before it slept
+            self._ask()
+        if self._held and not self._drops_input:
+            spawn(self._handle_held())
+
+    async def _handle_held(self) -> None:
+        held, self._held = self._held, ()
+        for message in held:
+            await self._do(Connection._apply_held, message)
+
+    async def _apply_held(self, message: Message) -> None:
+        """It was answered already."""
+        session = self.session
+        await session.apply(partial(self._apply, session, message), self)
+
+    async def _pull_asleep(self, message: Message) -> bool:
+        """Answer from its record; whether that could be."""
+        composed = await self._slot.pulled_asleep(inline=not self._keeps_buffers)
+        if composed is None:
+            return False
+        self.send(messages.pull_doc_reply(message.msgid, composed.content, composed.buffers))
+        self._subscribed = True
+        self._shows_messages = False
+        self._shown_roots = composed.roots
+        return True
 
     async def _pull(self, message: Message) -> None:
         await self.session.for_client(self._pull_locked, message)
@@ -214,11 +309,15 @@ class Connection:
         self._subscribed = True
         self._shows_messages = False
         self.session.pages.show_to(self)
+        self._ask()
+        if self.session.journal is not None:
+            self.session.journal.pulled(content, buffers)
+
+    def _ask(self) -> None:
+        """Let the page tell when it is hidden, if anything pauses then."""
         if self._is_page and self.session.app.pauses_unwatched:
             self._asked = True
             self.send(frames_that_ask())
-        if self.session.journal is not None:
-            self.session.journal.pulled(content, buffers)
 
     async def _push(self, message: Message) -> None:
         await self.session.for_client(self._push_locked, message)

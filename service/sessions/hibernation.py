@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from service.apps.variables import app_coroutines
-from service.errors import GivenUp, MemoryExceeded, Unavailable
+from service.errors import GivenUp
 from service.metrics import Metrics
-from service.sessions.building import Grant
-from service.sessions.departures import Departures
 from service.sessions.journaling import JournalWriter
 from service.sessions.life import State
-from service.sessions.registry import Registry, SessionSlot
+from service.sessions.registry import Registry
 from service.sessions.session import Session
-from store.contract import Store
-from store.errors import StoreError
+from service.sessions.waking import Waking
 
 __all__ = ("CAREFUL_SECONDS", "Hibernation")
 
@@ -42,30 +38,26 @@ class Hibernation:
     """Puts sessions to sleep that were idle for ``after`` seconds; 0 for never.
 
     If it is ``careful``, only those that lose nothing by it. When memory is short, ``pressed`` seconds are
-    enough. To bring one back may take ``most_memory`` bytes, as on another replica; 0 for any number.
+    enough.
     """
 
     def __init__(
         self,
-        store: Store,
         registry: Registry,
         writer: JournalWriter,
-        departures: Departures,
+        waking: Waking,
         *,
         after: float,
         careful: bool = False,
         pressed: float = PRESSED_SECONDS,
-        most_memory: int = 0,
         metrics: Metrics,
     ) -> None:
-        self._store = store
         self._registry = registry
         self._writer = writer
-        self._departures = departures
+        self._waking = waking
         self._after = after
         self._careful = careful
         self._pressed = pressed
-        self._most_memory = most_memory
         self._metrics = metrics
         self._told: set[str] = set()
         """Versions of apps of which it was said why their sessions stay awake."""
@@ -159,17 +151,5 @@ class Hibernation:
         if journal is None or journal.dirty or not self._may_sleep(session, after):
             return False
         log.debug("hibernates", extra=session.key.facts)
-        await self._registry.put_to_sleep(session.slot, partial(self._wake, session.slot))
+        await self._registry.put_to_sleep(session.slot, self._waking)
         return True
-
-    async def _wake(self, slot: SessionSlot) -> Session:
-        """Raises Unavailable when the store does not answer, and as :meth:`Departures.outgrown`."""
-        try:
-            fields = await self._store.read_journal(slot.key)
-        except StoreError as error:
-            raise Unavailable("the session cannot be brought back: its store does not answer") from error
-        grant = Grant(slot.key, slot.epoch, slot.request, fields, most_memory=self._most_memory)
-        try:
-            return await self._registry.build(slot, grant)
-        except MemoryExceeded as error:
-            await self._departures.outgrown(slot, f"to wake {error}")

@@ -53,7 +53,7 @@ class Event(StrEnum):
     OUTGROWN = "outgrown"
     """To bring it back takes more memory than it may."""
     SLEEP = "sleep"
-    """Nothing has happened to it for long, and its record is in the store."""
+    """Its record is in the store, and nothing needs its Document: for long, or not yet."""
     WAKE = "wake"
     """A client has sent something."""
     LEAVE = "leave"
@@ -109,6 +109,7 @@ TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Do]] = {
     (_S.CLAIMING, _E.GRANTED): (_S.BUILDING, _D.RUN_APP),
     (_S.CLAIMING, _E.REFUSED): (_S.GONE, _D.FORGET),
     (_S.BUILDING, _E.BUILT): (_S.LIVE, _D.SERVE),
+    (_S.BUILDING, _E.SLEEP): (_S.ASLEEP, _D.NOTHING),
     (_S.BUILDING, _E.FAILED): (_S.LEAVING, _D.SAY_FAREWELL),
     (_S.BUILDING, _E.LEAVE): (_S.BUILDING, _D.WAIT),
     (_S.BUILDING, _E.LOST): (_S.BUILDING, _D.WAIT),

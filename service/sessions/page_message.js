@@ -1,4 +1,5 @@
-// Shows a message over the page: what it is about, details, and buttons. One of each kind, the last one said.
+// Shows a message over the page: what it is about, details, and buttons. One of each kind, the last one said; without
+// a title it goes.
 const message = JSON.parse(cb_obj.tags[0])
 const make = (tag, style, text) => {
   const element = document.createElement(tag)
@@ -8,6 +9,7 @@ const make = (tag, style, text) => {
 }
 const id = `svc-${message.kind}`
 document.getElementById(id)?.remove()
+if (!message.title) return
 const box = make("div", "position: fixed; bottom: 1em; right: 1em; z-index: 10000; max-width: min(60em, 90vw); " +
   "max-height: 80vh; overflow: auto; padding: 1em; background: #fff8e1; color: #222; border: 1px solid #e0c060; " +
   "border-radius: 4px; font: 14px sans-serif")

@@ -14,7 +14,9 @@ from service.documents.encoding import PAGE_MESSAGE_ROOT
 from service.protocol import messages
 from service.protocol.messages import Frames
 
-__all__ = ("PageMessage", "callback_failed", "callbacks_lost", "frames_before", "frames_of")
+__all__ = (
+    "PageMessage", "callback_failed", "callbacks_lost", "coming_back", "frames_before", "frames_of", "is_back"
+)  # fmt: skip
 
 _SHOW = Path(__file__).with_name("page_message.js").read_text(encoding="utf-8")
 
@@ -25,6 +27,7 @@ class PageMessage:
 
     kind: str
     title: str
+    """Empty to take away the one before."""
     text: str = ""
     reload: str = ""
     """What the button says that loads the page again; empty for none."""
@@ -39,6 +42,16 @@ def callbacks_lost() -> PageMessage:
         "to the page later may not answer any more. Reload it to start afresh.",
         reload="Reload",
     )
+
+
+def coming_back() -> PageMessage:
+    """What the user did waits for the session: what the page shows came without it."""
+    return PageMessage("coming-back", "One moment: the server is taking up your session again.")
+
+
+def is_back() -> PageMessage:
+    """It does not wait any more."""
+    return PageMessage("coming-back", "")
 
 
 def callback_failed(traceback: str) -> PageMessage:

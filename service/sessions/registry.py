@@ -14,12 +14,13 @@ from service import logs
 from service.apps.app import App
 from service.apps.attempts import Attempt
 from service.background import spawn
+from service.documents.restore import Fidelity
 from service.errors import AppError, GivenUp, SessionMoved, SessionUnknown
 from service.sessions.building import Builder, Grant
 from service.sessions.life import Do, Event, Reason, State
 from service.sessions.session import Session
-from service.sessions.slot import Slot
-from store.contract import SessionKey
+from service.sessions.slot import Asleep, Slot
+from store.contract import JournalFields, SessionKey
 
 __all__ = ("YIELDS_BETWEEN_BUILDS", "NewAttempt", "Registry", "SessionSlot")
 
@@ -43,8 +44,6 @@ class Tally(NamedTuple):
 
 
 SessionSlot: TypeAlias = Slot[Session]
-
-Wake: TypeAlias = Callable[[], Awaitable[Session]]
 
 NewAttempt: TypeAlias = Callable[[App, SessionKey], Attempt]
 
@@ -112,7 +111,17 @@ class Registry:
     # -- looking for a session -----------------------------------------------------------------
 
     async def find(self, key: SessionKey) -> Session | None:
-        """The session, waiting while it is being built, woken or ended; None if it does not live here.
+        """The live session, waiting while it is being built, woken or ended; None if it is not here.
+
+        Raises :class:`AppError` when the build fails.
+        """
+        while (slot := await self.slot(key)) is not None:
+            if (session := await slot.awake()) is not None:
+                return session
+        return None
+
+    async def slot(self, key: SessionKey) -> SessionSlot | None:
+        """Of a session that is live or asleep, waiting while it is built or ended; None if it is not here.
 
         Raises :class:`AppError` when the build fails.
         """
@@ -125,7 +134,7 @@ class Registry:
                 case State.LEAVING:
                     await slot.settled()
                 case _:
-                    return await slot.awake()
+                    return slot
         return None
 
     def opening(self, key: SessionKey) -> asyncio.Task[Any] | None:
@@ -166,7 +175,12 @@ class Registry:
         self.changes.append((grant.key, True))  # now, as it may take long
         await self._yield_to_event_loop()
         session = await self._built(self.app(grant.key.app), slot, grant)
+        as_shown = session.as_recorded  # now: once it is live it changes
         slot.built(session)
+        if as_shown:
+            session.is_shown()
+        else:
+            slot.pull_again(keep_input=session.fidelity is Fidelity.EXACT)
         session.keep()
         return session
 
@@ -194,13 +208,15 @@ class Registry:
                 session.disown()
         return session
 
-    async def put_to_sleep(self, slot: SessionSlot, wake: Wake) -> None:
-        """Take the session's Document apart, but keep its slot and its connections.
+    def leave_asleep(self, slot: SessionSlot, record: JournalFields, asleep: Asleep[Session]) -> None:
+        """It need not be live as yet: ``record`` will do."""
+        slot.fall_asleep(asleep, record)
+        self.changes.append((slot.key, True))
 
-        ``wake`` builds it again, once for all who want that at the same time.
-        """
+    async def put_to_sleep(self, slot: SessionSlot, asleep: Asleep[Session]) -> None:
+        """Take the session's Document apart, but keep its slot and its connections."""
         session = slot.session
-        slot.fall_asleep(partial(self._awake, slot, wake))
+        slot.fall_asleep(asleep)
         if session is not None:
             await self._take_apart_in_time(session)
 
@@ -212,24 +228,29 @@ class Registry:
         await session.destroy(_say_nothing)
         self._ended += 1
 
-    async def _awake(self, slot: SessionSlot, wake: Wake) -> Session:
-        """The session, live again. Raises SessionMoved, and as ``wake``."""
+    async def wake(self, slot: SessionSlot, work: Callable[[SessionSlot], Awaitable[Session]]) -> Session:
+        """The session, live again: ``work`` builds it, once for all who want that at the same time.
+
+        Raises SessionMoved, and as ``work``.
+        """
         match slot.life.on(Event.WAKE):
             case Do.TURN_AWAY:
                 raise SessionMoved("the session has left while it hibernated")
             case Do.RUN_APP:
-                slot.begin(self._wake(slot, wake))
+                slot.begin(self._wake(slot, work))
         assert slot.under_way is not None
         session: Session = await asyncio.shield(slot.under_way)
         return session
 
-    async def _wake(self, slot: SessionSlot, wake: Wake) -> Session:
+    async def _wake(self, slot: SessionSlot, work: Callable[[SessionSlot], Awaitable[Session]]) -> Session:
         try:
-            session = await wake()
+            session = await work(slot)
         finally:
             if slot.life.state is State.WAKING:
                 slot.life.on(Event.FAILED)
         session.pages.show()
+        for client in list(slot.connections):
+            client.woken()
         return session
 
     def forget(self, slot: SessionSlot) -> None:

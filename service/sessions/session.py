@@ -30,7 +30,7 @@ from service.apps.panel import PanelConnection, dispatch
 from service.apps.worker_pool import name_of
 from service.background import begin, spawn
 from service.documents.disposal import dispose
-from service.documents.encoding import encode_patch, note_patch
+from service.documents.encoding import encode_patch, note_patch, note_shown
 from service.documents.journal import Journal
 from service.documents.listening import is_page_drawn, runs_app_code
 from service.documents.restore import Fidelity
@@ -172,6 +172,15 @@ class Session(Expirable):
     def journal(self) -> Journal | None:
         """None when the session is not, or no longer, kept in the store."""
         return self._notes.journal
+
+    @property
+    def as_recorded(self) -> bool:
+        """Whether pages that were shown what the store has of it see what it is now."""
+        return self.fidelity is Fidelity.EXACT and self.journal is not None and self.journal.as_restored_from
+
+    def is_shown(self) -> None:
+        """Its pages have seen all of it before it was live."""
+        note_shown(self.document)
 
     def stop_journaling(self) -> None:
         """From here on it is not kept in the store."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 from service.apps.attempts import Attempt
+from service.documents.composing import Composed
 from service.protocol.messages import Frames
-from service.sessions.life import Event, Life
+from service.sessions.life import Event, Life, State
 from service.sessions.page_message import PageMessage
-from store.contract import PageRequest, SessionKey
+from store.contract import JournalFields, PageRequest, SessionKey
 
-__all__ = ("Client", "Slot")
+__all__ = ("Asleep", "Client", "Slot")
 
 _NO_REQUEST = PageRequest()
 
@@ -42,7 +43,24 @@ class Client(Protocol):
 
     async def catch_up(self) -> None: ...
 
+    def pull_again(self, *, keep_input: bool) -> None: ...
+
+    def woken(self) -> None: ...
+
     def close(self, code: int, reason: str, *, patience: float | None = None) -> None: ...
+
+
+class Asleep(Protocol[S]):
+    """What can be done with sessions that sleep: one for all of a replica, as there may be many of those."""
+
+    async def wake(self, slot: Slot[S]) -> S:
+        """Bring it back, once for all who want that at the same time."""
+
+    async def pull(self, slot: Slot[S], *, inline: bool) -> Composed | None:
+        """What a page is shown of it, with binary data in the JSON (``inline``) or beside it.
+
+        None where it has to wake for that.
+        """
 
 
 class Slot(Generic[S]):
@@ -52,8 +70,8 @@ class Slot(Generic[S]):
     """
 
     __slots__ = (
-        "_attempt", "_session", "_under_way", "_wake", "_writes", "connections", "epoch", "key", "life",
-        "request", "unused_since",
+        "_asleep", "_attempt", "_hidden", "_record", "_session", "_under_way", "_writes", "connections",
+        "epoch", "key", "life", "request", "unused_since",
     )  # fmt: skip
 
     def __init__(self, key: SessionKey) -> None:
@@ -68,8 +86,29 @@ class Slot(Generic[S]):
         """When the last connection went."""
         self._session: S | None = None
         self._writes = 0
-        self._wake: Callable[[], Awaitable[S]] | None = None
+        self._asleep: Asleep[S] | None = None
+        self._record: JournalFields | None = None
+        self._hidden = False
         self._under_way: asyncio.Task[Any] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether clients may join it."""
+        return self.life.state in (State.LIVE, State.ASLEEP, State.WAKING)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it has to be live to be shown."""
+        return self._hidden
+
+    def hide(self) -> None:
+        """Whoever comes from here on shall not be shown its record: it could not be brought back."""
+        self._hidden = True
+
+    @property
+    def record(self) -> JournalFields | None:
+        """As its claim has read it, until it is live; None: the store has to be asked."""
+        return self._record
 
     @property
     def session(self) -> S | None:
@@ -105,22 +144,32 @@ class Slot(Generic[S]):
 
     def built(self, session: S) -> None:
         self.life.on(Event.BUILT)
-        self._session, self._wake = session, None
+        self._session, self._asleep, self._record = session, None, None
+        self._hidden = False
         self.unused_since = time.monotonic()
 
-    def fall_asleep(self, wake: Callable[[], Awaitable[S]]) -> None:
-        """Let go of the live session; ``wake`` brings it back."""
+    def fall_asleep(self, asleep: Asleep[S], record: JournalFields | None = None) -> None:
+        """Let go of the live session, or do without one as yet: the store has ``record`` of it then."""
         self.life.on(Event.SLEEP)
-        self._session, self._wake = None, wake
+        self._session, self._asleep, self._record = None, asleep, record
 
     async def awake(self) -> S | None:
         """The live session, which is brought back if it sleeps; None if it is leaving or gone."""
-        wake = self._wake
-        return await wake() if wake is not None else self._session
+        asleep = self._asleep
+        return await asleep.wake(self) if asleep is not None else self._session
+
+    async def pulled_asleep(self, *, inline: bool) -> Composed | None:
+        """What a page is shown of a session that sleeps, still or until it is built; else None.
+
+        Whoever gets an answer has to make use of it before anything else happens.
+        """
+        asleep = self._asleep
+        answer = None if asleep is None or self._hidden else await asleep.pull(self, inline=inline)
+        return answer if self.life.state in (State.ASLEEP, State.WAKING) else None
 
     def gone(self) -> None:
         """Break the circle between the two, so that the session's memory is free at once."""
-        self._session = self._wake = self._under_way = None
+        self._session = self._asleep = self._under_way = self._record = None
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """``work`` takes the session to its next state: whoever needs to know waits for it."""
@@ -164,6 +213,14 @@ class Slot(Generic[S]):
     def unused_for(self) -> float:
         """Seconds without any connection."""
         return 0.0 if self.connections else time.monotonic() - self.unused_since
+
+    def pull_again(self, *, keep_input: bool) -> None:
+        """Let whoever was shown the session pull it once more: it is not as it was shown.
+
+        What they have sent meanwhile is dropped, unless it fits all the same (``keep_input``).
+        """
+        for connection in [each for each in self.connections if each.subscribed]:
+            connection.pull_again(keep_input=keep_input)
 
     def close_connections(self, code: int, reason: str, *, patience: float | None = None) -> None:
         """Close all; they report back through :meth:`disconnect`."""

@@ -13,13 +13,14 @@ from service.errors import AppError, SessionMoved, TokenExpired, TokenInvalid, T
 from service.fleet.relay import ADOPT, GONE, OTHER_TOKEN_HEADER, PAGE_HEADER, ROOT_HEADER, TOKEN_ID_HEADER
 from service.page_versions import PageVersions
 from service.sessions.notice import app_failed
+from service.sessions.registry import SessionSlot
 from service.sessions.session import Session
 from service.tokens import RelayGrant
 from service.tracing import HEADER
 from service.web.autoload import Asked, script_of_session
 from service.web.base import BaseHandler
 from service.web.page import render_page
-from service.web.socket import join, tell
+from service.web.socket import join, make_ready, tell
 from service.web.upgrade import UpgradeHandler
 from service.web.websocket import WebSocket
 from store.contract import SessionKey
@@ -36,12 +37,19 @@ class OwnerHandler(BaseHandler):
         """Replicas have no cookies; their tokens cannot be sent by a browser without knowing it."""
 
     async def owned_session(self) -> Session:
-        """As :meth:`_owned_session`, within a span of whoever dialled."""
+        """As :meth:`owned_slot`, live."""
+        session = await (await self.owned_slot()).awake()
+        if session is None:
+            raise HTTPError(GONE, "the session is not here")
+        return session
+
+    async def owned_slot(self) -> SessionSlot:
+        """As :meth:`_owned_slot`, within a span of whoever dialled."""
         parent = self.request.headers.get(HEADER, "")
         with self.services.tracing.span("owner", parent=parent, kind="server"):
-            return await self._owned_session()
+            return await self._owned_slot()
 
-    async def _owned_session(self) -> Session:
+    async def _owned_slot(self) -> SessionSlot:
         """Raises TokenInvalid, AppError, and 410 when the session is not ours at that epoch."""
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":
@@ -49,10 +57,10 @@ class OwnerHandler(BaseHandler):
         grant = self._verified(token)
         key = SessionKey(grant.app, grant.session_id)
         logs.speaking_of(**key.facts)
-        session = await self.find(key, grant.epoch)
-        if session is None or session.destroyed:
+        slot = await self.find(key, grant.epoch)
+        if slot is None or not slot.open:
             raise HTTPError(GONE, "the session is not here")
-        return session
+        return slot
 
     def _verified(self, token: str) -> RelayGrant:
         """Either of the two tokens will do: whoever dials may have a newer secret than this replica."""
@@ -66,7 +74,7 @@ class OwnerHandler(BaseHandler):
         except TokenInvalid:
             return tokens.verify_relay(self.request.headers.get(OTHER_TOKEN_HEADER, token), replica, now=now)
 
-    async def find(self, key: SessionKey, epoch: int) -> Session | None:
+    async def find(self, key: SessionKey, epoch: int) -> SessionSlot | None:
         return await self.services.router.local(key, epoch)
 
     @property
@@ -83,12 +91,13 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         try:
-            self._found: Session | AppError = await self.owned_session()
+            self._found: SessionSlot | AppError = await self.owned_slot()
+            await make_ready(self._found, self._page, self.services)
         except AppError as error:
             self._found = error
         await super().get(*args, **kwargs)
 
-    async def find(self, key: SessionKey, epoch: int) -> Session | None:
+    async def find(self, key: SessionKey, epoch: int) -> SessionSlot | None:
         if epoch == ADOPT:
             return await self.services.router.adopt(key, self._token_id)
         return await super().find(key, epoch)

@@ -29,7 +29,8 @@ from service.page_versions import PageVersions
 from service.protocol.messages import Frame, Frames
 from service.sessions.connection import Connection
 from service.sessions.notice import Notice, app_failed, app_updated, session_ended, session_parked
-from service.sessions.session import Session
+from service.sessions.registry import SessionSlot
+from service.sessions.slot import Slot
 from service.tokens import VerifiedToken
 from service.web.base import failure_of
 from service.web.opening import AppHandler
@@ -40,7 +41,7 @@ from service.web.websocket import WebSocket
 from store.contract import SessionKey
 from store.errors import StoreError
 
-__all__ = ("SocketHandler", "join", "tell")
+__all__ = ("SocketHandler", "join", "make_ready", "tell")
 
 log = logging.getLogger(__name__)
 
@@ -151,10 +152,12 @@ class SocketHandler(UpgradeHandler, AppHandler):
     async def _join_once(self, key: SessionKey, websocket: WebSocket) -> None:
         page = self.token.page
         found = await self.services.router.session(key, self.token.token_id, self._own_request(), page)
+        if isinstance(found, Slot):
+            await make_ready(found, page, self.services)
         if not websocket.open:
             if isinstance(found, RelayLink):
                 found.close()
-        elif isinstance(found, Session):
+        elif isinstance(found, Slot):
             join(found, websocket, self.token.token_id, page, self.services)
         else:
             websocket.begin(RelayPeer(found))
@@ -199,26 +202,41 @@ async def carry(link: RelayLink, websocket: WebSocket, metrics: Metrics) -> None
         websocket.close(link.close_code or VANISHED, link.close_reason or "the session's replica is gone")
 
 
+async def make_ready(slot: SessionSlot, page: PageVersions | None, services: Services) -> None:
+    """Wake the session where its record cannot be shown, or not to this page. Raises as Slot.awake."""
+    if slot.hidden or not (page is None or page.made_as(services.versions)):
+        await slot.awake()
+
+
 def join(
-    session: Session, websocket: WebSocket, token_id: str, page: PageVersions | None, services: Services
+    slot: SessionSlot, websocket: WebSocket, token_id: str, page: PageVersions | None, services: Services
 ) -> None:
-    """Let a session answer, or say that the page is too old for it. Raises SessionMoved when it has ended."""
-    outdated = services.rendered.is_outdated(token_id, session.generation)
-    if page is not None and (outdated or not fits(page, session, services)):
-        log.info("a page made with %s is told to load again", page.text, extra=session.key.facts)
-        tell(app_updated(websocket, session.key, embedded=page.embedded), websocket)
+    """Let a session answer, or say that the page is too old for it.
+
+    After :func:`make_ready`. Raises SessionMoved when it has ended since.
+    """
+    outdated = services.rendered.is_outdated(token_id, _generation(slot, services))
+    if page is not None and (outdated or not fits(page, slot, services)):
+        log.info("a page made with %s is told to load again", page.text, extra=slot.key.facts)
+        tell(app_updated(websocket, slot.key, embedded=page.embedded), websocket)
         return
     limit = services.settings.websocket_max_message_size
     keeps_buffers = page is not None and page.keeps_buffers
     connection = Connection(
-        session.slot, websocket, token_id,
-        meter=session.meter, max_bytes=limit, keeps_buffers=keeps_buffers, is_page=page is not None,
+        slot, websocket, token_id,
+        meter=services.metrics.app(slot.key.app), max_bytes=limit, keeps_buffers=keeps_buffers,
+        is_page=page is not None,
     )  # fmt: skip
     connection.open()
     websocket.begin(connection)
 
 
-def fits(page: PageVersions, session: Session, services: Services) -> bool:
+def _generation(slot: SessionSlot, services: Services) -> int:
+    """Of the code that made what is shown; records are shown of the present code only."""
+    return services.apps[slot.key.app].generation if slot.session is None else slot.session.generation
+
+
+def fits(page: PageVersions, slot: SessionSlot, services: Services) -> bool:
     """Whether the page can show the session, and need not say what restoring lost.
 
     BokehJS of another version only warns, and draws all that Bokeh itself has; what an extension's models
@@ -226,6 +244,9 @@ def fits(page: PageVersions, session: Session, services: Services) -> bool:
     """
     if page.made_as(services.versions):
         return True
+    session = slot.session
+    if session is None:
+        raise SessionMoved("the session has just left this replica, or fallen asleep")
     if session.pages.losses and not page.embedded:
         return False
     drawn_with = extensions_of(session.document) & services.installed.keys()

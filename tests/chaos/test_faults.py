@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from devchaos.arena import Arena
 from devchaos.faults import FAULTS, MISSING, terminate
+from devchaos.visitor import APP, SLOW_APP
 from harness.tools import unavailable
 
 StartArena = Callable[..., Awaitable[Arena]]
@@ -31,6 +32,15 @@ async def go_through(arena: Arena, *faults: str) -> None:
 @pytest.mark.parametrize("durability", ["interval", "sync"])
 async def test_replicas_go(arena: StartArena, durability: str) -> None:
     started = await arena(visitors=VISITORS, durability=durability)
+
+    await go_through(started, "kill", "terminate", "freeze, long", "herd")
+
+    assert started.moves >= VISITORS
+
+
+async def test_replicas_go_whose_apps_take_long_to_build(arena: StartArena) -> None:
+    """Sessions are shown, used and moved again before their apps have run."""
+    started = await arena(visitors=VISITORS, users_of=[APP, SLOW_APP])
 
     await go_through(started, "kill", "terminate", "freeze, long", "herd")
 

@@ -19,6 +19,7 @@ from bokeh.models import TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from harness.moving import came_to_life
 from operations.scrape import at_rest, journaled
 from panel.models.chatarea_input import ChatAreaInput
 from panel.models.markup import HTML
@@ -66,6 +67,7 @@ async def move(fleet: Fleet, client: Client, end: str, *, answering: bool = Fals
         client.wire.drop()
         client.url = there.app_url()
         await client.reconnect(timeout=60)
+        await came_to_life(client, there)
         assert not there.matching("Traceback|already known")
     finally:
         await here.start_async()

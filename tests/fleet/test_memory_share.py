@@ -117,13 +117,16 @@ async def test_a_session_whose_restore_outgrows_its_share_is_parked(
     await moved(small, there)
     await moved(neighbour, there, "neighbour")
     await moved(client, there)
+    assert client.value("slider", "value") == 300, "it is shown what there was, until that is to come to life"
+    await client.wait_closed()
+    await client.reconnect()
 
     shown = client.document.select_one({"type": Div})
     assert shown is not None
     assert "more memory than one session may have" in shown.text
     assert small.value("slider", "value") == 20
     assert neighbour.value("slider", "value") == 5
-    there.wait_line("parking the session: to restore it took [23].. MiB, and may take 200 MiB")
+    there.wait_line("parking the session: to wake it took [23].. MiB, and may take 200 MiB")
     assert len(there.matching("the next input was replayed, too")) == 0
     assert scrape(there.url)("svc_parked_sessions_total", app="/app", reason="memory") == 1
     (parked,) = parked_sessions(redis)

@@ -107,7 +107,7 @@ async def test_no_label_names_a_session(server: Replica) -> None:
         assert client.page.session_id not in text
         assert {label for sample in Scraped(text).samples for label in sample.labels} <= {
             "app", "code", "direction", "group", "implementation", "kind", "le", "major", "minor", "outcome",
-            "patchlevel", "reason", "route", "state", "version", "when",
+            "patchlevel", "reason", "result", "route", "state", "version", "when",
         }  # fmt: skip
 
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from store.contract import Claim, Heartbeat, JournalWrite, Outcome, PageRequest, ParkReason, SessionKey
+from store.contract import (
+    Claim,
+    Heartbeat,
+    JournalWrite,
+    Outcome,
+    PageRequest,
+    ParkReason,
+    SessionKey,
+    Written,
+)
 from store.redis_store import RedisStore
 
 KEY = SessionKey("/app", "some session")
@@ -46,6 +55,23 @@ async def test_an_owner_that_had_it_for_long_did_not_die_of_restoring_it(store: 
     await lived(raw, KEY, seconds=60)
 
     assert (await seized(store, claim, "c")).deaths == 0
+
+
+async def test_one_that_died_of_what_it_woke_later_counts(store: RedisStore, raw: Any) -> None:
+    """A session that is shown first, or that hibernates, runs its app long after it was taken."""
+    claim = await seized(store, await begun(store), "b")
+    await lived(raw, KEY, seconds=60)
+    assert await store.wake(KEY, "b", epoch=claim.epoch) is Written.OK
+
+    assert (await seized(store, claim, "c")).deaths == 2
+
+
+async def test_only_its_owner_wakes_it(store: RedisStore) -> None:
+    claim = await begun(store)
+    await seized(store, claim, "b")
+
+    assert await store.wake(KEY, "a", epoch=claim.epoch) is Written.STALE
+    assert await store.wake(OTHER, "a", epoch=claim.epoch) is Written.GONE
 
 
 async def test_one_that_died_right_after_a_change_counts(store: RedisStore, raw: Any) -> None:

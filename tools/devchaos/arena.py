@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -19,11 +20,12 @@ from devchaos.checker import Verdict, judge, runs_of
 from devchaos.islands import NamespaceIsland, ProxyIsland
 from devchaos.owners import Owners
 from devchaos.proxy import FaultProxy, ProxiedRedis
-from devchaos.visitor import Stuck, Visitor
+from devchaos.visitor import APP, Stuck, Visitor
 
 __all__ = ("APP_FILE", "Arena")
 
 APP_FILE = Path(__file__).with_name("apps") / "workout.py"
+SLOW_FILE = Path(__file__).with_name("apps") / "slow_workout.py"
 POISON_FILE = Path(__file__).with_name("apps") / "poison.py"
 """What no visitor uses: a fault does."""
 
@@ -40,6 +42,7 @@ class Arena:
     `slack` is how many seconds beyond an interval a write may take on this machine. With `proxied`, Redis is
     reached through `proxy`, which can lose replies. With `island`, "namespace" or "proxies", the last replica
     can be cut off from everybody: see :mod:`devchaos.islands`. Callbacks take up to ``slow`` seconds.
+    Visitors use one of the apps in turn (``users_of``); ``env`` is for the replicas.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Arena:
         proxied: bool = False,
         island: str = "",
         slow: float = 0.0,
+        users_of: Sequence[str] = (APP,),
+        env: Mapping[str, str | None] | None = None,
     ) -> None:
         self.durability = durability
         self.visitors: list[Visitor] = []
@@ -63,6 +68,7 @@ class Arena:
         """That all replicas have now."""
         self._count = visitors
         self._think = think
+        self._apps = cycle(users_of)
         self._proxied = proxied
         self._home = TemporaryDirectory(prefix="chaos-")
         self.home = Path(self._home.name)
@@ -75,7 +81,7 @@ class Arena:
         elif island:
             self.island = ProxyIsland(self.redis)
         self.fleet = Fleet(
-            [APP_FILE, POISON_FILE],
+            [APP_FILE, SLOW_FILE, POISON_FILE],
             n=replicas,
             redis=self.redis,
             args=[
@@ -88,6 +94,7 @@ class Arena:
                 str(self.runs_file),
                 str(slow),
             ],
+            env=env,
             make_last=self.island.replica if self.island else Replica,
             # Where the last one can reach them: it would seize what is of one that refuses.
             address=self.island.gateway if isinstance(self.island, NamespaceIsland) else LOOPBACK,
@@ -132,7 +139,8 @@ class Arena:
 
     async def admit(self, count: int, port: int | None = None) -> list[Visitor]:
         """Let that many more visitors in, who begin to use the app at once."""
-        new = [Visitor(port or self.fleet.nginx.port, think=self._think) for _ in range(count)]
+        port = port or self.fleet.nginx.port
+        new = [Visitor(port, think=self._think, app=next(self._apps)) for _ in range(count)]
         for at in range(0, count, OPENING):
             await asyncio.gather(*(each.open() for each in new[at : at + OPENING]))
         self.visitors += new

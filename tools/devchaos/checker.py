@@ -118,8 +118,8 @@ def _known(seen: Seen, at: float) -> list[Change]:
 
 
 def _pending(changes: list[Change]) -> list[Change]:
-    """Clicks that were never answered, and may yet count when a relay delivers them late."""
-    return [each for each in changes if each.kind == "click" and each.acked is None]
+    """Those that were never answered, and may yet count: a relay is late, or their session wakes up."""
+    return [each for each in changes if each.acked is None]
 
 
 def _judge_look(

@@ -17,9 +17,11 @@ from devchaos.seen import Seen, look
 from loadtests.bench.client import Tab, get, page_token
 from loadtests.bokehjs import RECONNECT_DELAYS
 
-__all__ = ("APP", "Change", "Move", "Stuck", "Visitor")
+__all__ = ("APP", "SLOW_APP", "Change", "Move", "Stuck", "Visitor")
 
 APP = "workout"
+SLOW_APP = "slow_workout"
+"""The same, but its runs take a second."""
 
 PATIENCE = 40.0
 """Seconds until an answer, above which a visitor is stuck."""
@@ -71,8 +73,9 @@ class Log:
 class Visitor:
     """One tab. `port` may be changed at any time: the next connection goes there."""
 
-    def __init__(self, port: int, *, think: float = 0.5, clicks: bool = True) -> None:
+    def __init__(self, port: int, *, think: float = 0.5, clicks: bool = True, app: str = APP) -> None:
         self.port = port
+        self.app = app
         self.think = think
         self.log = Log()
         self.clicks = clicks
@@ -89,21 +92,21 @@ class Visitor:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                token = page_token(await get(self.port, f"/{APP}"))
+                token = page_token(await get(self.port, f"/{self.app}"))
                 break
             except (RuntimeError, OSError):
                 self.log.refused += 1
                 if time.monotonic() > deadline:
                     raise Stuck("the page was refused for too long") from None
                 await asyncio.sleep(0.5)
-        self._tab = Tab(self.port, APP, token)
+        self._tab = Tab(self.port, self.app, token)
         self.log.session_id = self._tab.session_id
         await self._tab.connect(pull=False)
         self.log.first = await self._pull()
 
     async def join(self, other: Visitor) -> None:
         """Be a second tab of another visitor's session: same token, through `port`."""
-        self._tab = Tab(self.port, APP, other.tab.token)
+        self._tab = Tab(self.port, other.app, other.tab.token)
         self.log.session_id = other.log.session_id
         await self._tab.connect(pull=False)
         self.log.first = await self.look()

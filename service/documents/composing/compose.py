@@ -21,9 +21,10 @@ from store.contract import JournalFields
 from store.errors import RecordError
 from store.pieces import Pieces
 
-__all__ = ("Composed", "Reason", "compose")
+__all__ = ("Composed", "Reason", "check", "compose")
 
 _READ = frozenset({"base", "exact", "meta", "v", "m", "c", "w", "js", "classes"})
+_UNSEEN = "no page has seen the Document yet"
 _OTHERS = frozenset({"p", "a", "h", "k"})
 """Fields that say nothing of what pages are sent."""
 
@@ -34,6 +35,21 @@ class Composed:
 
     content: str
     buffers: Buffers
+    roots: frozenset[str]
+    """Their ids."""
+    periodic: bool
+    """Whether the session has periodic callbacks, which nobody runs until it is live."""
+
+
+def check(fields: Mapping[str, bytes | Pieces], *, version: str) -> None:
+    """A quick look at whether :func:`compose` may do. Raises NotComposable if it surely does not."""
+    _look_at(fields)
+    try:
+        _fits(Stored.unpack({"meta": fields["meta"]}) if "meta" in fields else None, version)
+    except RecordError as error:
+        raise NotComposable(Reason.DAMAGED, str(error)) from error
+    if "base" not in fields:
+        raise NotComposable(Reason.UNSEEN, _UNSEEN)
 
 
 def compose(fields: Mapping[str, bytes | Pieces], *, version: str, inline: bool) -> Composed:
@@ -54,19 +70,30 @@ def compose(fields: Mapping[str, bytes | Pieces], *, version: str, inline: bool)
 
 
 def _readable(fields: Mapping[str, bytes | Pieces], version: str) -> tuple[Stored, Base]:
+    _look_at(fields)
+    try:
+        known = {name: data for name, data in fields.items() if kind_of(name) in _READ}
+        stored = _fits(Stored.unpack(known), version)
+    except RecordError as error:
+        raise NotComposable(Reason.DAMAGED, str(error)) from error
+    if stored.base is None:
+        raise NotComposable(Reason.UNSEEN, _UNSEEN)
+    if stored.damaged:
+        raise NotComposable(Reason.DAMAGED, f"fields that cannot be read: {sorted(stored.damaged)!r:.200}")
+    return stored, stored.base
+
+
+def _look_at(fields: Mapping[str, bytes | Pieces]) -> None:
     if isinstance(fields, JournalFields) and fields.damage:
         raise NotComposable(Reason.DAMAGED, fields.damage)
     unknown = {kind_of(name) for name in fields} - _READ - _OTHERS
     if unknown:
         raise NotComposable(Reason.RELEASE, f"fields of an unknown kind: {sorted(unknown)!r:.80}")
-    try:
-        stored = Stored.unpack({name: data for name, data in fields.items() if kind_of(name) in _READ})
-    except RecordError as error:
-        raise NotComposable(Reason.DAMAGED, str(error)) from error
-    if stored is None or stored.base is None:
-        raise NotComposable(Reason.UNSEEN, "no page has seen the Document yet")
-    if stored.damaged:
-        raise NotComposable(Reason.DAMAGED, f"fields that cannot be read: {sorted(stored.damaged)!r:.200}")
+
+
+def _fits(stored: Stored | None, version: str) -> Stored:
+    if stored is None:
+        raise NotComposable(Reason.UNSEEN, _UNSEEN)
     if is_foreign(stored):
         raise NotComposable(Reason.VERSIONS, f"it was made with {stored.meta.made_with or 'an older Bokeh'}")
     if stored.meta.version != version and not stored.meta.pushed:
@@ -75,7 +102,7 @@ def _readable(fields: Mapping[str, bytes | Pieces], version: str) -> tuple[Store
         raise NotComposable(
             Reason.RELEASE, "it was written by a release that does not keep all that pages are sent"
         )
-    return stored, stored.base
+    return stored
 
 
 class _Composer:
@@ -87,7 +114,10 @@ class _Composer:
             if name in self._document:
                 self._document[name] = take_apart(self._document[name], self._parts)
         types = (stored.classes.get(whole.type, whole.type) for whole in stored.models.values())
-        of_panel = any(name.startswith("panel.") for name in (*self._types(), *types))
+        names = {*self._types(), *types}
+        if any(name.startswith("ipywidgets_bokeh.") for name in names):
+            raise NotComposable(Reason.VALUE, "what Jupyter widgets show is asked of Python with each pull")
+        of_panel = any(name.startswith("panel.") for name in names)
         self._binaries = Binaries(dict(base.buffers), inline=inline)
         self._values = Values(self._binaries, of_panel=of_panel)
 
@@ -174,12 +204,13 @@ class _Composer:
 
     def _written(self) -> Composed:
         nested = Nester(self._parts, self._binaries.send).nested
+        roots = frozenset(root["id"] for root in self._document["roots"])
         # In the order in which Bokeh (3.9 and 3.10) writes them: the first one that meets a model has it.
         for name in ("config", "roots", "callbacks"):
             if name in self._document:
                 self._document[name] = nested(self._document[name])
         content = to_json({"doc": self._document})
-        return Composed(content, list(self._binaries.sent.items()))
+        return Composed(content, list(self._binaries.sent.items()), roots, self._stored.meta.periodic)
 
 
 def _entries(source: Part) -> Any:

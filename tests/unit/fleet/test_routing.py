@@ -43,7 +43,7 @@ async def nobody_told(slot: Slot[Session]) -> None:
     """The store need not know what becomes of the session."""
 
 
-async def ours(session: Session) -> bool:
+async def ours(slot: Slot[Session]) -> bool:
     return True
 
 
@@ -64,6 +64,13 @@ def router(store: RedisStore, owner: Any) -> Router:
     return Router(store, registry, "me", owner, metrics, failed=nobody_told, is_ours=ours)
 
 
+async def session_of(found: Awaitable[Any]) -> Session:
+    """The live one of what a router found."""
+    slot = await found
+    assert isinstance(slot, Slot)
+    return slot.session
+
+
 async def ended_by(store: RedisStore, epoch: int) -> None:
     assert await store.discard(KEY, owner="owner", epoch=epoch)
 
@@ -72,9 +79,8 @@ async def test_what_its_owner_ends_meanwhile_begins_anew_from_the_handoff(store:
     await store.put_handoff(KEY, "token", PageRequest(), 60)
     epoch = (await store.claim(KEY, "owner", request=PageRequest())).epoch
 
-    session = await router(store, Owner(lambda: ended_by(store, epoch))).session(KEY, "token")
+    session = await session_of(router(store, Owner(lambda: ended_by(store, epoch))).session(KEY, "token"))
 
-    assert isinstance(session, Session)
     assert session.document.title == "made by its code"
 
 
@@ -94,7 +100,7 @@ async def test_who_has_a_handoff_does_not_share_the_answer_of_who_has_none(store
     )
 
     assert isinstance(without, SessionUnknown)
-    assert isinstance(by_token, Session)
+    assert isinstance(by_token, Slot)
 
 
 async def test_a_session_that_another_secret_encrypted_begins_afresh(
@@ -105,9 +111,8 @@ async def test_a_session_that_another_secret_encrypted_begins_afresh(
     await theirs.write_journals("owner", [JournalWrite(KEY, epoch, 1, {"meta": b"x"})])
     await theirs.release(KEY, "owner", epoch=epoch, retention=60)
 
-    session = await router(store, None).session(KEY, "", PageRequest(uri="/app"))
+    session = await session_of(router(store, None).session(KEY, "", PageRequest(uri="/app")))
 
-    assert isinstance(session, Session)
     assert (session.fidelity, session.request.uri) == (Fidelity.FRESH, "/app")
     assert session.pages.take_losses() == ["what was entered, which cannot be read"]
     assert "what is stored of the session cannot be read: it is encrypted" in caplog.text
@@ -132,9 +137,8 @@ async def test_a_journal_that_was_tampered_with_costs_what_is_in_it(
     await theirs.write_journals("owner", [JournalWrite(KEY, epoch, 1, {"meta": b"x"})])
     await store.release(KEY, "owner", epoch=epoch, retention=60)
 
-    session = await router(store, None).session(KEY, "")
+    session = await session_of(router(store, None).session(KEY, ""))
 
-    assert isinstance(session, Session)
     assert (session.fidelity, session.request.uri) == (Fidelity.FRESH, "/first")
     assert session.journal is not None
     assert session.journal.take().whole

@@ -168,6 +168,12 @@ class Histories(RuleBasedStateMachine):
         self.whole, self.slept = False, True
         assert self.life.on(Event.SLEEP) is Do.TAKE_APART
 
+    @precondition(lambda self: self.ours and self.at_it and self.why is None and not self.slept)
+    @rule()
+    def be_shown_first(self) -> None:
+        self.at_it, self.slept = False, True
+        assert self.life.on(Event.SLEEP) is Do.NOTHING
+
     @precondition(lambda self: self.slept or self.whole)
     @rule()
     def a_message_comes(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
@@ -22,6 +23,7 @@ from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
 from service.fleet.ending import end_session
 from service.metrics import Metrics
+from service.sessions.brake import Brake
 from service.sessions.building import Builder, Grant
 from service.sessions.departures import Departures
 from service.sessions.ending import Ending
@@ -30,6 +32,7 @@ from service.sessions.journaling import JournalWriter
 from service.sessions.life import Reason, State
 from service.sessions.registry import YIELDS_BETWEEN_BUILDS, Registry, SessionSlot
 from service.sessions.session import Session, Upkeep
+from service.sessions.waking import Waking
 from store.connect import open_store
 from store.contract import Heartbeat, Outcome, PageRequest, SessionKey
 from store.redis_store import RedisStore
@@ -42,12 +45,15 @@ class App:
         self.destroyed: list[str] = []
         self.fails = False
         self.sleep_when_idle: bool | None = None
+        self.more = 0
         self.told: Callable[[], object] = lambda: None
 
     def __call__(self, doc: Document) -> None:
         self.told()
         if self.fails:
             raise ValueError("no")
+        for _ in range(self.more):
+            doc.add_root(Slider(start=0, end=9, value=0))
         doc.add_root(Slider(start=0, end=99, value=0, name="slider"))
         doc.on_session_destroyed(self._destroyed)
 
@@ -71,15 +77,14 @@ class Replica:
         self.departures = Departures(
             store, self.registry, self.writer, name, retention=retention, metrics=metrics
         )
+        self.waking = Waking(store, self.registry, self.departures, Brake(store, name), name, metrics=metrics)
         self.doubt = Doubt(store, self.registry, self.writer, self.departures, name)
         self.ending = Ending(self.registry, self.departures)
         self._metrics = metrics
 
     def hibernation(self, **options: Any) -> Hibernation:
         options = {"after": 1e-9, "pressed": 1e-9, **options}
-        return Hibernation(
-            self.store, self.registry, self.writer, self.departures, metrics=self._metrics, **options
-        )
+        return Hibernation(self.registry, self.writer, self.waking, metrics=self._metrics, **options)
 
     def drain(self, timeout: float) -> Drain:
         return Drain(self.registry, self.departures, self._metrics, timeout=timeout)
@@ -212,9 +217,8 @@ async def test_a_session_ends_where_it_is_when_asked(a: Replica, store: RedisSto
 async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> None:
     session = await a.open()
     await used(session, 7)
-    hibernation = a.hibernation()
     session.slot.connect(a_client())
-    assert await hibernation.put_to_sleep() == 1
+    assert await a.hibernation().put_to_sleep() == 1
 
     a.ending.asked(frozenset({(session.key.tag, session.epoch)}))
 
@@ -227,8 +231,7 @@ async def asleep(replica: Replica, session: Session) -> SessionSlot:
     """Its slot, once it sleeps."""
     await used(session, 7)
     session.slot.connect(a_client())
-    hibernation = replica.hibernation()
-    assert await hibernation.put_to_sleep() == 1
+    assert await replica.hibernation().put_to_sleep() == 1
     return session.slot
 
 
@@ -310,6 +313,54 @@ async def test_a_wake_that_fails_can_be_tried_again(a: Replica, app: App) -> Non
     assert again is not None
     assert slider(again).value == 7
     assert len(slot.connections) == 1
+
+
+async def test_pages_pull_again_what_wakes_up_as_something_else(a: Replica, app: App) -> None:
+    """Here the app has made other models than before."""
+    slot = await asleep(a, await a.open())
+    (client,) = slot.connections
+    app.more = 1
+
+    await slot.awake()
+
+    client.pull_again.assert_called_once_with(keep_input=False)
+
+
+async def test_pages_pull_again_what_a_hook_changes_as_it_wakes_up_and_their_input_counts(
+    a: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = await asleep(a, await a.open())
+    (client,) = slot.connections
+
+    async def restored(context: Any, execution: Any) -> None:
+        execution.document.title = "restored"
+
+    monkeypatch.setattr(a.app, "restored", restored)
+
+    await slot.awake()
+
+    client.pull_again.assert_called_once_with(keep_input=True)
+
+
+async def test_what_wakes_up_as_it_was_shown_is_not_pulled_again(a: Replica) -> None:
+    slot = await asleep(a, await a.open())
+    (client,) = slot.connections
+
+    await slot.awake()
+
+    assert not client.pull_again.called
+
+
+async def test_a_session_that_sleeps_is_shown_as_the_store_has_it(a: Replica, app: App) -> None:
+    slot = await asleep(a, await a.open())
+    app.fails = True
+
+    shown = await slot.pulled_asleep(inline=False)
+
+    assert shown is not None
+    (root,) = json.loads(shown.content)["doc"]["roots"]
+    assert root["attributes"]["value"] == 7
+    assert shown.roots == {root["id"]}
 
 
 async def test_what_is_woken_meanwhile_leaves_all_the_same(a: Replica, b: Replica) -> None:
@@ -433,8 +484,8 @@ async def test_in_doubt_a_newcomer_does_not_see_what_was_lost(a: Replica, b: Rep
     await a.writer.flush()
     await b.open("lost", take_from="a")
 
-    assert await a.doubt.is_ours(kept)
-    assert not await a.doubt.is_ours(lost)
+    assert await a.doubt.is_ours(kept.slot)
+    assert not await a.doubt.is_ours(lost.slot)
     await asyncio.sleep(0)
     assert await a.registry.find(lost.key) is None
 

@@ -1,0 +1,182 @@
+"""What can be done with a session that sleeps: its pages are shown what the store has of it, and it wakes.
+
+Whoever pulls is answered from the session's record, which runs no code of the app. The session then wakes
+when a message needs it; else in the background, as the replica finds time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+
+from service.background import spawn
+from service.documents.composing import Composed, check, compose
+from service.errors import AppError, MemoryExceeded, NotComposable, ServiceError, SessionMoved, Unavailable
+from service.metrics import Metrics
+from service.sessions.brake import Brake
+from service.sessions.building import Grant
+from service.sessions.departures import COME_BACK, Departures
+from service.sessions.life import State
+from service.sessions.registry import Registry, SessionSlot
+from service.sessions.session import Session
+from service.tracing import OFF, Tracing
+from store.contract import JournalFields, Store, Written
+from store.errors import StoreError
+
+__all__ = ("Background", "Waking")
+
+log = logging.getLogger(__name__)
+
+LARGE = 32 * 1024
+"""Bytes of a record from which a thread puts the answer together: below it takes a millisecond or two."""
+
+CALM_SECONDS = 0.25
+"""Time without a pull after which the background begins: a crowd that comes back is shown all first."""
+
+MAX_CALM_SECONDS = 2.0
+"""How long it waits for that at most."""
+
+
+class Waking:
+    """``at_once`` is how many sessions wake side by side in the background."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        departures: Departures,
+        brake: Brake,
+        replica: str,
+        *,
+        metrics: Metrics,
+        tracing: Tracing = OFF,
+        at_once: int = 1,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._departures = departures
+        self._brake = brake
+        self._replica = replica
+        self._metrics = metrics
+        self._tracing = tracing
+        self._background = Background(at_once)
+
+    def leave_asleep(self, slot: SessionSlot, record: JournalFields) -> bool:
+        """Whether a session that was just claimed can be shown from this, and need not be built now."""
+        try:
+            check(record, version=self._registry.app(slot.key.app).version)
+        except NotComposable as error:
+            self._not_composable(slot, error)
+            return False
+        self._registry.leave_asleep(slot, record, self)
+        return True
+
+    # -- showing it ------------------------------------------------------------------------------
+
+    async def pull(self, slot: SessionSlot, *, inline: bool) -> Composed | None:
+        """The answer, from the session's record; None where only its Document can give it."""
+        version = self._registry.app(slot.key.app).version
+        try:
+            composed = await _compose(await self._record(slot), version, inline)
+        except StoreError as error:
+            log.debug("its record cannot be read: %s", error, extra=slot.key.facts)
+            return None
+        except NotComposable as error:
+            self._not_composable(slot, error)
+            return None
+        self._metrics.composed.labels("shown").inc()
+        self._background.add(slot, first=composed.periodic)
+        return composed
+
+    async def _record(self, slot: SessionSlot) -> JournalFields:
+        return await self._store.read_journal(slot.key) if slot.record is None else slot.record
+
+    def _not_composable(self, slot: SessionSlot, error: NotComposable) -> None:
+        self._metrics.composed.labels(str(error.reason)).inc()
+        log.debug("cannot be shown before its app has run: %s", error, extra=slot.key.facts)
+
+    # -- bringing it back ------------------------------------------------------------------------
+
+    async def wake(self, slot: SessionSlot) -> Session:
+        """The session, live. Raises Unavailable when the store does not answer, SessionParked, AppError."""
+        return await self._registry.wake(slot, self._bring_back)
+
+    async def _bring_back(self, slot: SessionSlot) -> Session:
+        try:
+            if await self._store.wake(slot.key, self._replica, epoch=slot.epoch) is Written.STALE:
+                self._departures.lost(slot)
+                raise SessionMoved("another replica owns the session now")
+            async with self._brake.building(self._registry.app(slot.key.app)):
+                grant = Grant(
+                    slot.key, slot.epoch, slot.request, await self._record(slot),
+                    most_memory=self._brake.most_memory,
+                )  # fmt: skip
+                return await self._build(slot, grant)
+        except StoreError as error:
+            raise Unavailable("the session cannot be brought back: its store does not answer") from error
+        except AppError:
+            # Its pages come back, and find out why; from the record they would be shown what does not work.
+            slot.hide()
+            slot.close_connections(COME_BACK, "the app failed while it was started")
+            raise
+
+    async def _build(self, slot: SessionSlot, grant: Grant) -> Session:
+        with self._tracing.span("restore", session=slot.key.short):
+            try:
+                return await self._registry.build(slot, grant)
+            except MemoryExceeded as error:
+                await self._departures.outgrown(slot, f"to wake {error}")
+
+
+async def _compose(fields: JournalFields, version: str, inline: bool) -> Composed:
+    if sum(map(len, fields.values())) < LARGE:
+        return compose(fields, version=version, inline=inline)
+    return await asyncio.to_thread(compose, fields, version=version, inline=inline)
+
+
+class Background:
+    """Wakes sessions that somebody watches, ``at_once`` of them side by side, so that no click waits."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._queue: deque[SessionSlot] = deque()
+        self._workers = 0
+        self._last = 0.0
+
+    def add(self, slot: SessionSlot, *, first: bool = False) -> None:
+        """Its page was just shown all there is; it wakes if nobody has woken it when its turn comes."""
+        self._last = time.monotonic()
+        if slot not in self._queue:
+            self._queue.insert(0 if first else len(self._queue), slot)
+        if self._workers < self._at_once:
+            self._workers += 1
+            spawn(self._work())
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                await self._calm()
+                if self._queue:
+                    await _wake(self._queue.popleft())
+        finally:
+            self._workers -= 1
+
+    async def _calm(self) -> None:
+        until = time.monotonic() + MAX_CALM_SECONDS
+        left = CALM_SECONDS
+        while left > 0:
+            await asyncio.sleep(left)
+            left = min(self._last + CALM_SECONDS, until) - time.monotonic()
+
+
+async def _wake(slot: SessionSlot) -> None:
+    if slot.life.state is not State.ASLEEP or not slot.connections:
+        return
+    try:
+        await slot.awake()
+    except ServiceError as error:  # logged where it happened, and told to whoever needs the session
+        log.debug("does not wake in the background: %s", error, extra=slot.key.facts)
+    except Exception:
+        log.exception("waking in the background failed", extra=slot.key.facts)
