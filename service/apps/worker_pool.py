@@ -245,7 +245,7 @@ class WorkerPool:
 
     def may_wait(self) -> bool:
         """Whether the event loop may stand still for a moment."""
-        return time.monotonic() >= self._wait_from
+        return not self._wait_from or time.monotonic() >= self._wait_from
 
     def waited_in_vain(self) -> None:
         self._wait_from = time.monotonic() + WAIT_AGAIN_SECONDS
@@ -400,12 +400,14 @@ class Workers:
 
     def begins(self, job: Job, waited: float) -> None:
         self.busy += 1
-        self._builds += job.build
+        if job.build:
+            self._builds += 1
         self._waited(waited)
 
     def ended(self, job: Job) -> None:
         self.busy -= 1
-        self._builds -= job.build
+        if job.build:
+            self._builds -= 1
 
 
 class PoolExecutor(Executor):

@@ -135,7 +135,7 @@ class InputIds:
     others or between them, and each repetition would get other ids as soon as two of them took other turns.
     """
 
-    __slots__ = ("_branches", "_name", "_start", "over", "place", "space")
+    __slots__ = ("_branches", "_start", "over", "place", "space")
 
     def __init__(self, space: IdSpace, number: int, count: int = 0) -> None:
         self.space = space
@@ -144,12 +144,15 @@ class InputIds:
         self._start = start = -(number << _COUNT_BITS) - 1
         self.place = start - count
         """For :meth:`IdSpace.of_input`. Below zero: earlier releases keep the session's count there."""
-        self._name = f"{number:x}i"
-        self._branches = itertools.count(1)
+        self._branches = 0
 
     @property
     def prefix(self) -> str:
         return self.space.prefix
+
+    @property
+    def _name(self) -> str:
+        return f"{-self._start - 1 >> _COUNT_BITS:x}i"
 
     @property
     def tracked(self) -> dict[str, Any] | None:
@@ -168,7 +171,9 @@ class InputIds:
 
     def branch(self) -> Branch:
         """Ids for a thread that the input begins."""
-        return Branch(self.space, f"{self._name}{next(self._branches)}t", self)
+        with self.space.lock:
+            self._branches += 1
+            return Branch(self.space, f"{self._name}{self._branches}t", self)
 
 
 _NUMBER_BITS = 40
