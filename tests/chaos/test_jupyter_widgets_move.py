@@ -9,7 +9,7 @@ from pathlib import Path
 
 import panel.io.ipywidget  # noqa: F401 - the client makes models of its class
 import pytest
-from bokeh.events import ButtonClick
+from bokeh.events import ButtonClick, DocumentReady
 from bokeh.model import Model
 from bokeh.models import TextInput
 from devfleet.fleet import Fleet
@@ -81,6 +81,7 @@ def how(request: pytest.FixtureRequest) -> Departure:
 @pytest.fixture
 async def visit(fleet: Fleet) -> AsyncIterator[Visit]:
     async with await Client.open(fleet.replicas[0].app_url("jupyter"), timeout=60) as client:
+        await client.emit(DocumentReady())  # until then Panel (1.9) puts off changes of layouts
         yield Visit(client)
 
 
