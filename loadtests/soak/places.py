@@ -33,6 +33,7 @@ APPS = [
 FLAGS = [
     "--unused-session-lifetime", "2000", "--check-unused-sessions", "1000", "--session-retention", "15",
     "--session-token-expiration", "30",
+    "--app-threads", "4",  # so few that all of them are there, each with its descriptor, when counting begins
 ]  # fmt: skip
 """Short lives, so that what has to go goes while we look."""
 
