@@ -79,7 +79,9 @@ class Waking:
         """The answer, from the session's record; None where only its Document can give it."""
         version = self._registry.app(slot.key.app).version
         try:
-            composed = await _compose(await self._record(slot), version, inline)
+            record = await self._record(slot)
+            check(record, version=version)
+            composed = await _compose(record, version, inline)
         except StoreError as error:
             log.debug("its record cannot be read: %s", error, extra=slot.key.facts)
             return None

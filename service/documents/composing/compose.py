@@ -20,6 +20,7 @@ from service.errors import NotComposable
 from store.contract import JournalFields
 from store.errors import RecordError
 from store.pieces import Pieces
+from store.records import unpack_entry
 
 __all__ = ("Composed", "Reason", "check", "compose")
 
@@ -27,6 +28,9 @@ _READ = frozenset({"base", "exact", "meta", "v", "m", "c", "w", "js", "classes"}
 _UNSEEN = "no page has seen the Document yet"
 _OTHERS = frozenset({"p", "a", "h", "k"})
 """Fields that say nothing of what pages are sent."""
+
+_MADE_ANEW = frozenset({"-made", "-unseen"})
+"""What :mod:`service.apps.panel_objects` keeps of rows, tabs and messages that come back as new models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,17 @@ class Composed:
 
 
 def check(fields: Mapping[str, bytes | Pieces], *, version: str) -> None:
-    """A quick look at whether :func:`compose` may do. Raises NotComposable if it surely does not."""
+    """A quick look at whether pages may be shown what :func:`compose` gives before the app has run.
+
+    Raises NotComposable if it surely cannot be composed, or if the session surely comes back as another one:
+    what a user did to what was shown would be lost.
+    """
     _look_at(fields)
     try:
         _fits(Stored.unpack({"meta": fields["meta"]}) if "meta" in fields else None, version)
+        for name, data in fields.items():
+            if kind_of(name) == "p" and not _MADE_ANEW.isdisjoint(unpack_entry(data)):
+                raise NotComposable(Reason.RENEWED, "what Panel added at run time comes back as new models")
     except RecordError as error:
         raise NotComposable(Reason.DAMAGED, str(error)) from error
     if "base" not in fields:

@@ -20,5 +20,7 @@ class Reason(StrEnum):
     """Another release of this server wrote it: something is missing, or has a kind that is not known here."""
     DAMAGED = "damaged"
     """It cannot be read, or does not fit together."""
+    RENEWED = "renewed"
+    """Restoring makes new models for a part of it."""
     VALUE = "value"
     """It has a value that could not be written, or that cannot be read or sent here."""
