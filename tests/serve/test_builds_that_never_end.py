@@ -162,6 +162,9 @@ async def test_a_session_that_cannot_be_brought_back_is_kept(
 
     client.url = second.app_url()
     await client.reconnect(60)
+    assert client.value("wish", "value") == "kept"  # it is shown before its app runs
+    assert await client.wait_closed(60) == 1012
+    await client.reconnect(60)
     assert client.document.title == "The app took too long to start, and is not waited for any more."
 
     (app / "slow").unlink()
@@ -189,7 +192,7 @@ async def test_a_session_that_cannot_be_woken_can_be_woken_later(
 
     with suppress(WireClosed):
         await client.patch("shown", text="never")
-    assert await client.wait_closed(60) == 1011
+    assert await client.wait_closed(60) == 1012
     (app / "slow").unlink()
     await client.reconnect(60)
 

@@ -20,7 +20,6 @@ from service.errors import NotComposable
 from store.contract import JournalFields
 from store.errors import RecordError
 from store.pieces import Pieces
-from store.records import unpack_entry
 
 __all__ = ("Composed", "Reason", "check", "compose")
 
@@ -53,12 +52,12 @@ def check(fields: Mapping[str, bytes | Pieces], *, version: str) -> None:
     """
     _look_at(fields)
     try:
-        _fits(Stored.unpack({"meta": fields["meta"]}) if "meta" in fields else None, version)
-        for name, data in fields.items():
-            if kind_of(name) == "p" and not _MADE_ANEW.isdisjoint(unpack_entry(data)):
-                raise NotComposable(Reason.RENEWED, "what Panel added at run time comes back as new models")
+        known = {name: data for name, data in fields.items() if kind_of(name) in {"meta", "p"}}
+        stored = _fits(Stored.unpack(known), version)
     except RecordError as error:
         raise NotComposable(Reason.DAMAGED, str(error)) from error
+    if any(not _MADE_ANEW.isdisjoint(kept) for kept in stored.objects.values()):
+        raise NotComposable(Reason.RENEWED, "what Panel added at run time comes back as new models")
     if "base" not in fields:
         raise NotComposable(Reason.UNSEEN, _UNSEEN)
 
