@@ -44,6 +44,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.documents.composing import Reason, compose
+from service.documents.composing import check as looked_at
 from service.documents.entries import Base, Value
 from service.documents.restore import Fidelity
 from service.errors import NotComposable
@@ -645,6 +646,17 @@ async def test_a_pushed_document_needs_no_version_of_the_app() -> None:
 
     assert_composed(run)
     compose(run.stored, version="another", inline=False)
+
+
+async def test_what_comes_back_as_new_models_is_not_shown_before() -> None:
+    run = await moved_once()
+    looked_at(run.stored, version=run.app.version)
+    added = pack_entry({"-made": {"class": "panel.layout.base:Row"}})
+
+    with pytest.raises(NotComposable) as error:
+        looked_at({**run.stored, "p:p1": added}, version=run.app.version)
+
+    assert error.value.reason == Reason.RENEWED
 
 
 def with_meta(run: Run, **changes: Any) -> dict[str, Any]:
