@@ -16,6 +16,7 @@ from bokeh.models import Div, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from harness.moving import came_to_life
 from operations.scrape import journaled
 from panel.models.markup import HTML
 
@@ -101,6 +102,7 @@ async def test_it_goes_on_elsewhere(fleet: Fleet, end: str) -> None:
         client.wire.drop()
         client.url = there.app_url("workers")
         await client.reconnect(timeout=60)
+        await came_to_life(client, there)  # what threads make is not the same, so its page pulls again
 
         assert {model.id for model in client.document.models} == models
         assert rows(client) == expected()
