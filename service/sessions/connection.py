@@ -58,6 +58,10 @@ class Transport(Protocol):
     """Where frames go. Everything is ordered and nothing here waits except ``drained``."""
 
     @property
+    def open(self) -> bool:
+        """Whether the client is there still."""
+
+    @property
     def unsent(self) -> int:
         """Bytes accepted but not yet given to the network."""
 
@@ -164,6 +168,9 @@ class Connection:
             if await self._answered_asleep(message):
                 return
             await self._awake()
+            if not self._transport.open:  # what its page has done since, through another socket, may be later
+                log.debug("a %s came from a page that had gone when its session woke", message.msgtype)
+                return
         if self._drops_input:
             log.debug("a %s came from a page of what was there before", message.msgtype)
             return

@@ -93,6 +93,28 @@ async def test_a_hibernated_session_is_shown_before_it_wakes(
     assert scrape(owner.url)("svc_composed_pulls_total", result="shown") == 1
 
 
+async def test_what_a_page_did_that_has_gone_meanwhile_takes_no_effect_later(
+    start: Callable[..., Fleet], gated: Gated
+) -> None:
+    """It was never answered. What the same page has done since, through its next socket, would be undone."""
+    (owner,) = start(n=1).replicas
+    async with await Client.open(owner.app_url()) as client:
+        await used(client)
+        await asleep(owner)
+        gated.close()
+        moving = asyncio.create_task(client.patch("slider", value=8))
+        await client.expect(lambda _: "One moment" in str(client.received[-1].message.content))
+
+        client.wire.drop()
+        await asyncio.gather(moving, return_exceptions=True)
+        await client.reconnect()
+        gated.open()
+
+        await asyncio.to_thread(owner.wait_line, "came from a page that had gone")
+        await client.pull()
+        assert seen(client)["slider"] == 7
+
+
 async def test_it_wakes_by_itself_once_it_is_shown(start: Callable[..., Fleet]) -> None:
     (owner,) = start(n=1).replicas
     async with await Client.open(owner.app_url()) as client:
