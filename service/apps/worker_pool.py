@@ -198,6 +198,8 @@ class WorkerPool:
     def open(self) -> None:
         """Serve the event loop that runs now."""
         self.loop = asyncio.get_running_loop()
+        self._idle = []  # threads of a loop before may have ended with it
+        self._threads = 0
         self._closed = False
         _take_timers_from_threads(self.loop)
 

@@ -173,3 +173,16 @@ async def test_timers_may_be_set_on_any_thread(pool: WorkerPool) -> None:
 
     await asyncio.wait_for(rang.wait(), 30)
     assert loop.call_later(1000, rang.clear).when() > loop.time()
+
+
+def test_a_pool_serves_the_next_event_loop_with_threads_of_its_own() -> None:
+    """Those of the loop before may have ended with it, or would tell that one what they have done."""
+    pool = WorkerPool(2)
+
+    async def serve() -> int:
+        pool.open()
+        return int(await pool.workers("/app").submit(threading.get_ident))
+
+    assert asyncio.run(serve())
+    assert asyncio.run(serve())
+    pool.close()
