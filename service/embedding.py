@@ -163,7 +163,7 @@ class Server:
         """
         sessions = self.get_sessions(app_path)
         for session in sessions:
-            session.fed()
+            session.changed_from_outside()
         updates = [session.with_document_locked(update_document, session.document) for session in sessions]
         for result in await asyncio.gather(*updates, return_exceptions=True):
             if isinstance(result, BaseException):

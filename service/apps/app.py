@@ -94,7 +94,7 @@ class App:
         self._broken: str | None = None
         """Why there is no code to run at present (``--dev``)."""
         self._replaced = 0
-        self._fed = False
+        self._changed_from_outside = False
 
     def replace(self, application: Application) -> None:
         """Go on with other code."""
@@ -107,7 +107,7 @@ class App:
         self._broken = None
         self._replaced += 1
         self.__dict__.pop("version", None)
-        self._fed = False
+        self._changed_from_outside = False
         for name in ("_wants_loop", "may_sleep", "pauses_unwatched"):
             self.__dict__.pop(name, None)
 
@@ -168,12 +168,12 @@ class App:
         return next((each for each in said if each is not None), None)
 
     @property
-    def fed(self) -> bool:
+    def changed_from_outside(self) -> bool:
         """Whether sessions of this app were changed by others than their clients and their own clocks."""
-        return self._fed
+        return self._changed_from_outside
 
-    def note_fed(self) -> None:
-        self._fed = True
+    def note_changed_from_outside(self) -> None:
+        self._changed_from_outside = True
 
     @property
     def restores_itself(self) -> bool:

@@ -45,11 +45,11 @@ class Attempt:
         return execution is not None and execution.at_work and not execution.doing
 
     @property
-    def doomed(self) -> bool:
+    def rejected(self) -> bool:
         """Whether nobody wants what comes of it any more."""
         return self._error is not None
 
-    def doom(self, error: Exception) -> None:
+    def reject(self, error: Exception) -> None:
         """Whatever comes of it, whoever waits for it gets ``error``. The first one holds."""
         self._error = self._error or error
 
@@ -57,7 +57,7 @@ class Attempt:
         """The same, and at once. A thread that is at work on it is none of ours from here on."""
         if self._task is None:
             return
-        self.doom(error)
+        self.reject(error)
         if self._execution is not None and self._execution.at_work:
             self._execution.give_up()
         else:
@@ -89,5 +89,5 @@ class Attempt:
         return asyncio.get_running_loop().call_later(self._seconds, self._is_overdue)
 
     def _is_overdue(self) -> None:
-        if self._overdue is not None and not self.doomed:
+        if self._overdue is not None and not self.rejected:
             self.give_up(self._overdue(self))

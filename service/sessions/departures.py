@@ -148,7 +148,7 @@ class Departures:
             return False
         log.error("given up while it was built: it is still in %s", _place(attempt), extra=slot.key.facts)
         error = _not_built(why)
-        attempt.doom(error)
+        attempt.reject(error)
         await asyncio.wait([slot.begin(self._go(slot))])  # first, so that its clients hear of this
         attempt.give_up(error)
         return True

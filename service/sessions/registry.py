@@ -204,7 +204,7 @@ class Registry:
         attempt = self._new_attempt(app, slot.key)
         with slot.built_by(attempt):
             session = await self._builder.build(app, grant, slot, attempt)
-            if attempt.doomed:
+            if attempt.rejected:
                 session.disown()
         return session
 

@@ -236,7 +236,7 @@ class Session(Expirable):
         None, and nothing runs, when the session was destroyed meanwhile.
         """
         if running_app.get() is not None and not self._execution.is_own_code:
-            self.fed()
+            self.changed_from_outside()
         result = await self._locked(partial(func, **kwargs) if kwargs else func, *args)
         return None if result is _MISSED else result
 
@@ -304,9 +304,9 @@ class Session(Expirable):
         """What :meth:`would_lose` has found that holds for good; "" for nothing so far."""
         return self._wakefulness.found
 
-    def fed(self) -> None:
+    def changed_from_outside(self) -> None:
         """Code that is not its own has changed it, or is about to. On any thread."""
-        self._wakefulness.fed()
+        self._wakefulness.changed_from_outside()
 
     async def apply(self, change: Callable[[], None], source: Client, content: Any = None) -> None:
         """Run ``change``, which comes from ``source`` and is not sent back there. Raises SessionMoved.
@@ -524,7 +524,7 @@ class Session(Expirable):
 
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
         if not self._execution.is_own_code:
-            self.fed()
+            self.changed_from_outside()
         self._notes.callback_changed(event.callback)
         self._callbacks.add(event.callback)
 

@@ -55,10 +55,10 @@ class Wakefulness:
         """The first code that runs does not wait for the lock, and would be at work while it is noted."""
         self._found = self._found or "code ran without the session's lock"
 
-    def fed(self) -> None:
+    def changed_from_outside(self) -> None:
         """Somebody else's code has changed the session. It will not find it again after a sleep."""
         self._found = "something besides its page changes it"
-        self._app.note_fed()
+        self._app.note_changed_from_outside()
 
     def reason(self, journal: Journal, coroutines: Iterable[dict[str, Any]]) -> str:
         """Why it stays awake, in words; "" if nothing would be lost. As :meth:`note`."""
@@ -70,7 +70,7 @@ class Wakefulness:
 
     def _look(self, document: Document, journal: Journal, coroutines: Iterable[dict[str, Any]]) -> str:
         app = self._app
-        if app.fed:
+        if app.changed_from_outside:
             return "something besides their pages changes sessions of its app"
         if app.has_end_hooks(document):
             return "code of the app runs at the end of a session"

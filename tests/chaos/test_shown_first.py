@@ -58,6 +58,16 @@ async def asleep(owner: Replica) -> None:
     await asyncio.to_thread(until, lambda: scrape(owner.url)("svc_hibernated_sessions") == 1)
 
 
+async def moves_asleep(client: Client, first: Replica, other: Replica, gated: Gated) -> None:
+    """The owner dies once all is written, and the app cannot run when its page comes back."""
+    await asyncio.to_thread(journaled, first)
+    gated.close()
+    first.kill()
+    await client.wait_closed()
+    client.url = other.app_url()
+    await client.reconnect()
+
+
 async def goes_on(client: Client) -> None:
     """The app's code answers: that of its run, and what it made later."""
     await client.patch("slider", value=5)
@@ -155,17 +165,11 @@ async def test_two_tabs_see_each_other_also_while_their_session_sleeps(
     start: Callable[..., Fleet], gated: Gated
 ) -> None:
     first, other = start(n=2).replicas
-    await (
-        await Client.open(other.app_url())
-    ).close()  # who has run the app knows that its pages need no Document
+    visitor = await Client.open(other.app_url())  # who has run the app knows that its pages need no Document
+    await visitor.close()
     async with await Client.open(first.app_url()) as client:
         before = await used(client)
-        await asyncio.to_thread(journaled, first)
-        gated.close()
-        first.kill()
-        await client.wait_closed()
-        client.url = other.app_url()
-        await client.reconnect()
+        await moves_asleep(client, first, other, gated)
         assert client.page is not None
 
         second = await Client.open(other.app_url(), session_id=client.page.session_id)
@@ -185,12 +189,7 @@ async def test_what_comes_back_as_something_else_is_pulled_again(
     first, other = start(n=2).replicas
     async with await Client.open(first.app_url()) as client:
         await used(client)
-        await asyncio.to_thread(journaled, first)
-        gated.close()
-        first.kill()
-        await client.wait_closed()
-        client.url = other.app_url()
-        await client.reconnect()
+        await moves_asleep(client, first, other, gated)
         assert seen(client)["slider"] == 7
         moving = asyncio.create_task(client.patch("slider", value=8))
 
@@ -210,12 +209,7 @@ async def test_what_cannot_be_brought_back_says_so(start: Callable[..., Fleet], 
     first, other = start(n=2).replicas
     async with await Client.open(first.app_url()) as client:
         before = await used(client)
-        await asyncio.to_thread(journaled, first)
-        gated.close()
-        first.kill()
-        await client.wait_closed()
-        client.url = other.app_url()
-        await client.reconnect()
+        await moves_asleep(client, first, other, gated)
         assert seen(client) == before
 
         gated.fails()
@@ -274,12 +268,7 @@ async def test_what_pages_say_by_themselves_wakes_nobody_and_is_done_later(
     first, other = start(n=2).replicas
     async with await Client.open(first.app_url()) as client:
         await used(client)
-        await asyncio.to_thread(journaled, first)
-        gated.close()
-        first.kill()
-        await client.wait_closed()
-        client.url = other.app_url()
-        await client.reconnect()
+        await moves_asleep(client, first, other, gated)
         (root,) = client.document_json["roots"]
 
         await client.patch_json({"kind": "RootAdded", "model": root})

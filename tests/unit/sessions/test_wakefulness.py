@@ -276,7 +276,7 @@ async def test_who_is_fed_by_others_stays_where_they_find_it(begin: Begin) -> No
 
     assert await reason(run) == "something besides its page changes it"
     assert await reason(other) == ""
-    assert run.app.fed, "which will happen to its other sessions, too"
+    assert run.app.changed_from_outside, "which will happen to its other sessions, too"
 
 
 async def test_who_is_changed_from_server_hooks_stays_where_they_find_it(begin: Begin) -> None:
@@ -295,7 +295,7 @@ async def test_a_session_may_put_work_of_its_own_off(begin: Begin) -> None:
     while await asyncio.sleep(0, run.session.has_callbacks):
         pass
     assert await reason(run) == ""
-    assert not run.app.fed
+    assert not run.app.changed_from_outside
 
 
 async def test_its_own_code_without_the_lock_is_not_somebody_elses(begin: Begin) -> None:
@@ -307,7 +307,7 @@ async def test_its_own_code_without_the_lock_is_not_somebody_elses(begin: Begin)
 
     unlocked.nolock = True  # type: ignore[attr-defined]
     await run.session.run_callback(unlocked)
-    assert not run.app.fed
+    assert not run.app.changed_from_outside
     assert await reason(run) == "code ran without the session's lock", "and may have changed anything"
 
 
