@@ -14,7 +14,7 @@ from typing import Any
 
 from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
-from service.apps import jupyter_widgets, threads
+from service.apps import jupyter_widgets, panel_shortcuts, threads
 from service.apps.app import App
 from service.apps.panel import (
     runs_on_this_thread,
@@ -93,6 +93,7 @@ class Server:
         ids.install()
         threads.install()
         jupyter_widgets.install()
+        panel_shortcuts.install()
         curdoc.install()
         scheduling.install()
         classes.install()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.bench import report
-from loadtests.bench.figures import browser, costs, crowds, growth, throughput, waiting
+from loadtests.bench.figures import browser, costs, crowds, growth, panel, throughput, waiting
 from loadtests.bench.scenario import Measured, Scale, Scenario
 from loadtests.bench.servers import Side, pin_to_load_core, running
 
@@ -20,6 +20,7 @@ SCENARIOS = [
     *throughput.SCENARIOS,
     *waiting.SCENARIOS,
     *costs.SCENARIOS,
+    *panel.SCENARIOS,
     *crowds.SCENARIOS,
     *browser.SCENARIOS,
     *growth.SCENARIOS,
@@ -86,6 +87,7 @@ def _measure(scenario: Scenario, scale: Scale, name: str, rows: list[Measured], 
 
 def _once(scenario: Scenario, scale: Scale, name: str, against: Path | None = None) -> dict[str, float]:
     arguments = {"args": scenario.args, "ours_only": scenario.ours_only, "size": scenario.size}
+    arguments["panel"] = scenario.panel
     with running(name, scenario.apps, against=against, **arguments) as side:  # type: ignore[arg-type]
         return asyncio.run(asyncio.wait_for(_measured(scenario, scale, side), LONGEST_ROUND))
 

@@ -122,6 +122,8 @@ class Scenario:
     bokeh_rounds: int | None = None
     """The same for `bokeh serve` alone, where only that takes minutes and the target is ours."""
     sides: Sequence[str] = (OURS, BOKEH)
+    panel: bool = False
+    """The peer is `panel serve`."""
 
     def due(self, side: str, asked: int) -> int:
         """How many rounds ``side`` has when ``asked`` are asked for."""

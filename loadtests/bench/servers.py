@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devfleet.redis_server import RedisServer
-from devfleet.replica import BokehServe, Replica, Server
+from devfleet.replica import BokehServe, PanelServe, Replica, Server
 
 from loadtests.bench.client import get
 
@@ -79,8 +79,11 @@ def running(
     ours_only: Sequence[str] = (),
     size: int = 1,
     against: Path | None = None,
+    panel: bool = False,
 ) -> Iterator[Side]:
     """``size`` fresh servers of one side, ours with a fresh Redis; gone afterwards.
+
+    With ``panel`` the peer is `panel serve`.
 
     ``against`` is another checkout of ours: its server stands on the other side then.
     """
@@ -95,7 +98,8 @@ def running(
             title = f"{name} {number}"
             flags = [*args]
             if redis is None:
-                server: Server = BokehServe(apps, name=title, args=flags, env=env)
+                peer = PanelServe if panel else BokehServe
+                server: Server = peer(apps, name=title, args=flags, env=env)
                 started.callback(server.kill)  # it would take minutes over its last sessions
             else:
                 server = Replica(apps, name=title, args=[*flags, *ours_only], env=env, redis_url=redis.url)

@@ -46,6 +46,9 @@ ANNOUNCEMENTS_PER_SECOND = 20.0
 ANNOUNCE_TIMEOUT = 0.2
 """Seconds that a timer waits for the store to take its announcement, at most."""
 
+LINGER_SECONDS = 0.02
+"""How long a timer stays announced: Panel follows an input with five callbacks, one right after the other."""
+
 PAUSE_SECONDS = 5.0
 """Without announcements, after one failed."""
 
@@ -96,6 +99,8 @@ class Brake:
         self._store = store
         self._replica = replica
         self._announced: Counter[SessionKey] = Counter()
+        self._lingering: set[SessionKey] = set()
+        """Announced still, though nothing is at work."""
         self._stale: set[SessionKey] = set()
         """Announced for longer than they should be, as the store was not told better."""
         self._line = asyncio.Lock()
@@ -132,7 +137,7 @@ class Brake:
         announced = (
             now - session.last_input < AT_RISK_SECONDS
             and now >= self._silent_until
-            and self._budget.take(now)
+            and (session.key in self._lingering or self._budget.take(now))
         )
         if announced:
             await self._announce(session.key)
@@ -140,7 +145,7 @@ class Brake:
             yield
         finally:
             if announced:
-                await self._withdraw(session.key)
+                self._linger(session.key)
 
     @asynccontextmanager
     async def building(self, app: App) -> AsyncIterator[None]:
@@ -178,15 +183,38 @@ class Brake:
 
     async def _announce(self, key: SessionKey) -> None:
         self._announced[key] += 1
-        if self._announced[key] == 1 and not await self._try(self._store.announce(self._replica, key)):
+        if self._announced[key] > 1 or key in self._lingering:
+            return
+        if not await self._try(self._store.announce(self._replica, key)):
             self._withdraw_later(key)  # it may have got there, and perhaps only after it was withdrawn
 
+    def _linger(self, key: SessionKey) -> None:
+        """Withdraw it if nothing else begins in a moment."""
+        if self._ends(key) and key not in self._lingering:
+            self._lingering.add(key)
+            spawn(self._withdraw_unless_at_work(key))
+
+    async def _withdraw_unless_at_work(self, key: SessionKey) -> None:
+        await asyncio.sleep(LINGER_SECONDS)
+        self._lingering.discard(key)
+        if key not in self._announced:
+            await self._tell_that_it_ended(key)
+
     async def _withdraw(self, key: SessionKey) -> None:
+        if self._ends(key) and key not in self._lingering:
+            await self._tell_that_it_ended(key)
+
+    def _ends(self, key: SessionKey) -> bool:
+        """One less is at work; whether it was the last."""
         self._announced[key] -= 1
-        if self._announced[key] <= 0:
-            del self._announced[key]
-            if not await self._try(self._store.withdraw(self._replica, key)):
-                self._withdraw_later(key)
+        if self._announced[key] > 0:
+            return False
+        del self._announced[key]
+        return True
+
+    async def _tell_that_it_ended(self, key: SessionKey) -> None:
+        if not await self._try(self._store.withdraw(self._replica, key)):
+            self._withdraw_later(key)
 
     def _withdraw_later(self, key: SessionKey) -> None:
         """What stays announced is suspected of whatever ends this replica, and not given its inputs again."""

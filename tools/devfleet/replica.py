@@ -213,3 +213,9 @@ class BokehServe(Server):
     """The reference peer: `bokeh serve`, whose behaviour towards browsers is the one we promise."""
 
     command = (sys.executable, "-m", "bokeh", "serve")
+
+
+class PanelServe(Server):
+    """The reference peer of Panel apps: `panel serve`."""
+
+    command = (sys.executable, "-m", "panel", "serve")

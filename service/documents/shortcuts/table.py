@@ -26,7 +26,7 @@ from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
 from bokeh.util.callback_manager import PropertyCallbackManager
 
-from service.documents.shortcuts import dispatch, exchange, properties
+from service.documents.shortcuts import dispatch, exchange, properties, roots
 from service.documents.shortcuts.exchange import PatchSerializer
 
 __all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove")
@@ -102,7 +102,7 @@ def _strip(node: ast.AST) -> None:
 
 def _shortcut(owner: type | ModuleType, name: str, *digests: str) -> Known:
     (replacement,) = (
-        vars(module)[name] for module in (properties, exchange, dispatch) if name in vars(module)
+        vars(module)[name] for module in (properties, exchange, dispatch, roots) if name in vars(module)
     )
     return Known(owner, name, digests, owner.__dict__[name], replacement)
 
@@ -190,6 +190,17 @@ GROUPS = (
             _shortcut(DocumentCallbackManager, "on_change_dispatch_to", "b49999124ca42889"),
             _relied_on(DocumentChangedEvent, "dispatch", "4b512e9b4bce7ba0", "f348a04f7b461b49"),
             _relied_on(DocumentPatchedEvent, "dispatch", "12234080dd77a901", "a6e0827e404487ec"),
+        ),
+    ),
+    Group(
+        "roots",
+        (
+            _shortcut(Document, "add_root", "72bf90a387fe5f77"),
+            _relied_on(DocumentModelManager, "recompute", "e42ef3bf7573a2f7"),
+            _relied_on(DocumentModelManager, "freeze", "30295c7d6b1330e6"),
+            _relied_on(DocumentModelManager, "_pop_freeze", "dc4fc5509d6a6072"),
+            _relied_on(DocumentModelManager, "invalidate", "76924b8ce5975a50"),
+            _relied_on(Model, "_attach_document", "9c3f347d12769a93"),
         ),
     ),
     Group(

@@ -18,7 +18,7 @@ from bokeh.document import events as bokeh_events
 from bokeh.events import ButtonClick
 from bokeh.io import curdoc
 from bokeh.model import Model
-from bokeh.models import ColumnDataSource, CustomJS, Label, Legend, Plot, Range1d, Slider
+from bokeh.models import Column, ColumnDataSource, CustomJS, Label, Legend, Plot, Range1d, Slider
 from bokeh.plotting import figure
 from bokeh.themes import built_in_themes
 from harness.comparing import both, comparable, json_of, numbered, outcome, state
@@ -335,4 +335,56 @@ def long_arrays(draw: st.DrawFn) -> np.ndarray[Any, Any]:
 def test_long_columns_match_as_bokeh_says(new: np.ndarray[Any, Any], old: np.ndarray[Any, Any]) -> None:
     prop: Property[Any] = ColumnDataSource.lookup("data").property
     theirs, ours = both(lambda: [prop.matches({"x": one}, {"x": old}) for one in (new, old, old.copy())])
+    assert ours == theirs
+
+
+STEPS = ("add", "remove", "children", "name", "another", "flush", "frozen", "clear", "foreign")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5), st.integers(0, 5)), max_size=12))
+def test_roots_that_come_and_go_leave_the_same_models(steps: list[tuple[str, int, int]]) -> None:
+    def carry_out() -> Any:
+        document, other = Document(), Document()
+        columns = [Column(name=f"c{n % 3}", children=[Slider(start=0, end=9)]) for n in range(5)]
+        columns.append(Column(children=[columns[0]]))  # a part that another root has too
+        other.add_root(foreign := Slider(start=0, end=9))
+        seen, told = [], []
+        document.on_change(lambda event: told.append(type(event).__name__))
+
+        def step(kind: str, one: int, two: int) -> None:
+            match kind:
+                case "add":
+                    document.add_root(columns[one])
+                case "remove":
+                    document.remove_root(columns[one])
+                case "children":
+                    columns[one].children = [Slider(start=0, end=9), *columns[two].children]
+                case "name":
+                    columns[one].name = f"c{two}"
+                case "another":
+                    columns[one].children = [*columns[one].children, Slider(start=0, end=9, name=f"c{two}")]
+                case "flush":
+                    document.models.flush_synced()
+                case "frozen":
+                    with document.models.freeze():
+                        document.add_root(columns[one])
+                        document.add_root(columns[two])
+                case "clear":
+                    document.clear()
+                case "foreign":
+                    document.add_root(foreign)
+
+        for each in steps:
+            seen.append(outcome(lambda each=each: step(*each)))
+            if each[0] == "foreign":  # which of the others joined before it was refused is chance
+                return seen
+            models = document.models
+            known = {model.id: model.document is document for model in models}
+            new = {model.id for model in models._new_models}
+            names = {name: {m.id for m in models.get_all_by_name(name)} for name in ("c0", "c1", "c2", "c5")}
+            seen.append((known, new, names, [root.id for root in document.roots], list(told)))
+        return seen
+
+    theirs, ours = both(carry_out)
     assert ours == theirs

@@ -63,7 +63,25 @@ async def test_a_timer_soon_after_an_input_is_announced_while_it_runs(store: Red
         async with brake.timer(session(input_ago=1)):
             pass
         assert await announced(store) == {KEY.tag.encode()}, "one of the two is still at work"
-    assert await announced(store) == set()
+    while await announced(store):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+
+
+async def test_timers_that_follow_each_other_are_announced_once(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER_SECONDS", 0.5)
+    asked = Mock(wraps=store)
+    brake = Brake(asked, "me")
+    for _ in range(5):
+        async with brake.timer(session(input_ago=1)):
+            assert await announced(store) == {KEY.tag.encode()}
+    while await announced(store):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+    assert (asked.announce.call_count, asked.withdraw.call_count) == (1, 1)
+
+    async with brake.timer(session(input_ago=1)):
+        assert await announced(store) == {KEY.tag.encode()}, "it is announced anew"
 
 
 async def test_other_timers_cost_nothing(store: RedisStore) -> None:

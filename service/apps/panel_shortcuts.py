@@ -1,0 +1,114 @@
+"""Shorter ways to what Panel (1.9 and 1.10) looks up thousands of times for each page.
+
+As with those for Bokeh (:mod:`service.documents.shortcuts`), each takes the place of one function, gives the
+same results, and is put in only while that function is the one it was written for.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from service.apps.when_imported import when_imported
+from service.documents.shortcuts.table import digest_of
+
+__all__ = ("install", "quicken")
+
+log = logging.getLogger(__name__)
+
+_ALWAYS_OWN = frozenset({"_param__private", "_globals", "_parameter_set", "__class__", "param"})
+_COPIED = frozenset({"raw_css", "global_css", "css_files", "js_files", "js_modules"})
+
+
+def install() -> None:
+    """Put each in as soon as the app's Panel is imported. Idempotent."""
+    for name, put in _SHORTCUTS.items():
+        when_imported(name, put)
+
+
+def quicken() -> None:
+    """Put them in now, in those modules that are imported."""
+    for name, put in _SHORTCUTS.items():
+        if name in sys.modules:
+            put(sys.modules[name])
+
+
+def _put(owner: Any, name: str, digest: str, made: Callable[..., Any]) -> None:
+    if digest_of(vars(owner)[name]) == digest:
+        setattr(owner, name, made)
+    else:
+        log.debug("Panel has changed %s.%s, which runs at its own speed", owner.__name__, name)
+
+
+def _quicken_config(module: ModuleType) -> None:
+    """Values of ``pn.config``: Panel's own imports a module, and asks for a session's table, with each."""
+    config = module._config
+    inherited = module._base_config.__getattribute__
+
+    def __getattribute__(self: Any, attr: str) -> Any:  # noqa: N807
+        if attr in _ALWAYS_OWN or module._config_uninitialized:
+            return inherited(self, attr)
+        own: dict[str, Any] | None = None
+        document = _curdoc()
+        if document:
+            sessions = inherited(self, "_session_config")
+            own = sessions.get(document)
+            if own is None:
+                own = sessions[document] = {}
+            if attr in _COPIED and attr not in own:
+                setattr(self, attr, copy.copy(inherited(self, attr)))
+        if attr in config._globals or attr == "theme":
+            return inherited(self, attr)
+        if own is not None and attr in own:
+            return own[attr]
+        if f"_{attr}" in config._parameter_set and (value := inherited(self, f"_{attr}_")) is not None:
+            return value
+        return inherited(self, attr)
+
+    _put(config, "__getattribute__", "531eeb67dbfb86a7", __getattribute__)
+
+
+def _curdoc() -> Any:
+    state = sys.modules.get("panel.io.state") or importlib.import_module("panel.io.state")
+    return state.state.curdoc
+
+
+def _quicken_extensions(module: ModuleType) -> None:
+    """Panel's own (1.10) turns a table round for each of a thousand classes of models."""
+
+    def extension_declared(cls: type) -> bool:
+        extensions = module.state._extensions
+        if extensions is None:
+            return True
+        named = [name for name, of in module.extension._imports.items() if of == cls.__module__]
+        return not named or named[-1] in extensions
+
+    if hasattr(module, "extension_declared"):
+        _put(module, "extension_declared", "39e80459b80043f3", extension_declared)
+
+
+def _quicken_specs(module: ModuleType) -> None:
+    """Panel's own (1.10) asks a generator for each base class of each class of models."""
+    names = module._RESOURCE_ATTRS
+
+    def _has_resources(cls: type) -> bool:
+        for base in getattr(cls, "__mro__", (cls,)):
+            attributes = base.__dict__
+            for name in names:
+                if name in attributes:
+                    return True
+        return False
+
+    _put(module, "_has_resources", "7d8badaae85ad1b6", _has_resources)
+
+
+_SHORTCUTS: dict[str, Callable[[ModuleType], None]] = {
+    "panel.config": _quicken_config,
+    "panel.io.resources": _quicken_extensions,
+    "panel.io.resource_spec": _quicken_specs,
+}

@@ -1,0 +1,113 @@
+"""Shortcuts for Panel give what Panel gives, and are for a Panel whose functions we have read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import panel as pn
+import panel.io.resources
+import pytest
+from bokeh.document import Document
+from bokeh.model import Model
+from harness.comparing import outcome
+from panel.io.state import set_curdoc, state
+
+from service.apps import panel_shortcuts
+
+CONFIG = sys.modules["panel.config"]
+SPECS = sys.modules.get("panel.io.resource_spec")  # none in Panel 1.9
+REPLACED = [
+    (CONFIG._config, "__getattribute__"),
+    *([(panel.io.resources, "extension_declared"), (SPECS, "_has_resources")] if SPECS else []),
+]
+"""The functions that have a shortcut, on this line."""
+
+
+@pytest.fixture(autouse=True)
+def _panel_as_it_was() -> Iterator[None]:
+    before = [(owner, name, vars(owner)[name]) for owner, name in REPLACED]
+    yield
+    for owner, name, function in before:
+        setattr(owner, name, function)
+
+
+def both(make: Callable[[], Any]) -> tuple[Any, Any]:
+    """What ``make`` gives with Panel's own functions and with ours."""
+    theirs = make()
+    panel_shortcuts.quicken()
+    return theirs, make()
+
+
+def test_panel_is_one_the_shortcuts_were_written_for() -> None:
+    before = [vars(owner)[name] for owner, name in REPLACED]
+    panel_shortcuts.quicken()
+    assert [vars(owner)[name] for owner, name in REPLACED if vars(owner)[name] in before] == []
+
+
+def test_a_changed_function_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(self: Any, attr: str) -> Any:
+        return object.__getattribute__(self, attr)
+
+    monkeypatch.setattr(CONFIG._config, "__getattribute__", changed)
+    panel_shortcuts.quicken()
+    assert vars(CONFIG._config)["__getattribute__"] is changed
+
+
+def values_of_config() -> dict[str, Any]:
+    names = [*pn.config.param, "nthreads", "admin", "theme", "raw_css", "css_files", "no_such"]
+    found = {name: outcome(lambda name=name: getattr(pn.config, name)) for name in names}
+    return {name: repr(value) for name, value in found.items()}
+
+
+def in_session(work: Callable[[], Any]) -> Any:
+    document = Document()
+    document._session_context = lambda: SimpleNamespace(request=None)
+    with set_curdoc(document):
+        return work()
+
+
+def of_a_session_with_values() -> Any:
+    pn.config.sizing_mode = "stretch_width"
+    pn.config.loading_indicator = True
+    pn.config.raw_css.append("body {}")
+    with pn.config.set(design=pn.theme.Material, notifications=True):
+        inside = values_of_config()
+    return inside, values_of_config(), outcome(lambda: setattr(pn.config, "no_such", 1))
+
+
+def test_config_has_the_same_values() -> None:
+    theirs, ours = both(lambda: (values_of_config(), in_session(values_of_config)))
+    assert ours == theirs
+
+
+def test_a_session_has_values_of_its_own_and_nobody_else_has_them() -> None:
+    def sessions() -> Any:
+        return in_session(of_a_session_with_values), in_session(values_of_config), values_of_config()
+
+    theirs, ours = both(sessions)
+    assert ours == theirs
+    within, _, _ = ours[0]
+    assert "body {}" in within["raw_css"]
+    assert "body {}" not in ours[1]["raw_css"] + ours[2]["raw_css"]
+
+
+@pytest.mark.skipif(SPECS is None, reason="Panel 1.9 sends all extensions")
+@pytest.mark.parametrize("names", [None, [], ["tabulator"], ["vega", "tabulator", "terminal"]], ids=str)
+def test_the_same_classes_have_files_on_a_page(names: list[str] | None) -> None:
+    def classes() -> Any:
+        return [
+            (name, panel.io.resources.extension_declared(cls), SPECS._has_resources(cls))
+            for name, cls in sorted(Model.model_class_reverse_map.items())
+        ]
+
+    def in_document() -> Any:
+        if names is not None:
+            state._extensions_[state.curdoc] = names
+        return classes()
+
+    theirs, ours = both(lambda: in_session(in_document))
+    assert ours == theirs
+    assert {declared for _, declared, _ in ours} == ({True} if names is None else {True, False})
