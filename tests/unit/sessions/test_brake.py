@@ -53,8 +53,8 @@ async def announced(store: RedisStore) -> set[bytes]:
     return found
 
 
-def session(*, input_ago: float) -> Any:
-    return Mock(key=KEY, last_input=time.monotonic() - input_ago)
+def session(*, input_ago: float, key: SessionKey = KEY) -> Any:
+    return Mock(key=key, last_input=time.monotonic() - input_ago)
 
 
 async def test_a_timer_soon_after_an_input_is_announced_while_it_runs(store: RedisStore) -> None:
@@ -93,8 +93,8 @@ async def test_other_timers_cost_nothing(store: RedisStore) -> None:
 async def test_more_timers_than_the_budget_allows_are_not_announced(store: RedisStore) -> None:
     asked = Mock(wraps=store)
     brake = Brake(asked, "me")
-    for _ in range(10 * int(ANNOUNCEMENTS_PER_SECOND)):
-        async with brake.timer(session(input_ago=1)):
+    for number in range(10 * int(ANNOUNCEMENTS_PER_SECOND)):
+        async with brake.timer(session(input_ago=1, key=SessionKey("/app", str(number)))):
             pass
     assert asked.announce.call_count < 5 * ANNOUNCEMENTS_PER_SECOND
 
