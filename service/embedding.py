@@ -34,7 +34,7 @@ from service.tokens import SessionIds
 from service.web.auth import Auth
 from service.web.policies import PolicyAuth, is_policy
 
-__all__ = ("Server",)
+__all__ = ("ModifyDoc", "Server", "as_application", "auth_of", "settings_of")
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Server:
         self._replica = Replica(
             settings,
             apps_from_applications(_by_path(applications)),
-            auth=_auth_of(auth_provider, auth_policy),
+            auth=auth_of(auth_provider, auth_policy),
             extra_routes=list(extra_patterns),
             http_options=_http_options(http_server_kwargs or {}),
         )
@@ -269,11 +269,12 @@ def _report(starting: asyncio.Task[None]) -> None:
 
 def _by_path(applications: Applications) -> dict[str, Application]:
     if isinstance(applications, Mapping):
-        return {path: _application(found) for path, found in applications.items()}
-    return {"/": _application(applications)}
+        return {path: as_application(found) for path, found in applications.items()}
+    return {"/": as_application(applications)}
 
 
-def _application(found: Application | ModifyDoc) -> Application:
+def as_application(found: Application | ModifyDoc) -> Application:
+    """An application that runs a function, or the one that was given."""
     if isinstance(found, Application):
         return found
     handler = FunctionHandler(found)
@@ -349,7 +350,7 @@ def _http_options(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return given
 
 
-def _auth_of(provider: object | None, policy: object | None) -> Auth | None:
+def auth_of(provider: object | None, policy: object | None) -> Auth | None:
     """From a policy, or a provider: one of ours, or an ``AuthProvider`` of Bokeh's."""
     if provider is not None and policy is not None:
         raise ConfigError("give auth_provider or auth_policy, not both")

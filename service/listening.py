@@ -21,7 +21,7 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from service.errors import ConfigError
 from service.settings import Settings
 
-__all__ = ("Inherited", "Listener", "open_metrics_sockets", "open_public_sockets", "server_tls")
+__all__ = ("Hosted", "Inherited", "Listener", "open_metrics_sockets", "open_public_sockets", "server_tls")
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,38 @@ class Listener:
     @property
     def _scheme(self) -> str:
         return "https" if self.tls else "http"
+
+
+class Hosted(Listener):
+    """For a replica in a program that listens for browsers itself, at what may be several processes' port.
+
+    With a store that replicas share it listens for them, at ``relay_port`` (0 for any). Raises ConfigError.
+    """
+
+    def __init__(self, settings: Settings, relay_port: int = 0) -> None:
+        self._settings = settings
+        self._advertised = ""
+        self._owns_path = False
+        self.tls = server_tls(settings)
+        self.public = []
+        self.port = 0
+        self.internal = _relay_sockets(settings, relay_port) if settings.redis else []
+
+    def find_address(self) -> None:
+        if self._settings.advertise:
+            self._advertised = self._settings.advertise
+        elif self.internal:
+            super().find_address()
+
+
+def _relay_sockets(settings: Settings, port: int) -> list[socket.socket]:
+    address = settings.address or guess_host(settings).strip("[]")
+    try:
+        return bind_sockets(port, address, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen for other replicas on {address}:{port}: {_advice(error, 'relay_port')}"
+        ) from error
 
 
 def open_public_sockets(settings: Settings) -> list[socket.socket]:

@@ -20,7 +20,7 @@ from service.sessions.departures import COME_BACK, STUCK_SECONDS, Departures
 from service.sessions.life import Reason, State
 from service.sessions.registry import Registry, SessionSlot
 from service.web.resources import PageResources
-from service.web.websocket import WebSocket
+from service.web.websocket import Socket
 
 __all__ = ("Reloader", "watched_files")
 
@@ -48,7 +48,7 @@ class Reloader:
         registry: Registry,
         departures: Departures,
         resources: PageResources,
-        websockets: Collection[WebSocket],
+        websockets: Collection[Socket],
     ) -> None:
         self._path = Path(path).expanduser()
         self._app = app

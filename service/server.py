@@ -78,7 +78,11 @@ BUILDS_TOLD = 50
 
 
 class Server:
-    """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back."""
+    """One replica. :meth:`start` returns when it serves, :meth:`stop` when all is given back.
+
+    ``application`` answers requests: those that come to the sockets of ``listener``, and those that a program
+    with sockets of its own gives to it.
+    """
 
     def __init__(
         self,
@@ -89,6 +93,8 @@ class Server:
         auth: Auth | None = None,
         extra_routes: Sequence[Any] = (),
         http_options: Mapping[str, Any] | None = None,
+        listener: Listener | None = None,
+        origins: OriginPolicy | None = None,
     ) -> None:
         ids.install()
         threads.install()
@@ -109,7 +115,7 @@ class Server:
         self.replica = secrets.token_hex(4)
         logs.this_replica(self.replica)
         self._auth = auth or load_auth(settings.auth_module)
-        self._listener = Listener(settings, inherited)
+        self._listener = listener or Listener(settings, inherited)
         self.port = self._listener.port
         self._metrics_sockets = open_metrics_sockets(settings)
         self.metrics = Metrics(version=VERSION)
@@ -139,16 +145,18 @@ class Server:
             on_drain=self.asked_to_stop.set,
             on_end=self._keeping.asked_to_end,
         )
-        self.services = self._make_services()
+        self.services = self._make_services(
+            origins or OriginPolicy(settings.allow_websocket_origin, self.port or 80)
+        )
         self.health = Health(self.services, self._heart.silent_for, self._keeping.writer.lag)
         self.metrics.watch(self.health.readings)
         self.metrics.watch(self._thread_readings)
         extra = [*extra_routes, *plugin_routes(settings.plugins)]
-        self._application = make_application(self.services, self.health, extra)
+        self.application = make_application(self.services, self.health, extra)
         tls = self._listener.tls
         paused = self.metrics.accept_pauses.inc
         options = {"xheaders": settings.use_xheaders, **(http_options or {})}
-        self._http = PausingHTTPServer(self._application, ssl_options=tls, paused=paused, **options)
+        self._http = PausingHTTPServer(self.application, ssl_options=tls, paused=paused, **options)
         self._internal = PausingHTTPServer(
             make_internal_application(self.services), ssl_options=tls, paused=paused
         )
@@ -431,7 +439,7 @@ class Server:
             raise ConfigError(f"--admin and an app want the URL path {ADMIN_PATH}: rename the app")
         return {ADMIN_PATH: admin_app(self._store, self._watch, can_drain=settings.redis is not None)}
 
-    def _make_services(self) -> Services:
+    def _make_services(self, origins: OriginPolicy) -> Services:
         settings = self.settings
         dialer = Dialer(
             lambda: self.services.tokens,
@@ -471,7 +479,7 @@ class Server:
             files=PeerFiles(peers, dialer, self._build),
             versions=versions,
             installed=self._versions,
-            origins=OriginPolicy(settings.allow_websocket_origin, self.port or 80),
+            origins=origins,
             auth=self._auth,
             keep_alive=KeepAlive(settings.keep_alive),
             resources=PageResources(),
@@ -512,7 +520,7 @@ class Server:
         self.services.sign_with(TokenAuthority(secret, previous, session_ids=self.settings.session_ids))
 
     def _sign_cookies(self, secret: str, previous: str | None = None) -> None:
-        self._application.settings["cookie_secret"] = secret
+        self.application.settings["cookie_secret"] = secret
         share_cookie_secret(secret)
 
     def _in_doubt(self) -> None:

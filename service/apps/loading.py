@@ -21,7 +21,7 @@ from service.apps.patterns import pattern_of
 from service.apps.process_state import run_apart
 from service.errors import AppLoadError
 
-__all__ = ("apps_from_applications", "load_apps", "reload_app")
+__all__ = ("app_at", "apps_from_applications", "load_apps", "reload_app")
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,18 @@ def apps_from_applications(applications: Mapping[str, Application]) -> dict[str,
         path: App(path, application, ImportSpace(None), pattern=pattern_of(path))
         for path, application in applications.items()
     }
+
+
+def app_at(url: str, path: Path) -> App:
+    """The app in the file or directory ``path``, at any URL path. Raises AppLoadError."""
+    found = path.expanduser()
+    space = _space(found)
+    with space.entered(), run_apart(loads=True):
+        handler = _handler(found, [])
+    if handler.failed:
+        raise AppLoadError(_why(found, handler))
+    with space.entered():
+        return App(url, _application(handler, found), space, pattern=pattern_of(url))
 
 
 def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:

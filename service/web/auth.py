@@ -51,6 +51,11 @@ class Auth:
         """Whether there is anything to ask about users."""
         return self.get_user is not None or self.get_user_async is not None
 
+    @property
+    def requires_login(self) -> bool:
+        """Whether somebody who is no user is turned away."""
+        return True
+
     def endpoints(self) -> list[tuple[str, type[RequestHandler]]]:
         """The module's own pages, by path below the prefix."""
         pages = ((self.login_url, self.LoginHandler), (self.logout_url, self.LogoutHandler))

@@ -96,7 +96,7 @@ class UserHandler(BaseHandler):
         if auth.asks:
             self.current_user = await auth.user(self)
             self.user = user_name(self.current_user)
-            if self.user is None:
+            if self.user is None and auth.requires_login:
                 await self.turn_away()
 
     def keep_for_its_browser(self) -> None:

@@ -22,7 +22,7 @@ from service.web.base import BaseHandler
 from service.web.page import render_page
 from service.web.socket import join, make_ready, tell
 from service.web.upgrade import UpgradeHandler
-from service.web.websocket import WebSocket
+from service.web.websocket import Socket
 from store.contract import SessionKey
 
 __all__ = ("OwnerAutoloadHandler", "OwnerPageHandler", "RelayHandler")
@@ -112,7 +112,7 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
         text = self.request.headers.get(PAGE_HEADER)
         return None if text is None else PageVersions.from_text(text)
 
-    async def opened(self, websocket: WebSocket) -> None:
+    async def opened(self, websocket: Socket) -> None:
         if isinstance(self._found, AppError):
             tell(app_failed(websocket, self._found, developing=self.services.developing), websocket)
             return

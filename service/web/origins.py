@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from service.errors import ConfigError, OriginRefused
 
-__all__ = ("Address", "OriginPolicy", "Pattern", "parse_address", "parse_origin")
+__all__ = ("Address", "OriginPolicy", "Pattern", "SameHost", "parse_address", "parse_origin")
 
 _AUTHORITY = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?"
@@ -185,6 +185,35 @@ class OriginPolicy:
             ) from None
         if not self._matches(address):
             raise OriginRefused(_advice("origin", origin, address))
+
+
+class SameHost(OriginPolicy):
+    """Admits pages of the host that the request itself was for, as ``BokehASGI`` does (bokeh 3.10).
+
+    For programs whose addresses are not ours to know. Which hosts are theirs they decide before we are asked.
+    """
+
+    def __init__(self) -> None:
+        self.patterns = ()
+
+    def check(self, origin: str | None, host: str) -> None:
+        if origin is None:
+            return
+        if not _is_same_host(origin, host):
+            raise OriginRefused(
+                f"the origin {_shown(origin)} is not the host {_shown(host)}; if its pages may connect, give "
+                "allow_websocket_origin"
+            )
+
+
+def _is_same_host(origin: str, host: str) -> bool:
+    try:
+        theirs, ours = parse_origin(origin), parse_address(host)
+    except ValueError:
+        return False
+    # A Host without a port has that of the scheme, which a proxy may have changed on the way.
+    ports = {_HTTP, _HTTPS} if ours.port is None else {ours.port}
+    return theirs.host == ours.host and not ports.isdisjoint(theirs.ports)
 
 
 def _configured(text: str) -> Pattern:

@@ -76,4 +76,5 @@ def _request(request: HTTPServerRequest) -> Any:
         protocol=request.protocol,
         host=request.host,
         query=request.query,
+        **getattr(request, "host_facts", {}),  # where the server is mounted in a program that knows more
     )

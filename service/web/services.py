@@ -23,7 +23,7 @@ from service.web.keep_alive import KeepAlive
 from service.web.origins import OriginPolicy
 from service.web.rendered import RenderedPages
 from service.web.resources import PageResources
-from service.web.websocket import WebSocket
+from service.web.websocket import Socket
 from store.contract import Store
 
 __all__ = ("Services",)
@@ -55,7 +55,7 @@ class Services:
     """Wall-clock seconds on which all replicas agree."""
     keep_alive: KeepAlive
     rendered: RenderedPages = field(default_factory=RenderedPages)
-    websockets: set[WebSocket] = field(default_factory=set)
+    websockets: set[Socket] = field(default_factory=set)
     """All that are open."""
     started: asyncio.Event = field(default_factory=asyncio.Event)
     _authority: TokenAuthority | None = field(default=None, init=False)

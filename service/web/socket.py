@@ -37,7 +37,7 @@ from service.web.opening import AppHandler
 from service.web.requests import request_from_payload
 from service.web.services import Services
 from service.web.upgrade import UpgradeHandler
-from service.web.websocket import WebSocket
+from service.web.websocket import Socket
 from store.contract import SessionKey
 from store.errors import StoreError
 
@@ -92,7 +92,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
         logs.speaking_of(**self._key.facts)
         await super().open(*args, **kwargs)
 
-    async def opened(self, websocket: WebSocket) -> None:
+    async def opened(self, websocket: Socket) -> None:
         key = self._key
         try:
             with self._span(key, await self._page_view(key)):
@@ -130,7 +130,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
             return ""
         return "" if handoff is None else handoff.trace
 
-    async def _join(self, key: SessionKey, websocket: WebSocket) -> None:
+    async def _join(self, key: SessionKey, websocket: Socket) -> None:
         """Also where the session leaves in this moment.
 
         For BokehJS (3.9 and 3.10) gives a page up whose first connection is closed before it is answered.
@@ -149,7 +149,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
             else:
                 return
 
-    async def _join_once(self, key: SessionKey, websocket: WebSocket) -> None:
+    async def _join_once(self, key: SessionKey, websocket: Socket) -> None:
         page = self.token.page
         found = await self.services.router.session(key, self.token.token_id, self._own_request(), page)
         if isinstance(found, Slot):
@@ -192,7 +192,7 @@ class RelayPeer:
         self._link.close()
 
 
-async def carry(link: RelayLink, websocket: WebSocket, metrics: Metrics) -> None:
+async def carry(link: RelayLink, websocket: Socket, metrics: Metrics) -> None:
     """Pass the owner's frames on to the browser until one of them closes."""
     with metrics.relays.track_inprogress():
         while (frame := await link.receive()) is not None:
@@ -209,7 +209,7 @@ async def make_ready(slot: SessionSlot, page: PageVersions | None, services: Ser
 
 
 def join(
-    slot: SessionSlot, websocket: WebSocket, token_id: str, page: PageVersions | None, services: Services
+    slot: SessionSlot, websocket: Socket, token_id: str, page: PageVersions | None, services: Services
 ) -> None:
     """Let a session answer, or say that the page is too old for it.
 
@@ -253,13 +253,13 @@ def fits(page: PageVersions, slot: SessionSlot, services: Services) -> bool:
     return page.has_extensions_of(services.versions) or not drawn_with
 
 
-def _notice(error: SessionUnknown | SessionParked, websocket: WebSocket) -> Notice:
+def _notice(error: SessionUnknown | SessionParked, websocket: Socket) -> Notice:
     if isinstance(error, SessionParked):
         return session_parked(websocket, for_memory=error.for_memory)
     return session_ended(websocket)
 
 
-def tell(notice: Notice, websocket: WebSocket) -> None:
+def tell(notice: Notice, websocket: Socket) -> None:
     """Let a notice answer, for want of a session."""
     websocket.begin(notice)
     notice.open()

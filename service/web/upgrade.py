@@ -19,38 +19,72 @@ from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
 from service.protocol.websocket import Deflater, FrameReader, Inflater, compression_offers
 from service.web.base import BaseHandler
-from service.web.websocket import WebSocket
+from service.web.services import Services
+from service.web.websocket import Socket, WebSocket
 
-__all__ = ("UpgradeHandler",)
+__all__ = ("Accepts", "UpgradeHandler")
 
 log = logging.getLogger(__name__)
 
 
+class Accepts:
+    """What opens the WebSocket once the handler has agreed to it.
+
+    A request may come with a connection of this kind: then a server of another make does the handshake.
+    """
+
+    async def take_over(self, services: Services, about: str) -> Socket:
+        """The socket, open. Raises StreamClosedError when the client is gone already."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Close the connection, whatever became of it."""
+        raise NotImplementedError
+
+
 class UpgradeHandler(WebSocketHandler, BaseHandler):
     """A handler that lives until its WebSocket is open."""
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        accepts = self.request.connection
+        if isinstance(accepts, Accepts):
+            await self._agree(accepts)
+        else:
+            await super().get(*args, **kwargs)
+
+    async def _agree(self, accepts: Accepts) -> None:
+        """As Tornado's own ``get`` after its handshake."""
+        self.set_status(101)
+        chosen = self.select_subprotocol(self.request.headers.get("Sec-WebSocket-Protocol", "").split(","))
+        if chosen is not None:
+            self.set_header("Sec-WebSocket-Protocol", chosen)
+        self.finish()
+        try:
+            await self.open()
+        except BaseException:
+            accepts.abort()
+            raise
 
     def get_websocket_protocol(self) -> Handshake | None:
         protocol = super().get_websocket_protocol()
         return Handshake(self, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
 
     async def open(self, *args: str, **kwargs: str) -> None:
-        handshake, services = self.ws_connection, self.services
-        assert isinstance(handshake, Handshake)
+        accepts = self.ws_connection or self.request.connection
+        assert isinstance(accepts, Accepts)
         try:
-            opened = await handshake.take_over(
-                among=services.websockets, keep_alive=services.keep_alive, about=self.request.path
-            )
+            opened = await accepts.take_over(self.services, self.request.path)
         except StreamClosedError:
             log.debug("a client left during the handshake")
         else:
             await self.opened(opened)
 
-    async def opened(self, websocket: WebSocket) -> None:
+    async def opened(self, websocket: Socket) -> None:
         """The client is there; find out who answers."""
         raise NotImplementedError
 
 
-class Handshake(WebSocketProtocol13):
+class Handshake(WebSocketProtocol13, Accepts):
     """Tornado's handshake without what it does afterwards."""
 
     handler: UpgradeHandler
@@ -84,14 +118,16 @@ class Handshake(WebSocketProtocol13):
             forgetful="client_no_context_takeover" in agreed_parameters,
         )
 
-    async def take_over(self, **options: Any) -> WebSocket:
-        """The socket, with the handshake behind it. Raises StreamClosedError when it is gone already."""
+    async def take_over(self, services: Services, about: str) -> Socket:
         stream = self.stream
         await stream.write(b"")  # returns when the handshake's answer is sent
         stream.set_nodelay(True)
         stream.set_close_callback(None)
         connected, early = taken_from(stream)
-        self._taken = WebSocket(connected, self._reader, self._deflater, **options)
+        self._taken = WebSocket(
+            connected, self._reader, self._deflater,
+            among=services.websockets, keep_alive=services.keep_alive, about=about,
+        )  # fmt: skip
         if early:
             self._taken.received(early)
         self._taken.resume()
@@ -100,6 +136,9 @@ class Handshake(WebSocketProtocol13):
     async def _receive_frame_loop(self) -> None:
         """Whoever answers is found: that is all that handler and request were needed for."""
         self._let_go()
+
+    def abort(self) -> None:
+        self._abort()
 
     def _abort(self) -> None:
         if self._taken is not None:

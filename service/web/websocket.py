@@ -35,10 +35,11 @@ from service.protocol.websocket import (
     encode_frames,
     encode_once,
 )
+from service.sessions.connection import Transport
 from service.web.keep_alive import KeepAlive
 from service.web.wire import CHUNK, Wire
 
-__all__ = ("Peer", "WebSocket")
+__all__ = ("Peer", "Socket", "WebSocket")
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,23 @@ class Peer(Protocol):
     async def closed(self) -> None: ...
 
 
+class Socket(Transport, Protocol):
+    """A transport to a client, as handlers have it: somebody is yet to be found who answers."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether somebody answers already."""
+
+    def begin(self, peer: Peer) -> None:
+        """From here on ``peer`` answers, also what came before."""
+
+    def close(self, code: int | None = None, reason: str = "", *, patience: float | None = None) -> None:
+        """As :meth:`Transport.close`; without a code when there is nothing to say."""
+
+    def cut(self) -> None:
+        """Close now, whatever is unsent."""
+
+
 class WebSocket(Wire):
     """A :class:`~service.sessions.connection.Transport`, in the set ``among`` for as long as it is open.
 
@@ -90,7 +108,7 @@ class WebSocket(Wire):
         reader: FrameReader,
         deflater: Deflater | None = None,
         *,
-        among: set[WebSocket],
+        among: set[Socket],
         keep_alive: KeepAlive | None = None,
         about: str = "",
     ) -> None:
