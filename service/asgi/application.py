@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -101,6 +102,8 @@ class Application:
         self._auth = auth
         self._relay_port = relay_port
         self._server: Server | None = None
+        self._of_lifespan = False
+        """Whether the host says when it stops."""
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -137,6 +140,7 @@ class Application:
             await self.stop()
             self._server = self._starting = self._stopping = None
         starting = self._begin()
+        self._of_lifespan = True
         await asyncio.wait([starting], timeout=START_SECONDS)
         if starting.done():
             starting.result()
@@ -175,9 +179,12 @@ class Application:
         log.info("replica %s serves %s in a program of others", server.replica, ", ".join(server.apps))
 
     async def _stop_when_asked(self, server: Server) -> None:
+        """Stop the process, as ``svc serve``: whoever runs it starts it anew, if there shall be one."""
         await server.asked_to_stop.wait()
-        log.warning("asked to drain: this replica does not serve again until its program is started anew")
-        await self.stop()
+        log.warning("asked to drain: ending this process as SIGTERM does")
+        if not self._of_lifespan:
+            await self.stop()
+        signal.raise_signal(signal.SIGTERM)
 
     async def _stop(self) -> None:
         begun = [task for task in (self._starting, self._watching) if task is not None]

@@ -19,6 +19,9 @@ __all__ = ("EventHandshake",)
 REFUSALS = "websocket.http.response"
 """The extension of ASGI by which a refusal has a status and a text of its own; without, it is a bare 403."""
 
+BARE_REFUSAL = 403
+"""The status without that extension, so not worth it: uvicorn (0.54) logs an error after each use of it."""
+
 _OF_THE_HANDSHAKE = frozenset({b"content-type", b"content-length", b"sec-websocket-protocol", b"upgrade"})
 
 
@@ -31,6 +34,8 @@ class EventHandshake(Answer, Accepts):
         self._receive = receive
         self._send_event = send
         self._accepting: Event | None = None
+        self._refused_with: int | None = None
+        """An HTTP status."""
         self._decided = asyncio.Event()
         self._socket: EventSocket | None = None
 
@@ -42,6 +47,7 @@ class EventHandshake(Answer, Accepts):
     ) -> asyncio.Future[None]:
         assert isinstance(start_line, ResponseStartLine)
         if start_line.code != 101:
+            self._refused_with = start_line.code
             self._decided.set()
             return super().write_headers(start_line, headers, chunk)
         own = [pair for pair in response_headers(headers) if pair[0] not in _OF_THE_HANDSHAKE]
@@ -83,7 +89,7 @@ class EventHandshake(Answer, Accepts):
             await self._socket.run(self._receive)
         elif self._accepting is not None:
             return  # the client left as it was accepted
-        elif has_extension(self._scope, REFUSALS):
-            await self.send(self._send_event)
-        else:
+        elif self._refused_with == BARE_REFUSAL or not has_extension(self._scope, REFUSALS):
             await self._send_event({"type": "websocket.close", "code": 1008})
+        else:
+            await self.send(self._send_event)

@@ -12,6 +12,8 @@ import pytest
 from devchaos.arena import Arena
 from devchaos.faults import FAULTS, MISSING, terminate
 from devchaos.visitor import APP, SLOW_APP
+from devfleet.asgi import AsgiReplica
+from devfleet.replica import Replica
 from harness.tools import unavailable
 
 StartArena = Callable[..., Awaitable[Arena]]
@@ -69,12 +71,13 @@ async def test_replicas_live_in_a_world_that_is_wrong(arena: StartArena, fault: 
     await go_through(started, fault)
 
 
-async def test_nothing_is_lost_when_a_busy_replica_drains(arena: StartArena) -> None:
+@pytest.mark.parametrize("front", [Replica, AsgiReplica])
+async def test_nothing_is_lost_when_a_busy_replica_drains(arena: StartArena, front: type[Replica]) -> None:
     """Not even what was acknowledged a moment before, or while the sessions leave."""
-    started = await arena(visitors=VISITORS, think=0.01)
+    started = await arena(visitors=VISITORS, think=0.01, make_last=front)
     await started.everybody_used_it()
 
-    for replica in started.fleet.replicas[:2]:
+    for replica in started.fleet.replicas[-2:]:
         await terminate(started, replica)
     await started.everybody_used_it()
 

@@ -9,7 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from devfleet.asgi import AsgiReplica
 from devfleet.fleet import Fleet
+from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.client import Client
 from harness.pages import get_page
@@ -25,9 +27,15 @@ def templated(tmp_path_factory: pytest.TempPathFactory) -> CountedApp:
     return CountedApp(tmp_path_factory.mktemp("templated"), "templated", body=TEMPLATED, files=files)
 
 
-@pytest.fixture(scope="module")
-def fleet(start_fleet: Callable[..., Fleet], plain: CountedApp, templated: CountedApp) -> Fleet:
-    return start_fleet([plain.path, templated.path])
+@pytest.fixture(scope="module", params=[Replica, AsgiReplica], ids=["tornado", "asgi"])
+def fleet(
+    start_fleet: Callable[..., Fleet],
+    plain: CountedApp,
+    templated: CountedApp,
+    request: pytest.FixtureRequest,
+) -> Fleet:
+    """With the last one on each of the fronts."""
+    return start_fleet([plain.path, templated.path], make_last=request.param)
 
 
 def about(number: int) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from harness.client import Client, ServerError
 from harness.pages import get_page, token_head
 from harness.wire import Wire, WireClosed
 
+FRONTS = ("tornado", "uvicorn", "hypercorn")
+
 SECRET = "a secret key that both sides of these tests know"
 
 
@@ -73,6 +75,10 @@ FORGERIES: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("way", FORGERIES)
 async def test_a_token_that_is_not_right_is_refused_in_one_line(server: Replica, way: str) -> None:
     token = FORGERIES[way]((await get_page(server.app_url("sliders"))).token)
+    if way == "oversized" and server.name != "tornado":
+        with pytest.raises(WireClosed):  # by the ASGI server, if that has limits of its own
+            await Wire.open(f"ws://{server.host}/sliders/ws", token)
+        return
 
     logged = await refused(server, token)
 
@@ -83,6 +89,10 @@ async def test_a_token_that_is_not_right_is_refused_in_one_line(server: Replica,
 
 
 async def test_no_subprotocol_is_no_token(server: Replica) -> None:
+    if server.name == "uvicorn":
+        with pytest.raises(WireClosed):  # by itself: the header is there, and empty
+            await Wire.open(f"ws://{server.host}/sliders/ws", None)
+        return
     assert len(await refused(server, None)) == 1
 
 

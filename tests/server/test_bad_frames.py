@@ -13,6 +13,8 @@ import pytest
 from devfleet.replica import Replica
 from harness.client import Client, ServerError
 
+FRONTS = ("tornado", "uvicorn", "hypercorn")
+
 PULL = json.dumps({"msgid": "1", "msgtype": "PULL-DOC-REQ"})
 PATCH = json.dumps({"msgid": "1", "msgtype": "PATCH-DOC"})
 WITH_BUFFER = json.dumps({"msgid": "1", "msgtype": "PATCH-DOC", "num_buffers": 1})

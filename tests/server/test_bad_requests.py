@@ -11,6 +11,8 @@ import pytest
 from devfleet.replica import Replica
 from harness.client import Client, ServerError
 
+FRONTS = ("tornado", "uvicorn")
+
 NAUGHTY = [
     "http://[bad",
     "//",

@@ -10,6 +10,8 @@ from devfleet.replica import Replica
 
 from loadtests.bench.client import Tab, masked
 
+FRONTS = ("tornado", "uvicorn", "hypercorn")
+
 SERVER_INFO, PATCH = "SERVER-INFO-REQ", "PATCH-DOC"
 
 

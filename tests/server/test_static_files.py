@@ -21,6 +21,8 @@ from devfleet.replica import Replica
 from service.documents.extensions import extension_version
 from service.web.resources import bokehjs_directory
 
+FRONTS = ("tornado", "uvicorn")
+
 FILE = "/static/js/bokeh.min.js"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import cycle
 from pathlib import Path
@@ -42,7 +42,8 @@ class Arena:
     `slack` is how many seconds beyond an interval a write may take on this machine. With `proxied`, Redis is
     reached through `proxy`, which can lose replies. With `island`, "namespace" or "proxies", the last replica
     can be cut off from everybody: see :mod:`devchaos.islands`. Callbacks take up to ``slow`` seconds.
-    Visitors use one of the apps in turn (``users_of``); ``env`` is for the replicas.
+    Visitors use one of the apps in turn (``users_of``); ``env`` is for the replicas, and ``make_last`` makes
+    the last one.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Arena:
         slow: float = 0.0,
         users_of: Sequence[str] = (APP,),
         env: Mapping[str, str | None] | None = None,
+        make_last: Callable[..., Replica] = Replica,
     ) -> None:
         self.durability = durability
         self.visitors: list[Visitor] = []
@@ -95,7 +97,7 @@ class Arena:
                 str(slow),
             ],
             env=env,
-            make_last=self.island.replica if self.island else Replica,
+            make_last=self.island.replica if self.island else make_last,
             # Where the last one can reach them: it would seize what is of one that refuses.
             address=self.island.gateway if isinstance(self.island, NamespaceIsland) else LOOPBACK,
         )

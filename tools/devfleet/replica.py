@@ -157,6 +157,8 @@ class Replica(Server):
 
     command = (str(Path(sys.executable).with_name("svc")), "serve")
     ready_path = "/healthz"
+    good_exits: ClassVar[frozenset[int]] = frozenset({0})
+    """Exit codes after SIGTERM."""
     nurseries: ClassVar[Nurseries | None] = None
     """Where replicas come from if they need nothing that only a command line of their own can give."""
 
