@@ -34,7 +34,7 @@ from service.tokens import SessionIds
 from service.web.auth import Auth
 from service.web.policies import PolicyAuth, is_policy
 
-__all__ = ("ModifyDoc", "Server", "as_application", "auth_of", "settings_of")
+__all__ = ("LiveSessions", "ModifyDoc", "Server", "as_application", "auth_of", "settings_of")
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,45 @@ _OF_BOKEHS_SETTINGS = (
 _OPPOSITES = {"use_index": "disable_index", "redirect_root": "disable_index_redirect"}
 
 
-class Server:
+class LiveSessions:
+    """The sessions that live in this program, for its own code."""
+
+    def _apps_here(self) -> Mapping[str, App]:
+        raise NotImplementedError
+
+    def get_sessions(self, app_path: str | None = None) -> list[Any]:
+        """The sessions that live here, of the app at ``app_path`` or of all. Raises ValueError."""
+        paths = self._apps_here() if app_path is None else (app_path,)
+        return [session for path in paths for session in self._app(path).live_sessions()]
+
+    def get_session(self, app_path: str, session_id: str) -> Any:
+        """The one with that id, if it lives here. Raises ValueError."""
+        for session in self._app(app_path).live_sessions():
+            if session.id == session_id:
+                return session
+        raise ValueError(f"no such session lives here at {app_path}")
+
+    async def update_sessions(self, app_path: str, update_document: Callable[[Document], Any]) -> None:
+        """Call ``update_document``, plain or async, on the Document of each session that now lives here.
+
+        Each call has its session's Document to itself. Raises ValueError for an unknown path, and, when all
+        are done, the first of what the calls raised.
+        """
+        sessions = self.get_sessions(app_path)
+        for session in sessions:
+            session.changed_from_outside()
+        updates = [session.with_document_locked(update_document, session.document) for session in sessions]
+        for result in await asyncio.gather(*updates, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    def _app(self, path: str) -> App:
+        if path not in self._apps_here():
+            raise ValueError(f"there is no app at {path}")
+        return self._apps_here()[path]
+
+
+class Server(LiveSessions):
     """One replica on a Tornado loop that somebody else runs, or that :meth:`run_until_shutdown` does.
 
     ``applications``: a function that fills a Document, an ``Application``, or several of either by
@@ -143,36 +181,8 @@ class Server:
         """Of all apps, with a slash at the end."""
         return self._replica.base_url + "/"
 
-    def get_sessions(self, app_path: str | None = None) -> list[Any]:
-        """The sessions that live here, of the app at ``app_path`` or of all. Raises ValueError."""
-        paths = self._replica.apps if app_path is None else (app_path,)
-        return [session for path in paths for session in self._app(path).live_sessions()]
-
-    def get_session(self, app_path: str, session_id: str) -> Any:
-        """The one with that id, if it lives here. Raises ValueError."""
-        for session in self._app(app_path).live_sessions():
-            if session.id == session_id:
-                return session
-        raise ValueError(f"no such session lives here at {app_path}")
-
-    async def update_sessions(self, app_path: str, update_document: Callable[[Document], Any]) -> None:
-        """Call ``update_document``, plain or async, on the Document of each session that now lives here.
-
-        Each call has its session's Document to itself. Raises ValueError for an unknown path, and, when all
-        are done, the first of what the calls raised.
-        """
-        sessions = self.get_sessions(app_path)
-        for session in sessions:
-            session.changed_from_outside()
-        updates = [session.with_document_locked(update_document, session.document) for session in sessions]
-        for result in await asyncio.gather(*updates, return_exceptions=True):
-            if isinstance(result, BaseException):
-                raise result
-
-    def _app(self, path: str) -> App:
-        if path not in self._replica.apps:
-            raise ValueError(f"there is no app at {path}")
-        return self._replica.apps[path]
+    def _apps_here(self) -> Mapping[str, App]:
+        return self._replica.apps
 
     # -- its life ------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
     uvicorn --app-dir examples/embed fastapi_app:app [--workers 2]
 
 `/` embeds the app that is mounted at `/bokeh`; whose page it is comes from a dependency, and whose session from the same
-function. Log in with `/login/NAME`. Workers share sessions with `SVC_REDIS=redis://...`; without it there may be one only.
+function. Log in with `/login/NAME`. Workers share sessions with `SVC_REDIS_URL=redis://...`; without it there may be one only.
 """
 
 from typing import Annotated

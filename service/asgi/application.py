@@ -23,7 +23,7 @@ from service.asgi.handshake import EventHandshake
 from service.asgi.requests import request_of, routed
 from service.asgi.users import HostAuth, UserOf
 from service.background import spawn
-from service.embedding import ModifyDoc, as_application, auth_of, settings_of
+from service.embedding import LiveSessions, ModifyDoc, as_application, auth_of, settings_of
 from service.errors import ConfigError
 from service.lines import check_bokeh
 from service.listening import Hosted
@@ -87,7 +87,7 @@ def app(
     return Application(settings, _apps(applications), auth, relay_port)
 
 
-class Application:
+class Application(LiveSessions):
     """One replica, as an ASGI application.
 
     It begins with the host's lifespan: by itself where it is the application that the ASGI server runs, and
@@ -160,6 +160,9 @@ class Application:
         if self._server is None:
             raise RuntimeError("the replica has not begun: that is for the host's lifespan")
         return self._server
+
+    def _apps_here(self) -> Mapping[str, App]:
+        return self.server.apps
 
     def _begin(self) -> asyncio.Task[None]:
         if self._starting is None:

@@ -1,0 +1,5 @@
+from program import powers
+
+from service import asgi
+
+app = asgi.app({"/powers": powers})

@@ -1,0 +1,189 @@
+"""The server in ASGI programs: mounted, with their users, in several workers, under their signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from devfleet.ports import free_port
+from devfleet.processes import Process
+from devfleet.redis_server import RedisServer
+from harness.browser import Tab
+from harness.client import Client
+from harness.pages import get_page
+from harness.wire import WireClosed
+from operations.scrape import scrape, until
+
+APPS = Path(__file__).with_name("asgi_apps")
+
+
+class Program(Process):
+    """`uvicorn MODULE:app` on a port of its own, or with another server's command line."""
+
+    def __init__(self, module: str, *args: str, server: str = "uvicorn", **options: Any) -> None:
+        self.port = free_port()
+        where = {
+            "uvicorn": ["--port", str(self.port)],
+            "hypercorn": ["--bind", f"127.0.0.1:{self.port}", "--access-logfile", "-"],
+        }
+        argv = [sys.executable, "-m", server, f"{module}:app", *where[server], *args]
+        super().__init__(module, argv, **options)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_serving(self) -> None:
+        self.wait_line(r"(?i)running on http", 60)
+
+
+@pytest.fixture
+def program(examples: Path) -> Iterator[Callable[..., Program]]:
+    """Runs a program of examples/embed, or of asgi_apps: `program("fastapi_app", ...)`."""
+    running: list[Program] = []
+
+    def start(module: str, *args: str, env: dict[str, str] | None = None, **options: Any) -> Program:
+        path = f"{examples / 'embed'}:{APPS}"
+        program = Program(module, *args, env={"PYTHONPATH": path, **(env or {})}, **options)
+        running.append(program)
+        program.start()
+        program.wait_serving()
+        return program
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+async def moved(client: Client) -> None:
+    await client.patch("exponent", value=3)
+    await client.expect(lambda c: c.value("curve", "data")["y"][-1] == 27)
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+async def test_a_fastapi_page_with_an_app_of_the_same_process(
+    program: Callable[..., Program], open_tab: Callable[..., Any], server: str
+) -> None:
+    running = program("fastapi_app", server=server)
+    tab: Tab = await open_tab()
+    await tab.open(f"{running.url}/login/anna")
+    assert await tab.raw.locator("h1").inner_text() == "A page of anna's"
+    await tab.until("value('user', 'text') === 'anna'")
+    await tab.nudge_slider("exponent", 2)
+    await tab.until("value('curve', 'data.y').at(-1) === 9")
+
+
+async def test_a_page_below_the_mount(program: Callable[..., Program], tab: Tab) -> None:
+    tab.expect_problem("favicon.ico")  # the host has none
+    await tab.open(f"{program('fastapi_app').url}/bokeh/powers")
+    await tab.nudge_slider("exponent", 2)
+    await tab.until("value('curve', 'data.y').at(-1) === 9")
+
+
+async def test_what_is_below_the_mount(program: Callable[..., Program]) -> None:
+    running = program("fastapi_app")
+    for path, status in {
+        "/bokeh/healthz": 200,
+        "/bokeh/readyz": 200,
+        "/bokeh/metrics": 200,
+        "/bokeh/static/js/bokeh.min.js": 200,
+        "/bokeh/powers/metadata": 200,
+        "/bokeh/none": 404,
+        "/healthz": 404,
+    }.items():
+        assert (await get_page(running.url + path)).status == status, path
+    index = await get_page(f"{running.url}/bokeh")
+    assert (index.status, index.url) == (200, f"{running.url}/bokeh/powers")  # of the one app that there is
+
+
+async def test_a_user_of_one_browser_cannot_use_the_token_of_another(program: Callable[..., Program]) -> None:
+    url = f"{program('fastapi_app').url}/bokeh/powers"
+    page = await get_page(url, cookies={"who": "anna"})
+    with pytest.raises(WireClosed) as refused:
+        await Client(url, page.token, cookies={"who": "berta"}).connect()
+    assert refused.value.http_status == 403
+
+
+async def test_a_page_of_another_host_may_not_connect(program: Callable[..., Program]) -> None:
+    url = f"{program('fastapi_app').url}/bokeh/powers"
+    page = await get_page(url)
+    with pytest.raises(WireClosed) as refused:
+        await Client(url, page.token, headers={"Origin": "http://evil.test"}).connect()
+    assert refused.value.http_status == 403
+
+
+async def test_two_workers_with_one_redis_are_one_server(
+    program: Callable[..., Program], redis_server: RedisServer
+) -> None:
+    running = program("fastapi_app", "--workers", "2", env={"SVC_REDIS_URL": redis_server.url})
+    url = f"{running.url}/bokeh/powers"
+    clients = await asyncio.gather(*(Client.open(url) for _ in range(12)))
+    try:
+        for client in clients:
+            await moved(client)
+        assert clients[0].page is not None
+        async with await Client.open(url, session_id=clients[0].page.session_id) as other:
+            assert other.value("exponent", "value") == 3
+    finally:
+        await asyncio.gather(*(client.close() for client in clients))
+
+
+async def test_nothing_is_lost_as_a_program_is_started_anew(
+    program: Callable[..., Program], redis_server: RedisServer
+) -> None:
+    """As a rolling restart does: the next one runs before the last one gets its SIGTERM."""
+    env = {"SVC_REDIS_URL": redis_server.url}
+    last, following = program("fastapi_app", env=env), program("fastapi_app", env=env)
+    client = await Client.open(f"{last.url}/bokeh/powers")
+    await client.patch("exponent", value=2.5)
+    last.terminate()
+    await client.wait_closed()
+    assert client.close_code == 1012  # on which BokehJS comes back at once
+    await asyncio.to_thread(last.wait)
+    client.url = f"{following.url}/bokeh/powers"
+    await client.reconnect()
+    assert client.value("exponent", "value") == 2.5
+    await moved(client)
+    await client.close()
+
+
+async def test_without_a_lifespan_it_begins_with_the_first_request(program: Callable[..., Program]) -> None:
+    running = program("asgi_alone", "--lifespan", "off")
+    async with await Client.open(f"{running.url}/powers") as client:
+        await moved(client)
+    running.wait_line("starting with the first request")
+
+
+async def test_a_mount_that_does_not_say_so_is_given_as_prefix(program: Callable[..., Program]) -> None:
+    running = program("asgi_dispatched")
+    assert (await get_page(f"{running.url}/")).text == "the host's own"
+    page = await get_page(f"{running.url}/apps")
+    assert page.url == f"{running.url}/apps/powers"
+    async with await Client.open(f"{running.url}/apps/powers") as client:
+        await moved(client)
+        until(lambda: scrape(running.url)("svc_sessions", app="/powers", state="connected") == 1, 10)
+
+
+async def test_the_hosts_middleware_says_who_the_user_is(program: Callable[..., Program]) -> None:
+    url = f"{program('asgi_starlette').url}/apps/who"
+    for cookies, name in (({"who": "anna"}, "anna"), ({}, "None")):
+        async with await Client.open(url, cookies=cookies) as client:
+            assert client.value("user", "text") == name
+
+
+async def test_an_auth_policy_sees_the_host(program: Callable[..., Program]) -> None:
+    url = f"{program('asgi_policy').url}/apps/who"
+    assert (await get_page(url, follow=False)).headers["Location"] == "/apps/login"
+    async with await Client.open(url, cookies={"who": "anna"}) as client:
+        assert client.value("user", "text") == "anna"
+
+
+async def test_a_failing_start_ends_the_program(examples: Path) -> None:
+    with Program("asgi_broken", env={"PYTHONPATH": str(APPS)}) as running:
+        assert await asyncio.to_thread(running.wait, 60) not in (0, -signal.SIGTERM)
+        running.wait_line("on_server_loaded")
