@@ -121,6 +121,9 @@ async def test_two_workers_with_one_redis_are_one_server(
     program: Callable[..., Program], redis_server: RedisServer
 ) -> None:
     running = program("fastapi_app", "--workers", "2", env={"SVC_REDIS_URL": redis_server.url})
+    begun = "Application startup complete"
+    await asyncio.to_thread(running.wait_line, begun, 60)
+    await asyncio.to_thread(until, lambda: sum(begun in line for line in running.lines) == 2, 60)
     url = f"{running.url}/bokeh/powers"
     clients = await asyncio.gather(*(Client.open(url) for _ in range(12)))
     try:
