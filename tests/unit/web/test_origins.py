@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import ConfigError, OriginRefused
-from service.web.origins import OriginPolicy, Pattern, parse_address, parse_origin
+from service.web.origins import OriginPolicy, Pattern, SameHost, parse_address, parse_origin
 
 
 def admits(origin: str | None, *patterns: str, host: str = "localhost:5006", port: int = 5006) -> bool:
@@ -344,3 +344,31 @@ def test_an_address_has_no_user_and_no_path(text: str) -> None:
     except ValueError:
         return
     assert not set("@/*") & set(address.host)
+
+
+# -- pages of the same host ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        (None, "any.where", True),
+        ("http://example.com", "example.com", True),
+        ("https://example.com", "example.com", True),
+        ("https://example.com", "EXAMPLE.com:443", True),
+        ("http://example.com:8000", "example.com:8000", True),
+        ("http://example.com:8000", "example.com", False),
+        ("http://example.com", "example.com:8000", False),
+        ("http://example.com.evil.test", "example.com", False),
+        ("null", "example.com", False),
+        ("http://example.com", "no host", False),
+    ],
+)
+def test_the_same_host(origin: str | None, host: str, allowed: bool) -> None:
+    policy = SameHost()
+    if allowed:
+        policy.check(origin, host)
+    else:
+        with pytest.raises(OriginRefused, match="allow_websocket_origin"):
+            policy.check(origin, host)
+    assert not policy.allows(origin or "http://any.where")  # nothing to be allowed across origins
