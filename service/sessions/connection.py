@@ -104,6 +104,8 @@ class Connection:
         self._asked = False
         """Whether it tells when it is hidden."""
         self._hidden_since: float | None = None
+        self._pulls_again = False
+        """It was closed so that its page connects once more."""
         self._drops_input = False
         self._shown_roots: frozenset[str] = frozenset()
         """Of a session that slept when it was shown: a page that has connected again sends them back."""
@@ -168,7 +170,8 @@ class Connection:
             if await self._answered_asleep(message):
                 return
             await self._awake()
-            if not self._transport.open:  # what its page has done since, through another socket, may be later
+            if not (self._transport.open or self._pulls_again):
+                # What its page has done since, through another socket, may be later.
                 log.debug("a %s came from a page that had gone when its session woke", message.msgtype)
                 return
         if self._drops_input:
@@ -250,6 +253,7 @@ class Connection:
     def pull_again(self, *, keep_input: bool) -> None:
         """The Document is not what was shown. A page connects again at once, and pulls it anew."""
         self._subscribed = False
+        self._pulls_again = True
         self._drops_input = not keep_input
         self.close(1012, "the session came back as another one")
 

@@ -15,10 +15,11 @@ from service.apps.app import App
 from service.apps.attempts import Attempt
 from service.background import spawn
 from service.documents.restore import Fidelity
-from service.errors import AppError, GivenUp, SessionMoved, SessionUnknown
+from service.errors import AppError, GivenUp, NotComposable, SessionMoved, SessionUnknown
 from service.sessions.building import Builder, Grant
 from service.sessions.life import Do, Event, Reason, State
 from service.sessions.session import Session
+from service.sessions.shown import shown_of
 from service.sessions.slot import Asleep, Slot
 from store.contract import JournalFields, SessionKey
 
@@ -175,14 +176,28 @@ class Registry:
         self.changes.append((grant.key, True))  # now, as it may take long
         await self._yield_to_event_loop()
         session = await self._built(self.app(grant.key.app), slot, grant)
-        as_shown = session.as_recorded  # now: once it is live it changes
+        changes = await self._changes(session, slot, grant)  # nothing is awaited from here on: it may change
         slot.built(session)
-        if as_shown:
-            session.is_shown()
-        else:
+        if changes is None:
             slot.pull_again(keep_input=session.fidelity is Fidelity.EXACT)
+        else:
+            session.is_shown()
+            slot.tell(changes)
         session.keep()
         return session
+
+    async def _changes(self, session: Session, slot: SessionSlot, grant: Grant) -> str | None:
+        """What has to be changed in pages that were shown its record; None where they have to pull again."""
+        if session.as_recorded:
+            return ""
+        if session.fidelity is not Fidelity.EXACT or grant.fields is None or not slot.is_shown:
+            return None
+        try:
+            shown = await shown_of(grant.fields, session.app.version, inline=True)
+        except NotComposable as error:
+            log.debug("its pages cannot be told what has changed: %s", error, extra=slot.key.facts)
+            return None
+        return session.changes_since(shown.content)
 
     async def _built(self, app: App, slot: SessionSlot, grant: Grant) -> Session:
         """By the app's present code: what has changed meanwhile (``--dev``) is run from its beginning."""

@@ -29,6 +29,7 @@ from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
 from service.apps.worker_pool import name_of
 from service.background import begin, spawn
+from service.documents.composing import changes_since
 from service.documents.disposal import dispose
 from service.documents.encoding import encode_patch, note_patch, note_shown
 from service.documents.journal import Journal
@@ -177,6 +178,17 @@ class Session(Expirable):
     def as_recorded(self) -> bool:
         """Whether pages that were shown what the store has of it see what it is now."""
         return self.fidelity is Fidelity.EXACT and self.journal is not None and self.journal.as_restored_from
+
+    def changes_since(self, shown: str) -> str | None:
+        """What takes pages from what they were ``shown`` to what it is now (a PATCH-DOC; "" for nothing).
+
+        None where they have to pull it again, or something is at work on it right now.
+        """
+        if self._lock.taken:
+            return None
+        with self._lock.at_once():
+            changes: str | None = self._execution.call(changes_since, shown, self.document)
+        return changes
 
     def is_shown(self) -> None:
         """Its pages have seen all of it before it was live."""

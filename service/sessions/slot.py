@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from service.apps.attempts import Attempt
 from service.documents.composing import Composed
+from service.protocol import messages
 from service.protocol.messages import Frames
 from service.sessions.life import Event, Life, State
 from service.sessions.page_message import PageMessage
@@ -213,6 +214,16 @@ class Slot(Generic[S]):
     def unused_for(self) -> float:
         """Seconds without any connection."""
         return 0.0 if self.connections else time.monotonic() - self.unused_since
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether anybody has its Document."""
+        return any(connection.subscribed for connection in self.connections)
+
+    def tell(self, changes: str) -> None:
+        """Send these (JSON, perhaps none) to whoever was shown it."""
+        for connection in [each for each in self.connections if changes and each.subscribed]:
+            connection.send(messages.patch_doc(changes))
 
     def pull_again(self, *, keep_input: bool) -> None:
         """Let whoever was shown the session pull it once more: it is not as it was shown.

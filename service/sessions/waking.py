@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from service.background import spawn
-from service.documents.composing import Composed, check, compose
+from service.documents.composing import Composed, check
 from service.errors import AppError, MemoryExceeded, NotComposable, ServiceError, SessionMoved, Unavailable
 from service.metrics import Metrics
 from service.sessions.brake import Brake
@@ -21,6 +21,7 @@ from service.sessions.departures import COME_BACK, Departures
 from service.sessions.life import State
 from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
+from service.sessions.shown import shown_of
 from service.tracing import OFF, Tracing
 from store.contract import JournalFields, Store, Written
 from store.errors import StoreError
@@ -28,9 +29,6 @@ from store.errors import StoreError
 __all__ = ("Background", "Waking")
 
 log = logging.getLogger(__name__)
-
-LARGE = 32 * 1024
-"""Bytes of a record from which a thread puts the answer together: below it takes a millisecond or two."""
 
 CALM_SECONDS = 0.25
 """Time without a pull after which the background begins: a crowd that comes back is shown all first."""
@@ -81,7 +79,7 @@ class Waking:
         try:
             record = await self._record(slot)
             check(record, version=version)
-            composed = await _compose(record, version, inline)
+            composed = await shown_of(record, version, inline=inline)
         except StoreError as error:
             log.debug("its record cannot be read: %s", error, extra=slot.key.facts)
             return None
@@ -130,12 +128,6 @@ class Waking:
                 return await self._registry.build(slot, grant)
             except MemoryExceeded as error:
                 await self._departures.outgrown(slot, f"to wake {error}")
-
-
-async def _compose(fields: JournalFields, version: str, inline: bool) -> Composed:
-    if sum(map(len, fields.values())) < LARGE:
-        return compose(fields, version=version, inline=inline)
-    return await asyncio.to_thread(compose, fields, version=version, inline=inline)
 
 
 class Background:

@@ -18,7 +18,7 @@ from harness.runs import Run
 from service.documents.composing import compose
 from service.documents.encoding import Buffers, encode_document
 
-__all__ = ("assert_composed", "composed", "differences", "pulled")
+__all__ = ("assert_composed", "composed", "differences", "leave_out_defaults", "pulled")
 
 
 def composed(run: Run, *, inline: bool = False) -> tuple[str, Buffers]:
@@ -34,7 +34,7 @@ def assert_composed(run: Run, *, inline: bool = False) -> None:
     found = composed(run, inline=inline)
     assert not (inline and found[1])
     here = pulled(*found)
-    _leave_out_defaults(document, here, there)
+    leave_out_defaults(document, here, there)
     unlike = differences(here, there)
     assert not unlike, unlike
     assert_readable(found[0], found[1])
@@ -109,7 +109,7 @@ class _Flat:
         )
 
 
-def _leave_out_defaults(document: Document, here: dict[str, Any], there: dict[str, Any]) -> None:
+def leave_out_defaults(document: Document, here: dict[str, Any], there: dict[str, Any]) -> None:
     """What is set to its default, and what is not set, are the same to BokehJS.
 
     A theme that says what is the default anyway counts as set, too (bokeh 3.9 and 3.10).

@@ -6,7 +6,7 @@ moves takes its description along. Taken apart, each is found by its id, whereve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,13 +87,16 @@ class _Taker:
 class Nester:
     """Puts models where they are first met. ``binary`` gives what stands for binary data.
 
-    Raises NotComposable for references to models that are not among ``parts``.
+    Whoever reads it has those that were ``met`` before. Raises NotComposable for references to models that
+    are not among ``parts``.
     """
 
-    def __init__(self, parts: Mapping[str, Part], binary: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, parts: Mapping[str, Part], binary: Callable[[Any], Any], *, met: Iterable[str] = ()
+    ) -> None:
         self._parts = parts
         self._binary = binary
-        self._met: set[str] = set()
+        self._met = set(met)
 
     def nested(self, value: Any) -> Any:
         if type(value) is list or type(value) is tuple:

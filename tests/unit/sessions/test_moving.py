@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 from bokeh.document import Document
 from bokeh.document.events import ModelChangedEvent
-from bokeh.models import Slider
+from bokeh.models import Div, Slider
 from harness.runs import app_of, built
 
 from service.documents.encoding import apply_patch, encode_document
@@ -326,14 +326,33 @@ async def test_pages_pull_again_what_wakes_up_as_something_else(a: Replica, app:
     client.pull_again.assert_called_once_with(keep_input=False)
 
 
-async def test_pages_pull_again_what_a_hook_changes_as_it_wakes_up_and_their_input_counts(
+async def test_pages_are_told_what_a_hook_changes_as_it_wakes_up(
+    a: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = await asleep(a, await a.open())
+    (client,) = slot.connections
+    client.reset_mock()
+
+    async def restored(context: Any, execution: Any) -> None:
+        execution.document.title = "restored"
+
+    monkeypatch.setattr(a.app, "restored", restored)
+
+    await slot.awake()
+
+    (frames,) = (call.args[0] for call in client.send.call_args_list)
+    assert json.loads(frames[2]) == {"events": [{"kind": "TitleChanged", "title": "restored"}]}
+    assert not client.pull_again.called
+
+
+async def test_pages_pull_again_where_changes_do_not_do_and_their_input_counts(
     a: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slot = await asleep(a, await a.open())
     (client,) = slot.connections
 
     async def restored(context: Any, execution: Any) -> None:
-        execution.document.title = "restored"
+        execution.document.add_root(Div())
 
     monkeypatch.setattr(a.app, "restored", restored)
 
