@@ -20,7 +20,7 @@ from devchaos.arena import Arena
 from devchaos.checker import Verdict
 from devchaos.faults import FAULTS, MISSING, kill
 from devchaos.islands import no_namespaces
-from devchaos.visitor import APP, SLOW_APP, Move, Stuck
+from devchaos.visitor import APP, PANEL_APPS, SLOW_APP, Move, Stuck
 
 STORM = "kill storm"
 SETTLED = 90.0
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--visitors", type=int, default=60, metavar="N", help="users at a time (default: %(default)s)")
     add("--replicas", type=int, default=3, metavar="N", help="replicas (default: %(default)s)")
     add("--durability", default="interval", choices=("interval", "sync"), help="default: %(default)s")
+    add("--app-threads", metavar="N", help="as of svc serve, for all replicas")
     add("--storm", type=float, default=120, metavar="SECONDS", help="of killing (default: %(default)s)")
     add("--every", type=float, default=5, metavar="SECONDS", help="between kills (default: %(default)s)")
     add("--only", nargs="*", choices=[STORM, *FAULTS], metavar="FAULT", help="some faults: %(choices)s")
@@ -70,7 +71,8 @@ async def _run(options: argparse.Namespace) -> int:
         slack=options.slack,
         proxied="replies lost" in chosen,
         island=_island() if "partition" in chosen else "",
-        users_of=[APP, APP, SLOW_APP],
+        args=[] if options.app_threads is None else ["--app-threads", options.app_threads],
+        users_of=[APP, *PANEL_APPS, APP, SLOW_APP],
     )
     _say(f"{options.replicas} replicas, {options.visitors} users, --durability {options.durability} ...")
     rounds: list[Round] = []

@@ -20,13 +20,13 @@ from devchaos.checker import Verdict, judge, runs_of
 from devchaos.islands import NamespaceIsland, ProxyIsland
 from devchaos.owners import Owners
 from devchaos.proxy import FaultProxy, ProxiedRedis
-from devchaos.visitor import APP, Stuck, Visitor
+from devchaos.visitor import APP, SLOW_APP, Stuck, Visitor
 
 __all__ = ("APP_FILE", "Arena")
 
-APP_FILE = Path(__file__).with_name("apps") / "workout.py"
-SLOW_FILE = Path(__file__).with_name("apps") / "slow_workout.py"
-POISON_FILE = Path(__file__).with_name("apps") / "poison.py"
+APPS = Path(__file__).with_name("apps")
+APP_FILE = APPS / f"{APP}.py"
+POISON_FILE = APPS / "poison.py"
 """What no visitor uses: a fault does."""
 
 OPENING = 10
@@ -83,7 +83,7 @@ class Arena:
         elif island:
             self.island = ProxyIsland(self.redis)
         self.fleet = Fleet(
-            [APP_FILE, SLOW_FILE, POISON_FILE],
+            [*(APPS / f"{name}.py" for name in dict.fromkeys((APP, SLOW_APP, *users_of))), POISON_FILE],
             n=replicas,
             redis=self.redis,
             args=[

@@ -78,7 +78,7 @@ def judge(
 
 
 def runs_of(path: Path) -> Counter[str]:
-    """Session id to how often the app ran for it, from what `workout` noted."""
+    """Session id to how often the app ran for it, from what the apps noted."""
     return Counter(line.split()[0] for line in path.read_text().splitlines()) if path.exists() else Counter()
 
 
@@ -114,7 +114,11 @@ def _judge_looks(log: Log, first: Seen, interval: float | None, verdict: Verdict
 
 def _known(seen: Seen, at: float) -> list[Change]:
     """What was seen is as good as acknowledged at that time."""
-    return [Change("slider", seen.slider, at, at), Change("click", seen.clicks, at, at)]
+    return [Change(kind, number, at, at) for kind, number in _numbers(seen)]
+
+
+def _numbers(seen: Seen) -> tuple[tuple[str, int], ...]:
+    return ("slider", seen.slider), ("click", seen.clicks), ("cell", seen.cell)
 
 
 def _pending(changes: list[Change]) -> list[Change]:
@@ -130,7 +134,7 @@ def _judge_look(
         verdict.problems.append(f"{where}: {seen.contradiction}")
     if seen.noise != first.noise:
         verdict.problems.append(f"{where}: the random data is not what the user saw at first")
-    for kind, now in (("slider", seen.slider), ("click", seen.clicks)):
+    for kind, now in _numbers(seen):
         of_kind = [each for each in changes if each.kind == kind]
         _judge_kind(f"{where}: {kind}", of_kind, now, grace, verdict)
 

@@ -1,15 +1,16 @@
-"""What one look at a Document of the app `workout` shows, read from the JSON that a browser gets."""
+"""What a look at a Document of the app `workout`, or of one of Panel's, shows: read from its JSON."""
 
 from __future__ import annotations
 
 import base64
 import gzip
+import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ("Seen", "look")
+__all__ = ("Seen", "ids_of", "look")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Seen:
     """Models that clicks made, as they hang in the layout."""
     curve: tuple[float, ...]
     noise: tuple[float, ...]
+    cell: int = 0
+    """Of the table, as a user has edited it."""
+    edited: int = 0
+    """What the app has made of that."""
 
     @property
     def contradiction(self) -> str | None:
@@ -30,12 +35,59 @@ class Seen:
             return f"the curve {self.curve[:3]}... is not that of slider {self.slider}"
         if self.added != self.clicks:
             return f"{self.clicks} clicks, but {self.added} models made by them"
+        if self.edited != self.cell:
+            return f"the app knows of {self.edited} in a cell that has {self.cell}"
         return None
+
+
+def ids_of(document: Any) -> dict[str, str]:
+    """Of the models that a user works with, by their names or titles; of a table, and of its cells."""
+    found = {name: each["id"] for name, each in _named(document).items()}
+    for table in _tables(document):
+        found |= {"table": table["id"], "cells": table["attributes"]["source"]["id"]}
+    return found
 
 
 def look(document: Any, buffers: dict[str, bytes]) -> Seen:
     """Read a Document's JSON; `buffers` by id, for arrays that are not in it."""
-    named = {each["attributes"]["name"]: each for each in _models(document) if each["attributes"].get("name")}
+    named = _named(document)
+    return _look_at_panel(document, named, buffers) if _is_panels(named) else _look(named, buffers)
+
+
+def _named(document: Any) -> dict[str, Any]:
+    """Models by what Panel calls its widgets, or else their names. Templates name models for themselves."""
+    known = ((_name(each["attributes"]), each) for each in _models(document))
+    return {name: each for name, each in known if name}
+
+
+def _name(attributes: Any) -> str | None:
+    names = (attributes.get(each) for each in ("title", "label", "name"))
+    return next((each for each in names if isinstance(each, str) and each), None)
+
+
+def _is_panels(named: dict[str, Any]) -> bool:
+    return "edited" in named
+
+
+def _tables(document: Any) -> list[Any]:
+    return [each for each in _models(document) if each["name"] == "panel.models.tabulator.DataTabulator"]
+
+
+def _look_at_panel(document: Any, named: dict[str, Any], buffers: dict[str, bytes]) -> Seen:
+    values = {name: each["attributes"].get("value") for name, each in named.items()}
+    (table,) = _tables(document)
+    return Seen(
+        slider=int(values["slider"] or 0),
+        clicks=int(values["count"]),
+        added=len([name for name in named if name.startswith("added")]),
+        curve=tuple(map(float, json.loads(values["curve"]))),
+        noise=tuple(json.loads(values["noise"])),
+        cell=int(_column(table["attributes"]["source"], "n", buffers)[0]),
+        edited=int(values["edited"]),
+    )
+
+
+def _look(named: dict[str, Any], buffers: dict[str, bytes]) -> Seen:
     return Seen(
         slider=int(named["slider"]["attributes"].get("value", 0)),
         clicks=int(named["count"]["attributes"].get("text", "0")),

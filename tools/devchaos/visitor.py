@@ -11,17 +11,24 @@ import json
 import random
 import time
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
-from devchaos.seen import Seen, look
+from devchaos.seen import Seen, ids_of, look
 from loadtests.bench.client import Tab, get, page_token
 from loadtests.bokehjs import RECONNECT_DELAYS
 
-__all__ = ("APP", "SLOW_APP", "Change", "Move", "Stuck", "Visitor")
+__all__ = ("APP", "PANEL_APPS", "SLOW_APP", "Change", "Move", "Stuck", "Visitor")
 
 APP = "workout"
 SLOW_APP = "slow_workout"
 """The same, but its runs take a second."""
+
+PANEL_APPS = ("panel_workout", "panel_template")
+"""With cells to edit besides."""
+
+PANEL_TELLS_TWICE = version("panel").startswith("1.9.")
+"""Before and after a cell is edited; Panel 1.10 does so once, with the value."""
 
 PATIENCE = 40.0
 """Seconds until an answer, above which a visitor is stuck."""
@@ -36,7 +43,7 @@ class Stuck(Exception):
 
 @dataclass(frozen=True)
 class Change:
-    """One change. `number` is the slider's value, or how many clicks there are with this one."""
+    """One change. `number` is what the slider or a cell is set to, or how many clicks there are with this."""
 
     kind: str
     number: int
@@ -82,6 +89,7 @@ class Visitor:
         self._tab: Tab | None = None
         self._slider = 0
         self._count = 0
+        self._cell = 0
         self._ids: dict[str, str] = {}
         self._stopping = asyncio.Event()
 
@@ -115,6 +123,7 @@ class Visitor:
         """Pull the Document. What is seen there counts as known from here on."""
         seen = await self._pull()
         self._slider, self._count = max(self._slider, seen.slider), seen.clicks
+        self._cell = max(self._cell, seen.cell)
         return seen
 
     async def live(self) -> None:
@@ -160,6 +169,8 @@ class Visitor:
         """Move the slider or click, and wait for the OK. ConnectionError when the socket drops."""
         if self.clicks and random.random() < 0.25:
             await self.click()
+        elif self.app in PANEL_APPS and random.random() < 0.3:
+            await self.edit()
         else:
             await self.slide()
 
@@ -172,11 +183,26 @@ class Visitor:
     async def click(self) -> None:
         self._count += 1
         self._begin("click", self._count)
-        event = {"type": "event", "name": "button_click", "values": {"type": "map", "entries": [
-            ["model", {"id": self._ids["add"]}]]}}  # fmt: skip
-        message = {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": event}
-        self.tab.send("PATCH-DOC", json.dumps({"events": [message]}).encode())
+        self._send(_event("button_click", model={"id": self._ids["add"]}))
         await self._acknowledged()
+
+    async def edit(self) -> None:
+        """Set a cell of the table, as Panel's JavaScript does it."""
+        self._cell += 1
+        self._begin("cell", self._cell)
+        about = {"model": {"id": self._ids["table"]}, "column": "n", "row": 0}
+        patches = {"type": "map", "entries": [["n", [[0, self._cell]]]]}
+        cells = {"id": self._ids["cells"]}
+        patch = {"kind": "ColumnsPatched", "model": cells, "attr": "data", "patches": patches}
+        if PANEL_TELLS_TWICE:
+            told = _event("table-edit", **about, pre=True), patch, _event("table-edit", **about, pre=False)
+        else:
+            told = _event("table-edit", **about, value=self._cell, old=None), patch
+        self._send(*told)
+        await self._acknowledged()
+
+    def _send(self, *events: dict[str, Any]) -> None:
+        self.tab.send("PATCH-DOC", json.dumps({"events": events}).encode())
 
     async def dropped(self) -> None:
         """Return when the server has closed the socket. Stuck when it stays open."""
@@ -229,7 +255,7 @@ class Visitor:
         async with asyncio.timeout(PATIENCE):
             frames = await self.tab.pull()
         self.tab.document = json.loads(frames[2])["doc"]
-        self._ids = {name: self.tab.id_of(name) for name in ("slider", "add")}
+        self._ids = ids_of(self.tab.document)
         return look(self.tab.document, _buffers(frames))
 
     async def _idle(self, seconds: float) -> None:
@@ -240,6 +266,12 @@ class Visitor:
                     await self.tab.message()
         except TimeoutError:
             return
+
+
+def _event(name: str, **values: Any) -> dict[str, Any]:
+    entries = [[key, value] for key, value in values.items()]
+    data = {"type": "event", "name": name, "values": {"type": "map", "entries": entries}}
+    return {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": data}
 
 
 def _buffers(frames: list[bytes]) -> dict[str, Any]:
