@@ -28,7 +28,7 @@ from service.documents.ids import InputIds, current_ids
 
 __all__ = (
     "PERIODIC", "Input", "Message", "Wire", "by_library", "current_input", "drop_mistaken", "drop_periodic",
-    "install", "is_missed", "label_of", "periodic_wires", "place_of_code", "wires_of",
+    "follows_from_client", "install", "is_missed", "label_of", "periodic_wires", "place_of_code", "wires_of",
 )  # fmt: skip
 
 Wire: TypeAlias = "tuple[str, str, list[Any]]"
@@ -71,6 +71,12 @@ class Input:
 
 current_input: ContextVar[Input | None] = ContextVar("current_input", default=None)
 """What the code that runs now follows from; None for periodic callbacks, threads, and the app's own run."""
+
+
+def follows_from_client() -> bool:
+    """Whether the code that runs now follows from what a client did."""
+    source = current_input.get()
+    return source is not None and source.ids is not None
 
 
 class following:  # noqa: N801 - a context manager, around each input: by hand instead of from a generator

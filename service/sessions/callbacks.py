@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCallback, TimeoutCallback
 
 from service.apps.frames import exc_info_of_app
-from service.documents.wiring import current_input
+from service.documents.wiring import current_input, follows_from_client
 from service.errors import GivenUp
 
 __all__ = ("SessionCallbacks", "delay", "is_soon", "on_loop")
@@ -76,6 +76,8 @@ class SessionCallbacks:
         self._periodic: set[str] = set()
         self._under_way: set[str] = set()
         self._removed: set[str] = set()
+        self._put_off: dict[str, asyncio.Task[None]] = {}
+        """Those by which inputs of clients put off what they do, but for coroutines that have begun."""
         self._closed = False
 
     def __len__(self) -> int:
@@ -85,6 +87,16 @@ class SessionCallbacks:
     def only_periodic(self) -> bool:
         """Whether nothing is pending that will be over."""
         return len(self._tasks) == len(self._periodic)
+
+    @property
+    def puts_off_input(self) -> bool:
+        """Whether what clients did has not had all its effect yet."""
+        return bool(self._put_off)
+
+    async def input_handled(self, *, within: float) -> None:
+        """Return when it has, or after so many seconds."""
+        if self._put_off:
+            await asyncio.wait(tuple(self._put_off.values()), timeout=within)
 
     def add(self, callback: SessionCallback) -> None:
         """Begin to run ``callback`` as its type says. Callable from any thread."""
@@ -108,6 +120,8 @@ class SessionCallbacks:
         self._tasks[callback.id] = task
         if isinstance(callback, PeriodicCallback):
             self._periodic.add(callback.id)
+        if is_soon(callback) and follows_from_client():
+            self._put_off[callback.id] = task
         task.add_done_callback(lambda _: self._forget(callback.id))
 
     def _stop(self, callback_id: str) -> None:
@@ -119,6 +133,7 @@ class SessionCallbacks:
 
     def _forget(self, callback_id: str) -> None:
         self._tasks.pop(callback_id, None)
+        self._put_off.pop(callback_id, None)
         self._periodic.discard(callback_id)
         self._removed.discard(callback_id)
 
@@ -158,9 +173,11 @@ class SessionCallbacks:
 
         def start() -> Any:
             self._under_way.add(callback.id)
+            if nolock:  # a coroutine, which may take as long as it likes
+                self._put_off.pop(callback.id, None)
             return callback.callback()
 
-        start.nolock = getattr(callback.callback, "nolock", False)  # type: ignore[attr-defined]
+        start.nolock = nolock = getattr(callback.callback, "nolock", False)  # type: ignore[attr-defined]
         start.__wrapped__ = callback.callback  # type: ignore[attr-defined]
         return start
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from service.errors import SessionMoved
@@ -28,6 +28,11 @@ others' requests, and of columns that follow each other only the last one counts
 
 MAX_REST_SECONDS = 1.0
 """How long a session waits for its next write at most, however much the last one was."""
+
+
+MAX_UNHANDLED_SECONDS = 2.0
+"""How long a session waits to be written for what inputs have put off. Panel (1.9, 1.10) handles them 50 ms
+later, on a busy machine later than that. Else what they set comes back without what follows from it."""
 
 
 CALM = 10
@@ -118,12 +123,13 @@ class JournalWriter:
     async def flush(self) -> None:
         """Write all that is due, but for sessions in the middle of a callback: they stay due.
 
-        So do those that have just had much written, unless somebody waits for it.
+        So do those that have just had much written, or have still to handle inputs, unless somebody waits
+        for it.
         """
         waiters, self._waiters = self._waiters, []
         now = time.monotonic()
         self._not_before = {session: then for session, then in self._not_before.items() if then > now}
-        resting = self._not_before.keys() - {session for session, _ in waiters}
+        resting = {*self._not_before, *self._unhandled(now)} - {session for session, _ in waiters}
         ready = [session for session in self._due if not session.locked and session not in resting]
         for start in range(0, len(ready), BATCH):
             await self.write(ready[start : start + BATCH])
@@ -133,6 +139,10 @@ class JournalWriter:
                 self._waiters.append((session, waiter))
             elif not waiter.done():
                 waiter.set_result(None)
+
+    def _unhandled(self, now: float) -> Iterator[Session]:
+        oldest = now - MAX_UNHANDLED_SECONDS
+        return (each for each in self._due if each.puts_off_input and self._since.get(each, now) > oldest)
 
     async def write(self, sessions: Iterable[Session]) -> bool:
         """Write what these sessions have noted by now; False when the store does not answer."""

@@ -53,6 +53,9 @@ __all__ = ("NO_UPKEEP", "Session", "Upkeep")
 
 log = logging.getLogger(__name__)
 
+INPUT_SECONDS = 1.0
+"""How long a session that is to end waits for what clients' inputs have put off."""
+
 _MISSED = object()
 """The session was gone before something could run."""
 
@@ -567,6 +570,11 @@ class Session(Expirable):
         return len(self._callbacks) > 0
 
     @property
+    def puts_off_input(self) -> bool:
+        """Whether what clients did has not had all its effect yet."""
+        return self._callbacks.puts_off_input
+
+    @property
     def may_pause(self) -> bool:
         """Whether all that is pending has to run only while somebody looks, and nobody can."""
         return self.app.pauses_unwatched and self._callbacks.only_periodic and self.unwatched_for() > 0
@@ -604,6 +612,8 @@ class Session(Expirable):
 
         ``farewell`` is where the last changes are written and the session is given up.
         """
+        if not self.lost:
+            await self._callbacks.input_handled(within=INPUT_SECONDS)
         async with self._lock:
             if not self.destroyed:
                 with logs.about(**self.key.facts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -279,6 +280,30 @@ async def test_what_pages_say_by_themselves_wakes_nobody_and_is_done_later(
         assert scrape(other.url)("svc_claims_total", outcome="restore_exact") == 0
         gated.open()
         await client.expect_value("came", "text", "again 123")
+
+
+def asked(client: Client) -> int:
+    """How often it was asked to tell when nobody can see it."""
+    patches = [json.dumps(message.content) for message in client.messages("PATCH-DOC")]
+    return sum("visibilitychange" in each for each in patches)
+
+
+async def test_a_page_is_asked_whether_it_is_hidden_once_its_session_is_live(
+    start: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    """What pauses then is code of the app, which does not run before."""
+    gated = Gated(tmp_path, hooks="pause_when_hidden = True\n")
+    first, other = start([gated.app], n=2).replicas
+    async with await Client.open(first.app_url()) as client:
+        await used(client)
+        assert asked(client) == 1
+        await moves_asleep(client, first, other, gated)
+        await client.server_info()
+        assert asked(client) == 1
+
+        gated.open()
+        await client.expect(lambda _: asked(client) == 2)
+        await goes_on(client)
 
 
 def said(name: str) -> dict[str, object]:

@@ -25,8 +25,6 @@ class Seen:
     noise: tuple[float, ...]
     cell: int = 0
     """Of the table, as a user has edited it."""
-    edited: int = 0
-    """What the app has made of that."""
 
     @property
     def contradiction(self) -> str | None:
@@ -35,8 +33,6 @@ class Seen:
             return f"the curve {self.curve[:3]}... is not that of slider {self.slider}"
         if self.added != self.clicks:
             return f"{self.clicks} clicks, but {self.added} models made by them"
-        if self.edited != self.cell:
-            return f"the app knows of {self.edited} in a cell that has {self.cell}"
         return None
 
 
@@ -51,7 +47,8 @@ def ids_of(document: Any) -> dict[str, str]:
 def look(document: Any, buffers: dict[str, bytes]) -> Seen:
     """Read a Document's JSON; `buffers` by id, for arrays that are not in it."""
     named = _named(document)
-    return _look_at_panel(document, named, buffers) if _is_panels(named) else _look(named, buffers)
+    tables = _tables(document)
+    return _look_at_panel(named, tables[0], buffers) if tables else _look(named, buffers)
 
 
 def _named(document: Any) -> dict[str, Any]:
@@ -65,17 +62,12 @@ def _name(attributes: Any) -> str | None:
     return next((each for each in names if isinstance(each, str) and each), None)
 
 
-def _is_panels(named: dict[str, Any]) -> bool:
-    return "edited" in named
-
-
 def _tables(document: Any) -> list[Any]:
     return [each for each in _models(document) if each["name"] == "panel.models.tabulator.DataTabulator"]
 
 
-def _look_at_panel(document: Any, named: dict[str, Any], buffers: dict[str, bytes]) -> Seen:
+def _look_at_panel(named: dict[str, Any], table: Any, buffers: dict[str, bytes]) -> Seen:
     values = {name: each["attributes"].get("value") for name, each in named.items()}
-    (table,) = _tables(document)
     return Seen(
         slider=int(values["slider"] or 0),
         clicks=int(values["count"]),
@@ -83,7 +75,6 @@ def _look_at_panel(document: Any, named: dict[str, Any], buffers: dict[str, byte
         curve=tuple(map(float, json.loads(values["curve"]))),
         noise=tuple(json.loads(values["noise"])),
         cell=int(_column(table["attributes"]["source"], "n", buffers)[0]),
-        edited=int(values["edited"]),
     )
 
 

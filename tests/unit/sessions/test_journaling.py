@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bokeh.document import Document
+from bokeh.document import Document, without_document_lock
 from bokeh.models import Slider
 from harness.runs import Run, app_of
 
@@ -353,3 +353,56 @@ async def test_what_cannot_be_journaled_does_not_stop_the_others(
     assert (await back(bad, stage))["slider"].tags == []
     assert (await back(good, stage))["slider"].value == 7
     assert sum("cannot be journaled" in record.message for record in caplog.records) == 1
+
+
+class Late:
+    """An app that handles its slider a little later, as Panel does."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+
+    def __call__(self, doc: Document) -> None:
+        slider = Slider(start=0, end=99, value=0, name="slider")
+        shown = Slider(start=0, end=99, value=0, name="shown")
+
+        def later() -> None:
+            shown.value = slider.value
+
+        async def wait() -> None:
+            await self.gate.wait()
+            later()
+
+        slider.on_change("value", lambda attr, old, new: doc.add_timeout_callback(later, 50))
+        unlocked = without_document_lock(wait)
+        slider.on_change("title", lambda attr, old, new: doc.add_next_tick_callback(unlocked))
+        doc.add_root(slider)
+        doc.add_root(shown)
+
+
+async def test_an_input_is_written_together_with_what_it_has_put_off(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session(app=Late())
+    await stage.writer.flush()
+    await run.sent(("slider", "value", 7))
+    assert run.session.puts_off_input
+
+    await stage.writer.flush()
+    before = await back(run, stage)
+    await run.session._callbacks.input_handled(within=10)
+    await stage.writer.flush()
+    after = await back(run, stage)
+
+    assert (before["slider"].value, before["shown"].value) == (0, 0)
+    assert (after["slider"].value, after["shown"].value) == (7, 7)
+
+
+async def test_what_goes_on_for_long_keeps_nobody_from_writing(store: RedisStore) -> None:
+    stage, app = Stage(store), Late()
+    run = await stage.session(app=app)
+    await run.sent(("slider", "title", "now"))
+    await asyncio.sleep(0)  # it begins
+    await stage.writer.flush()
+
+    assert not run.session.puts_off_input
+    assert (await back(run, stage))["slider"].title == "now"
+    app.gate.set()

@@ -22,7 +22,6 @@ button = pn.widgets.Button(name="add")
 count = pn.widgets.TextInput(name="count", value="0")
 curve = pn.widgets.TextInput(name="curve", value=json.dumps([0] * 20))
 noise = pn.widgets.TextInput(name="noise", value=json.dumps([random.random() for _ in range(20)]))
-edited = pn.widgets.TextInput(name="edited", value="0")
 table = pn.widgets.Tabulator(pd.DataFrame({"row": [0, 1, 2], "n": [0, 0, 0]}))
 rows = pn.Column()
 
@@ -40,13 +39,8 @@ def row(number):
     return pn.widgets.TextInput(name=f"added {number}")
 
 
-def edit(event):
-    edited.value = str(int(table.value.n[0]))
-
-
 slider.param.watch(update, "value")
 button.on_click(add)
-table.on_edit(edit)
-controls, shown = [slider, button, count, edited], [curve, noise, table, rows]
+controls, shown = [slider, button, count], [curve, noise, table, rows]
 if "panel_template" not in globals():
     pn.Column(*controls, *shown).servable()
