@@ -612,12 +612,15 @@ class Session(Expirable):
 
         ``farewell`` is where the last changes are written and the session is given up.
         """
-        if not self.lost:
-            await self._callbacks.input_handled(within=INPUT_SECONDS)
-        async with self._lock:
-            if not self.destroyed:
-                with logs.about(**self.key.facts):
-                    await self._destroy(farewell)
+        deadline = time.monotonic() + INPUT_SECONDS
+        while not self.destroyed:
+            if not self.lost:
+                await self._callbacks.input_handled(within=max(0.0, deadline - time.monotonic()))
+            async with self._lock:
+                more_came = self._callbacks.puts_off_input and time.monotonic() < deadline
+                if not self.destroyed and (self.lost or not more_came):
+                    with logs.about(**self.key.facts):
+                        await self._destroy(farewell)
 
     async def _destroy(self, farewell: Callable[[], Awaitable[None]]) -> None:
         self._phase = _Phase.ENDING
