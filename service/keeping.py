@@ -24,6 +24,7 @@ from service.sessions.journaling import JournalWriter
 from service.sessions.pressure import MemoryPressure
 from service.sessions.registry import Registry
 from service.sessions.session import Upkeep
+from service.sessions.user_tokens import SessionTokens
 from service.sessions.waking import Waking
 from service.settings import Settings
 from service.tracing import Tracing
@@ -46,8 +47,10 @@ class Keeping:
         replica: str,
         metrics: Metrics,
         tracing: Tracing,
+        tokens: SessionTokens | None = None,
     ) -> None:
         self._store = store
+        self._tokens = tokens
         self._settings = settings
         self._metrics = metrics
         self.brake = Brake(store, replica, most_memory=most_memory(settings))
@@ -66,7 +69,9 @@ class Keeping:
             around_timer=self.brake.timer,
         )
         self.timeouts = BuildTimeouts(settings.build_timeout, metrics)
-        self.registry = Registry(apps, _builder(settings, metrics, upkeep), self.timeouts.of_build)
+        self.registry = Registry(
+            apps, _builder(settings, metrics, upkeep, tokens), self.timeouts.of_build
+        )
         self.departures = Departures(
             store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
         )
@@ -101,6 +106,11 @@ class Keeping:
         if high := memory_high(settings):
             work.append(MemoryPressure(hibernation, high=high, metrics=self._metrics).run())
         await asyncio.gather(*work)
+
+    async def refresh_tokens(self) -> None:
+        """Keep tokens of users with sessions here fresh, if there are any; until cancelled."""
+        if self._tokens is not None:
+            await self._tokens.run(self.registry.held)
 
     async def drain(self) -> None:
         """Move all sessions to other replicas."""
@@ -147,7 +157,9 @@ def _wakes_at_once(settings: Settings) -> int:
     return max(1, settings.app_threads // BUILDS_SHARE // 4)
 
 
-def _builder(settings: Settings, metrics: Metrics, upkeep: Upkeep) -> Builder:
+def _builder(
+    settings: Settings, metrics: Metrics, upkeep: Upkeep, tokens: SessionTokens | None
+) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
     # Over a change of its code, too, a session is restored from its journal.
     restored = settings.redis is not None or settings.dev is not None
@@ -158,4 +170,5 @@ def _builder(settings: Settings, metrics: Metrics, upkeep: Upkeep) -> Builder:
         metrics=metrics,
         developing=settings.dev is not None,
         upkeep=upkeep,
+        tokens=tokens,
     )

@@ -22,6 +22,7 @@ from service.apps.panel import (
     share_threads,
     start_timers_on_loop,
 )
+from service.apps.panel_login import PanelLogin, with_panels_config
 from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
@@ -35,6 +36,7 @@ from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.peers import Peers
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
+from service.fleet.user_tokens import UserTokenKeeper
 from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
@@ -45,6 +47,7 @@ from service.probe import try_session, warm
 from service.reloading import Reloader
 from service.sessions.departures import COME_BACK
 from service.sessions.registry import SessionSlot
+from service.sessions.user_tokens import SessionTokens
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
 from service.tokens import TokenAuthority
@@ -55,6 +58,7 @@ from service.web.auth import Auth, load_auth
 from service.web.health import Health, make_metrics_application
 from service.web.keep_alive import KeepAlive
 from service.web.origins import OriginPolicy
+from service.web.panel_auth import panel_auth
 from service.web.resources import PageResources, build_of
 from service.web.routes import make_application, make_internal_application
 from service.web.services import Services
@@ -71,6 +75,8 @@ log = logging.getLogger(__name__)
 
 DEV_TOKEN_EXPIRATION = 30 * 24 * 3600.0
 """Seconds, with ``--dev``."""
+
+DAY_SECONDS = 24 * 3600.0
 
 SLOW_CALLS_TOLD = 5
 BUILDS_TOLD = 50
@@ -111,10 +117,13 @@ class Server:
         if settings.dev is not None:
             # The page stays open over reloads, however long its author thinks.
             settings = dataclasses.replace(settings, session_token_expiration=DEV_TOKEN_EXPIRATION)
+        if auth is None:
+            settings = with_panels_config(settings)
         self.settings = settings
         self.replica = secrets.token_hex(4)
         logs.this_replica(self.replica)
-        self._auth = auth or load_auth(settings.auth_module)
+        auth = auth or load_auth(settings.auth_module)
+        login = self._panel_login(auth)
         self._listener = listener or Listener(settings, inherited)
         self.port = self._listener.port
         self._metrics_sockets = open_metrics_sockets(settings)
@@ -125,11 +134,16 @@ class Server:
         self._started = time.time()
         self._versions = installed_versions()
         self._store = _open_store(settings, self.metrics)
+        self._user_tokens = self._make_keeper(login)
+        self._auth = auth if login is None else panel_auth(settings, login, self._user_tokens)
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
-        self._keeping = Keeping(self._store, self.apps, settings, self.replica, self.metrics, self._tracing)
+        tokens = self._session_tokens(login)
+        self._keeping = Keeping(
+            self._store, self.apps, settings, self.replica, self.metrics, self._tracing, tokens
+        )
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self._load = LoadMeter()
@@ -333,7 +347,7 @@ class Server:
 
     @asynccontextmanager
     async def _expiring(self) -> AsyncIterator[None]:
-        async with beside(self._keeping.expire(), self._lag.run()):
+        async with beside(self._keeping.expire(), self._keeping.refresh_tokens(), self._lag.run()):
             yield
 
     @asynccontextmanager
@@ -393,6 +407,31 @@ class Server:
             await self._drain()
 
     # -- details -------------------------------------------------------------------------------
+
+    def _panel_login(self, auth: Auth) -> PanelLogin | None:
+        settings = self.settings
+        if not (settings.basic_auth or settings.oauth_provider):
+            return None
+        if auth.asks:
+            flag = "--basic-auth" if settings.basic_auth else "--oauth-provider"
+            raise ConfigError(f"{flag}: the program knows its users already (auth_provider or auth_policy)")
+        return PanelLogin(settings, lambda: self._heart.store_time())
+
+    def _make_keeper(self, login: PanelLogin | None) -> UserTokenKeeper | None:
+        settings = self.settings
+        if login is None or not settings.has_user_tokens:
+            return None
+        return UserTokenKeeper(
+            self._store,
+            login.refresh,
+            lifetime=settings.oauth_expiry_days * DAY_SECONDS,
+            refreshes=settings.oauth_refresh_tokens,
+            clock=lambda: self._heart.store_time(),
+        )
+
+    def _session_tokens(self, login: PanelLogin | None) -> SessionTokens | None:
+        keeper = self._user_tokens
+        return None if login is None or keeper is None else SessionTokens(keeper, login.cookies)
 
     def _make_pool(self) -> WorkerPool | None:
         settings = self.settings
@@ -573,9 +612,21 @@ def _open_store(settings: Settings, metrics: Metrics) -> RedisStore:
             prefix=settings.redis_prefix,
             observe=metrics.store_attempt,
             encryption=encryption,
+            vault=_vault(settings),
         )
     except StoreConfigError as error:
         raise ConfigError(f"--redis: {error}") from error
+
+
+def _vault(settings: Settings) -> Encryption:
+    """For users' tokens, which are encrypted in any case where they leave this process."""
+    if settings.redis is None or not settings.has_user_tokens:
+        return PLAIN
+    given = (settings.secret_key or settings.cookie_secret, settings.previous_secret_key)
+    try:
+        return Encryption([key for key in given if key], writes=True, requires=True)
+    except StoreConfigError as error:
+        raise ConfigError(f"--oauth-provider: tokens in Redis are encrypted: {error}") from error
 
 
 def _encryption(settings: Settings) -> Encryption:

@@ -8,6 +8,8 @@ else gets the frozen :class:`Settings`.
 from __future__ import annotations
 
 import argparse
+import ast
+import base64
 import dataclasses
 import logging
 import os
@@ -110,6 +112,55 @@ def _template(raw: str) -> str:
     if Path(raw).suffix.lower() not in TEMPLATE_SUFFIXES:
         raise ValueError(f"is no template by its name (one of {', '.join(TEMPLATE_SUFFIXES)})")
     return _existing_file(raw)
+
+
+def _cookie_path(raw: str) -> str:
+    if not raw.startswith("/") or re.search(r"[\s;]", raw):
+        raise ValueError("is not a URL path that begins with a slash")
+    return raw
+
+
+def _endpoint(raw: str) -> str:
+    """With or without the slash at its beginning, as for Panel."""
+    path = _url_prefix(raw)
+    if not path:
+        raise ValueError("must be a path below the root")
+    return path
+
+
+def _lower(raw: str) -> str:
+    return text(raw).lower()
+
+
+def _literal(raw: str) -> Any:
+    try:
+        return ast.literal_eval(raw)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _literal_dict(raw: str) -> dict[str, Any]:
+    found = _literal(raw)
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise ValueError("is not a Python dictionary such as \"{'scope': ['openid']}\"")
+    return found
+
+
+def _literal_list(raw: str) -> tuple[str, ...]:
+    found = _literal(raw)
+    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found):
+        raise ValueError("is not a Python list such as ['/app']")
+    return tuple(found)
+
+
+def _fernet_key(raw: str) -> str:
+    try:
+        right = len(base64.urlsafe_b64decode(raw.encode("ascii"))) == 32
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError("is not 32 bytes in url-safe base64: panel oauth-secret prints one")
+    return raw
 
 
 def _pair(raw: str) -> tuple[str, str]:
@@ -434,9 +485,157 @@ class Settings:
         text,
         "Signs the cookies of the auth module; replicas agree on a random one if not given",
         metavar="SECRET",
-        env=("SVC_COOKIE_SECRET", "BOKEH_COOKIE_SECRET"),
+        env=("SVC_COOKIE_SECRET", "PANEL_COOKIE_SECRET", "BOKEH_COOKIE_SECRET"),
         yaml="cookie_secret",
         secret=True,
+    )
+    cookie_path: str = option(
+        "--cookie-path",
+        _cookie_path,
+        "URL path that the cookies of Panel's logins are for",
+        "/",
+        metavar="PATH",
+        env=("SVC_COOKIE_PATH", "PANEL_COOKIE_PATH"),
+    )
+    basic_auth: str | Mapping[str, str] | None = option(
+        "--basic-auth",
+        text,
+        "A login form (Panel's): one password for everybody, or a JSON file of names and passwords. "
+        "Better given in the environment",
+        metavar="PASSWORD|FILE",
+        env=("SVC_BASIC_AUTH", "PANEL_BASIC_AUTH"),
+        secret=True,
+    )
+    basic_login_template: str | None = option(
+        "--basic-login-template",
+        _existing_file,
+        "A template for the login form of Panel's logins",
+        metavar="FILE",
+        env=("SVC_BASIC_LOGIN_TEMPLATE",),
+    )
+    login_endpoint: str = option(
+        "--login-endpoint",
+        _endpoint,
+        "Where the login page of Panel's logins is",
+        "/login",
+        metavar="PATH",
+        env=("SVC_LOGIN_ENDPOINT",),
+    )
+    logout_endpoint: str = option(
+        "--logout-endpoint",
+        _endpoint,
+        "Where the logout page of Panel's logins is",
+        "/logout",
+        metavar="PATH",
+        env=("SVC_LOGOUT_ENDPOINT",),
+    )
+    logout_template: str | None = option(
+        "--logout-template",
+        _existing_file,
+        "A template for the logout page of Panel's logins",
+        metavar="FILE",
+        env=("SVC_LOGOUT_TEMPLATE",),
+    )
+    auth_template: str | None = option(
+        "--auth-template",
+        _existing_file,
+        "A template for the page that says that a user is not let in (Panel's)",
+        metavar="FILE",
+        env=("SVC_AUTH_TEMPLATE",),
+    )
+    oauth_provider: str | None = option(
+        "--oauth-provider",
+        _lower,
+        "Log in with one of Panel's providers: generic, auth_code, password, github, gitlab, google, azure, "
+        "azurev2, okta, auth0, bitbucket, pam, or one that an installed package adds",
+        metavar="NAME",
+        env=("SVC_OAUTH_PROVIDER", "PANEL_OAUTH_PROVIDER"),
+    )
+    oauth_key: str | None = option(
+        "--oauth-key",
+        text,
+        "The client id that the provider gave",
+        metavar="KEY",
+        env=("SVC_OAUTH_KEY", "PANEL_OAUTH_KEY"),
+    )
+    oauth_secret: str | None = option(
+        "--oauth-secret",
+        text,
+        "The client secret that the provider gave. Better given in the environment",
+        metavar="SECRET",
+        env=("SVC_OAUTH_SECRET", "PANEL_OAUTH_SECRET"),
+        secret=True,
+    )
+    oauth_redirect_uri: str | None = option(
+        "--oauth-redirect-uri",
+        text,
+        "Where the provider sends browsers back to (the server's address if not given)",
+        metavar="URL",
+        env=("SVC_OAUTH_REDIRECT_URI", "PANEL_OAUTH_REDIRECT_URI"),
+    )
+    oauth_extra_params: Mapping[str, Any] | None = option(
+        "--oauth-extra-params",
+        _literal_dict,
+        "Further parameters of the provider, as a Python dictionary",
+        metavar="DICT",
+        env=("SVC_OAUTH_EXTRA_PARAMS", "PANEL_OAUTH_EXTRA_PARAMS"),
+    )
+    oauth_jwt_user: str | None = option(
+        "--oauth-jwt-user",
+        text,
+        "Which claim names the user (the provider's usual one if not given)",
+        metavar="CLAIM",
+        env=("SVC_OAUTH_JWT_USER", "PANEL_OAUTH_JWT_USER"),
+    )
+    oauth_encryption_key: str | None = option(
+        "--oauth-encryption-key",
+        _fernet_key,
+        "Encrypts the tokens in cookies (panel oauth-secret prints one). Better given in the environment",
+        metavar="KEY",
+        env=("SVC_OAUTH_ENCRYPTION_KEY", "PANEL_OAUTH_ENCRYPTION"),
+        secret=True,
+    )
+    oauth_error_template: str | None = option(
+        "--oauth-error-template",
+        _existing_file,
+        "A template for the page of a login that failed (--auth-template if not given)",
+        metavar="FILE",
+        env=("SVC_OAUTH_ERROR_TEMPLATE",),
+    )
+    oauth_expiry_days: float = option(
+        "--oauth-expiry-days",
+        number(0),
+        "Days after which users have to log in again",
+        "1",
+        metavar="DAYS",
+        env=("SVC_OAUTH_EXPIRY_DAYS", "PANEL_OAUTH_EXPIRY"),
+    )
+    oauth_refresh_tokens: bool = option(
+        "--oauth-refresh-tokens",
+        boolean,
+        "Refresh users' tokens before they expire, once for all replicas and sessions; users without valid "
+        "tokens log in again",
+        "false",
+        arity="switch",
+        env=("SVC_OAUTH_REFRESH_TOKENS", "PANEL_OAUTH_REFRESH_TOKENS"),
+    )
+    oauth_guest_endpoints: tuple[str, ...] = option(
+        "--oauth-guest-endpoints",
+        text,
+        "URL paths of apps that can be seen without a login",
+        "",
+        metavar="PATH",
+        arity="any",
+        env=("SVC_OAUTH_GUEST_ENDPOINTS",),
+        env_aliases={"PANEL_OAUTH_GUEST_ENDPOINTS": _literal_list},
+    )
+    oauth_optional: bool = option(
+        "--oauth-optional",
+        boolean,
+        "Let in everybody as a guest who has not logged in",
+        "false",
+        arity="switch",
+        env=("SVC_OAUTH_OPTIONAL", "PANEL_OAUTH_OPTIONAL"),
     )
     enable_xsrf_cookies: bool = option(
         "--enable-xsrf-cookies",
@@ -804,6 +1003,7 @@ class Settings:
                 "--encrypt-store needs --secret-key: one that replicas agree on lies in Redis, too"
             )
         self._check_needs()
+        self._check_login()
         if self.dev and not self.apps:
             *files, app = self.dev
             say = " ".join(["--dev", *files])
@@ -829,6 +1029,20 @@ class Settings:
         if self.num_procs > 1 and self.dev is not None:
             raise ConfigError("--dev and --num-procs contradict each other: reloading takes one process")
 
+    def _check_login(self) -> None:
+        provider = self.oauth_provider
+        if provider and provider != "pam" and not self.oauth_key:
+            raise ConfigError(f"--oauth-provider {provider} needs --oauth-key, the provider's client id")
+        if self.has_user_tokens and self.redis and not (self.secret_key or self.cookie_secret):
+            raise ConfigError(
+                "--oauth-provider needs --secret-key or --cookie-secret: it encrypts tokens in Redis"
+            )
+
+    @property
+    def has_user_tokens(self) -> bool:
+        """Whether users log in with a provider that gives them tokens."""
+        return self.oauth_provider not in (None, "pam")
+
 
 OPTIONS: Mapping[str, Option] = {f.name: f.metadata["option"] for f in dataclasses.fields(Settings)}
 """All options by the name of their field, in the order of the documentation."""
@@ -837,6 +1051,9 @@ _EXCLUSIVE = (
     ("include_headers", "exclude_headers"),
     ("include_cookies", "exclude_cookies"),
     ("index", "disable_index"),
+    ("basic_auth", "oauth_provider"),
+    ("auth_module", "basic_auth"),
+    ("auth_module", "oauth_provider"),
     ("unix_socket", "address"),
     ("unix_socket", "ssl_certfile"),
     ("unix_socket", "advertise"),

@@ -52,12 +52,14 @@ def open_store(
     connections: int = 50,
     observe: Observe | None = None,
     encryption: Encryption = PLAIN,
+    vault: Encryption | None = None,
 ) -> RedisStore:
     """The store at ``url``, or with None one that lives in this process.
 
     Does no I/O. ``patience`` is how many seconds an operation may take, repeated attempts
     included; ``connections`` how many are open at most (on a Cluster: per node). ``observe`` is
-    told of every attempt, on whichever thread makes it. ``encryption`` is applied to all that users left.
+    told of every attempt, on whichever thread makes it. ``encryption`` is applied to all that users left,
+    ``vault`` to tokens of theirs (``encryption``, too, if not given).
 
     Raises :class:`StoreConfigError` when the URL or an option makes no sense.
     """
@@ -66,11 +68,11 @@ def open_store(
         raise StoreConfigError("patience and connections must be greater than zero")
     if url is None:
         link = Link(connector(), where="embedded", patience=patience, observe=observe)
-        return RedisStore(link, keys, encryption)
+        return RedisStore(link, keys, encryption, vault)
     parsed = parse(url)
     connect = _connector(parsed, patience, connections)
     link = Link(connect, where=parsed.where, patience=patience, observe=observe)
-    return RedisStore(link, keys, encryption)
+    return RedisStore(link, keys, encryption, vault)
 
 
 def _connector(url: StoreUrl, patience: float, connections: int) -> Callable[[], Client]:

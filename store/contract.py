@@ -30,6 +30,8 @@ __all__ = (
     "SessionRecord",
     "SessionState",
     "Store",
+    "TokenLease",
+    "UserTokens",
     "Written",
 )
 
@@ -233,6 +235,35 @@ class JournalFields(dict[str, bytes]):
     the next write has to be whole, so that nothing is left of that."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserTokens:
+    """What an OAuth provider gave for a user, newest state."""
+
+    access_token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    """Empty when there is none."""
+    id_token: str = field(default="", repr=False)
+    """As Panel keeps it in its cookie: a JWT, or what the provider says of the user, base64url of JSON."""
+    issued: float = 0.0
+    """Wall-clock seconds."""
+    expiry: float | None = None
+    """Of the access token, in wall-clock seconds; None where nobody says."""
+    refused: bool = False
+    """The provider refused to refresh them: the user has to log in again."""
+    number: int = field(default=0, compare=False)
+    """Grows with each change, and never goes back, not even when the store lost its data. Set on reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLease:
+    """Answer to :meth:`Store.lease_tokens`."""
+
+    granted: bool
+    """The caller alone may refresh them, until the lease runs out."""
+    newer: UserTokens | None = None
+    """They were replaced already: nothing is left to do."""
+
+
 class Written(StrEnum):
     """What became of a write to a session the caller believes to own."""
 
@@ -427,3 +458,37 @@ class Store(Protocol):
 
     async def agree_secret(self, name: str, proposal: str) -> str:
         """The secret all replicas use for ``name``: ``proposal`` if there was none yet. Atomic."""
+
+    # -- users' tokens -----------------------------------------------------------------------
+    # Encrypted in any case where the store is shared.
+
+    async def put_tokens(self, user: str, tokens: UserTokens, ttl: float) -> int:
+        """Keep ``tokens`` for ``user`` in the place of all earlier ones, for ``ttl`` seconds; their number.
+
+        Atomic. A lease on earlier ones is worth nothing afterwards.
+        """
+
+    async def tokens(self, user: str) -> UserTokens | None:
+        """The user's tokens; None when there are none, or they cannot be read."""
+
+    async def token_numbers(self, users: Sequence[str]) -> list[int]:
+        """The number of each user's tokens, in order; 0 where there are none. One round trip."""
+
+    async def lease_tokens(self, user: str, holder: str, *, number: int, ttl: float) -> TokenLease:
+        """Let one caller in the fleet refresh the tokens of that ``number``. Atomic.
+
+        Granted for ``ttl`` seconds unless somebody else has the lease. With tokens of a higher number in
+        the store the answer is those. A repeated call of the same ``holder`` is granted again.
+        """
+
+    async def renew_tokens(
+        self, user: str, holder: str, *, number: int, tokens: UserTokens | None, ttl: float
+    ) -> bool:
+        """Replace the tokens of that ``number`` and give the lease back. Atomic.
+
+        Without ``tokens`` the lease is given back, and no more. False, and nothing happens, when somebody
+        else has the lease or there are tokens of a higher number by now.
+        """
+
+    async def forget_tokens(self, user: str) -> None:
+        """There are no tokens of the user any more. Idempotent."""

@@ -14,7 +14,16 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
-from store.contract import Heartbeat, PageRequest, Parked, ParkReason, SessionKey, SessionRecord, SessionState
+from store.contract import (
+    Heartbeat,
+    PageRequest,
+    Parked,
+    ParkReason,
+    SessionKey,
+    SessionRecord,
+    SessionState,
+    UserTokens,
+)
 from store.errors import RecordDamaged, RecordError
 from store.pieces import LARGE, Pieces
 
@@ -29,8 +38,10 @@ __all__ = (
     "decode_reason",
     "decode_request",
     "decode_session",
+    "decode_tokens",
     "encode_heartbeat",
     "encode_request",
+    "encode_tokens",
     "pack_entry",
     "unpack_entry",
 )
@@ -39,6 +50,7 @@ REQUEST_VERSION = 1
 SESSION_VERSION = 1
 HEARTBEAT_VERSION = 1
 JOURNAL_VERSION = 1
+TOKENS_VERSION = 1
 
 Packed: TypeAlias = bytes | Pieces
 """Large ones are in pieces, so that they are not copied once more."""
@@ -66,6 +78,17 @@ def encode_request(request: PageRequest) -> bytes:
 def decode_request(data: bytes | None) -> PageRequest:
     values = _unpack("page request", REQUEST_VERSION, data)
     return PageRequest(**_known("page request", values, _REQUEST))
+
+
+def encode_tokens(tokens: UserTokens) -> bytes:
+    values = _own_fields(tokens)
+    del values["number"]
+    return bytes(_pack("set of tokens", TOKENS_VERSION, values))
+
+
+def decode_tokens(data: bytes, number: int) -> UserTokens:
+    values = _unpack("set of tokens", TOKENS_VERSION, data)
+    return UserTokens(**_known("set of tokens", values, _TOKENS), number=number)
 
 
 def encode_heartbeat(heartbeat: Heartbeat, *, ttl_ms: int, beat: bytes) -> bytes:
@@ -268,6 +291,15 @@ _REQUEST: Mapping[str, _Check] = {
     "trace": _is(str),
     "app_path": _is(str),
     "route_params": _map_of(_is(str)),
+}
+
+_TOKENS: Mapping[str, _Check] = {
+    "access_token": _is(str),
+    "refresh_token": _is(str),
+    "id_token": _is(str),
+    "issued": _is(int, float),
+    "expiry": _is(int, float, type(None)),
+    "refused": _is(bool),
 }
 
 _HEARTBEAT: Mapping[str, _Check] = {

@@ -27,6 +27,8 @@ from store.contract import (
     ParkReason,
     SessionKey,
     SessionRecord,
+    TokenLease,
+    UserTokens,
     Written,
 )
 from store.encryption import PLAIN, Encryption
@@ -65,11 +67,14 @@ class RedisStore:
     Bound to the event loop it is first used in; :meth:`twin` gives another for another loop.
     """
 
-    def __init__(self, link: Link, keys: Keys, encryption: Encryption = PLAIN) -> None:
+    def __init__(
+        self, link: Link, keys: Keys, encryption: Encryption = PLAIN, vault: Encryption | None = None
+    ) -> None:
         self._link = link
         self._keys = keys
         self._encryption = encryption
-        self._values = StoredValues(keys.prefix, encryption)
+        self._vault = vault or encryption
+        self._values = StoredValues(keys.prefix, encryption, self._vault)
         self._sweeper = Sweeper(link, keys)
         self._said_unreadable = False
 
@@ -82,7 +87,7 @@ class RedisStore:
         """A second store on the same data, for use in another event loop. To be closed by itself."""
         link = self._link
         twin = Link(link.connect, where=link.where, patience=link.patience, observe=link.observe)
-        return RedisStore(twin, self._keys, self._encryption)
+        return RedisStore(twin, self._keys, self._encryption, self._vault)
 
     # -- lifecycle ---------------------------------------------------------------------------
 
@@ -368,6 +373,50 @@ class RedisStore:
             load("agree")([self._keys.secret(name)], bytes(encoded), instead_of)
         )
         return found
+
+    # -- users' tokens -----------------------------------------------------------------------
+
+    async def put_tokens(self, user: str, tokens: UserTokens, ttl: float) -> int:
+        encoded = self._values.tokens(user, tokens)
+        return int(await self._link.run(load("put_tokens")([self._tokens(user)], encoded, _ms(ttl))))
+
+    async def tokens(self, user: str) -> UserTokens | None:
+        number, data = await self._link.send("HMGET", self._tokens(user), "number", "data")
+        return self._read_tokens(user, number, data)
+
+    async def token_numbers(self, users: Sequence[str]) -> list[int]:
+        found = await self._link.pipe([Command(("HGET", self._tokens(user), "number")) for user in users])
+        return [int(number or 0) for number in found]
+
+    async def lease_tokens(self, user: str, holder: str, *, number: int, ttl: float) -> TokenLease:
+        reply = await self._link.run(load("lease_tokens")([self._tokens(user)], holder, number, _ms(ttl)))
+        if reply[0] == b"newer":
+            return TokenLease(False, self._read_tokens(user, reply[1], reply[2]))
+        return TokenLease(reply[0] == b"granted")
+
+    async def renew_tokens(
+        self, user: str, holder: str, *, number: int, tokens: UserTokens | None, ttl: float
+    ) -> bool:
+        encoded = b"" if tokens is None else self._values.tokens(user, tokens)
+        script = load("renew_tokens")
+        return bool(
+            await self._link.run(script([self._tokens(user)], holder, number, encoded, _ms(ttl)))
+        )
+
+    async def forget_tokens(self, user: str) -> None:
+        await self._link.send("DEL", self._tokens(user))
+
+    def _tokens(self, user: str) -> str:
+        return self._keys.tokens(self._values.user_tag(user))
+
+    def _read_tokens(self, user: str, number: bytes | None, data: bytes | None) -> UserTokens | None:
+        if number is None or data is None:
+            return None
+        try:
+            return self._values.read_tokens(user, data, int(number))
+        except RecordError as error:
+            log.warning("a user's tokens cannot be read, who has to log in again: %s", error)
+            return None
 
 
 def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:

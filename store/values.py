@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from hashlib import blake2b
 
 from store import records
-from store.contract import JournalFields, JournalWrite, PageRequest, SessionKey
+from store.contract import JournalFields, JournalWrite, PageRequest, SessionKey, UserTokens
 from store.encryption import NO_CONTEXT, Encryption, Place
 from store.errors import RecordDamaged
 from store.pieces import Pieces
@@ -26,9 +26,12 @@ IDENTITY = (b"app", b"session_id")
 
 
 class StoredValues:
-    def __init__(self, prefix: str, encryption: Encryption) -> None:
+    """``vault`` is for what must never be in a shared store in plain text."""
+
+    def __init__(self, prefix: str, encryption: Encryption, vault: Encryption) -> None:
         self._prefix = prefix
         self._encryption = encryption
+        self._vault = vault
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -114,6 +117,21 @@ class StoredValues:
     def read_secret(self, name: str, data: bytes) -> str:
         """Raises RecordDamaged."""
         return self._encryption.decrypt(self._of("", "secret", name), data)[0].decode()
+
+    # -- users' tokens -------------------------------------------------------------------------
+
+    def user_tag(self, user: str) -> str:
+        """Stands for the user in key names."""
+        return blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def tokens(self, user: str, tokens: UserTokens) -> bytes:
+        place = self._of(self.user_tag(user), "tokens")
+        return bytes(self._vault.encrypt(place, records.encode_tokens(tokens)))
+
+    def read_tokens(self, user: str, data: bytes, number: int) -> UserTokens:
+        """Raises RecordDamaged."""
+        value, _ = self._vault.decrypt(self._of(self.user_tag(user), "tokens"), data)
+        return records.decode_tokens(value, number)
 
     def is_ours(self, data: bytes) -> bool:
         """Whether it stays readable when the secret that was used before is dropped."""

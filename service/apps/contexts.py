@@ -7,7 +7,7 @@ Panel rely on.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -166,6 +166,10 @@ class AppSessionContext(SessionContext):
         """See :func:`service.session_state`."""
         # bokeh 3.9: ``Document.session_context`` dereferences this.
         document._session_context = weakref.ref(self)
+
+    def set_cookies(self, cookies: Mapping[str, str]) -> None:
+        """From here on the request has these: those of a user's tokens, which others have replaced."""
+        self._request.cookies.update(cookies)
 
     def attach(self, session: SessionLike) -> None:
         self._session = session

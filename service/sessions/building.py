@@ -30,6 +30,7 @@ from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
 from service.sessions.session import NO_UPKEEP, Session, Upkeep
 from service.sessions.slot import Slot
+from service.sessions.user_tokens import SessionTokens
 from store.contract import JournalFields, PageRequest, SessionKey
 from store.errors import RecordError
 
@@ -81,8 +82,10 @@ class Builder:
         metrics: Metrics,
         developing: bool = False,
         upkeep: Upkeep = NO_UPKEEP,
+        tokens: SessionTokens | None = None,
     ) -> None:
         self._upkeep = upkeep
+        self._tokens = tokens
         self._check = CallbackCheck() if developing else None
         self._durable = durable
         self._replay_inputs = replay_inputs
@@ -298,9 +301,12 @@ class Builder:
         counted = growth.counted() if growth is not None and app.built else nullcontext()
         document = new_document(ids)
         state = SessionState(deepcopy(stored.state) if stored else {})
+        request = grant.request if self._tokens is None else await self._tokens.given_to(grant.request)
         context = AppSessionContext(
-            grant.key.session_id, app.server_context, document, grant.request, app.logout_url, state=state
+            grant.key.session_id, app.server_context, document, request, app.logout_url, state=state
         )
+        if self._tokens is not None:
+            self._tokens.watch(context, request)
         execution = Execution(app.imports, ids, document, grant.key.facts, workers=app.workers)
         attempt.runs_with(execution)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
+from service.apps.panel_login import TOKEN_COOKIES
 from service.settings import Settings
 from store.contract import PageRequest
 
@@ -33,6 +34,8 @@ def page_request(
     }
     if "cookie" not in _folded(settings.include_headers):
         headers.pop("Cookie", None)
+    if settings.has_user_tokens:
+        cookies, headers = _without_tokens(cookies, headers)
     return PageRequest(
         method=request.method or "GET",
         uri=request.uri or "/",
@@ -58,14 +61,26 @@ def request_from_payload(
     others = {name: value for name, value in payload.items() if name not in known}
     own = page_request(request, settings, others, user)
     path, mark, query = own.uri.partition("?")
+    cookies = _dict(payload["cookies"]) if "cookies" in payload else dict(own.cookies)
+    headers = _dict(payload["headers"]) if "headers" in payload else _without_token(own.headers)
+    if settings.has_user_tokens:
+        cookies, headers = _without_tokens(cookies, headers)
     return replace(
         own,
         uri=path.removesuffix("/ws") + mark + query,
         protocol={"ws": "http", "wss": "https"}.get(own.protocol, own.protocol),
         arguments=_byte_strings(payload["arguments"]) if "arguments" in payload else own.arguments,
-        cookies=_dict(payload["cookies"]) if "cookies" in payload else own.cookies,
-        headers=_dict(payload["headers"]) if "headers" in payload else _without_token(own.headers),
+        cookies=cookies,
+        headers=headers,
     )
+
+
+def _without_tokens(
+    cookies: Mapping[str, str], headers: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What is stored with a session never has users' tokens in it; its code finds them all the same."""
+    kept = {name: value for name, value in cookies.items() if name not in TOKEN_COOKIES}
+    return kept, {name: value for name, value in headers.items() if name.lower() != "cookie"}
 
 
 def _without_token(headers: Mapping[str, str]) -> dict[str, str]:

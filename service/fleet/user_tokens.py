@@ -1,0 +1,240 @@
+"""Tokens of users, refreshed once for the whole fleet.
+
+They lie in the store, by user. Whoever finds that they are due, for a page or beside everything else, asks
+the store for the right to refresh them; all others wait for what comes of it. Replicas look for newer ones of
+the users who have sessions there, and their sessions are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+
+from service.apps.panel_login import ProviderAway, RefreshRefused
+from service.background import spawn
+from service.errors import Unavailable
+from store.contract import Store, UserTokens
+from store.errors import StoreError
+
+__all__ = ("UserTokenKeeper",)
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""Between two looks for newer tokens."""
+
+LEASE_SECONDS = 30.0
+"""In which a provider has to answer; then another replica may try."""
+
+WAIT_SECONDS = 0.1
+"""Between two looks whether another replica has refreshed them."""
+
+EARLY_SECONDS = 60.0
+EARLY_SHARE = 1 / 3
+"""Tokens are refreshed so long before they expire, as with Panel; short-lived ones in the last third."""
+
+AGAIN_SECONDS = 5.0
+"""After which a provider that did not answer is asked again."""
+
+MAX_AT_ONCE = 20
+"""Users whose tokens one replica refreshes at the same time."""
+
+Refresh = Callable[[UserTokens], Awaitable[UserTokens]]
+
+
+class UserTokenKeeper:
+    """``refresh`` asks the provider; it raises RefreshRefused or ProviderAway.
+
+    ``lifetime``: seconds that a login lasts. ``clock``: wall-clock seconds on which all replicas agree.
+    ``refreshes``: whether tokens are refreshed at all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        refresh: Refresh,
+        *,
+        lifetime: float,
+        refreshes: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._refresh = refresh
+        self._lifetime = lifetime
+        self._refreshes = refreshes
+        self._clock = clock
+        self._known: dict[str, UserTokens] = {}
+        self._refreshing: dict[str, asyncio.Task[UserTokens | None]] = {}
+        self._not_before: dict[str, float] = {}
+        self._limit = asyncio.Semaphore(MAX_AT_ONCE)
+        self._changed: Callable[[str, UserTokens], None] = lambda user, tokens: None
+
+    def tells(self, changed: Callable[[str, UserTokens], None]) -> None:
+        """``changed(user, tokens)`` is called when others are right from now on."""
+        self._changed = changed
+
+    # -- logins --------------------------------------------------------------------------------
+
+    async def began(self, user: str, tokens: UserTokens) -> None:
+        """The user has just logged in. Raises StoreError."""
+        number = await self._store.put_tokens(user, tokens, self._lifetime)
+        self._know(user, replace(tokens, number=number))
+
+    async def ended(self, user: str) -> None:
+        """The user has logged out. Raises StoreError."""
+        await self._store.forget_tokens(user)
+        self._known.pop(user, None)
+
+    # -- asking for them -----------------------------------------------------------------------
+
+    async def valid(self, user: str, brought: UserTokens | None = None) -> UserTokens | None:
+        """The user's tokens, good for now; None where the user has to log in (again).
+
+        ``brought``: what the browser has; used where the store has nothing (any more). Raises StoreError,
+        Unavailable when they have expired and the provider does not answer.
+        """
+        held = await self._held(user)
+        if held is None and brought is not None:
+            await self.began(user, brought)
+            held = self._known[user]
+        if held is None or not self._refreshes:
+            return held
+        if self._is_due(held):
+            held = await self._refreshed(user, held)
+        if held is None or held.refused:
+            return None
+        if not self._has_expired(held):
+            return held
+        if held.refresh_token:
+            raise Unavailable("the login service does not answer")
+        return None
+
+    async def for_session(self, user: str) -> UserTokens | None:
+        """As :meth:`valid`, of a session that is made in any case: the best there is."""
+        try:
+            found = await self.valid(user)
+        except (StoreError, Unavailable) as error:
+            log.warning("a session is made without knowing that its user's tokens are good: %s", error)
+            return self._known.get(user)
+        return found or self._known.get(user)
+
+    async def _held(self, user: str) -> UserTokens | None:
+        """The newest there are."""
+        found, known = await self._store.tokens(user), self._known.get(user)
+        if found is None or (known is not None and known.number > found.number):
+            return known
+        if known is None or known.number < found.number:
+            self._know(user, found)
+        return found
+
+    def _know(self, user: str, tokens: UserTokens) -> None:
+        self._known[user] = tokens
+        if not tokens.refused:
+            self._changed(user, tokens)
+
+    # -- refreshing ----------------------------------------------------------------------------
+
+    def _is_due(self, tokens: UserTokens) -> bool:
+        if tokens.expiry is None or not tokens.refresh_token or tokens.refused:
+            return False
+        early = min(EARLY_SECONDS, max(0.0, tokens.expiry - tokens.issued) * EARLY_SHARE)
+        return self._clock() >= tokens.expiry - early
+
+    def _has_expired(self, tokens: UserTokens) -> bool:
+        return tokens.expiry is not None and self._clock() >= tokens.expiry
+
+    async def _refreshed(self, user: str, held: UserTokens) -> UserTokens | None:
+        """Newer ones, or ``held`` while the provider does not answer."""
+        if self._not_before.get(user, 0.0) > self._clock():
+            return held
+        task = self._refreshing.get(user)
+        if task is None:
+            task = self._refreshing[user] = spawn(self._refresh_once(user, held))
+            task.add_done_callback(lambda _: self._refreshing.pop(user, None))
+        return await asyncio.shield(task)
+
+    async def _refresh_once(self, user: str, held: UserTokens) -> UserTokens | None:
+        holder = secrets.token_hex(8)
+        async with self._limit:
+            newer = await self._leased(user, holder, held)
+            if newer is not None:
+                return newer
+            try:
+                fresh = await self._refresh(held)
+            except RefreshRefused as error:
+                log.info("the login service does not refresh a user's tokens: %s", error)
+                fresh = replace(held, refused=True)
+            except ProviderAway as error:
+                log.warning("the login service does not answer: %s", error)
+                self._not_before[user] = self._clock() + AGAIN_SECONDS
+                await self._store.renew_tokens(
+                    user, holder, number=held.number, tokens=None, ttl=self._lifetime
+                )
+                return held
+        await self._write(user, holder, held, fresh)
+        return await self._held(user)
+
+    async def _leased(self, user: str, holder: str, held: UserTokens) -> UserTokens | None:
+        """None with the right to refresh them; else what another replica has made of them, or ``held``."""
+        give_up = self._clock() + LEASE_SECONDS
+        while True:
+            lease = await self._store.lease_tokens(user, holder, number=held.number, ttl=LEASE_SECONDS)
+            if lease.newer is not None:
+                self._know(user, lease.newer)
+                return lease.newer
+            if lease.granted:
+                return None
+            if self._clock() > give_up:
+                return held
+            await asyncio.sleep(WAIT_SECONDS)
+
+    async def _write(self, user: str, holder: str, held: UserTokens, fresh: UserTokens) -> None:
+        """Until the store has them: nobody can refresh the old ones any more."""
+        self._know(user, replace(fresh, number=held.number))
+        give_up = self._clock() + LEASE_SECONDS
+        while True:
+            try:
+                await self._store.renew_tokens(
+                    user, holder, number=held.number, tokens=fresh, ttl=self._lifetime
+                )
+            except StoreError as error:
+                if self._clock() > give_up:
+                    raise
+                log.warning("what the login service gave cannot be written yet: %s", error)
+                await asyncio.sleep(WAIT_SECONDS)
+            else:
+                return
+
+    # -- beside everything else ----------------------------------------------------------------
+
+    async def run(self, users: Callable[[], Collection[str]]) -> None:
+        """Keep the tokens of ``users()``, who have sessions here, fresh; until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._look(sorted(users()))
+            except StoreError as error:
+                log.debug("not looking for newer tokens of users: %s", error)
+
+    async def _look(self, users: list[str]) -> None:
+        for user in self._known.keys() - set(users):
+            if user not in self._refreshing:
+                del self._known[user]
+        self._not_before = {user: until for user, until in self._not_before.items() if until > self._clock()}
+        if not users:
+            return
+        for user, number in zip(users, await self._store.token_numbers(users), strict=True):
+            known = self._known.get(user)
+            if known is None or number > known.number:
+                known = await self._held(user)
+            if known is not None and self._refreshes and self._is_due(known):
+                spawn(self._refresh_quietly(user, known))
+
+    async def _refresh_quietly(self, user: str, known: UserTokens) -> None:
+        try:
+            await self._refreshed(user, known)
+        except StoreError as error:
+            log.warning("a user's tokens cannot be refreshed now: %s", error)
