@@ -69,9 +69,7 @@ class Keeping:
             around_timer=self.brake.timer,
         )
         self.timeouts = BuildTimeouts(settings.build_timeout, metrics)
-        self.registry = Registry(
-            apps, _builder(settings, metrics, upkeep, tokens), self.timeouts.of_build
-        )
+        self.registry = Registry(apps, _builder(settings, metrics, upkeep, tokens), self.timeouts.of_build)
         self.departures = Departures(
             store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
         )
@@ -157,9 +155,7 @@ def _wakes_at_once(settings: Settings) -> int:
     return max(1, settings.app_threads // BUILDS_SHARE // 4)
 
 
-def _builder(
-    settings: Settings, metrics: Metrics, upkeep: Upkeep, tokens: SessionTokens | None
-) -> Builder:
+def _builder(settings: Settings, metrics: Metrics, upkeep: Upkeep, tokens: SessionTokens | None) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
     # Over a change of its code, too, a session is restored from its journal.
     restored = settings.redis is not None or settings.dev is not None

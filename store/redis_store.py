@@ -399,9 +399,7 @@ class RedisStore:
     ) -> bool:
         encoded = b"" if tokens is None else self._values.tokens(user, tokens)
         script = load("renew_tokens")
-        return bool(
-            await self._link.run(script([self._tokens(user)], holder, number, encoded, _ms(ttl)))
-        )
+        return bool(await self._link.run(script([self._tokens(user)], holder, number, encoded, _ms(ttl))))
 
     async def forget_tokens(self, user: str) -> None:
         await self._link.send("DEL", self._tokens(user))

@@ -388,7 +388,7 @@ def _check_passwords(path: str) -> None:
     except (OSError, ValueError) as error:
         raise ConfigError(f"--basic-auth {path}: it is no JSON file: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
-        raise ConfigError(f"--basic-auth {path}: it has to hold names and passwords: {{\"ada\": \"...\"}}")
+        raise ConfigError(f'--basic-auth {path}: it has to hold names and passwords: {{"ada": "..."}}')
 
 
 def _number(value: Any) -> float | None:
@@ -554,4 +554,3 @@ def _bare(handler: type[RequestHandler], cookie_secret: str) -> Any:
     connection: Any = _NoConnection()
     request = HTTPServerRequest("GET", "/", headers=HTTPHeaders(), host="localhost", connection=connection)
     return handler(Application([], cookie_secret=cookie_secret), request)
-

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import html
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from bokeh.models import TextInput
@@ -16,8 +14,8 @@ from devfleet.fleet import Fleet
 from devfleet.replica import Server
 from harness.client import Client
 from harness.oauth_provider import OAuthProvider
-from harness.pages import Page, get_page, post
-from panel.models.markup import HTML
+from harness.pages import get_page
+from harness.visitor import Visitor, said
 
 APP = Path(__file__).parent / "panel_apps" / "logged_in.py"
 FLEET = pytest.mark.parametrize("serving", ["three replicas"], indirect=True)
@@ -40,51 +38,6 @@ def _as_usual(provider: OAuthProvider) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def server(serving: Callable[..., Server | Fleet], provider: OAuthProvider) -> Server | Fleet:
     return serving([APP], args=[*provider.args(), "--oauth-refresh-tokens"])
-
-
-@dataclass
-class Visitor:
-    """A browser without scripts: keeps cookies, and follows redirects one by one."""
-
-    cookies: dict[str, str] = field(default_factory=dict)
-    pages: list[Page] = field(default_factory=list)
-
-    async def get(self, url: str) -> Page:
-        page = await get_page(url, cookies=self.cookies, follow=False)
-        self.cookies = {name: value for name, value in page.cookies.items() if value}
-        self.pages.append(page)
-        return page
-
-    async def post(self, url: str, **fields: str) -> Any:
-        answer = await post(url, fields, self.cookies)
-        for line in answer.headers.get_list("Set-Cookie"):
-            name, _, value = line.partition(";")[0].partition("=")
-            self.cookies[name] = value.strip('"')
-        self.cookies = {name: value for name, value in self.cookies.items() if value}
-        return answer
-
-    async def follow(self, page: Page) -> Page:
-        """One redirect further."""
-        assert page.status == 302, page.text
-        return await self.get(urljoin(page.url, page.headers["Location"]))
-
-    async def to_the_provider(self, url: str) -> Page:
-        """What the login page answers: the way there."""
-        return await self.follow(await self.get(url))
-
-    async def logs_in(self, url: str) -> Page:
-        """The page, at the end of the whole way."""
-        page = await self.to_the_provider(url)
-        for _ in range(4):
-            page = await self.follow(page)
-            if page.status != 302:
-                break
-        assert page.status == 200, page.text
-        return page
-
-
-def said(client: Client) -> str:
-    return " ".join(html.unescape(model.text) for model in client.document.select({"type": HTML}))
 
 
 async def opened(server: Server | Fleet, visitor: Visitor) -> Client:
@@ -284,7 +237,7 @@ async def test_a_provider_in_trouble_logs_nobody_out(server: Server | Fleet, pro
     assert "login service" in page.text
     provider.away, provider.lifetime = False, 300
     async with asyncio.timeout(30):
-        while (await visitor.get(server.app_url())).status == 503:
+        while (await visitor.get(server.app_url())).status == 503:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.2)
     assert (await visitor.get(server.app_url())).status == 200
 
@@ -358,5 +311,3 @@ async def test_a_socket_without_a_login(server: Server) -> None:
     client = Client(server.app_url(), page.token)
     with pytest.raises(Exception, match="403"):
         await client.connect()
-
-

@@ -1,0 +1,75 @@
+"""A login with a provider on three replicas in a browser: it begins, lasts, expires, and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from devfleet.fleet import Fleet
+from harness.browser import Tab
+from harness.oauth_provider import OAuthProvider
+
+APP = Path(__file__).parents[1] / "serve" / "panel_apps" / "logged_in.py"
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OAuthProvider]:
+    with OAuthProvider() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def fleet(start_fleet: Callable[..., Fleet], provider: OAuthProvider) -> Fleet:
+    return start_fleet([APP], args=[*provider.args(), "--oauth-refresh-tokens"])
+
+
+async def shows(tab: Tab, text: str) -> None:
+    await tab.raw.get_by_text(text).first.wait_for()
+
+
+async def asks_until_it_says(tab: Tab, text: str) -> None:
+    """The app says what it knows each time that something is entered."""
+    box = tab.raw.get_by_role("textbox")
+    for number in range(60):
+        await box.fill(f"{number}")
+        await box.press("Enter")
+        await shows(tab, f"now {number} ")
+        if await tab.raw.get_by_text(text).count():
+            return
+        await tab.raw.wait_for_timeout(250)
+    raise AssertionError(f"it never says {text!r}")
+
+
+async def test_login_refresh_expiry_and_logout(fleet: Fleet, provider: OAuthProvider, tab: Tab) -> None:
+    provider.lifetime = 9
+    await tab.open(f"{fleet.app_url()}?a=b")
+    assert tab.raw.url == f"{fleet.app_url()}?a=b"
+    first = provider.access_tokens[-1]
+    await shows(tab, f"first ada@example.com ada@example.com {first} refresh-")
+    provider.lifetime = 6
+
+    # It is refreshed while the page stays open.
+    await asks_until_it_says(tab, f"ada@example.com access-{len(provider.access_tokens) + 1}-")
+    assert provider.refused == 0
+    assert len(provider.authorized) == 1
+
+    provider.revoke()
+    while provider.is_good(provider.access_tokens[-1]):
+        await tab.raw.wait_for_timeout(250)
+
+    # Who is not trusted any more goes through the login again, and comes back to the page.
+    provider.lifetime = 300
+    await tab.open(f"{fleet.app_url()}?a=b")
+    assert tab.raw.url == f"{fleet.app_url()}?a=b"
+    assert len(provider.authorized) == 2
+    await shows(tab, f"first ada@example.com ada@example.com {provider.access_tokens[-1]} refresh-")
+
+    await tab.raw.goto(f"{fleet.url}/logout")
+    assert not [each for each in await tab.raw.context.cookies() if each["name"] == "user"]
+    provider.user = "grace@example.com"
+    await tab.raw.get_by_role("button").click()
+    await tab.drawn()
+    assert len(provider.authorized) == 3
+    await shows(tab, "first grace@example.com grace@example.com access-")
+    assert not [each for each in tab.requested_elsewhere if "127.0.0.1" not in each]
