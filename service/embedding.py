@@ -43,6 +43,7 @@ Applications = Mapping[str, Application | ModifyDoc] | Application | ModifyDoc
 
 _SAME_BUT_NAMED = {
     "extra_websocket_origins": "allow_websocket_origin",
+    "login_template": "basic_login_template",
     "xsrf_cookies": "enable_xsrf_cookies",
     "websocket_max_message_size_bytes": "websocket_max_message_size",
 }
@@ -311,8 +312,12 @@ def _translated(name: str, value: Any) -> list[tuple[str, Any]]:
         return [(name.removesuffix("_milliseconds"), value / 1000)]
     if name in _OPPOSITES:
         return [(_OPPOSITES[name], not value)]
-    if name == "secret_key" and isinstance(value, bytes):
+    if name in ("secret_key", "oauth_encryption_key") and isinstance(value, bytes):
         value = value.decode()
+    if name in ("login_endpoint", "logout_endpoint"):
+        value = "/" + value.strip("/")
+    if name == "oauth_provider":
+        value = value.lower()
     if name == "prefix":
         path = value.strip("/")
         value = f"/{path}" if path else ""

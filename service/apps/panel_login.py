@@ -12,10 +12,12 @@ import hashlib
 import importlib
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields, replace
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +36,7 @@ __all__ = (
     "PanelLogin",
     "ProviderAway",
     "RefreshRefused",
+    "refusal_page",
     "with_panels_config",
 )
 
@@ -52,6 +55,11 @@ LOGIN_SECONDS = 600
 
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
+
+_FONT = re.compile(
+    r'<link\b[^>]*href="https://fonts\.(?:googleapis\.com(?:"|/css2\?family=(?:Roboto|Kumbh))|gstatic)[^>]*>'
+)
+"""Of Panel's own pages (1.9 and 1.10): where their host cannot be reached, browsers would wait for them."""
 
 _CONFIG = {
     "oauth_provider": "oauth_provider",
@@ -170,7 +178,10 @@ class PanelLogin:
             fernet = importlib.import_module("cryptography.fernet")
         except ImportError as error:
             raise ConfigError("--oauth-encryption-key needs the package cryptography") from error
-        self._state.encryption = fernet.Fernet(key.encode("ascii"))
+        try:
+            self._state.encryption = fernet.Fernet(key.encode("ascii"))
+        except ValueError as error:
+            raise ConfigError(f"--oauth-encryption-key: {error}") from error
         return self._state.encryption
 
     # -- pages ---------------------------------------------------------------------------------
@@ -211,28 +222,11 @@ class PanelLogin:
         return type("PanelLogoutHandler", (_Logout, self._auth.LogoutHandler), names)
 
     def own_files(self, page: str, root: str) -> str:
-        """The page with Panel's files on this server, whose URLs begin with ``root``."""
-        return page.replace(self._resources.CDN_DIST, root + self._resources.LOCAL_DIST)
-
-    def refusal(self, text: str) -> str:
-        """The page for a user whom an app does not let in."""
-        template = self._template(self._settings.auth_template, self._resources.ERROR_TEMPLATE)
-        page: str = template.render(
-            npm_cdn=self._config.npm_cdn,
-            title="Panel: Authorization Error",
-            error_type="Authorization Error",
-            error="User is not authorized.",
-            error_msg=text,
-        )
-        return page
+        """The page with Panel's files on this server, whose URLs begin with ``root``; without its fonts."""
+        return _FONT.sub("", page.replace(self._resources.CDN_DIST, root + self._resources.LOCAL_DIST))
 
     def _template(self, path: str | None, default: Any) -> Any:
-        if path is None:
-            return default
-        try:
-            return self._resources._env.from_string(Path(path).read_text(encoding="utf-8"))
-        except Exception as error:  # whatever the template engine raises
-            raise ConfigError(f"{path}: it cannot be used as a template: {error}") from error
+        return default if path is None else _read_template(path)
 
     # -- cookies -------------------------------------------------------------------------------
 
@@ -371,6 +365,26 @@ class PanelLogin:
         expiry = self.expiry(expires_in)
         # A provider that gives no new refresh token goes on to take the old one (RFC 6749, section 6).
         return self.tokens(access_token, refresh_token or tokens.refresh_token, tokens.id_token, expiry)
+
+
+def refusal_page(template: str, text: str) -> str:
+    """The page for a user whom an app does not let in, of ``--auth-template``. Raises ConfigError."""
+    page: str = _read_template(template).render(
+        npm_cdn=importlib.import_module("panel.config").config.npm_cdn,
+        title="Panel: Authorization Error",
+        error_type="Authorization Error",
+        error="User is not authorized.",
+        error_msg=escape(text),
+    )
+    return page
+
+
+def _read_template(path: str) -> Any:
+    try:
+        source = Path(path).read_text(encoding="utf-8")
+        return importlib.import_module("panel.io.resources")._env.from_string(source)
+    except Exception as error:  # whatever the template engine raises
+        raise ConfigError(f"{path}: it cannot be used as a template: {error}") from error
 
 
 def _as_panels(name: str, value: Any) -> Any:

@@ -78,7 +78,11 @@ class BaseHandler(SecureCookies):
         if isinstance(error, AppError) and self.services.developing:
             retry = DEV_RETRY_SECONDS
         self.set_header("Cache-Control", "no-store")
-        self.finish(plain_page(self._reason, self.explain(error, failure), retry=retry))
+        self.finish(self.error_page(error, self.explain(error, failure), retry))
+
+    def error_page(self, error: BaseException | None, text: str, retry: int | None) -> str:
+        """What is shown for ``error``; the page loads again after ``retry`` seconds."""
+        return plain_page(self._reason, text, retry=retry)
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
         """The text of an error page."""

@@ -11,6 +11,7 @@ from bokeh.embed.util import RenderItem
 
 from service.apps.app import App
 from service.apps.panel import panel_page
+from service.apps.panel_login import refusal_page
 from service.errors import AppError, NotAuthorized, ServiceError, SessionMoved
 from service.sessions.session import Session
 from service.web.opening import AppHandler, PageView
@@ -78,6 +79,12 @@ class PageHandler(AppHandler):
                 return page
             if services.closed:
                 raise SessionMoved("the session moves to another replica")
+
+    def error_page(self, error: BaseException | None, text: str, retry: int | None) -> str:
+        template = self.services.settings.auth_template
+        if template is not None and isinstance(error, NotAuthorized):
+            return refusal_page(template, text)
+        return super().error_page(error, text, retry)
 
     def explain(self, error: BaseException | None, failure: ServiceError | None) -> str:
         if isinstance(error, AppError) and not isinstance(error, NotAuthorized):

@@ -25,6 +25,8 @@ GUEST = "guest"
 _ANSWERS = ("code", "state", "error", "error_description")
 """Arguments with which a provider sends a browser back."""
 
+_MARKUP = re.compile(rb"""[<>&"'\\\x00-\x1f\x7f-\xff]""")
+
 _POST_FORM = re.compile(r"""<form\b[^>]*\bmethod=["']?post\b[^>]*>""", re.IGNORECASE)
 
 
@@ -78,11 +80,6 @@ class PanelAuth(Auth):
         paths = {request.path, below_prefix(request.path, self.settings.prefix)}
         return any(paths & _pages_of(path) for path in self.settings.oauth_guest_endpoints)
 
-    def refusal(self, text: str) -> str:
-        """The page for a user whom an app does not let in."""
-        page: str = self.login.refusal(text)
-        return page
-
 
 def panel_auth(settings: Settings, login: PanelLogin, keeper: UserTokenKeeper | None) -> PanelAuth:
     """Raises ConfigError."""
@@ -109,6 +106,7 @@ class PanelPage(SecureCookies):
         if not self.application.settings.get("cookie_secret"):
             raise HTTPError(503, "the server is starting")
         _take_answer(self.request)
+        _clean(self.request)
         for wanted in self.get_query_arguments("next"):
             if not stays_here(wanted):
                 raise HTTPError(400, "next has to be a path of this server")
@@ -159,6 +157,14 @@ def _take_answer(request: Any) -> None:
             if name in answer and name not in request.arguments:
                 values = [value.encode() for value in answer[name]]
                 request.arguments[name] = request.query_arguments[name] = values
+
+
+def _clean(request: Any) -> None:
+    """What is said of a failure is shown on pages of which not all (1.9) escape it."""
+    for name in ("error", "error_description"):
+        for arguments in (request.arguments, request.query_arguments):
+            if name in arguments:
+                arguments[name] = [_MARKUP.sub(b" ", value) for value in arguments[name]]
 
 
 def _pages_of(path: str) -> set[str]:
