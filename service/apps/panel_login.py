@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib
+import importlib.util
 import json
 import logging
 import re
@@ -150,6 +151,8 @@ class PanelLogin:
         if provider and provider not in self._auth.AUTH_PROVIDERS:
             known = ", ".join(sorted(self._auth.AUTH_PROVIDERS))
             raise ConfigError(f"--oauth-provider {provider}: Panel has {known}")
+        if provider == "pam" and importlib.util.find_spec("pamela") is None:
+            raise ConfigError("--oauth-provider pam needs the package pamela: pip install pamela")
         if isinstance(basic, str) and Path(basic).is_file():
             _check_passwords(basic)
 

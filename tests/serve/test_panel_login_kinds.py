@@ -224,6 +224,7 @@ async def test_a_program_says_it_in_panels_configuration(monkeypatch: pytest.Mon
 WRONG = {
     "--oauth-key": ["--oauth-provider", "generic"],
     "Panel has auth0": ["--oauth-provider", "nobody", "--oauth-key", "x"],
+    "pip install pamela": ["--oauth-provider", "pam"],
     "give one of them": ["--oauth-provider", "generic", "--oauth-key", "x", "--basic-auth", "y"],
     "panel oauth-secret": ["--basic-auth", "x", "--oauth-encryption-key", "short"],
     "Python dictionary": ["--basic-auth", "x", "--oauth-extra-params", "[1]"],

@@ -70,6 +70,25 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("ssl_certfile", [__file__], __file__, None),
     ("auth_module", [__file__], __file__, None),
     ("cookie_secret", ["c"], "c", None),
+    ("cookie_path", ["/a"], "/a", "/"),
+    ("basic_auth", ["password"], "password", None),
+    ("basic_login_template", [__file__], __file__, None),
+    ("login_endpoint", ["in/here/"], "/in/here", "/login"),
+    ("logout_endpoint", ["/out"], "/out", "/logout"),
+    ("logout_template", [__file__], __file__, None),
+    ("auth_template", [__file__], __file__, None),
+    ("oauth_provider", ["PAM"], "pam", None),
+    ("oauth_key", ["k"], "k", None),
+    ("oauth_secret", ["s"], "s", None),
+    ("oauth_redirect_uri", ["http://a"], "http://a", None),
+    ("oauth_extra_params", ["{'scope': ['a']}"], {"scope": ["a"]}, None),
+    ("oauth_jwt_user", ["sub"], "sub", None),
+    ("oauth_encryption_key", ["A" * 43 + "="], "A" * 43 + "=", None),
+    ("oauth_error_template", [__file__], __file__, None),
+    ("oauth_expiry_days", ["0.5"], 0.5, 1.0),
+    ("oauth_refresh_tokens", [], True, False),
+    ("oauth_guest_endpoints", ["/a", "/b"], ("/a", "/b"), ()),
+    ("oauth_optional", [], True, False),
     ("enable_xsrf_cookies", [], True, False),
     ("websocket_compression_level", ["9"], 9, None),
     ("ico_path", ["none"], "none", "default"),
@@ -513,3 +532,48 @@ def test_memory_of_one_session() -> None:
     assert most_memory(load("--memory-limit", "1000", "--restore-memory-share", "30")) == 300
     assert most_memory(load("--memory-limit", "0")) == 0
     assert most_memory(load("--memory-limit", "1000", "--restore-memory-share", "0")) == 0
+
+
+def test_panels_variables_are_read_as_panel_reads_them() -> None:
+    env = {
+        "PANEL_OAUTH_PROVIDER": "GitHub",
+        "PANEL_OAUTH_KEY": "k",
+        "PANEL_OAUTH_SECRET": "s",
+        "PANEL_OAUTH_GUEST_ENDPOINTS": "['/a', '/b']",
+        "PANEL_OAUTH_EXTRA_PARAMS": "{'scope': ['a']}",
+        "PANEL_OAUTH_EXPIRY": "7",
+        "PANEL_OAUTH_OPTIONAL": "1",
+        "PANEL_OAUTH_REFRESH_TOKENS": "True",
+        "PANEL_COOKIE_SECRET": "c",
+    }
+
+    settings = load(env=env)
+
+    assert (settings.oauth_provider, settings.oauth_key, settings.oauth_secret) == ("github", "k", "s")
+    assert settings.oauth_guest_endpoints == ("/a", "/b")
+    assert settings.oauth_extra_params == {"scope": ["a"]}
+    assert (settings.oauth_expiry_days, settings.cookie_secret) == (7.0, "c")
+    assert settings.oauth_optional
+    assert settings.oauth_refresh_tokens
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"PANEL_OAUTH_GUEST_ENDPOINTS": "/a"}, "Python list"),
+        ({"PANEL_OAUTH_EXTRA_PARAMS": "os.environ"}, "Python dictionary"),
+        ({"PANEL_OAUTH_PROVIDER": "okta"}, "--oauth-key"),
+        ({"PANEL_OAUTH_ENCRYPTION": "short"}, "panel oauth-secret"),
+        ({"SVC_COOKIE_PATH": "a; Domain=b"}, "URL path"),
+        ({"SVC_LOGIN_ENDPOINT": "/"}, "below the root"),
+    ],
+)
+def test_logins_that_make_no_sense(env: dict[str, str], said: str) -> None:
+    assert said in refusal(env=env)
+
+
+def test_tokens_in_redis_need_a_secret_that_is_not_there() -> None:
+    asked = ["--oauth-provider", "generic", "--oauth-key", "k", "--redis", "redis://h"]
+    assert "--cookie-secret" in refusal(*asked)
+    assert load(*asked, "--cookie-secret", "c").has_user_tokens
+    assert load(*asked, "--secret-key", "c").has_user_tokens
