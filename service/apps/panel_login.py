@@ -54,6 +54,11 @@ MAX_COOKIE_BYTES = 4096
 LOGIN_SECONDS = 600
 """In which a login that was begun has to be completed."""
 
+MAX_LOGINS = 10
+"""Of one browser at the same time: all cookies have to fit into one header."""
+
+_LOGIN_COOKIE = "panel-oauth-"
+
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
 
@@ -96,6 +101,10 @@ class LoginHooks:
     ended: Callable[[str], Awaitable[None]]
 
 
+_told: set[str] = set()
+"""Providers that Panel was told of here, and not by the program."""
+
+
 def with_panels_config(settings: Settings) -> Settings:
     """The settings, with the login that the program, or its setup script, has set in ``pn.config``.
 
@@ -106,6 +115,8 @@ def with_panels_config(settings: Settings) -> Settings:
         return settings
     config = module.config
     basic, provider = config.basic_auth, config.oauth_provider
+    if provider in _told:
+        provider = None  # that of another server of this process
     if not (basic or provider):
         return settings
     defaults = {field.name: field.default for field in fields(Settings)}
@@ -163,6 +174,8 @@ class PanelLogin:
                 continue
             value = _as_panels(theirs, value)
             setattr(self._config, theirs, value)
+            if ours == "oauth_provider":
+                _told.add(value)
             told = getattr(self._config, theirs)
             if _plain(told) != _plain(value):
                 flag = "--" + ours.replace("_", "-")
@@ -431,14 +444,10 @@ class _Cookies(RequestHandler):
     def clear_cookie(self, name: str, **kwargs: Any) -> None:
         super().clear_cookie(name, **{**kwargs, "path": self.login.path_of(name)})
 
-    def clear_all_cookies(self, **kwargs: Any) -> None:
-        """Those of the login: this host may have others."""
-        self.login.forget(self)
-
 
 def _kept_in(what: str, state: str) -> str:
     """The cookie's name."""
-    return f"panel-oauth-{what}-{hashlib.sha256(state.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return f"{_LOGIN_COOKIE}{what}-{hashlib.sha256(state.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 class _Login(_Cookies):
@@ -457,6 +466,11 @@ class _Login(_Cookies):
             state = importlib.import_module("panel.io.state").state
             state._server_config.setdefault(self.application, {})["basic_auth"] = self.passwords
 
+    def clear_all_cookies(self, **kwargs: Any) -> None:
+        """Of a login that failed: those of one before are still good, and this host may have others."""
+        for name in self._given:
+            self.clear_cookie(name)
+
     @property
     def _redirect_uri(self) -> str:
         given: str | None = self.login._settings.oauth_redirect_uri
@@ -467,6 +481,8 @@ class _Login(_Cookies):
             self._given[name] = value
             signed = self.create_signed_value(name, value)
             self.login.set_login_cookie(self.set_cookie, name, signed)
+            if "_xsrf" in self.request.cookies:
+                self.clear_cookie("_xsrf")  # which a stranger may have planted before the login
         else:
             super().set_signed_cookie(name, value, *args, **kwargs)
 
@@ -497,6 +513,10 @@ class _Login(_Cookies):
         return "" if kept is None else kept.decode("utf-8", "replace")
 
     def set_state_cookie(self, state: str) -> None:
+        begun = [name for name in self.request.cookies if name.startswith(_LOGIN_COOKIE)]
+        if len(begun) >= MAX_LOGINS:
+            for name in begun:
+                self.clear_cookie(name)
         self.began = state
         self._keep("state", state)
 

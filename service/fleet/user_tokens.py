@@ -46,8 +46,9 @@ Refresh = Callable[[UserTokens], Awaitable[UserTokens]]
 
 
 class UserTokenKeeper:
-    """``refresh`` asks the provider; it raises RefreshRefused or ProviderAway.
+    """While the store is away, tokens that have not expired are good.
 
+    ``refresh`` asks the provider; it raises RefreshRefused or ProviderAway.
     ``lifetime``: seconds that a login lasts. ``clock``: wall-clock seconds on which all replicas agree.
     ``refreshes``: whether tokens are refreshed at all.
     """
@@ -96,10 +97,13 @@ class UserTokenKeeper:
         ``brought``: what the browser has; used where the store has nothing (any more). Raises StoreError,
         Unavailable when they have expired and the provider does not answer.
         """
-        held = await self._held(user)
-        if held is None and brought is not None:
-            await self.began(user, brought)
-            held = self._known[user]
+        try:
+            held = await self._newest(user, brought)
+        except StoreError:
+            held = self._known.get(user) or brought
+            if held is None or held.refused or (self._refreshes and self._has_expired(held)):
+                raise
+            return held
         if held is None or not self._refreshes:
             return held
         if self._is_due(held):
@@ -120,6 +124,13 @@ class UserTokenKeeper:
             log.warning("a session is made without knowing that its user's tokens are good: %s", error)
             return self._known.get(user)
         return found or self._known.get(user)
+
+    async def _newest(self, user: str, brought: UserTokens | None) -> UserTokens | None:
+        held = await self._held(user)
+        if held is None and brought is not None:
+            await self.began(user, brought)
+            return self._known[user]
+        return held
 
     async def _held(self, user: str) -> UserTokens | None:
         """The newest there are."""
@@ -152,9 +163,14 @@ class UserTokenKeeper:
             return held
         task = self._refreshing.get(user)
         if task is None:
-            task = self._refreshing[user] = spawn(self._refresh_once(user, held))
+            task = self._refreshing[user] = asyncio.ensure_future(self._refresh_once(user, held))
             task.add_done_callback(lambda _: self._refreshing.pop(user, None))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except StoreError:
+            if self._has_expired(held):
+                raise
+            return held
 
     async def _refresh_once(self, user: str, held: UserTokens) -> UserTokens | None:
         holder = secrets.token_hex(8)

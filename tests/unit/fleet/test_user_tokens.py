@@ -208,3 +208,23 @@ async def test_a_logout_leaves_nothing(replica: Replica, provider: Provider, sto
     await keeper.ended("ada")
     assert await store.tokens("ada") is None
     assert await keeper.valid("ada") is None
+
+
+async def test_while_the_store_is_away_tokens_are_good_until_they_expire(
+    replica: Replica, provider: Provider, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = provider.tokens(1)
+    keeper = replica()
+
+    async def away(*args: Any, **kwargs: Any) -> Any:
+        raise StoreUnavailable("away")
+
+    for name in ("tokens", "put_tokens", "lease_tokens", "renew_tokens"):
+        monkeypatch.setattr(store, name, away)
+    assert await keeper.valid("ada", brought) == brought
+    provider.now += provider.lifetime - 10
+    assert await keeper.valid("ada", brought) == brought
+    provider.now += 10
+    with pytest.raises(StoreUnavailable):
+        await keeper.valid("ada", brought)
+    assert provider.asked == [], "nobody knows whether somebody else has done so"
