@@ -16,6 +16,8 @@ from harness.client import Client
 from harness.oauth_provider import OAuthProvider
 from harness.pages import get_page
 from harness.visitor import Visitor, said
+from operations.scrape import scrape
+from operations.scrape import until as wait_until
 
 APP = Path(__file__).parent / "panel_apps" / "logged_in.py"
 FLEET = pytest.mark.parametrize("serving", ["three replicas"], indirect=True)
@@ -202,6 +204,32 @@ async def test_a_session_that_moved_has_tokens_that_are_good_then(
         assert provider.is_good(token)
         assert f"mover@example.com {token} refresh-" in await knows(client, token)
     await first.start_async()
+
+
+async def test_a_session_that_slept_has_tokens_that_are_good_then(
+    start_fleet: Callable[..., Fleet], provider: OAuthProvider
+) -> None:
+    sleepy = ["--hibernate-after", "0.5", "--check-unused-sessions", "200"]
+    fleet = start_fleet([APP], n=1, args=[*provider.args(), "--oauth-refresh-tokens", *sleepy])
+    provider.user, provider.lifetime = "sleeper@example.com", 5
+    visitor = Visitor()
+    await visitor.logs_in(fleet.app_url())
+    async with await opened(fleet, visitor) as client:
+        old = provider.access_tokens[-1]
+        await asyncio.to_thread(until_asleep, fleet)
+        provider.lifetime = 300
+        await until(lambda: not provider.is_good(old))
+
+        await client.patch(TextInput, value="wakes")
+        await client.expect(lambda _: "now wakes " in said(client))
+
+        token = provider.access_tokens[-1]
+        assert f"now wakes sleeper@example.com sleeper@example.com {token} refresh-" in said(client)
+        assert provider.is_good(token)
+
+
+def until_asleep(fleet: Fleet) -> None:
+    wait_until(lambda: scrape(fleet.replicas[0].url)("svc_hibernated_sessions") >= 1)
 
 
 async def test_who_is_not_trusted_any_more_has_to_log_in(

@@ -102,6 +102,13 @@ def server(replica: Start) -> Replica:
     return replica([APP], args=["--basic-auth", "Open Sesame"])
 
 
+async def test_the_example(replica: Start, examples: Path) -> None:
+    server = replica([examples / "auth" / "panel_user.py"], args=["--basic-auth", "Open Sesame"])
+    visitor = Visitor()
+    await submits(visitor, f"{server.url}/login", "ada", "Open Sesame")
+    assert "Hello, ada!" in await greeted(server.app_url(), visitor)
+
+
 async def test_templates(replica: Start, tmp_path: Path) -> None:
     for name in ("login", "logout"):
         (tmp_path / f"{name}.html").write_text(f"our {name} page {{{{ errormessage }}}}")
