@@ -28,7 +28,7 @@ from service.sessions.user_tokens import SessionTokens
 from service.sessions.waking import Waking
 from service.settings import Settings
 from service.tracing import Tracing
-from store.contract import Store
+from store.contract import Journals, Store
 
 __all__ = ("Keeping",)
 
@@ -42,6 +42,7 @@ class Keeping:
     def __init__(
         self,
         store: Store,
+        journals: Journals,
         apps: Mapping[str, App],
         settings: Settings,
         replica: str,
@@ -55,7 +56,7 @@ class Keeping:
         self._metrics = metrics
         self.brake = Brake(store, replica, most_memory=most_memory(settings))
         self.writer = JournalWriter(
-            store,
+            journals,
             replica,
             interval=settings.journal_interval,
             max_bytes=settings.journal_max_bytes,

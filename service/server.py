@@ -14,7 +14,7 @@ from typing import Any
 
 from service import logs
 from service.admin import ADMIN_PATH, FleetWatch, admin_app
-from service.apps import jupyter_widgets, panel_shortcuts, threads
+from service.apps import forked, jupyter_widgets, panel_shortcuts, threads
 from service.apps.app import App
 from service.apps.panel import (
     runs_on_this_thread,
@@ -67,6 +67,7 @@ from store.connect import open_store
 from store.contract import Heartbeat
 from store.encryption import PLAIN, Encryption
 from store.errors import StoreConfigError, StoreUnavailable
+from store.journal_thread import JournalThread
 from store.redis_store import RedisStore
 
 __all__ = ("Server",)
@@ -110,6 +111,7 @@ class Server:
         scheduling.install()
         classes.install()
         unpacking.install()
+        forked.install()
         half_imported.install()
         shortcuts.install()
         wiring.install()
@@ -136,13 +138,22 @@ class Server:
         self._store = _open_store(settings, self.metrics)
         self._user_tokens = self._make_keeper(login)
         self._auth = auth if login is None else panel_auth(settings, login, self._user_tokens)
+        # The store in this process is the event loop's.
+        self._journals = JournalThread(self._store.twin()) if settings.redis is not None else None
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         tokens = self._session_tokens(login)
         self._keeping = Keeping(
-            self._store, self.apps, settings, self.replica, self.metrics, self._tracing, tokens
+            self._store,
+            self._journals or self._store,
+            self.apps,
+            settings,
+            self.replica,
+            self.metrics,
+            self._tracing,
+            tokens,
         )
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
@@ -248,10 +259,14 @@ class Server:
 
     @asynccontextmanager
     async def _store_open(self) -> AsyncIterator[None]:
+        if self._journals is not None:
+            self._journals.start()
         try:
             yield
         finally:
             self.services.dialer.close()
+            if self._journals is not None:
+                await self._journals.close()
             await self._store.close()
 
     @asynccontextmanager

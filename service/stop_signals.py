@@ -4,6 +4,10 @@ A forked child has our handlers and, by :func:`signal.set_wakeup_fd`, tells our 
 ``terminate()`` of a process or a pool that an app has forked would stop the server instead of the child. So
 children of a fork get Python's own handlers. Until they have them the signals are blocked, as one may come
 before the child has run a line. What ``exec`` starts (``subprocess``, ``spawn``) inherits no handlers.
+
+Python's handler of SIGINT raises, and what is raised within a hook of a fork, ours or another's, is lost
+(Python 3.11 to 3.13): the child would go on. So it is there when ``os.fork`` returns, and SIGINT ends the
+child until then; for good where Python would not call the handler.
 """
 
 from __future__ import annotations
@@ -11,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 __all__ = ("NUMBERS", "remove", "take")
@@ -25,6 +30,11 @@ _ours: dict[signal.Signals, Any] = {}
 
 _forking = threading.local()
 """The signals that were blocked in this thread before it began to fork."""
+
+_interruptible = False
+"""Whether this is a child whose SIGINT shall raise KeyboardInterrupt as soon as its hooks are over."""
+
+_fork, _forkpty = os.fork, os.forkpty
 
 
 def take(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
@@ -46,6 +56,37 @@ def remove(loop: asyncio.AbstractEventLoop) -> None:
 def _watch_forks() -> None:
     """Once per process: hooks cannot be taken off again."""
     os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_begin_afresh)
+    os.fork, os.forkpty = fork, forkpty
+
+
+@wraps(_fork)
+def fork() -> int:
+    calls_handlers = _child_calls_handlers()
+    pid = _fork()
+    if not pid:
+        _hooks_are_over(calls_handlers)
+    return pid
+
+
+@wraps(_forkpty)
+def forkpty() -> tuple[int, int]:
+    calls_handlers = _child_calls_handlers()
+    pid, descriptor = _forkpty()
+    if not pid:
+        _hooks_are_over(calls_handlers)
+    return pid, descriptor
+
+
+def _child_calls_handlers() -> bool:
+    """A thread's child with Python 3.13 or 3.14 misses a signal that does not interrupt a system call."""
+    return sys.version_info < (3, 13) or threading.current_thread() is threading.main_thread()
+
+
+def _hooks_are_over(calls_handlers: bool) -> None:
+    global _interruptible
+    if _interruptible and calls_handlers:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _interruptible = False
 
 
 def _block() -> None:
@@ -61,12 +102,12 @@ def _unblock() -> None:
 
 def _begin_afresh() -> None:
     """In the child, whose only and therefore main thread is the one that forked."""
+    global _interruptible
     inherited = [number for number, handler in _ours.items() if signal.getsignal(number) == handler]
     if _ours:
         signal.set_wakeup_fd(-1)
         _ours.clear()
     for number in inherited:
         signal.signal(number, signal.SIG_DFL)
-    _unblock()  # ends the child if it was signalled already: an exception would be lost in here
-    if signal.SIGINT in inherited:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _interruptible = signal.SIGINT in inherited
+    _unblock()  # ends the child if it was signalled already

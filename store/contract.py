@@ -22,6 +22,7 @@ __all__ = (
     "Heartbeat",
     "JournalFields",
     "JournalWrite",
+    "Journals",
     "Outcome",
     "PageRequest",
     "ParkReason",
@@ -276,7 +277,25 @@ class Written(StrEnum):
     """The store lost earlier writes. Nothing was written; only a whole journal helps."""
 
 
-class Store(Protocol):
+class Journals(Protocol):
+    """What the writer of journals needs of a store."""
+
+    async def write_journals(self, replica: str, writes: Sequence[JournalWrite]) -> list[Written]:
+        """Write the journals of several sessions, in one round trip; one answer each, in order.
+
+        Each write is atomic, fenced by owner and epoch, and changes nothing when repeated. A
+        journal lives exactly as long as its session's record.
+        """
+
+    async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
+        """Say again that ``replica`` owns the session at ``epoch``. Atomic.
+
+        OK when the record says so, too. BEHIND when it was missing or older, and was written
+        again: the journal has to follow. STALE when another replica owns the session by now.
+        """
+
+
+class Store(Journals, Protocol):
     """Everything the service keeps outside its processes."""
 
     # -- lifecycle ---------------------------------------------------------------------------
@@ -378,13 +397,6 @@ class Store(Protocol):
     async def end_build(self, name: str, replica: str, *, built: bool) -> None:
         """``replica`` has survived it. ``built``: it worked, which ends the row. Idempotent."""
 
-    async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
-        """Say again that ``replica`` owns the session at ``epoch``. Atomic.
-
-        OK when the record says so, too. BEHIND when it was missing or older, and was written
-        again: the journal has to follow. STALE when another replica owns the session by now.
-        """
-
     async def wake(self, key: SessionKey, replica: str, *, epoch: int) -> Written:
         """``replica``, which owns the session at ``epoch``, runs its app only now. Atomic, idempotent.
 
@@ -393,13 +405,6 @@ class Store(Protocol):
         """
 
     # -- journals ----------------------------------------------------------------------------
-
-    async def write_journals(self, replica: str, writes: Sequence[JournalWrite]) -> list[Written]:
-        """Write the journals of several sessions, in one round trip; one answer each, in order.
-
-        Each write is atomic, fenced by owner and epoch, and changes nothing when repeated. A
-        journal lives exactly as long as its session's record.
-        """
 
     async def read_journal(self, key: SessionKey) -> JournalFields:
         """All fields of the session's journal; empty when there is none."""

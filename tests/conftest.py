@@ -18,10 +18,17 @@ from harness import ignoring, sockets
 from harness.apps import CountedApp
 from harness.redis_server import RedisServer
 from harness.tools import require
+from hypothesis import HealthCheck, settings
 from playwright.async_api import Browser
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ("sliders.py", "weather", "streaming.py", "explorer.py")
+
+# No example has to be quick on a busy machine: as Hypothesis has it by itself only where CI=true.
+settings.register_profile(
+    "any speed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from service.errors import SessionMoved
 from service.metrics import Metrics
 from service.sessions.session import Session
-from store.contract import JournalWrite, Store, Written
+from store.contract import Journals, JournalWrite, Written
 from store.errors import StoreError
 
 __all__ = ("JournalWriter",)
@@ -47,7 +47,7 @@ class JournalWriter:
 
     def __init__(
         self,
-        store: Store,
+        store: Journals,
         replica: str,
         *,
         interval: float,

@@ -76,8 +76,10 @@ def dump(redis: RedisServer) -> str:
     }
     found = []
     for key in redis.command("KEYS", "*"):
-        verb, *rest = read[redis.command("TYPE", key).decode()]
-        found += [key, redis.command(verb, key, *rest)]
+        kind = redis.command("TYPE", key).decode()
+        if kind != "none":  # it has gone meanwhile
+            verb, *rest = read[kind]
+            found += [key, redis.command(verb, key, *rest)]
     return repr(found)
 
 

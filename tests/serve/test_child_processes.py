@@ -48,6 +48,41 @@ def how_forks_end(number):
     return codes
 
 
+def how_it_ends(pid):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "it goes on"
+
+
+def how_one_ends_that_comes_back(*, raised):
+    pid = os.fork()
+    if pid:
+        return how_it_ends(pid)
+    if raised is not None:
+        raise raised
+
+
+def how_one_ends_that_is_interrupted_in_a_hook():
+    "In one that comes after those of the server. What it raises would be written to stderr, and lost."
+    done = []
+    interrupt = lambda: done or os.kill(os.getpid(), signal.SIGINT)
+    os.register_at_fork(after_in_child=interrupt)
+    pid = os.fork()
+    if not pid:
+        try:
+            time.sleep(60)
+        finally:
+            os._exit(7)
+    done.append(pid)
+    return how_it_ends(pid)
+
+
 def how_a_thread_s_forks_end():
     found = []
     thread = threading.Thread(target=lambda: found.append(how_forks_end(signal.SIGTERM)))
@@ -93,6 +128,11 @@ ENDS = {
     "os.fork": lambda: how_forks_end(signal.SIGTERM),
     "os.fork in a thread": how_a_thread_s_forks_end,
     "SIGINT": lambda: how_forks_end(signal.SIGINT),
+    "SIGINT in a hook": how_one_ends_that_is_interrupted_in_a_hook,
+    "comes back": lambda: how_one_ends_that_comes_back(raised=None),
+    "sys.exit": lambda: how_one_ends_that_comes_back(raised=SystemExit(3)),
+    "error": lambda: how_one_ends_that_comes_back(raised=ValueError("of a child")),
+    "interrupted": lambda: how_one_ends_that_comes_back(raised=KeyboardInterrupt()),
     "subprocess": how_programs_end,
     "pool of fork": lambda: how_a_pool_ends("fork"),
     "pool of spawn": lambda: how_a_pool_ends("spawn"),
@@ -124,6 +164,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
         ("os.fork", ENDED),
         ("os.fork in a thread", ENDED),
         ("SIGINT", {-signal.SIGINT.value, 7}),  # 7 by KeyboardInterrupt
+        ("SIGINT in a hook", -signal.SIGINT.value),
+        ("comes back", 0),
+        ("sys.exit", 3),
+        ("error", 1),
+        ("interrupted", -signal.SIGINT.value),
         ("subprocess", ENDED),
         ("pool of fork", (False, 0)),
         ("pool of spawn", (False, 0)),

@@ -1,0 +1,71 @@
+"""A child that app code has forked ends with that code: what comes after it is the server's.
+
+There is no event loop in it, nor any other thread, so a thread whose call came back would wait for ever to
+be told what to do next, and whoever waits for the child with it. ``sys.exit`` ends it in ``bokeh serve``, too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from functools import cache
+
+from service.apps.steps import Step, under_way, watch_steps
+
+__all__ = ("install",)
+
+
+@cache
+def install() -> None:
+    """Once per process: hooks cannot be taken off again."""
+    os.register_at_fork(after_in_child=_begun)
+
+
+class _Child:
+    """Told of each step in the child as it ends."""
+
+    limit = 0.0
+
+    def __init__(self, inherited: frozenset[Step]) -> None:
+        self._inherited = inherited
+
+    def ended(self, step: Step, seconds: float) -> None:
+        if step in self._inherited:
+            _end_process(sys.exc_info()[1])
+
+
+def _begun() -> None:
+    inherited, step = [], under_way.get(threading.get_ident())
+    while step is not None:
+        inherited.append(step)
+        step = step.outer
+    if inherited:
+        watch_steps(_Child(frozenset(inherited)))
+
+
+def _end_process(error: BaseException | None) -> None:
+    """As Python ends on ``error``, but for what the server had put off until its own end."""
+    if isinstance(error, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+    status = _exit_status(error)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
+
+
+def _exit_status(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    print(error.code, file=sys.stderr)  # noqa: T201 - as Python does
+    return 1
