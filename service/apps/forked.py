@@ -1,7 +1,7 @@
 """A child that app code has forked ends with that code: what comes after it is the server's.
 
-There is no event loop in it, nor any other thread, so a thread whose call came back would wait for ever to
-be told what to do next, and whoever waits for the child with it. ``sys.exit`` ends it in ``bokeh serve``, too.
+There is no event loop in it, nor any other thread, so a thread whose call came back would wait for ever to be
+told what to do, and whoever waits for the child with it. In ``bokeh serve``, too, ``sys.exit`` ends it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.model import Model
 
-from service.apps.when_imported import when_imported
+from service.apps.when_imported import imported, when_imported
 from service.documents.ids import IdSpace, current_ids
 
 __all__ = ("MESSAGES", "JupyterWidgets", "close_widgets", "install", "models_of", "place_of", "refresh")
@@ -130,8 +130,8 @@ def _remember_widgets(cls: Any) -> None:
 
 def _kernel(document: Document) -> Any:
     """Through which the Document's comms go; None where there are none."""
-    state = sys.modules.get("panel.io.state")
-    return None if state is None or _PANEL not in sys.modules else state.state._ipykernels.get(document)
+    state = imported("panel.io.state")
+    return None if state is None or imported(_PANEL) is None else state.state._ipykernels.get(document)
 
 
 def close_widgets(document: Document) -> None:
@@ -242,7 +242,7 @@ def place_of(data: Any) -> list[str]:
 
 def models_of(document: Document) -> list[Any]:
     """The models that show widgets."""
-    panel: Any = sys.modules.get(_PANEL)
+    panel: Any = imported(_PANEL)
     return [] if panel is None else [each for each in document.models if isinstance(each, panel.IPyWidget)]
 
 

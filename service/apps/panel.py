@@ -28,7 +28,7 @@ from bokeh.document.events import DocumentPatchedEvent
 from bokeh.models.ui.notifications import Notifications
 
 from service.apps.imported_packages import imports_any
-from service.apps.when_imported import when_imported
+from service.apps.when_imported import imported, when_imported
 from service.apps.worker_pool import PoolExecutor, WorkerPool
 from service.lines import line
 
@@ -120,7 +120,7 @@ def as_panels(application: Application) -> Application:
 
 def is_drawn_by_panel(document: Document) -> bool:
     """Whether code that has run on the Document has used Panel (1.9 and 1.10) for it."""
-    module = sys.modules.get(_STATE)
+    module = imported(_STATE)
     if module is None:
         return False
     state = module.state
@@ -146,7 +146,7 @@ def keep_coming_back(document: Document, *, of_panel: bool) -> None:
     be made while the Document is sent first, and be part of it from the second time on only. It has
     an id of the session's, so nothing is made where Panel is not.
     """
-    panel = sys.modules.get("panel.config")
+    panel = imported("panel.config")
     if panel is None or document.config.reconnect_session or panel.config.reconnect:
         return
     document.config.reconnect_session = True
@@ -176,7 +176,7 @@ def let_go_of_roots(document: Document) -> None:
     ``Location``, ``BrowserInfo``) rely on it: with a Document they forget it twice, fail the second time
     with ``KeyError``, and keep what they have not come to.
     """
-    state = sys.modules.get(_STATE)
+    state = imported(_STATE)
     if state is None:
         return
     for root in document.roots:
@@ -223,7 +223,7 @@ def request_hooks(application: Application) -> list[Callable[..., Any]]:
 
 def connect_panel() -> None:
     """Make Panel, once it was imported, know our connections and threads. Cheap and idempotent."""
-    module = sys.modules.get(_DOCUMENT)
+    module = imported(_DOCUMENT)
     if module is not None:
         module.extra_socket_handlers.setdefault(_Socket, _write)
         _share_cookie_secret()
@@ -400,7 +400,7 @@ def panel_bundle(session: Any, resources: Any, root: str) -> Any:
 
 def own_file(text: str, dist_url: str) -> str:
     """The text with Panel's files on this server, at ``dist_url``, in the place of those of its publisher."""
-    panel = sys.modules.get("panel.io.resources")
+    panel = imported("panel.io.resources")
     return text if panel is None else text.replace(panel.CDN_DIST, dist_url)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bokeh.document import Document
 
+from service.apps.when_imported import imported
 from service.errors import NotAuthorized
 
 __all__ = ("authorize_callback", "check_access")
@@ -25,7 +26,7 @@ Ask = Callable[..., Any]
 
 def authorize_callback() -> Ask | None:
     """The one of the session at work, or else of the process. Must run in the Document's context."""
-    module = sys.modules.get("panel.config")
+    module = imported("panel.config")
     found: Ask | None = None if module is None else module.config.authorize_callback
     return found
 

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from service.apps.when_imported import imported
+
 __all__ = (
     "go_on",
     "is_answering",
@@ -28,12 +30,12 @@ _VIEWABLE = "panel.viewable"
 
 
 def is_message(viewable: Any) -> bool:
-    module = sys.modules.get(_MESSAGE)
+    module = imported(_MESSAGE)
     return module is not None and isinstance(viewable, module.ChatMessage)
 
 
 def is_chat(viewable: Any) -> bool:
-    module = sys.modules.get(_FEED)
+    module = imported(_FEED)
     return module is not None and isinstance(viewable, module.ChatFeed)
 
 

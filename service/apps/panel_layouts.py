@@ -23,6 +23,7 @@ from bokeh.model import Model
 from bokeh.models import Tabs
 
 from service.apps.panel_chats import is_message
+from service.apps.when_imported import imported
 from service.documents.identical import identical
 from service.documents.values import ValueReader, write_value
 
@@ -40,13 +41,13 @@ _SIMPLE = (str, int, float, bool, bytes, type(None), datetime.datetime, datetime
 
 def is_layout(viewable: Any) -> bool:
     """Whether it has a list of children that grows and shrinks."""
-    module = sys.modules.get(_LAYOUT)
+    module = imported(_LAYOUT)
     return module is not None and isinstance(viewable, module.ListLike | module.NamedListLike)
 
 
 def is_feed(viewable: Any) -> bool:
     """Whether it makes models of those children only that are near to what is seen."""
-    module = sys.modules.get("panel.layout.feed")
+    module = imported("panel.layout.feed")
     return module is not None and isinstance(viewable, module.Feed)
 
 

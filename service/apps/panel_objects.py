@@ -45,6 +45,7 @@ from service.apps.panel_tables import (
     restore_table,
     table_of,
 )
+from service.apps.when_imported import imported
 from service.documents.identical import identical
 from service.documents.ids import IdSpace
 
@@ -233,7 +234,7 @@ def _objects(document: Document) -> Iterator[tuple[Any, Any, str]]:
     Not those whose model's id another one has: repeated inputs may make other things than they did.
     """
     models = document.models
-    state = sys.modules.get(_STATE)
+    state = imported(_STATE)
     if state is None:
         return
     for ref, (view, _root, owner, _comm) in list(state.state._views.items()):

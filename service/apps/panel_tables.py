@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from service.apps.when_imported import imported
 from service.documents.values import ValueReader, write_value
 
 __all__ = (
@@ -38,7 +39,7 @@ _MODELS = "panel.models.tabulator"
 
 
 def is_table(viewable: Any) -> bool:
-    module = sys.modules.get(_TABLES)
+    module = imported(_TABLES)
     return module is not None and isinstance(viewable, module.BaseTable) and viewable.value is not None
 
 

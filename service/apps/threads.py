@@ -8,7 +8,6 @@ of the process, which mean other models on the next replica. What runs on a pool
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from service.apps.app_directories import AppDirectory, running_app
 from service.apps.process_state import Names, names_of_run
+from service.apps.when_imported import imported
 from service.documents.ids import Ids, current_ids
 
 __all__ = ("handed_on", "install", "note_panel_work", "panel_work", "within")
@@ -63,7 +63,7 @@ def submit(self: ThreadPoolExecutor, fn: Callable[P, T], /, *args: P.args, **kwa
 
 def _is_panels(pool: ThreadPoolExecutor) -> bool:
     """Whether it is the one that Panel (1.9 and 1.10) made, which it has where app code has no threads."""
-    state = sys.modules.get("panel.io.state")
+    state = imported("panel.io.state")
     return state is not None and state.state._thread_pool is pool
 
 

@@ -17,7 +17,6 @@ import asyncio
 import io
 import os
 import pickle
-import sys
 import threading
 import types
 import weakref
@@ -30,6 +29,8 @@ from typing import Any
 from bokeh.core.has_props import HasProps
 from bokeh.document import Document
 from bokeh.model import Model
+
+from service.apps.when_imported import imported
 
 __all__ = ("Variables", "app_coroutines", "is_coroutine_of")
 
@@ -290,7 +291,7 @@ def _content(cell: types.CellType) -> Any:
 
 def _of_param(value: Any) -> Any:
     """Objects of ``param`` (2.x), on which Panel is built; NotImplemented for all others."""
-    param = sys.modules.get("param")
+    param = imported("param")
     if param is None:
         return NotImplemented
     if isinstance(value, param.Parameter):

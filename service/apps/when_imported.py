@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
-__all__ = ("when_imported",)
+__all__ = ("imported", "when_imported")
 
 Action = Callable[[ModuleType], None]
 
@@ -24,11 +25,17 @@ def when_imported(name: str, action: Action) -> None:
     if action in _actions.setdefault(name, []):
         return
     _actions[name].append(action)
-    module = sys.modules.get(name)
-    if module is not None and not _is_being_imported(module):
+    module = imported(name)
+    if module is not None:
         action(module)
     elif _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+
+
+def imported(name: str) -> Any:
+    """The module, if its import is over. While another thread is at it, ``sys.modules`` has a part of it."""
+    module = sys.modules.get(name)
+    return None if module is None or _is_being_imported(module) else module
 
 
 def _is_being_imported(module: ModuleType) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -29,6 +30,13 @@ from store.contract import Heartbeat
 __all__ = ("Asked", "AutoloadHandler", "located", "render_script", "script_of_session")
 
 log = logging.getLogger(__name__)
+
+_JS_URLS = re.compile(r"(const js_urls = .*)(;)$", re.MULTILINE)
+_NOT_THERE_YET = """url => {
+    const {href} = new URL(url, document.baseURI);
+    return ![...document.scripts].some(each => each.src == href);
+  }"""
+"""Where another one has loaded its files, a later script loads all of its own (bokeh 3.9, 3.10)."""
 
 
 class AutoloadHandler(AppHandler):
@@ -182,7 +190,8 @@ def _script(bundle: Bundle, asked: Asked, token: str) -> str:
     item = RenderItem(token=token, elementid=ID(asked.element_id), use_for_title=False)
     script = script_for_render_items({}, [item], app_path=asked.app_path, absolute_url=asked.absolute_url)
     bundle.add(Script(script))
-    return str(AUTOLOAD_JS.render(bundle=bundle, elementid=asked.element_id))
+    rendered = str(AUTOLOAD_JS.render(bundle=bundle, elementid=asked.element_id))
+    return _JS_URLS.sub(rf"\1.filter({_NOT_THERE_YET})\2", rendered, count=1)
 
 
 def located(asked: Asked, app_path: str, prefix: str) -> tuple[str, Asked]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from devfleet.replica import Replica
 from harness.browser import Tab
 from harness.pages import get_page
 from harness.site import show
+from playwright.async_api import Route
 
 PANEL_APPS = Path(__file__).parents[1] / "serve" / "panel_apps"
 PLAIN = """
@@ -92,6 +94,30 @@ async def test_a_plain_part_of_somebody_elses_page_loads_what_other_parts_may_ne
     await shows(tab, "plain")
     await shows(tab, "grace")
     assert tab.requested_elsewhere == []
+
+
+@pytest.mark.parametrize(
+    ("first", "text", "second", "other"),
+    [("plain", "plain", "fast_table", "grace"), ("fast_table", "grace", "plain", "plain")],
+)
+async def test_a_part_that_comes_later_loads_only_what_is_not_there_yet(
+    server: Replica, tab: Tab, first: str, text: str, second: str, other: str
+) -> None:
+    """What is loaded into a page twice works no longer."""
+    parts = [server_document(server.app_url(app)) for app in (first, second)]
+    first_is_shown = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await first_is_shown.wait()
+        await route.continue_()
+
+    await tab.raw.route(f"**/{second}/autoload.js*", hold)
+    await show(tab, "".join(parts), free_port())
+    await shows(tab, text)
+    first_is_shown.set()
+    await shows(tab, other)
+    scripts = [each for each in tab.requested if ".js" in each and "/static/" in each]
+    assert sorted(scripts) == sorted(set(scripts))
 
 
 @pytest.mark.parametrize(("app", "text"), [("fast_table", "grace"), ("jupyter", "heard")])

@@ -54,12 +54,15 @@ async def test_the_plot_stays_and_the_next_move_works(fleet: Fleet, gated: Gated
     owner = await asyncio.to_thread(owner_of, fleet)
     (other,) = (each for each in fleet.replicas if each is not owner)
     await asyncio.to_thread(journaled, owner)
+    await tab.evaluate("(globalThis.drawnBefore = view('plot').el, null)")
     gated.close()
 
     owner.kill()
     await asyncio.to_thread(until, lambda: shown(other) == 1)
 
+    # BokehJS draws anew what it is shown, later than it is sent.
     await tab.until("value('noise', 'data') != null && view('plot')?.el != null")
+    await tab.until("!drawnBefore.isConnected && view('plot').el.isConnected")
     assert await tab.value("noise", "data") == before
     assert await picture(tab) == drawn
     # Longer than what page and server wait before they say anything.
