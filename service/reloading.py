@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -28,6 +29,15 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 0.3
 """Seconds between looks at the files."""
+
+SKEW_NS = 50_000_000
+"""Nanoseconds that a file's time may be behind the clock."""
+
+SETTLED = 0.05
+"""Seconds between two looks that have to see the same before the app is read."""
+
+SETTLING_LOOKS = 20
+"""After which it is read in any case: something may write all the time."""
 
 FIRST_PULL_LOOKS = 50
 FIRST_PULL_SECONDS = 1.0
@@ -59,18 +69,18 @@ class Reloader:
         self._resources = resources
         self._websockets = websockets
         self._seen: dict[Path, tuple[int, int]] = {}
+        self._looked = 0
         for missing in (name for name in self._extra if not name.is_file()):
             raise ConfigError(f"--dev: {missing} is no file that could be watched")
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._seen = self._look()
+        self._seen, self._looked = self._look(), time.time_ns()
         log.info("watching %d files for changes", len(self._seen))
         while True:
             await asyncio.sleep(INTERVAL)
-            now = self._look()
-            if now != self._seen:
-                self._seen = now
+            if self._differs(self._look()):
+                self._seen = await self._settled()
                 await self.reload()
 
     async def reload(self) -> None:
@@ -116,11 +126,36 @@ class Reloader:
     async def _load(self) -> None:
         """Run the hooks to their end, or to the next change: they may take long, but not for ever."""
         loading = spawn(self._app.load())
-        while not (await asyncio.wait([loading], timeout=INTERVAL))[0] and self._look() == self._seen:
+        while not (await asyncio.wait([loading], timeout=INTERVAL))[0] and not self._differs(self._look()):
             pass
         if not loading.done():
             log.error("not waiting for on_server_loaded, which goes on and on")
             loading.cancel()
+
+    async def _settled(self) -> dict[Path, tuple[int, int]]:
+        """What is there once two looks have seen the same: a file that is saved may be empty at first."""
+        now = self._look()
+        for _ in range(SETTLING_LOOKS):
+            await asyncio.sleep(SETTLED)
+            before, now = now, self._look()
+            if now == before:
+                break
+        return now
+
+    def _differs(self, now: dict[Path, tuple[int, int]]) -> bool:
+        """Whether a file was changed, is new or gone; not whether the app imports more of them, or less."""
+        last_look, self._looked = self._looked, time.time_ns() - SKEW_NS
+        if now == self._seen:
+            return False
+        own = {*watched_files(self._path), *self._extra}
+        differs = any(not path.exists() for path in self._seen.keys() - now.keys()) or any(
+            self._seen.get(path) != stat
+            for path, stat in now.items()
+            if path in self._seen or path in own or stat[0] > last_look
+        )
+        if not differs:
+            self._seen = {**self._seen, **now}
+        return differs
 
     def _look(self) -> dict[Path, tuple[int, int]]:
         found = {}

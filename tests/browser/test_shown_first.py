@@ -61,8 +61,9 @@ async def test_the_plot_stays_and_the_next_move_works(fleet: Fleet, gated: Gated
     await asyncio.to_thread(until, lambda: shown(other) == 1)
 
     # BokehJS draws anew what it is shown, later than it is sent.
-    await tab.until("value('noise', 'data') != null && view('plot')?.el != null")
-    await tab.until("!drawnBefore.isConnected && view('plot').el.isConnected")
+    await tab.until(
+        "!drawnBefore.isConnected && value('noise', 'data') != null && view('plot')?.el?.isConnected"
+    )
     assert await tab.value("noise", "data") == before
     assert await picture(tab) == drawn
     # Longer than what page and server wait before they say anything.
