@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from service.apps.when_imported import when_imported
+from service.apps.when_imported import imported, when_imported
 
 SOURCE = "value = 'as it is'\ndef where(): return __file__"
 
@@ -78,3 +78,25 @@ def test_a_module_that_is_not_there_is_missing_as_ever() -> None:
     when_imported("no_such_module_anywhere", lambda module: None)
     with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
         importlib.import_module("no_such_module_anywhere")
+
+
+def test_what_another_thread_is_importing_is_not_there_yet(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its classes are not either, which code that draws other apps would ask it for."""
+    begun, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(sys, "begun_and_go_on", (begun, go_on), raising=False)
+    (tmp_path / f"{name}.py").write_text(
+        "import sys\nbegun, go_on = sys.begun_and_go_on\nbegun.set()\ngo_on.wait(30)\nclass Widget: pass\n"
+    )
+    importing = threading.Thread(target=importlib.import_module, args=(name,))
+    importing.start()
+
+    assert begun.wait(30)
+    assert name in sys.modules
+    assert imported(name) is None
+
+    go_on.set()
+    importing.join(30)
+    assert imported(name).Widget
+    assert imported(f"{name}_that_is_not_there") is None
