@@ -15,11 +15,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache
 from typing import Any
+
+from service.apps import forked
 
 __all__ = ("NUMBERS", "remove", "take")
 
@@ -33,8 +34,6 @@ _forking = threading.local()
 
 _interruptible = False
 """Whether this is a child whose SIGINT shall raise KeyboardInterrupt as soon as its hooks are over."""
-
-_fork, _forkpty = os.fork, os.forkpty
 
 
 def take(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
@@ -56,30 +55,7 @@ def remove(loop: asyncio.AbstractEventLoop) -> None:
 def _watch_forks() -> None:
     """Once per process: hooks cannot be taken off again."""
     os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_begin_afresh)
-    os.fork, os.forkpty = fork, forkpty
-
-
-@wraps(_fork)
-def fork() -> int:
-    calls_handlers = _child_calls_handlers()
-    pid = _fork()
-    if not pid:
-        _hooks_are_over(calls_handlers)
-    return pid
-
-
-@wraps(_forkpty)
-def forkpty() -> tuple[int, int]:
-    calls_handlers = _child_calls_handlers()
-    pid, descriptor = _forkpty()
-    if not pid:
-        _hooks_are_over(calls_handlers)
-    return pid, descriptor
-
-
-def _child_calls_handlers() -> bool:
-    """A thread's child with Python 3.13 or 3.14 misses a signal that does not interrupt a system call."""
-    return sys.version_info < (3, 13) or threading.current_thread() is threading.main_thread()
+    forked.after_hooks(_hooks_are_over)
 
 
 def _hooks_are_over(calls_handlers: bool) -> None:

@@ -11,18 +11,60 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, wraps
 
 from service.apps.steps import Step, under_way, watch_steps
 
-__all__ = ("install",)
+__all__ = ("after_hooks", "install")
 
 
 @cache
 def install() -> None:
     """Once per process: hooks cannot be taken off again."""
     os.register_at_fork(after_in_child=_begun)
+
+
+_fork, _forkpty = os.fork, os.forkpty
+_after_hooks: list[Callable[[bool], object]] = []
+
+
+def after_hooks(call: Callable[[bool], object]) -> None:
+    """From here on ``call`` is called in each child as ``os.fork`` is about to return there: hooks are over.
+
+    With whether Python calls handlers of signals in it.
+    """
+    _after_hooks.append(call)
+    os.fork, os.forkpty = fork, forkpty
+
+
+@wraps(_fork)
+def fork() -> int:
+    calls_handlers = _child_calls_handlers()
+    pid = _fork()
+    if not pid:
+        _hooks_are_over(calls_handlers)
+    return pid
+
+
+@wraps(_forkpty)
+def forkpty() -> tuple[int, int]:
+    calls_handlers = _child_calls_handlers()
+    pid, descriptor = _forkpty()
+    if not pid:
+        _hooks_are_over(calls_handlers)
+    return pid, descriptor
+
+
+def _child_calls_handlers() -> bool:
+    """A thread's child with Python 3.13 or 3.14 misses a signal that does not interrupt a system call."""
+    return sys.version_info < (3, 13) or threading.current_thread() is threading.main_thread()
+
+
+def _hooks_are_over(calls_handlers: bool) -> None:
+    for call in _after_hooks:
+        call(calls_handlers)
 
 
 class _Child:
