@@ -11,8 +11,9 @@ from service.lines import refuse_unsupported
 if TYPE_CHECKING:
     from service.apps.state import session_state
     from service.embedding import Server
+    from service.serving import serve
 
-__all__ = ("Server", "session_state")
+__all__ = ("Server", "serve", "session_state")
 
 
 def __getattr__(name: str) -> Any:
@@ -28,6 +29,10 @@ def __getattr__(name: str) -> Any:
         from service.embedding import Server
 
         return Server
+    if name == "serve":
+        from service.serving import serve
+
+        return serve
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

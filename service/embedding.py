@@ -24,7 +24,7 @@ from tornado.ioloop import IOLoop
 
 from service import stop_signals
 from service.apps.app import App, known_sources
-from service.apps.loading import apps_from_applications
+from service.apps.loading import apps_from_applications, with_app_at_root
 from service.apps.panel import application_of_function
 from service.errors import ConfigError
 from service.lines import check_bokeh
@@ -39,7 +39,8 @@ __all__ = ("LiveSessions", "ModifyDoc", "Server", "as_application", "auth_of", "
 log = logging.getLogger(__name__)
 
 ModifyDoc = Callable[[Document], None]
-Applications = Mapping[str, Application | ModifyDoc] | Application | ModifyDoc
+Applied = Application | ModifyDoc | os.PathLike[str]
+Applications = Mapping[str, Applied] | Applied
 
 _SAME_BUT_NAMED = {
     "extra_websocket_origins": "allow_websocket_origin",
@@ -96,10 +97,11 @@ class LiveSessions:
 class Server(LiveSessions):
     """One replica on a Tornado loop that somebody else runs, or that :meth:`run_until_shutdown` does.
 
-    ``applications``: a function that fills a Document, an ``Application``, or several of either by
-    URL path. ``options`` are those of ``svc serve`` by the names of :class:`service.settings.Settings`
-    (seconds), or by Bokeh's names (``keep_alive_milliseconds``, ...); what is not given comes from
-    the environment as usual. Listens from here on; answers once :meth:`start` got it going.
+    ``applications``: a function that fills a Document, an ``Application``, the ``Path`` of a script,
+    notebook or directory, or several of these by URL path. ``options`` are those of ``svc serve`` by the
+    names of :class:`service.settings.Settings` (seconds), or by Bokeh's names
+    (``keep_alive_milliseconds``, ...); what is not given comes from the environment as usual. Listens from
+    here on; answers once :meth:`start` got it going.
 
     Raises ConfigError.
     """
@@ -125,7 +127,7 @@ class Server(LiveSessions):
         self._io_loop = io_loop or IOLoop.current()
         self._replica = Replica(
             settings,
-            apps_from_applications(_by_path(applications)),
+            _apps(applications, settings),
             auth=auth_of(auth_provider, auth_policy),
             extra_routes=list(extra_patterns),
             http_options=_http_options(http_server_kwargs or {}),
@@ -278,15 +280,20 @@ def _report(starting: asyncio.Task[None]) -> None:
         log.error("the server cannot start: %s", starting.exception())
 
 
-def _by_path(applications: Applications) -> dict[str, Application]:
+def _apps(applications: Applications, settings: Settings) -> dict[str, App]:
+    apps = apps_from_applications(_by_path(applications))
+    return apps if settings.root_app is None else with_app_at_root(apps, settings.root_app)
+
+
+def _by_path(applications: Applications) -> dict[str, Application | os.PathLike[str]]:
     if isinstance(applications, Mapping):
         return {path: as_application(found) for path, found in applications.items()}
     return {"/": as_application(applications)}
 
 
-def as_application(found: Application | ModifyDoc) -> Application:
-    """An application that runs a function, or the one that was given."""
-    if isinstance(found, Application):
+def as_application(found: Applied) -> Application | os.PathLike[str]:
+    """An application that runs a function, or what was given."""
+    if isinstance(found, Application | os.PathLike):
         return found
     handler = FunctionHandler(found)
     return application_of_function(handler, known_sources([handler]))

@@ -20,6 +20,7 @@ from service.sessions.departures import Departures
 from service.sessions.ending import Ending
 from service.sessions.expiry import Expiry
 from service.sessions.hibernation import CAREFUL_SECONDS, Hibernation
+from service.sessions.history import SessionHistory
 from service.sessions.journaling import JournalWriter
 from service.sessions.pressure import MemoryPressure
 from service.sessions.registry import Registry
@@ -64,13 +65,16 @@ class Keeping:
             lost=lambda session: self.departures.lost(session.slot),
             metrics=metrics,
         )
+        self.history = SessionHistory(settings.session_history)
         upkeep = Upkeep(
             mark=self.writer.mark,
+            rendered=lambda session: self.history.rendered(session.key),
             settle=self.writer.settle if settings.durability == "sync" else None,
             around_timer=self.brake.timer,
         )
         self.timeouts = BuildTimeouts(settings.build_timeout, metrics)
-        self.registry = Registry(apps, _builder(settings, metrics, upkeep, tokens), self.timeouts.of_build)
+        builder = _builder(settings, metrics, upkeep, tokens)
+        self.registry = Registry(apps, builder, self.timeouts.of_build, self.history)
         self.departures = Departures(
             store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
         )

@@ -38,13 +38,14 @@ __all__ = (
 Parse = Callable[[str], Any]
 """Text to value; raises ValueError with a reason that follows "option: "."""
 
-Arity = Literal["one", "switch", "repeat", "some", "any", "rest"]
-"""``one`` value; a ``switch`` without value; ``repeat`` the flag; ``some`` values (1 or more) or
-``any`` number of them after the flag; the ``rest`` of the command line."""
+Arity = Literal["one", "switch", "maybe", "repeat", "some", "any", "rest"]
+"""``one`` value; a ``switch`` without value, or ``maybe`` with one; ``repeat`` the flag; ``some`` values
+(1 or more) or ``any`` number of them after the flag; the ``rest`` of the command line."""
 
 _ARGPARSE: Mapping[Arity, Mapping[str, Any]] = {
     "one": {},
     "switch": {"action": "store_const", "const": "true"},
+    "maybe": {"nargs": "?", "const": "true"},
     "repeat": {"action": "append"},
     "some": {"nargs": "+"},
     "any": {"nargs": "*"},
@@ -83,7 +84,7 @@ class Option:
 
     @property
     def is_list(self) -> bool:
-        return self.arity not in ("one", "switch")
+        return self.arity not in ("one", "switch", "maybe")
 
     def value(self, raw: str | list[str], source: str, parse: Parse | None = None) -> Any:
         """The typed value. Raises ConfigError naming ``source``."""

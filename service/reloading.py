@@ -51,7 +51,6 @@ class Reloader:
 
     def __init__(
         self,
-        path: str,
         app: App,
         argv: Sequence[str],
         extra: Iterable[str],
@@ -60,7 +59,8 @@ class Reloader:
         resources: PageResources,
         websockets: Collection[Socket],
     ) -> None:
-        self._path = Path(path).expanduser()
+        assert app.file is not None, "apps that are developed are files"
+        self._path = app.file
         self._app = app
         self._argv = argv
         self._extra = [Path(name) for name in extra]
@@ -99,11 +99,17 @@ class Reloader:
         self._outdate_builds()  # those that did not wait for the hooks
         # Those that come meanwhile have come for the new code. One without an answer waits for its
         # session still, and BokehJS (3.9 and 3.10) does not come back where its first connection is closed.
-        before = [each for each in self._websockets if each.answered]
-        slots = [each for each in self._registry.held() if each.life.state in (State.LIVE, State.ASLEEP)]
+        before = [each for each in self._websockets if each.answered and self._is_of_app(each)]
+        held = [each for each in self._registry.held() if each.key.app == self._app.path]
+        slots = [each for each in held if each.life.state in (State.LIVE, State.ASLEEP)]
         await asyncio.gather(*map(self._renew, slots))
         for websocket in before:  # of pages that show why there is no session
             websocket.close(COME_BACK, "the app has changed")
+
+    def _is_of_app(self, websocket: WebSocket) -> bool:
+        """Other apps' pages go on; of a relay it is not known whose it is."""
+        path = websocket.about
+        return not path.endswith("/ws") or path.endswith(f"{self._app.path.rstrip('/')}/ws")
 
     async def _renew(self, slot: SessionSlot) -> None:
         """Once its pages have their Document: BokehJS (3.9 and 3.10) gives up when its first pull fails."""

@@ -9,7 +9,7 @@ import webbrowser
 
 from service import stop_signals
 from service.apps.app import App
-from service.apps.loading import load_apps
+from service.apps.loading import load_apps, with_app_at_root
 from service.errors import ConfigError
 from service.listening import Inherited
 from service.plugins import run_setup
@@ -60,7 +60,8 @@ async def _run(settings: Settings, inherited: Inherited | None) -> int:
 
 def _apps(settings: Settings) -> dict[str, App]:
     developing = settings.dev is not None
-    return load_apps(settings.apps, settings.args, patterns=settings.glob, broken_too=developing)
+    apps = load_apps(settings.apps, settings.args, patterns=settings.glob, broken_too=developing)
+    return apps if settings.root_app is None else with_app_at_root(apps, settings.root_app)
 
 
 async def _start(server: Server) -> None:

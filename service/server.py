@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from service import logs
-from service.admin import ADMIN_PATH, FleetWatch, admin_app
+from service.admin import FleetWatch, admin_app
+from service.admin.panels import panels_admin_app
 from service.apps import forked, jupyter_widgets, panel_shortcuts, threads
 from service.apps.app import App
 from service.apps.panel import (
@@ -23,6 +24,7 @@ from service.apps.panel import (
     start_timers_on_loop,
 )
 from service.apps.panel_login import PanelLogin, with_panels_config
+from service.apps.panel_settings import PanelSettings, check_page_config, tell_panel
 from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
@@ -60,6 +62,7 @@ from service.web.keep_alive import KeepAlive
 from service.web.origins import OriginPolicy
 from service.web.panel_auth import panel_auth
 from service.web.resources import PageResources, build_of
+from service.web.reused_pages import ReusedPages
 from service.web.routes import make_application, make_internal_application
 from service.web.services import Services
 from service.web.urls import quoted
@@ -126,6 +129,17 @@ class Server:
         logs.this_replica(self.replica)
         auth = auth or load_auth(settings.auth_module)
         login = self._panel_login(auth)
+        if settings.page_config is not None:
+            check_page_config(settings.page_config)
+        tell_panel(
+            PanelSettings(
+                global_loading_spinner=settings.global_loading_spinner,
+                session_history=settings.session_history,
+                page_config=settings.page_config,
+                profiler=settings.profiler,
+                root_path=settings.root_path,
+            )
+        )
         self._listener = listener or Listener(settings, inherited)
         self.port = self._listener.port
         self._metrics_sockets = open_metrics_sockets(settings)
@@ -386,18 +400,20 @@ class Server:
         if settings.dev is None:
             yield
             return
-        (app,) = (each for each in self.apps.values() if not each.for_operators)
-        reloader = Reloader(
-            settings.apps[0],
-            app,
-            settings.args,
-            settings.dev,
-            self._keeping.registry,
-            self._keeping.departures,
-            self.services.resources,
-            self.services.websockets,
-        )
-        async with beside(reloader.run()):
+        reloaders = [
+            Reloader(
+                app,
+                settings.args,
+                settings.dev,
+                self._keeping.registry,
+                self._keeping.departures,
+                self.services.resources,
+                self.services.websockets,
+            )
+            for app in self.apps.values()
+            if not app.for_operators
+        ]
+        async with beside(*(each.run() for each in reloaders)):
             yield
 
     @asynccontextmanager
@@ -488,10 +504,16 @@ class Server:
         settings = self.settings
         if not settings.admin:
             return {}
-        self._auth.check_admin(settings.admin_user)
-        if ADMIN_PATH in apps:
-            raise ConfigError(f"--admin and an app want the URL path {ADMIN_PATH}: rename the app")
-        return {ADMIN_PATH: admin_app(self._store, self._watch, can_drain=settings.redis is not None)}
+        self._auth.check_admin(settings.admin_user, password=settings.admin_password is not None)
+        path = settings.admin_endpoint
+        made = {path: admin_app(self._store, self._watch, can_drain=settings.redis is not None, path=path)}
+        if settings.profiler is not None:
+            made[f"{path}/panel"] = panels_admin_app(f"{path}/panel", settings.profiler)
+        for taken in made.keys() & apps.keys():
+            raise ConfigError(
+                f"--admin and an app want the URL path {taken}: rename the app, or say --admin-endpoint"
+            )
+        return made
 
     def _make_services(self, origins: OriginPolicy) -> Services:
         settings = self.settings
@@ -513,6 +535,7 @@ class Server:
             apps=self.apps,
             store=self._store,
             registry=self._keeping.registry,
+            history=self._keeping.history,
             timeouts=self._keeping.timeouts,
             router=Router(
                 self._store,
@@ -537,6 +560,7 @@ class Server:
             auth=self._auth,
             keep_alive=KeepAlive(settings.keep_alive),
             resources=PageResources(),
+            reused=None if settings.reuse_sessions == "off" else ReusedPages(),
             metrics=self.metrics,
             tracing=self._tracing,
             clock=self._heart.store_time,

@@ -11,6 +11,7 @@ import argparse
 import ast
 import base64
 import dataclasses
+import json
 import logging
 import os
 import re
@@ -105,12 +106,16 @@ def _existing_file(raw: str) -> str:
 
 
 TEMPLATE_SUFFIXES = (".html", ".htm", ".xhtml", ".jinja", ".jinja2", ".j2", ".tmpl", ".tpl")
+APP_SUFFIXES = (".py", ".ipynb", ".md", "")
 
 
-def _template(raw: str) -> str:
-    """A file named as a template: anything else would be shown to visitors as it is."""
-    if Path(raw).suffix.lower() not in TEMPLATE_SUFFIXES:
-        raise ValueError(f"is no template by its name (one of {', '.join(TEMPLATE_SUFFIXES)})")
+def _index(raw: str) -> str:
+    """A file named as a template (anything else would be shown to visitors as it is), or an app."""
+    suffix = Path(raw).suffix.lower()
+    if suffix in APP_SUFFIXES:
+        return raw  # whether it is one of the apps is known when they are loaded
+    if suffix not in TEMPLATE_SUFFIXES:
+        raise ValueError(f"is neither an app nor a template by its name ({', '.join(TEMPLATE_SUFFIXES)})")
     return _existing_file(raw)
 
 
@@ -161,6 +166,30 @@ def _fernet_key(raw: str) -> str:
     if not right:
         raise ValueError("is not 32 bytes in url-safe base64: panel oauth-secret prints one")
     return raw
+def _slashed(raw: str) -> str:
+    """A path of its own, with one slash before it and none behind."""
+    path = raw.strip("/")
+    if not path or re.search(r"[\s?#]", path):
+        raise ValueError("is not a URL path")
+    return f"/{path}"
+
+
+def _page_config(raw: str) -> str:
+    """JSON, or a file that holds some; its keys are Panel's business."""
+    try:
+        text = raw if raw.lstrip().startswith("{") else Path(raw).read_text("utf-8")
+        if not isinstance(json.loads(text), dict):
+            raise ValueError("is no JSON object")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("is neither a JSON object nor a file that holds one") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON: {error}") from None
+    return raw
+
+
+def _reuse(raw: str) -> str:
+    """Panel's ``True``, ``False`` and ``warm``."""
+    return "warm" if raw.lower() == "warm" else ("on" if boolean(raw) else "off")
 
 
 def _pair(raw: str) -> tuple[str, str]:
@@ -273,7 +302,7 @@ class Settings:
         "As of panel serve: Panel runs callbacks of one session side by side, on the threads of "
         "--app-threads, of which there are so many then (0 leaves it at those)",
         metavar="N",
-        env=("SVC_NUM_THREADS",),
+        env=("SVC_NUM_THREADS", "PANEL_NUM_THREADS"),
     )
     redis: str | None = option(
         "--redis",
@@ -345,7 +374,7 @@ class Settings:
         "--admin",
         boolean,
         "Serve a page at /admin that shows the fleet, and can drain replicas and end sessions. "
-        "Needs --auth-module and --admin-user",
+        "Needs --admin-password, or --admin-user and --auth-module",
         "false",
         arity="switch",
         env=("SVC_ADMIN",),
@@ -358,8 +387,26 @@ class Settings:
         "",
         metavar="NAME",
         arity="repeat",
-        env=("SVC_ADMIN_USER",),
+        env=("SVC_ADMIN_USER", "PANEL_ADMIN_USERS"),
     )
+    admin_password: str | None = option(
+        "--admin-password",
+        text,
+        "Password that the admin page asks for, whoever is logged in elsewhere (Panel's). "
+        "Better given in the environment",
+        metavar="PASSWORD",
+        env=("SVC_ADMIN_PASSWORD", "PANEL_ADMIN_PASSWORD"),
+        secret=True,
+    )
+    admin_endpoint: str = option(
+        "--admin-endpoint",
+        _slashed,
+        "Where the admin page is (Panel's)",
+        "/admin",
+        metavar="PATH",
+        env=("SVC_ADMIN_ENDPOINT", "PANEL_ADMIN_ENDPOINT"),
+    )
+    """With one slash before it and none behind."""
     traces: str = option(
         "--traces",
         choice("off", "otlp", "console"),
@@ -829,7 +876,11 @@ class Settings:
         env=("SVC_EXCLUDE_COOKIES",),
     )
     index: str | None = option(
-        "--index", _template, "A template for the page at the root", metavar="FILE", env=("SVC_INDEX",)
+        "--index",
+        _index,
+        "A template for the page at the root, or the app that is served there, too",
+        metavar="FILE|APP",
+        env=("SVC_INDEX",),
     )
     index_titles: tuple[tuple[str, str], ...] = option(
         "--index-titles",
@@ -914,6 +965,63 @@ class Settings:
         metavar="PATH",
         env=("SVC_LIVENESS_ENDPOINT",),
     )
+    rest_session_info: bool = option(
+        "--rest-session-info",
+        boolean,
+        "Answer at /session_info with the sessions of all replicas as JSON (Panel's)",
+        "false",
+        arity="switch",
+        env=("SVC_REST_SESSION_INFO",),
+    )
+    session_history: int = option(
+        "--session-history",
+        integer(-1),
+        "How many sessions each replica remembers for /session_info and pn.state.session_info (Panel's); "
+        "-1 for all, 0 for none",
+        "0",
+        metavar="COUNT",
+        env=("SVC_SESSION_HISTORY",),
+    )
+    global_loading_spinner: bool = option(
+        "--global-loading-spinner",
+        boolean,
+        "Panel's pages show its spinner until they are drawn",
+        "false",
+        arity="switch",
+        env=("SVC_GLOBAL_LOADING_SPINNER",),
+    )
+    page_config: str | None = option(
+        "--page-config",
+        _page_config,
+        "Theme, logo and title of Panel's own pages, as JSON or a file of JSON (Panel 1.10)",
+        metavar="JSON|FILE",
+        env=("SVC_PAGE_CONFIG", "PANEL_PAGE_CONFIG"),
+    )
+    root_path: str | None = option(
+        "--root-path",
+        _slashed,
+        "The path that a proxy takes away before it passes requests on, for pn.state.base_url outside of "
+        "sessions (Panel's); links are relative and need none",
+        metavar="PATH",
+        env=("SVC_ROOT_PATH",),
+    )
+    reuse_sessions: str = option(
+        "--reuse-sessions",
+        _reuse,
+        "Send the page that Panel has drawn of an app once to its next visitors, too (Panel's): the app runs "
+        "when their WebSockets come, or with warm as soon as the page is sent",
+        "off",
+        metavar="warm",
+        arity="maybe",
+        env=("SVC_REUSE_SESSIONS",),
+    )
+    profiler: str | None = option(
+        "--profiler",
+        choice("pyinstrument", "snakeviz", "memray"),
+        "How Panel apps are profiled (Panel's); its own admin page, at panel below the admin page, shows it",
+        metavar="NAME",
+        env=("SVC_PROFILER",),
+    )
     log_level: str = option(
         "--log-level",
         _log_level,
@@ -970,8 +1078,8 @@ class Settings:
     dev: tuple[str, ...] | None = option(
         "--dev",
         text,
-        "Reload the app when its files (or those given here) change, and show tracebacks in the page; "
-        "for one app only, which is given before this option",
+        "Reload apps when their files (or those given here) change, and show tracebacks in the page; "
+        "the apps are given before this option",
         metavar="FILES-TO-WATCH",
         arity="any",
         in_file=False,
@@ -986,6 +1094,11 @@ class Settings:
         arity="rest",
         in_file=False,
     )
+
+    @property
+    def root_app(self) -> str | None:
+        """The app that ``index`` names, where it names no template."""
+        return self.index if self.index and Path(self.index).suffix.lower() in APP_SUFFIXES else None
 
     def __post_init__(self) -> None:
         """Refuse contradictions, whoever made the object. Raises ConfigError."""
@@ -1011,15 +1124,16 @@ class Settings:
                 f"--dev took {app} for a file to watch, so there is no app: "
                 f"give the app first, as in `svc serve {app} {say}`"
             )
-        if self.dev is not None and len(self.apps) != 1:
-            raise ConfigError(f"--dev takes exactly one app, not {len(self.apps)}")
+        if self.dev is not None and not self.apps:
+            raise ConfigError("--dev needs an app to watch")
 
     def _check_needs(self) -> None:
         for one, other in _NEEDS:
             if getattr(self, one) is not None and getattr(self, other) is None:
                 raise ConfigError(f"{_flag(one)} is of no use without {_flag(other)}")
-        if self.admin_user and not self.admin:
-            raise ConfigError("--admin-user is of no use without --admin")
+        for name in ("admin_user", "admin_password", "profiler"):
+            if getattr(self, name) and not self.admin:
+                raise ConfigError(f"{_flag(name)} is of no use without --admin")
         if self.unix_socket and self.port != Settings.port:
             raise ConfigError("--unix-socket and --port contradict each other: give one of them")
         if self.num_procs > 1 and self.advertise:

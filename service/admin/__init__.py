@@ -15,15 +15,13 @@ from service.apps.app import App
 from service.apps.imports import ImportSpace
 from store.contract import Store
 
-__all__ = ("ADMIN_PATH", "FleetWatch", "admin_app")
-
-ADMIN_PATH = "/admin"
+__all__ = ("FleetWatch", "admin_app")
 
 
-def admin_app(store: Store, watch: FleetWatch, *, can_drain: bool) -> App:
-    """The app at :data:`ADMIN_PATH`. Without ``can_drain`` there is no other replica to drain to."""
+def admin_app(store: Store, watch: FleetWatch, *, can_drain: bool, path: str = "/admin") -> App:
+    """The app at ``path``. Without ``can_drain`` there is no other replica to drain to."""
 
     def build(document: Document) -> None:
         AdminPage(document, store, watch, can_drain=can_drain)
 
-    return App(ADMIN_PATH, Application(FunctionHandler(build)), ImportSpace(None), for_operators=True)
+    return App(path, Application(FunctionHandler(build)), ImportSpace(None), for_operators=True)

@@ -9,7 +9,7 @@ import logging
 import tokenize
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class App:
         *,
         pattern: str | None = None,
         for_operators: bool = False,
+        file: Path | None = None,
     ) -> None:
         self.path = path
         self.pattern = pattern
@@ -81,6 +82,8 @@ class App:
         self._live_sessions: Callable[[], Iterable[Any]] = tuple
         self._share: Workers | None = None
         self.server_context = AppServerContext(self.live_sessions, path, application)
+        self.file = file
+        """The script, notebook or directory that it was loaded from, if it was."""
         self.page_needs_document = _has_own_page(application)
         self.for_operators = for_operators
         """Not for visitors: shown to operators only, and no load to scale by."""
@@ -468,6 +471,8 @@ def sources_of(handler: Any) -> Iterable[str]:
     if runner is not None:
         yield runner.source
     function = getattr(handler, "_func", None)
+    if isinstance(function, partial):  # Panel's, around the author's
+        function = next((each for each in function.args if inspect.isroutine(each)), function.func)
     if function is not None:
         yield _function_source(function)
 

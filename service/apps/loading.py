@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from bokeh.application.handlers.handler import Handler
 
 from service.apps.app import App, sources_of
 from service.apps.imports import ImportSpace
-from service.apps.panel import application_of_files
+from service.apps.panel import application_of_files, markdown_handler, panels_application
 from service.apps.patterns import pattern_of
 from service.apps.process_state import run_apart
 from service.errors import AppLoadError
 
-__all__ = ("app_at", "apps_from_applications", "load_apps", "reload_app")
+__all__ = ("app_at", "apps_from_applications", "load_apps", "reload_app", "with_app_at_root")
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,17 @@ def load_apps(
     return apps or {"/": App("/", Application(), ImportSpace(None))}
 
 
+def with_app_at_root(apps: Mapping[str, App], index: str) -> dict[str, App]:
+    """And the app that ``index`` names (``--index``) at the root, too. Raises AppLoadError."""
+    name = Path(index).name
+    found = apps.get(f"/{name}") or apps.get(f"/{name.removesuffix(Path(name).suffix)}")
+    if found is None:
+        raise AppLoadError(f"--index {index}: it is no template, and none of the apps")
+    if "/" in apps:
+        raise AppLoadError(f"--index {index}: there is an app at the root already")
+    return {**apps, "/": App("/", found.application, found.imports, file=found.file)}
+
+
 def _expanded(patterns: Iterable[str]) -> Iterator[str]:
     """The paths that each pattern stands for; one that fits nothing is an error, not an empty server."""
     for pattern in patterns:
@@ -57,14 +69,18 @@ def _expanded(patterns: Iterable[str]) -> Iterator[str]:
         yield from found
 
 
-def apps_from_applications(applications: Mapping[str, Application]) -> dict[str, App]:
-    """Apps around ready-made ``Application`` objects, by URL path, which may be a pattern.
+def apps_from_applications(applications: Mapping[str, Application | os.PathLike[str]]) -> dict[str, App]:
+    """Apps around ready-made ``Application`` objects, or from files, by URL path, which may be a pattern.
 
-    Raises ConfigError.
+    Raises ConfigError, and AppLoadError for files.
     """
+    paths = {url: Path(found) for url, found in applications.items() if isinstance(found, os.PathLike)}
+    spaces = {url: _space(path) for url, path in paths.items()}  # all of them before any code runs
     return {
-        path: App(path, application, ImportSpace(None), pattern=pattern_of(path))
-        for path, application in applications.items()
+        url: _load(paths[url], (), spaces[url], url=url)
+        if isinstance(found, os.PathLike)
+        else App(url, found, ImportSpace(None), pattern=pattern_of(url))
+        for url, found in applications.items()
     }
 
 
@@ -95,17 +111,19 @@ def _space(path: Path) -> ImportSpace:
     return ImportSpace(directory if directory.is_dir() else None)
 
 
-def _load(path: Path, argv: Sequence[str], space: ImportSpace, *, broken_too: bool) -> App:
+def _load(
+    path: Path, argv: Sequence[str], space: ImportSpace, *, url: str | None = None, broken_too: bool = False
+) -> App:
     with space.entered(), run_apart(loads=True):
         handler = _handler(path, list(argv))
     # Of one that failed the handler does not say (bokeh 3.9 and 3.10).
-    url = handler.url_path() or f"/{path.resolve().name.removesuffix(path.suffix)}"
+    url = url or handler.url_path() or f"/{path.resolve().name.removesuffix(path.suffix)}"
     if not handler.failed:
         with space.entered():
-            return App(url, _application(handler, path), space)
+            return App(url, _application(handler, path), space, pattern=pattern_of(url), file=path)
     if not broken_too:
         raise AppLoadError(_why(path, handler))
-    app = App(url, Application(), space)
+    app = App(url, Application(), space, file=path)
     why = _why(path, handler)
     log.error("%s", why)
     app.breaks(why)
@@ -117,6 +135,8 @@ def _why(path: Path, handler: Handler) -> str:
 
 
 def _application(handler: Handler, path: Path) -> Application:
+    if path.suffix == ".md":
+        return panels_application(handler)
     directory = path if path.is_dir() else path.parent
     files = path.glob("*.py") if path.is_dir() else ()
     modules = (file.read_text("utf-8", errors="replace") for file in files)
@@ -134,9 +154,13 @@ def _handler(path: Path, argv: list[str]) -> Handler:
             return NotebookHandler(filename=filename, argv=argv)
         if path.suffix == ".py":
             return ScriptHandler(filename=filename, argv=argv)
+        if path.suffix == ".md":
+            return markdown_handler(filename, argv)
     except (ValueError, OSError, RuntimeError) as error:
         raise AppLoadError(f"cannot load {path}: {_one_line(str(error))}") from error
-    raise AppLoadError(f"{path} is no app: expected a .py file, an .ipynb notebook or a directory")
+    raise AppLoadError(
+        f"{path} is no app: expected a .py file, an .ipynb notebook, an .md document or a directory"
+    )
 
 
 def _one_line(text: str | None) -> str:

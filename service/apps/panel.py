@@ -13,7 +13,7 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from copy import copy
@@ -36,6 +36,7 @@ __all__ = (
     "PanelConnection",
     "application_of_files",
     "application_of_function",
+    "applications_of_panel",
     "as_panels",
     "connect_panel",
     "dispatch",
@@ -44,10 +45,12 @@ __all__ = (
     "is_drawn_by_panel",
     "keep_coming_back",
     "let_go_of_roots",
+    "markdown_handler",
     "note_thread",
     "own_file",
     "panel_bundle",
     "panel_page",
+    "panels_application",
     "request_hooks",
     "runs_on_this_thread",
     "share_cookie_secret",
@@ -100,7 +103,7 @@ def application_of_files(handler: Handler, sources: Iterable[str], directory: Pa
 
     Bokeh's for all others, whatever other apps of this server use.
     """
-    return _panels(handler) if imports_any(sources, directory, _PACKAGES) else Application(handler)
+    return panels_application(handler) if imports_any(sources, directory, _PACKAGES) else Application(handler)
 
 
 def application_of_function(handler: Handler, sources: Iterable[str] | None) -> Application:
@@ -109,7 +112,14 @@ def application_of_function(handler: Handler, sources: Iterable[str] | None) -> 
     None for sources that are not known.
     """
     uses = sources is None or imports_any(sources, None, _PACKAGES)
-    return _panels(handler) if uses and _APPLICATION in sys.modules else Application(handler)
+    return panels_application(handler) if uses and _APPLICATION in sys.modules else Application(handler)
+
+
+def applications_of_panel(panels: Mapping[str, Any], title: Any, location: Any) -> dict[str, Application]:
+    """By URL path, as ``pn.serve`` (1.9 and 1.10) makes them of what it takes. Imports Panel."""
+    module = importlib.import_module(_APPLICATION)
+    made: dict[str, Application] = module.build_applications(dict(panels), title=title, location=location)
+    return made
 
 
 def as_panels(application: Application) -> Application:
@@ -128,7 +138,19 @@ def is_drawn_by_panel(document: Document) -> bool:
     return any(document in each for each in served) or any(root.id in state._views for root in document.roots)
 
 
-def _panels(handler: Handler) -> Application:
+def markdown_handler(filename: str, argv: list[str]) -> Handler:
+    """For a document with code, as ``panel serve`` shows it. Imports Panel (1.9, 1.10). Raises ValueError."""
+    try:
+        made: Handler = importlib.import_module("panel.io.handlers").MarkdownHandler(
+            filename=filename, argv=argv
+        )
+    except ImportError as error:
+        raise ValueError(f"an .md document needs Panel: {error}") from error
+    return made
+
+
+def panels_application(handler: Handler) -> Application:
+    """Panel's ``Application``, or Bokeh's where Panel cannot be imported."""
     try:
         application: type[Application] = importlib.import_module(_APPLICATION).Application
     except ImportError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from bokeh.document import Document
@@ -17,11 +17,12 @@ from bokeh.document import Document
 from service.apps.when_imported import imported
 from service.errors import NotAuthorized
 
-__all__ = ("authorize_callback", "check_access")
+__all__ = ("SessionKeyFunc", "authorize_callback", "check_access", "session_key_func")
 
 log = logging.getLogger(__name__)
 
 Ask = Callable[..., Any]
+SessionKeyFunc = Callable[[Any], Hashable]
 
 
 def authorize_callback() -> Ask | None:
@@ -57,3 +58,20 @@ def _answer(ask: Ask, document: Document) -> Any:
         log.error("authorize_callback must not be async: nobody is let in")
         return False
     return answer
+
+
+def session_key_func() -> SessionKeyFunc | None:
+    """How the app of the session at work tells requests apart whose pages differ (``--reuse-sessions``).
+
+    None where it asks who may see it: that is found out as its code runs. Must run in the Document's context.
+    """
+    if authorize_callback() is not None:
+        return None
+    config: Any = sys.modules["panel.config"].config
+    asked: SessionKeyFunc | None = config.session_key_func
+    return asked or _by_path_and_theme
+
+
+def _by_path_and_theme(request: Any) -> Hashable:
+    """As Panel does (1.9 and 1.10)."""
+    return request.path, tuple(request.arguments.get("theme", ()))

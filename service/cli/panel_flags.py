@@ -15,12 +15,23 @@ __all__ = ("INSTEAD", "SAME", "add_panel_flags")
 
 SAME: Mapping[str, str] = {
     "--num-threads": "Panel's callbacks run side by side on the threads of `--app-threads`.",
-    "--admin": "A page about all replicas, not Panel's. `--admin-user` says who may see it.",
+    "--admin": "A page about all replicas, not Panel's; it needs `--admin-users` or `--admin-password`.",
+    "--admin-endpoint": "",
+    "--admin-password": "",
+    "--admin-users": "The same as `--admin-user` with several names.",
     "--autoreload": "`--dev` without files.",
-    "--index-titles": "On our list of apps; a template of yours gets them as `titles`.",
-    "--liveness": "Another name for `/healthz`, which is there in any case.",
-    "--liveness-endpoint": "Where `--liveness` answers.",
+    "--global-loading-spinner": "",
+    "--index-titles": "A template of yours gets them as `titles`, too.",
+    "--liveness": "`?endpoint=/app` runs that app. `/healthz` is there in any case.",
+    "--liveness-endpoint": "",
+    "--page-config": "With Panel 1.10.",
     "--plugins": "Modules with `ROUTES` for Tornado.",
+    "--profiler": "Needs `--admin`. Panel's own admin page is at `/admin/panel`, about its replica; "
+    "of runs of apps side by side one is profiled.",
+    "--rest-session-info": "Of all replicas and all apps. Sessions have names that nobody can join them by.",
+    "--reuse-sessions": "The page is kept, not a session; by app and user, and by `session_key_func`. "
+    "Pages of apps that ask who may see them are not kept.",
+    "--root-path": "Links are relative and need none; it is `pn.state.base_url` outside of sessions.",
     "--server": "`tornado` only.",
     "--auth-template": "See [login](login.md).",
     "--basic-auth": "Panel's login form, on every replica: [login](login.md).",
@@ -41,6 +52,7 @@ SAME: Mapping[str, str] = {
     "--oauth-redirect-uri": "With `--prefix`, the server's address includes it if not given.",
     "--oauth-refresh-tokens": "Once for the fleet, for sessions wherever they are.",
     "--oauth-secret": "",
+    "--session-history": "Of each replica, and so is `pn.state.session_info`.",
     "--setup": "Run in each process, before its apps are loaded.",
     "--static-dirs": "Asks for the user, as in Panel.",
     "--warm": "Each app is run once before the server is ready.",
@@ -48,19 +60,9 @@ SAME: Mapping[str, str] = {
 """What works here, with what is different in it (Markdown)."""
 
 INSTEAD: Mapping[str, str] = {
-    "--admin-endpoint": "the page of --admin is at /admin",
-    "--admin-log-level": "the page of --admin shows no log; see --log-level",
-    "--admin-password": "say with --admin-user who may see the page of --admin",
-    "--admin-users": "say with --admin-user who may see the page of --admin",
-    "--global-loading-spinner": "say pn.config.global_loading_spinner = True in the app",
-    "--page-config": "give --index a template",
-    "--profiler": "--traces shows what takes its time",
+    "--admin-log-level": "the page of --admin shows no log; --log-level and --log-format say what is logged",
     "--rest-endpoint": "--plugins adds endpoints",
     "--rest-provider": "--plugins adds endpoints",
-    "--rest-session-info": "svc sessions --json and /metrics know the sessions of all replicas",
-    "--reuse-sessions": "plain Bokeh pages are sent without running the app; --warm runs it once before",
-    "--root-path": "links are relative; say --prefix if the proxy passes the path on, and nothing if not",
-    "--session-history": "svc sessions --json and /metrics know the sessions of all replicas",
 }
 """What to do instead of using a flag that does not exist here."""
 
@@ -71,6 +73,10 @@ def add_panel_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, nargs="*", action=_Instead, help=argparse.SUPPRESS, dest="instead")
     parser.add_argument("--autoreload", action="store_const", const=[], dest="dev", help=argparse.SUPPRESS,
                         default=argparse.SUPPRESS)  # fmt: skip
+    parser.add_argument(
+        "--admin-users", nargs="+", action="extend", dest="admin_user", help=argparse.SUPPRESS,
+        default=argparse.SUPPRESS,
+    )  # fmt: skip
     parser.add_argument("--server", action=_OurServer, help=argparse.SUPPRESS, dest="instead")
 
 

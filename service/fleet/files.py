@@ -15,6 +15,7 @@ from tornado.httpclient import HTTPError
 
 from service.fleet.peers import Peers
 from service.fleet.relay import Dialer
+from store.contract import Heartbeat
 from store.errors import StoreError
 
 __all__ = ("PeerFile", "PeerFiles")
@@ -71,6 +72,19 @@ class PeerFiles:
         if key not in self._asking:
             self._asking[key] = asyncio.create_task(self._ask(key))
         return await asyncio.shield(self._asking[key])
+
+    async def of_each(self, path: str) -> list[bytes]:
+        """What each other replica has at ``path`` now, as far as they answer. Raises StoreError."""
+        found = await asyncio.gather(*(self._of(replica, path) for replica in await self._peers.alive()))
+        return [each for each in found if each is not None]
+
+    async def _of(self, replica: Heartbeat, path: str) -> bytes | None:
+        try:
+            body: bytes = (await self._dialer.file(replica, path, "", "identity")).body
+        except (HTTPError, OSError) as error:
+            log.debug("%s does not have %s: %s", replica.replica, path, error)
+            return None
+        return body
 
     async def _ask(self, key: _Key) -> PeerFile | None:
         try:

@@ -320,6 +320,7 @@ class Connection:
         self._subscribed = True
         self._shows_messages = False
         self.session.pages.show_to(self)
+        self.session.is_rendered()
         self._ask()
         if self.session.journal is not None:
             self.session.journal.pulled(content, buffers)

@@ -17,6 +17,7 @@ from service.background import spawn
 from service.documents.restore import Fidelity
 from service.errors import AppError, GivenUp, NotComposable, SessionMoved, SessionUnknown
 from service.sessions.building import Builder, Grant
+from service.sessions.history import SessionHistory
 from service.sessions.life import Do, Event, Reason, State
 from service.sessions.session import Session
 from service.sessions.shown import shown_of
@@ -62,8 +63,15 @@ class Registry:
     ``attempt`` is asked how long a build may take.
     """
 
-    def __init__(self, apps: Mapping[str, App], builder: Builder, attempt: NewAttempt = _unwatched) -> None:
+    def __init__(
+        self,
+        apps: Mapping[str, App],
+        builder: Builder,
+        attempt: NewAttempt = _unwatched,
+        history: SessionHistory | None = None,
+    ) -> None:
         self._apps = apps
+        self._history = history or SessionHistory(0)
         self._builder = builder
         self._new_attempt = attempt
         self._slots: dict[SessionKey, SessionSlot] = {}
@@ -174,8 +182,12 @@ class Registry:
         """
         logs.speaking_of(**grant.key.facts)
         self.changes.append((grant.key, True))  # now, as it may take long
+        app = self.app(grant.key.app)
+        if not app.for_operators:
+            self._history.launched(grant.key, grant.request.headers.get("User-Agent"))
         await self._yield_to_event_loop()
-        session = await self._built(self.app(grant.key.app), slot, grant)
+        session = await self._built(app, slot, grant)
+        self._history.started(grant.key)
         changes = await self._changes(session, slot, grant)  # nothing is awaited from here on: it may change
         slot.built(session)
         if changes is None:
@@ -278,6 +290,7 @@ class Registry:
     def _remove(self, slot: SessionSlot) -> None:
         if self._slots.get(slot.key) is slot:
             del self._slots[slot.key]
+            self._history.ended(slot.key)
         slot.gone()
 
     async def _yield_to_event_loop(self) -> None:

@@ -66,6 +66,8 @@ class Upkeep:
 
     mark: Callable[[Session], None] = lambda session: None
     """Its journal has something to write."""
+    rendered: Callable[[Session], None] = lambda session: None
+    """A page has got its Document."""
     settle: Callable[[Session], Awaitable[None]] | None = None
     """Waits until the store has what clients changed; None where clients shall not wait for that."""
     around_timer: Callable[[Session], AbstractAsyncContextManager[None]] = lambda session: nullcontext()
@@ -196,6 +198,10 @@ class Session(Expirable):
     def is_shown(self) -> None:
         """Its pages have seen all of it before it was live."""
         note_shown(self.document)
+
+    def is_rendered(self) -> None:
+        """A page has got its Document."""
+        self._upkeep.rendered(self)
 
     def stop_journaling(self) -> None:
         """From here on it is not kept in the store."""

@@ -75,14 +75,14 @@ class Auth:
             return await self.get_user_async(handler)
         return self.get_user(handler) if self.get_user is not None else None
 
-    def check_admin(self, names: Collection[str]) -> None:
-        """Raise ConfigError unless it is clear that those ``names``, and no others, see the admin page."""
-        if EVERYBODY in names:
+    def check_admin(self, names: Collection[str], *, password: bool) -> None:
+        """Raise ConfigError unless it is clear who sees the admin page: ``names``, or with a password."""
+        if EVERYBODY in names or (password and not names):
             return
         if not names:
             raise ConfigError(
-                "--admin shows everybody's sessions and can end them: say with --admin-user who may "
-                "(--admin-user '*' lets in everybody)"
+                "--admin shows everybody's sessions and can end them: say with --admin-user who may, or with "
+                "--admin-password what they have to know (--admin-user '*' lets in everybody)"
             )
         if not self.asks:
             raise ConfigError("--admin-user needs --auth-module, which knows who the users are")

@@ -15,6 +15,7 @@ from service.errors import Full, TokenExpired
 from service.page_versions import PageVersions
 from service.tokens import VerifiedToken, new_token_id
 from service.tracing import HEADER
+from service.web.admin_login import has_logged_in
 from service.web.auth import EVERYBODY
 from service.web.base import UserHandler
 from service.web.requests import page_request, request_from_payload
@@ -80,10 +81,15 @@ class AppHandler(UserHandler):
 
     def _admit_operators(self) -> None:
         """Refuse everybody else; and no page of somebody else's may show ours in a frame."""
-        if not {EVERYBODY, self.user} & set(self.services.settings.admin_user):
-            raise HTTPError(403, "This page is for operators only.")
+        settings = self.services.settings
         self.set_header("X-Frame-Options", "DENY")
         self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
+        if settings.admin_user and not {EVERYBODY, self.user} & set(settings.admin_user):
+            raise HTTPError(403, "This page is for operators only.")
+        if settings.admin_password is not None and not has_logged_in(self, settings.admin_password):
+            if self.below_app:
+                raise HTTPError(403, "log in first")
+            self.redirect(f"{self.relative_root}{settings.admin_endpoint[1:]}/login")
 
     def span(self, name: str) -> AbstractContextManager[None]:
         """Around answering a page request; a proxy's span is its parent."""

@@ -12,12 +12,14 @@ from bokeh.embed.util import RenderItem
 from service.apps.app import App
 from service.apps.panel import panel_page
 from service.apps.panel_login import refusal_page
+from service.background import spawn
 from service.errors import AppError, NotAuthorized, ServiceError, SessionMoved
 from service.sessions.session import Session
 from service.web.opening import AppHandler, PageView
 from service.web.resources import TEMPLATES, PageResources
 from service.web.updated import UPDATED_ARGUMENT, after_update, with_losses
 from store.contract import Heartbeat
+from store.errors import StoreError
 
 __all__ = ("PageHandler", "render_page", "render_shell")
 
@@ -44,6 +46,8 @@ class PageHandler(AppHandler):
             page = render_shell(
                 self.services.resources, self.relative_root, view.token, self.app.needed_bundles, self.app
             )
+        elif (reused := self._reused(view)) is not None:
+            page = reused
         else:
             try:
                 page = await self._page_of_document(view)
@@ -62,6 +66,21 @@ class PageHandler(AppHandler):
         """None: no two pages are the same."""
         return None
 
+    def _reused(self, view: PageView) -> str | None:
+        """The page that was drawn of another session (``--reuse-sessions``)."""
+        reused = self.services.reused
+        if reused is None or view.requested or not self.app.panel:
+            return None
+        page = reused.find(self.app, self.request, view, self.relative_root)
+        if page is not None and self.services.settings.reuse_sessions == "warm":
+            spawn(self._begin(view))
+        return page
+
+    async def _begin(self, view: PageView) -> None:
+        """Run the app for a page that does not wait for it."""
+        with suppress(ServiceError, StoreError):  # its socket will be told
+            await self.services.router.page(view.key, view.request, _nobodys)
+
     async def _page_of_document(self, view: PageView) -> str:
         services, root = self.services, self.relative_root
 
@@ -74,6 +93,8 @@ class PageHandler(AppHandler):
                 return found
             with suppress(SessionMoved):
                 page = await render_page(found, services.resources, root, view.token)
+                if services.reused is not None and self.app.panel and not view.requested:
+                    await services.reused.keep(found, self.request, view, root, page)
                 if services.developing:
                     services.rendered.drawn(view.token_id, found.generation)
                 return page
@@ -91,6 +112,11 @@ class PageHandler(AppHandler):
             detail = error.detail if self.services.developing else ""
             return f"{error.told}\n\n{detail or 'Its log says why.'}"
         return super().explain(error, failure)
+
+
+async def _nobodys(owner: Heartbeat, epoch: int) -> str:
+    """A session that nobody has heard of is nobody's."""
+    return ""
 
 
 async def render_page(session: Session, resources: PageResources, root: str, token: str) -> str:

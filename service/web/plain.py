@@ -8,6 +8,7 @@ from pathlib import Path
 import bokeh
 from tornado.web import HTTPError, RequestHandler
 
+from service.apps.panel_pages import index_items, index_template, index_variables, without_fonts
 from service.web.base import UserHandler
 from service.web.files import ThreadedStaticHandler
 from service.web.opening import AppHandler
@@ -36,12 +37,16 @@ class IndexHandler(UserHandler):
         links = [path for path, app in apps.items() if app.pattern is None]
         root = self.relative_root.rstrip("/")
         titles = {path: path.lstrip("/") for path in apps} | dict(settings.index_titles)
+        of_panel = settings.page_config is not None or any(app.panel for app in apps.values())
         if settings.disable_index:
             raise HTTPError(404)
         if len(apps) == len(links) == 1 and not settings.disable_index_redirect:
             self.redirect(root + quoted(links[0]))
-        elif settings.index:
-            self.render(str(Path(settings.index).resolve()), prefix=root, items=links, titles=titles)
+        elif settings.index or of_panel:
+            template = Path(settings.index).resolve() if settings.index else index_template()
+            items, more = index_items(links, titles, root), index_variables(root)
+            page = self.render_string(str(template), prefix=root, items=items, titles=titles, **more)
+            self.finish(without_fonts(page.decode()))
         else:
             shown = sorted(apps, key=titles.__getitem__)
             self.render(str(APP_INDEX), prefix=root, items=shown, links=links, titles=titles, quoted=quoted)

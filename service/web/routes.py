@@ -19,7 +19,7 @@ All but the probes and /metrics come after the prefix, if there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,17 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 
 from service.apps.app import App
+from service.apps.panel_pages import panel_icon
 from service.errors import ConfigError
 from service.fleet.relay import AUTOLOAD_PATH, FILE_PATH, PAGE_PATH, RELAY_PATH
 from service.metrics import Metrics
+from service.web.admin_login import AdminLoginHandler, AdminLogoutHandler
 from service.web.autoload import AutoloadHandler
 from service.web.base import plain_page
 from service.web.health import Health, HealthHandler, MetricsHandler, ReadyHandler, StartupHandler
 from service.web.internal import OwnerAutoloadHandler, OwnerPageHandler, RelayHandler
 from service.web.page import PageHandler
+from service.web.panel_endpoints import SESSION_INFO_PATH, LivenessHandler, SessionInfoHandler
 from service.web.plain import (
     FAVICON,
     DirectoryHandler,
@@ -58,7 +61,9 @@ __all__ = ("make_application", "make_internal_application")
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
-def _icon(path: str) -> bytes:
+def _icon(path: str, apps: Iterable[App]) -> bytes:
+    if path == "default" and any(app.panel for app in apps):
+        return panel_icon().read_bytes()
     try:
         return (FAVICON if path == "default" else Path(path)).read_bytes()
     except OSError as error:
@@ -77,10 +82,20 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
     ]
     if services.settings.liveness:
         endpoint = services.settings.liveness_endpoint.strip("/")
-        routes.append((f"{prefix}/{re.escape(endpoint)}", HealthHandler, {}))
+        routes.append((f"{prefix}/{re.escape(endpoint)}/?", LivenessHandler, {"services": services}))
+    if services.settings.rest_session_info:
+        info = {"services": services}
+        routes.append((f"{prefix}{SESSION_INFO_PATH}/?", SessionInfoHandler, info))
+        routes.append((f"{prefix}/rest{SESSION_INFO_PATH}/?", SessionInfoHandler, {**info, "legacy": True}))
+    if services.settings.admin_password is not None:
+        admin = prefix + re.escape(services.settings.admin_endpoint)
+        routes.append((f"{admin}/login", AdminLoginHandler, {"services": services}))
+        routes.append((f"{admin}/logout", AdminLogoutHandler, {"services": services}))
     icon_path = services.settings.ico_path
     if icon_path != "none":
-        routes.append((prefix + r"/favicon\.ico", FaviconHandler, {"icon": _icon(icon_path)}))
+        routes.append(
+            (prefix + r"/favicon\.ico", FaviconHandler, {"icon": _icon(icon_path, services.apps.values())})
+        )
     routes += [(prefix + re.escape(path) + "/?", page, {}) for path, page in services.auth.endpoints()]
     if services.settings.metrics_port is None:
         routes.append((r"/metrics", MetricsHandler, {"services": services}))
@@ -122,6 +137,8 @@ def _routes_for_replicas(prefix: str, services: Services) -> list[Route]:
     files = _static_routes(below, services)
     for app in services.apps.values():
         files += _app_static_routes(below, services, app)
+    if services.settings.rest_session_info:
+        files.append((below + SESSION_INFO_PATH, SessionInfoHandler, {"services": services}))
     return routes + [(path, handler, {**context, "for_replicas": True}) for path, handler, context in files]
 
 

@@ -14,6 +14,7 @@ from service.fleet.routing import Router
 from service.metrics import Metrics
 from service.page_versions import PageVersions
 from service.sessions.build_timeouts import BuildTimeouts
+from service.sessions.history import SessionHistory
 from service.sessions.registry import Registry
 from service.settings import Settings
 from service.tokens import TokenAuthority
@@ -23,6 +24,7 @@ from service.web.keep_alive import KeepAlive
 from service.web.origins import OriginPolicy
 from service.web.rendered import RenderedPages
 from service.web.resources import PageResources
+from service.web.reused_pages import ReusedPages
 from service.web.websocket import Socket
 from store.contract import Store
 
@@ -38,6 +40,7 @@ class Services:
     apps: Mapping[str, App]
     store: Store
     registry: Registry
+    history: SessionHistory
     timeouts: BuildTimeouts
     router: Router
     dialer: Dialer
@@ -54,6 +57,8 @@ class Services:
     clock: Callable[[], float]
     """Wall-clock seconds on which all replicas agree."""
     keep_alive: KeepAlive
+    reused: ReusedPages | None
+    """Where pages of Panel are drawn once for many (``--reuse-sessions``)."""
     rendered: RenderedPages = field(default_factory=RenderedPages)
     websockets: set[Socket] = field(default_factory=set)
     """All that are open."""

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import HTTPError
 
 from service.apps.panel_components import component_file
@@ -25,7 +26,13 @@ from service.web.files import on_file_thread
 from service.web.packed import PackedStaticHandler
 from service.web.services import Services
 
-__all__ = ("AppFileHandler", "BokehFileHandler", "ComponentFileHandler", "ExtensionFileHandler")
+__all__ = (
+    "AppFileHandler",
+    "BokehFileHandler",
+    "ComponentFileHandler",
+    "ExtensionFileHandler",
+    "check_replica",
+)
 
 
 class Found(Enum):
@@ -56,23 +63,7 @@ class FleetFileHandler(PackedStaticHandler):
 
     async def prepare(self) -> None:
         if self._for_replicas:
-            try:
-                granted = self._verified().path
-            except ServiceError as error:
-                raise HTTPError(error.http_status, str(error)) from error
-            if granted != self._public_path:
-                raise HTTPError(403, "the file token is for another file")
-
-    def _verified(self) -> FileGrant:
-        """Either of the two tokens will do: whoever asks may have a newer secret than this replica."""
-        headers, services = self.request.headers, self.services
-        token, replica, now = _bearer(headers.get("Authorization", "")), services.replica, services.clock()
-        try:
-            return services.tokens.verify_file(token, replica, now=now)
-        except TokenExpired:
-            raise
-        except TokenInvalid:
-            return services.tokens.verify_file(headers.get(OTHER_TOKEN_HEADER, token), replica, now=now)
+            check_replica(self.request, self.services, self._public_path)
 
     @property
     def _public_path(self) -> str:
@@ -193,6 +184,27 @@ class ComponentFileHandler(FleetFileHandler):
 
 _NOWHERE = Path(__file__).parent / "no-such-directory"
 """The root of files of an extension that is not installed here."""
+
+
+def check_replica(request: HTTPServerRequest, services: Services, path: str) -> None:
+    """Raise HTTPError unless another replica asks, and for what is at ``path`` for browsers."""
+    try:
+        granted = _verified(request.headers, services).path
+    except ServiceError as error:
+        raise HTTPError(error.http_status, str(error)) from error
+    if granted != path:
+        raise HTTPError(403, "the file token is for another file")
+
+
+def _verified(headers: HTTPHeaders, services: Services) -> FileGrant:
+    """Either of the two tokens will do: whoever asks may have a newer secret than this replica."""
+    token, replica, now = _bearer(headers.get("Authorization", "")), services.replica, services.clock()
+    try:
+        return services.tokens.verify_file(token, replica, now=now)
+    except TokenExpired:
+        raise
+    except TokenInvalid:
+        return services.tokens.verify_file(headers.get(OTHER_TOKEN_HEADER, token), replica, now=now)
 
 
 def _bearer(authorization: str) -> str:
