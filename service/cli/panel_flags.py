@@ -61,8 +61,8 @@ SAME: Mapping[str, str] = {
 
 INSTEAD: Mapping[str, str] = {
     "--admin-log-level": "the page of --admin shows no log; --log-level and --log-format say what is logged",
-    "--rest-endpoint": "--plugins adds endpoints",
-    "--rest-provider": "--plugins adds endpoints",
+    "--rest-endpoint": "Panel itself has given it up: --plugins adds endpoints",
+    "--rest-provider": "Panel itself has given it up: --plugins adds endpoints",
 }
 """What to do instead of using a flag that does not exist here."""
 
@@ -93,4 +93,4 @@ class _OurServer(argparse.Action):
         self, parser: Any, namespace: Any, values: str | Sequence[Any] | None, flag: str | None = None
     ) -> None:
         if values != "tornado":
-            raise ConfigError(f"--server {values}: svc is a server of its own; leave it out, or say tornado")
+            raise ConfigError(f"--server {values}: svc is a server of its own; service.asgi.app is for other ones (docs/asgi.md)")

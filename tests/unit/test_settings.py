@@ -99,6 +99,13 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("warm", [], True, False),
     ("liveness", [], True, False),
     ("liveness_endpoint", ["alive"], "alive", "liveness"),
+    ("admin_endpoint", ["ops/"], "/ops", "/admin"),
+    ("rest_session_info", [], True, False),
+    ("session_history", ["-1"], -1, 0),
+    ("global_loading_spinner", [], True, False),
+    ("page_config", ['{"title": "t"}'], '{"title": "t"}', None),
+    ("root_path", ["x"], "/x", None),
+    ("reuse_sessions", ["Warm"], "warm", "off"),
     ("log_format", ["%(message)s"], "%(message)s", "text"),
     ("log_file", ["svc.log"], "svc.log", None),
     ("stats_log_frequency", ["500"], 0.5, 15.0),
@@ -143,6 +150,8 @@ def test_every_option_is_tested() -> None:
         "dev",
         # Of no use alone; see the tests of contradictions.
         "admin_user",
+        "admin_password",
+        "profiler",
         "previous_secret_key",
         "ssl_keyfile",
         "ssl_password",
@@ -267,12 +276,19 @@ def test_message_names_option_and_source(config: Path) -> None:
         ("--log-level", "loud", "one of trace, debug, info, warning, error, critical"),
         ("--address", "", "must not be empty"),
         ("--index", "/no/such/file.html", "no such file"),
-        ("--index", __file__, "no template by its name"),
+        ("--index", YAML, "neither an app nor a template by its name"),
         ("--index-titles", "app", "not PATH=VALUE"),
         ("--static-dirs", "a=/no/such/directory", "leads to no directory"),
         ("--static-dirs", f"static={HERE}", "a path of its own"),
         ("--setup", "/no/such/file.py", "no such file"),
         ("--prefix", "a b", "not a URL path"),
+        ("--admin-endpoint", "/", "not a URL path"),
+        ("--root-path", "a?b", "not a URL path"),
+        ("--page-config", "{", "is no JSON"),
+        ("--page-config", "/no/such/file.json", "neither a JSON object nor a file"),
+        ("--reuse-sessions", "app.py", "neither true nor false"),
+        ("--session-history", "-2", "at least -1"),
+        ("--profiler", "perf", "one of pyinstrument, snakeviz, memray"),
         ("--redis-prefix", "{a}", "letters"),
         ("--advertise", "host", "names no port"),
         ("--advertise", "host:0", "at least 1"),
@@ -385,9 +401,9 @@ def test_previous_key_needs_a_key() -> None:
     assert "no use" in refusal("--previous-secret-key", "old")
 
 
-@pytest.mark.parametrize("apps", [(), ("a", "b")])
-def test_dev_takes_one_app(apps: tuple[str, ...]) -> None:
-    assert "exactly one app" in refusal(*apps, "--dev")
+def test_dev_needs_an_app() -> None:
+    assert "needs an app" in refusal("--dev")
+    assert load("a", "b", "--dev").dev == ()
 
 
 def test_dev_is_off_on_or_on_with_files() -> None:
@@ -435,6 +451,8 @@ def test_no_environment_variable_means_two_things() -> None:
         ["--ssl-password", "p"],
         ["--websocket-compression-mem-level", "3"],
         ["--admin-user", "ada"],
+        ["--admin-password", "p"],
+        ["--profiler", "snakeviz"],
         ["--unix-socket", "s", "--port", "1"],
         ["--unix-socket", "s", "--address", "localhost"],
         ["--unix-socket", "s", "--ssl-certfile", __file__],
