@@ -129,6 +129,8 @@ class Server:
         logs.this_replica(self.replica)
         auth = auth or load_auth(settings.auth_module)
         login = self._panel_login(auth)
+        if settings.admin and login is None:  # those who log in have names
+            auth.check_admin(settings.admin_user, password=settings.admin_password is not None)
         if settings.page_config is not None:
             check_page_config(settings.page_config)
         tell_panel(
@@ -504,7 +506,6 @@ class Server:
         settings = self.settings
         if not settings.admin:
             return {}
-        self._auth.check_admin(settings.admin_user, password=settings.admin_password is not None)
         path = settings.admin_endpoint
         made = {path: admin_app(self._store, self._watch, can_drain=settings.redis is not None, path=path)}
         if settings.profiler is not None:
