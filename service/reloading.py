@@ -106,7 +106,7 @@ class Reloader:
         for websocket in before:  # of pages that show why there is no session
             websocket.close(COME_BACK, "the app has changed")
 
-    def _is_of_app(self, websocket: WebSocket) -> bool:
+    def _is_of_app(self, websocket: Socket) -> bool:
         """Other apps' pages go on; of a relay it is not known whose it is."""
         path = websocket.about
         return not path.endswith("/ws") or path.endswith(f"{self._app.path.rstrip('/')}/ws")

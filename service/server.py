@@ -129,8 +129,9 @@ class Server:
         logs.this_replica(self.replica)
         auth = auth or load_auth(settings.auth_module)
         login = self._panel_login(auth)
-        if settings.admin and login is None:  # those who log in have names
-            auth.check_admin(settings.admin_user, password=settings.admin_password is not None)
+        if settings.admin:
+            password = settings.admin_password is not None
+            auth.check_admin(settings.admin_user, password=password, logins=login is not None)
         if settings.page_config is not None:
             check_page_config(settings.page_config)
         tell_panel(

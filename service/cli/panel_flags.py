@@ -93,4 +93,4 @@ class _OurServer(argparse.Action):
         self, parser: Any, namespace: Any, values: str | Sequence[Any] | None, flag: str | None = None
     ) -> None:
         if values != "tornado":
-            raise ConfigError(f"--server {values}: svc is a server of its own; service.asgi.app is for other ones (docs/asgi.md)")
+            raise ConfigError(f"--server {values}: service.asgi.app serves under others (docs/asgi.md)")

@@ -75,8 +75,11 @@ class Auth:
             return await self.get_user_async(handler)
         return self.get_user(handler) if self.get_user is not None else None
 
-    def check_admin(self, names: Collection[str], *, password: bool) -> None:
-        """Raise ConfigError unless it is clear who sees the admin page: ``names``, or with a password."""
+    def check_admin(self, names: Collection[str], *, password: bool, logins: bool = False) -> None:
+        """Raise ConfigError unless it is clear who sees the admin page: ``names``, or with a password.
+
+        With ``logins`` somebody else knows who the users are.
+        """
         if EVERYBODY in names or (password and not names):
             return
         if not names:
@@ -84,8 +87,8 @@ class Auth:
                 "--admin shows everybody's sessions and can end them: say with --admin-user who may, or with "
                 "--admin-password what they have to know (--admin-user '*' lets in everybody)"
             )
-        if not self.asks:
-            raise ConfigError("--admin-user needs --auth-module, which knows who the users are")
+        if not (self.asks or logins):
+            raise ConfigError("--admin-user needs --auth-module or a login, which know who the users are")
 
     async def login_location(self, handler: RequestHandler, root: str) -> str | None:
         """Where to send somebody who has to log in, with the way back in ``next``; None for nowhere.

@@ -76,6 +76,10 @@ class Socket(Transport, Protocol):
     """A transport to a client, as handlers have it: somebody is yet to be found who answers."""
 
     @property
+    def about(self) -> str:
+        """What logs call it: its URL path."""
+
+    @property
     def answered(self) -> bool:
         """Whether somebody answers already."""
 
