@@ -55,9 +55,10 @@ TAKEN = {"store_true": [], "append": ["1"]}
 @pytest.mark.parametrize("flag", sorted(SAME.keys() & {str(name) for name, _ in PanelServe.args}))
 def test_what_works_takes_what_panels_takes(flag: str) -> None:
     """As many values, and those that are chosen from."""
-    theirs = {str(name): argument for name, argument in PanelServe.args}[flag]
-    action, nargs = (getattr(theirs, part, None) for part in ("action", "nargs"))
-    choices = theirs.choices if isinstance(theirs.choices, list | tuple) else ["1"]
+    found = {str(name): argument for name, argument in PanelServe.args}[flag]
+    theirs = found if isinstance(found, dict) else vars(found)  # --plugins of 1.9
+    action, nargs, choices = (theirs.get(name) for name in ("action", "nargs", "choices"))
+    choices = choices if isinstance(choices, list | tuple) else ["1"]
     given = TAKEN.get(str(action), [str(choices[0])])
     for values in [given, *([[]] if nargs == "?" else []), *([["1", "2"]] if nargs == "+" else [])]:
         parser = argparse.ArgumentParser(exit_on_error=False)
