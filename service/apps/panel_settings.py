@@ -65,8 +65,11 @@ def _tell(module: Any) -> None:
 
 
 def _set(config: Any, state: Any, told: PanelSettings) -> None:
-    config.global_loading_spinner = told.global_loading_spinner
-    config.session_history = told.session_history
+    # A program that embeds this server may have set them itself.
+    if told.global_loading_spinner:
+        config.global_loading_spinner = True
+    if told.session_history:
+        config.session_history = told.session_history
     if told.profiler is not None:
         config.profiler = told.profiler
         state._profiles = defaultdict(_Latest)
