@@ -37,7 +37,7 @@ def where():
     return (
         state.base_url, state.rel_path, state.app_url, state.served, state.session_args, dict(state.cookies),
         state.user, state.user_info, state.headers["Host"],
-        location.hostname, location.port, location.protocol, location.pathname, location.search, location.hash,
+        location.hostname, location.port, location.protocol, location.pathname, location.search,
     )
 
 
@@ -89,8 +89,8 @@ pn.Column(word, out).servable()
 """
 
 WORDS = (
-    "block", "unblock", "within", "information", "where", "search", "log", "busy", "cache", "notify", "execute",
-    "execute now", "expire",
+    "block", "unblock", "within", "information", "where", "search", "log", "busy", "cache", "notify",
+    "execute", "execute now", "expire",
 )  # fmt: skip
 LOGGED = ("message of the app", "information of the app", "warning of the app", "print of the app")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -188,3 +189,20 @@ async def test_what_a_retired_replica_did_not_release_goes_later(store: RedisSto
     assert await raw("ZCARD", "svc:unused") == len(KEYS)
     assert await store.sweep(0.001) == 0
     assert await remaining(store) == KEYS
+
+
+async def test_what_has_expired_takes_no_memory_of_ours(
+    opened: Callable[..., RedisStore], until: Until
+) -> None:
+    store, key = opened(None), KEYS[0]
+    before = sys.getallocatedblocks()
+    for number in range(1000):
+        await store.put_handoff(key, str(number), PageRequest(), ttl=0.01)
+
+    async def gone() -> bool:
+        return await store.handoff(key, "999") is None
+
+    await until(gone)
+    await store.sweep(1.0)
+
+    assert sys.getallocatedblocks() - before < 1000  # a handoff takes more than one
