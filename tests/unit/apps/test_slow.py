@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import linecache
 import logging
 import re
 import threading
@@ -108,6 +109,16 @@ async def test_a_slow_callback_is_named_while_it_runs(lines: Lines) -> None:
         assert (call.app, call.session, call.place, call.running) == ("/sales", "ab12", place(pressed), False)
         assert counted == ["/sales"]
     assert not under_way
+
+
+async def test_sources_that_it_shows_are_not_kept(lines: Lines) -> None:
+    linecache.cache.pop(__file__, None)
+
+    async with watching():
+        await asyncio.to_thread(execution().call, lambda: lines.warned.wait(WAIT))
+
+    assert "lines.warned.wait(WAIT)" in lines.warnings[0]
+    assert __file__ not in linecache.cache
 
 
 async def test_on_the_event_loop_everybody_waits(lines: Lines) -> None:
