@@ -240,7 +240,7 @@ def _stack_of(thread: int) -> _Stack | None:
 
 @contextmanager
 def _lines_forgotten() -> Iterator[None]:
-    """Have linecache forget the sources that it reads within. By itself it keeps all, of Panel and Bokeh 13 MB."""
+    """Have linecache forget the sources read within: by itself it keeps all, of Panel and Bokeh 13 MB."""
     known = set(linecache.cache)
     try:
         yield
