@@ -8,7 +8,7 @@ seconds callbacks may take, in the middle of what they change.
 import os
 import random
 import sys
-import time
+import threading
 
 import numpy as np
 from bokeh.io import curdoc
@@ -38,7 +38,7 @@ layout = column(slider, button, count, plot, name="layout")
 
 def take_time():
     if SLOW:
-        time.sleep(random.uniform(0, SLOW))
+        threading.Event().wait(random.uniform(0, SLOW))  # time.sleep fails under libfaketime (0.9.10)
 
 
 def update(attr, old, new):
