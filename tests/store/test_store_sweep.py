@@ -195,14 +195,19 @@ async def test_what_has_expired_takes_no_memory_of_ours(
     opened: Callable[..., RedisStore], until: Until
 ) -> None:
     store, key = opened(None), KEYS[0]
+
+    async def put_and_sweep(count: int) -> None:
+        for number in range(count):
+            await store.put_handoff(key, str(number), PageRequest(), ttl=0.01)
+
+        async def gone() -> bool:
+            return await store.handoff(key, str(count - 1)) is None
+
+        await until(gone)
+        await store.sweep(1.0)
+
+    await put_and_sweep(10)  # scripts are loaded
     before = sys.getallocatedblocks()
-    for number in range(1000):
-        await store.put_handoff(key, str(number), PageRequest(), ttl=0.01)
+    await put_and_sweep(1000)
 
-    async def gone() -> bool:
-        return await store.handoff(key, "999") is None
-
-    await until(gone)
-    await store.sweep(1.0)
-
-    assert sys.getallocatedblocks() - before < 1000  # a handoff takes more than one
+    assert sys.getallocatedblocks() - before < 2000  # each takes five or more
