@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -207,7 +208,9 @@ async def test_what_has_expired_takes_no_memory_of_ours(
         await store.sweep(1.0)
 
     await put_and_sweep(10)  # scripts are loaded
+    gc.collect()
     before = sys.getallocatedblocks()
     await put_and_sweep(1000)
 
+    gc.collect()
     assert sys.getallocatedblocks() - before < 2000  # each takes five or more
