@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
+from store.batches import MAX_COMMANDS, Batches
 from store.errors import StoreError, StoreUnavailable
 from store.faults import FAILURES, translate
 from store.scripts import Command
@@ -75,6 +76,7 @@ class Link:
         self.observe = observe
         self._client: Client | None = None
         self._closed = False
+        self._batches = Batches(self._pipe, _ATTEMPT * patience)
 
     @property
     def client(self) -> Client:
@@ -86,6 +88,7 @@ class Link:
 
     async def close(self) -> None:
         client, self._client, self._closed = self._client, None, True
+        self._batches.close()
         if client is not None:
             await client.close()
 
@@ -93,15 +96,17 @@ class Link:
 
     async def send(self, *args: Any, **options: Any) -> Any:
         """One command."""
-        return await self.patiently(lambda: self._send(Command(args, options)))
+        return await self.run(Command(args, options))
 
     async def run(self, command: Command) -> Any:
         """One script."""
-        return await self.patiently(lambda: self._send(command))
+        if self.client.clustered or command.is_large:
+            return await self.patiently(lambda: self._send(command))
+        return (await self.patiently(lambda: self._batches.ask((command,))))[0]
 
     async def pipe(self, commands: Sequence[Command]) -> list[Any]:
         """Many at once, in one round trip (on a Cluster: one per node, side by side). Not atomic."""
-        return await self.patiently(lambda: self._pipe(commands)) if commands else []
+        return await self.patiently(lambda: self._ask(commands)) if commands else []
 
     async def _send(self, command: Command) -> Any:
         redis = self.client.redis
@@ -110,7 +115,20 @@ class Link:
         except NoScriptError:
             return await redis.execute_command(*command.as_text().args)
 
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        # On a Cluster a node that is away would fail what others ask of all other nodes.
+        if not self.client.clustered and _is_small(commands):
+            return await self._batches.ask(commands)
+        replies = await self._pipe(commands)
+        for reply in replies:
+            if isinstance(reply, FAILURES):
+                raise reply
+        return replies
+
     async def _pipe(self, commands: Sequence[Command]) -> list[Any]:
+        """For each the reply, or the error."""
+        if len(commands) == 1 and not self.client.clustered:
+            return [await self._send(commands[0])]
         commands = [each.as_text() if each.is_large else each for each in commands]
         replies = await self._pipe_once(commands)
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -120,9 +138,6 @@ class Link:
             again = await self._pipe_once([commands[i].as_text() for i in missing])
             for i, reply in zip(missing, again, strict=True):
                 replies[i] = reply
-        for reply in replies:
-            if isinstance(reply, FAILURES):
-                raise reply
         return replies
 
     async def _pipe_once(self, commands: Sequence[Command]) -> list[Any]:
@@ -174,6 +189,10 @@ class Link:
                 await self.client.refresh()
         except FAILURES as failure:
             log.debug("%s", translate(failure, self.where))
+
+
+def _is_small(commands: Sequence[Command]) -> bool:
+    return len(commands) <= MAX_COMMANDS // 4 and not any(each.is_large for each in commands)
 
 
 def _pause(number: int) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
+from collections.abc import Sequence
 
 from service.background import spawn
 from service.metrics import Metrics
@@ -18,16 +20,17 @@ __all__ = ("Drain",)
 log = logging.getLogger(__name__)
 
 BATCH = 25
-"""Sessions that move side by side; their clients come back to the others at about the same time."""
+"""Sessions that move side by side, at least; their clients come back to the others at about the same time."""
+
+PACE = 0.05
+"""Seconds from the beginning of a batch to that of the next one, before jitter: the others then have 500 sessions
+a second to take over at most, unless that would take too long."""
 
 SHARE = 0.5
-"""Of the timeout: over how much of it the batches are spread at most."""
+"""Of the timeout: over how much of it the batches are spread. With more sessions batches are larger."""
 
 AT_WORK_SECONDS = 1.0
 """How long a batch waits for those of its sessions that are at work."""
-
-PACE = 0.1
-"""Seconds between batches, before jitter, unless that would take too long."""
 
 
 class Drain:
@@ -62,14 +65,22 @@ class Drain:
         return 0
 
     async def _batches(self, total: int) -> None:
-        pause = min(PACE, self._timeout * SHARE * BATCH / max(total, 1))
+        size = max(BATCH, math.ceil(total * PACE / (self._timeout * SHARE)))
         moving: dict[SessionSlot, asyncio.Task[None]] = {}
-        while left := [each for each in self._registry.held() if each not in moving][:BATCH]:
-            moving |= {each: spawn(self._move(each)) for each in left}
-            # One that is at work may be so for long: it keeps no other.
-            await asyncio.wait([moving[each] for each in left], timeout=AT_WORK_SECONDS)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5) if len(self._registry) else 0)
+        while left := [each for each in self._registry.held() if each not in moving]:
+            # Looking for all that are left takes milliseconds with thousands, so not for each batch.
+            for at in range(0, len(left), size):
+                began = time.monotonic()
+                await self._begin(left[at : at + size], moving)
+                rest = began + PACE * random.uniform(0.5, 1.5) - time.monotonic()
+                await asyncio.sleep(max(rest, 0) if at + size < len(left) else 0)
         await asyncio.gather(*moving.values())
+
+    async def _begin(self, batch: Sequence[SessionSlot], moving: dict[SessionSlot, asyncio.Task[None]]) -> None:
+        """Return when these have moved, but for those that are at work for long: they keep no others."""
+        await self._departures.write_first(batch)
+        moving |= {each: spawn(self._move(each)) for each in batch}
+        await asyncio.wait([moving[each] for each in batch], timeout=AT_WORK_SECONDS)
 
     async def _move(self, slot: SessionSlot) -> None:
         await self._departures.leave(slot, Reason.DRAINED)

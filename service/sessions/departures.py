@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import NoReturn
 
@@ -78,6 +78,12 @@ class Departures:
             return False
         self._count(why)
         return True
+
+    async def write_first(self, slots: Iterable[SessionSlot]) -> None:
+        """Write at once what those have noted that are about to leave: one after the other takes longer."""
+        live = [session for slot in slots if (session := slot.session) is not None]
+        if live:
+            await self._writer.write(live)
 
     def _count(self, why: Reason) -> None:
         if (metric := DEPARTURES[why].metric) is not None:
