@@ -15,6 +15,7 @@ from typing import NoReturn, TypeVar
 from tornado.httpclient import HTTPError
 
 from service.errors import MemoryExceeded, SessionMoved, SessionUnknown, Unavailable
+from service.fleet.dials import Dials
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
 from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
@@ -106,6 +107,7 @@ class Router:
         self._waking = waking
         self._parking = Parking(store, replica, metrics)
         self._claims = metrics.claims
+        self._dials = Dials()
         self._tracing = tracing
 
     async def session(
@@ -330,7 +332,11 @@ class Router:
         owner = await self._store.replica(ownership.claim.owner)
         if ownership.found(owner) is Step.SEIZE or owner is None:
             return None
+        if await self._dials.refused(owner.replica):
+            ownership.dialled(Dialled.REFUSED)
+            return None
         attempt: asyncio.Future[T] = asyncio.ensure_future(dial(owner, ownership.claim.epoch))
+        self._dials.note(owner.replica, attempt)
         try:
             step = await self._listen(ownership, attempt)
             return (attempt.result(),) if step is Step.RELAY else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict
 
 from service.background import spawn
 from service.documents.composing import Composed, check
@@ -31,9 +31,9 @@ __all__ = ("Background", "Waking")
 log = logging.getLogger(__name__)
 
 CALM_SECONDS = 0.25
-"""Time without a pull after which the background begins: a crowd that comes back is shown all first."""
+"""Time without a claim or a pull after which the background begins: a crowd that comes back is shown all first."""
 
-MAX_CALM_SECONDS = 2.0
+MAX_CALM_SECONDS = 5.0
 """How long it waits for that at most."""
 
 
@@ -69,6 +69,7 @@ class Waking:
             self._not_composable(slot, error)
             return False
         self._registry.leave_asleep(slot, record, self)
+        self._background.wait()
         return True
 
     # -- showing it ------------------------------------------------------------------------------
@@ -135,25 +136,30 @@ class Background:
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
-        self._queue: deque[SessionSlot] = deque()
+        self._queue: OrderedDict[SessionSlot, None] = OrderedDict()
         self._workers = 0
         self._last = 0.0
 
     def add(self, slot: SessionSlot, *, first: bool = False) -> None:
         """Its page was just shown all there is; it wakes if nobody has woken it when its turn comes."""
-        self._last = time.monotonic()
+        self.wait()
         if slot not in self._queue:
-            self._queue.insert(0 if first else len(self._queue), slot)
+            self._queue[slot] = None
+            self._queue.move_to_end(slot, last=not first)
         if self._workers < self._at_once:
             self._workers += 1
             spawn(self._work())
+
+    def wait(self) -> None:
+        """Somebody has come back just now, and more may follow who see nothing as yet."""
+        self._last = time.monotonic()
 
     async def _work(self) -> None:
         try:
             while self._queue:
                 await self._calm()
                 if self._queue:
-                    await _wake(self._queue.popleft())
+                    await _wake(self._queue.popitem(last=False)[0])
         finally:
             self._workers -= 1
 
