@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.001
 """After which a thread that computes has to let another one run: a fifth of Python's own (3.11 to 3.14).
 
-The event loop gives its turn away with each read and write of a socket, and gets it back after as many intervals as
-there are threads at work, as when many sessions are built at once.
+The event loop gives its turn away with each read and write of a socket, and gets it back after as many
+intervals as there are threads at work, as when many sessions are built at once.
 """
 
 

@@ -1,7 +1,7 @@
 """Small commands of many callers in few pipelines.
 
-A herd that comes back asks for the same few things of each session. With redis-py (8.1) a command by itself takes
-several times the CPU time of one in a pipeline, and each that is under way a connection of its own.
+A herd that comes back asks for the same few things of each session. With redis-py (8.1) a command by itself
+takes several times the CPU time of one in a pipeline, and each that is under way a connection of its own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MAX_COMMANDS = 64
 """In one pipeline. Whoever has more at once has a pipeline by itself."""
 
 MAX_UNDER_WAY = 4
-"""Pipelines at a time; what comes meanwhile goes with the next one. Several, as one may have to wait for the reply
-to a large value, or for one that was lost."""
+"""Pipelines at a time; what comes meanwhile goes with the next one. Several, as one may have to wait for a
+large reply, or for one that was lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def _cells(label: str, figures: Sequence[Figure]) -> tuple[str, ...]:
 
 
 def _number(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.4g} {unit}".rstrip()
+    return "-" if value is None else f"{value:.4g} {unit}".rstrip()
 
 
 def _markdown(rows: Sequence[tuple[str, ...]]) -> str:

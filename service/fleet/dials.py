@@ -1,7 +1,7 @@
 """What attempts to reach a replica tell of the next ones.
 
-When a replica ends without a word, all its sessions look for it at once, and each would find out by a dial of its
-own, which costs as much as taking the session over.
+When a replica ends without a word, all its sessions look for it at once, and each would find out by a dial
+of its own, which costs as much as taking the session over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ REFUSED_SECONDS = 1.0
 
 
 class Dials:
-    """Attempts that are under way, and those that were refused a moment ago. By replica, on the event loop only."""
+    """Attempts that are under way, and those that were refused a moment ago, by replica.
+
+    On the event loop only.
+    """
 
     def __init__(self) -> None:
         self._first: dict[str, asyncio.Future[Any]] = {}

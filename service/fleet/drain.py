@@ -23,8 +23,8 @@ BATCH = 25
 """Sessions that move side by side, at least; their clients come back to the others at about the same time."""
 
 PACE = 0.05
-"""Seconds from the beginning of a batch to that of the next one, before jitter: the others then have 500 sessions
-a second to take over at most, unless that would take too long."""
+"""Seconds from the beginning of a batch to that of the next one, before jitter: the others then have 500
+sessions a second to take over at most, unless that would take too long."""
 
 SHARE = 0.5
 """Of the timeout: over how much of it the batches are spread. With more sessions batches are larger."""
@@ -76,7 +76,9 @@ class Drain:
                 await asyncio.sleep(max(rest, 0) if at + size < len(left) else 0)
         await asyncio.gather(*moving.values())
 
-    async def _begin(self, batch: Sequence[SessionSlot], moving: dict[SessionSlot, asyncio.Task[None]]) -> None:
+    async def _begin(
+        self, batch: Sequence[SessionSlot], moving: dict[SessionSlot, asyncio.Task[None]]
+    ) -> None:
         """Return when these have moved, but for those that are at work for long: they keep no others."""
         await self._departures.write_first(batch)
         moving |= {each: spawn(self._move(each)) for each in batch}

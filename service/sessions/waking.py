@@ -31,7 +31,8 @@ __all__ = ("Background", "Waking")
 log = logging.getLogger(__name__)
 
 CALM_SECONDS = 0.25
-"""Time without a claim or a pull after which the background begins: a crowd that comes back is shown all first."""
+"""Time without a claim or a pull after which the background begins: a crowd that comes back is all shown
+first."""
 
 MAX_CALM_SECONDS = 5.0
 """How long it waits for that at most."""

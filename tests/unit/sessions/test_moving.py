@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from typing import Any
 from unittest.mock import Mock
@@ -23,6 +23,7 @@ from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
 from service.fleet.ending import end_session
 from service.metrics import Metrics
+from service.sessions import waking
 from service.sessions.brake import Brake
 from service.sessions.building import Builder, Grant
 from service.sessions.departures import Departures
@@ -32,9 +33,10 @@ from service.sessions.journaling import JournalWriter
 from service.sessions.life import Reason, State
 from service.sessions.registry import YIELDS_BETWEEN_BUILDS, Registry, SessionSlot
 from service.sessions.session import Session, Upkeep
+from service.sessions.slot import Slot
 from service.sessions.waking import Waking
 from store.connect import open_store
-from store.contract import Heartbeat, Outcome, PageRequest, SessionKey
+from store.contract import Heartbeat, JournalWrite, Outcome, PageRequest, SessionKey, Written
 from store.redis_store import RedisStore
 
 
@@ -556,6 +558,62 @@ async def test_a_drain_moves_all(a: Replica, b: Replica, app: App) -> None:
     assert sorted(app.destroyed) == sorted(f"s{n}" for n in range(60))
     for n in range(60):
         assert slider(await b.open(f"s{n}")).value == n
+
+
+async def test_a_drain_writes_batch_by_batch(a: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    write_journals = a.store.write_journals
+
+    async def counted(replica: str, writes: Sequence[JournalWrite]) -> list[Written]:
+        written.append(len(writes))
+        return await write_journals(replica, writes)
+
+    monkeypatch.setattr(a.store, "write_journals", counted)
+    for n in range(60):
+        await used(await a.open(f"s{n}"), n)
+
+    assert await a.drain(30).run() == 0
+
+    assert written == [25, 25, 10]
+
+
+async def test_a_drain_moves_all_that_sleep(a: Replica, b: Replica) -> None:
+    for n in range(60):
+        session = await a.open(f"s{n}")
+        await used(session, n)
+        await a.writer.write([session])
+        await a.registry.put_to_sleep(session.slot, a.waking)
+
+    assert await a.drain(1).run() == 0  # in larger batches, to be in time
+
+    assert a.registry.held() == []
+    for n in range(60):
+        assert slider(await b.open(f"s{n}")).value == n
+
+
+async def test_who_has_callbacks_wakes_first_and_nobody_while_others_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    woken: list[str] = []
+    over = asyncio.Event()
+
+    async def wake(slot: SessionSlot) -> None:
+        woken.append(slot.key.session_id)
+        if len(woken) == 3:
+            over.set()
+
+    monkeypatch.setattr(waking, "_wake", wake)
+    monkeypatch.setattr(waking, "CALM_SECONDS", 0.01)
+    background = waking.Background(1)
+    first, second, periodic = (Slot[Session](SessionKey("/app", name)) for name in ("1", "2", "periodic"))
+
+    background.add(first)
+    background.add(second)
+    background.add(periodic, first=True)
+    background.add(first)  # its page has pulled twice
+    await over.wait()
+
+    assert woken == ["periodic", "1", "2"]
 
 
 async def test_a_drain_ends_in_time_whatever_a_callback_does(a: Replica) -> None:
