@@ -127,7 +127,7 @@ class Link:
 
     async def _pipe(self, commands: Sequence[Command]) -> list[Any]:
         """For each the reply, or the error."""
-        if len(commands) == 1 and not self.client.clustered:
+        if len(commands) == 1 and not commands[0].is_large:
             return [await self._send(commands[0])]
         commands = [each.as_text() if each.is_large else each for each in commands]
         replies = await self._pipe_once(commands)
