@@ -20,8 +20,10 @@
     ├── NotComposable       500  1011  a session's record does not hold all that a pull is answered with
     ├── MemoryExceeded      503  1013  restoring a session took more memory than it may
     ├── SessionMoved        503  1012  another replica owns the session now; connect again
+    ├── FleetFull           500  1011  an app shares more than it may
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
+        ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
         └── GivenUp         503  1013  app code did not end, and its session goes on without it
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
@@ -37,6 +39,8 @@ __all__ = (
     "AppLoadError",
     "BuildTimeout",
     "ConfigError",
+    "FleetFull",
+    "FleetUnavailable",
     "Full",
     "GivenUp",
     "MemoryExceeded",
@@ -213,3 +217,14 @@ class NotComposable(ServiceError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class FleetFull(ServiceError):
+    """An app shares more than it may; the message says what is too much."""
+
+
+class FleetUnavailable(Unavailable):
+    """What the fleet shares cannot be changed right now, or not be read for the first time.
+
+    What was to be written may have been written all the same.
+    """

@@ -35,9 +35,11 @@ from service.errors import ConfigError
 from service.fleet.agreement import Agreement
 from service.fleet.files import PeerFiles
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
+from service.fleet.local_copies import SharedValues
 from service.fleet.peers import Peers
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
+from service.fleet.store_thread import StoreThread
 from service.fleet.user_tokens import UserTokenKeeper
 from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
@@ -81,6 +83,11 @@ DEV_TOKEN_EXPIRATION = 30 * 24 * 3600.0
 """Seconds, with ``--dev``."""
 
 DAY_SECONDS = 24 * 3600.0
+
+SHARED_INTERVAL = 0.1
+"""Seconds between looks at what other replicas have changed, where apps share something."""
+
+SHARED_ALONE_INTERVAL = 1.0
 
 SLOW_CALLS_TOLD = 5
 BUILDS_TOLD = 50
@@ -225,6 +232,7 @@ class Server:
             self._measuring,
             self._slow_code_named,
             self._store_answering,
+            self._sharing,
             self._apps_loaded,
             self._probed,
             self._warmed,
@@ -332,6 +340,19 @@ class Server:
         else:
             await self._agreement.on("cookies", self._sign_cookies)
         yield
+
+    @asynccontextmanager
+    async def _sharing(self) -> AsyncIterator[None]:
+        """What apps share with other replicas; nothing begins before one does."""
+        thread = StoreThread(self._store.twin)
+        alone = self.settings.redis is None  # then only time changes anything from outside
+        values = SharedValues(thread, interval=SHARED_ALONE_INTERVAL if alone else SHARED_INTERVAL)
+        for app in self.apps.values():
+            app.server_context.shares(values)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(thread.close)
 
     @asynccontextmanager
     async def _apps_loaded(self) -> AsyncIterator[None]:

@@ -30,6 +30,12 @@ __all__ = (
     "SessionKey",
     "SessionRecord",
     "SessionState",
+    "SharedChange",
+    "SharedName",
+    "SharedOutcome",
+    "SharedReading",
+    "SharedWrite",
+    "SharedWritten",
     "Store",
     "TokenLease",
     "UserTokens",
@@ -295,6 +301,93 @@ class Journals(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class SharedName:
+    """Names one collection of values that all sessions of an app share."""
+
+    app: str
+    name: str
+
+    @property
+    def tag(self) -> str:
+        """Stands for it in key names. 33 digits, so that it is none of a session's."""
+        text = f"{self.app}\0{self.name}".encode("utf-8", "surrogatepass")
+        return "s" + blake2b(text, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChange:
+    """What a shared value is since ``version``."""
+
+    key: str
+    """Its name."""
+    version: int
+    value: bytes | None
+    """None: it was removed."""
+    ttl: float = 0.0
+    """Seconds that are left of it; 0 where it does not expire."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedReading:
+    """Answer to :meth:`Store.read_shared`."""
+
+    born: str
+    """Which data set it is: another one after the store has lost this one. Empty while there is none."""
+    version: int
+    """The last one. All changes up to it are in here, or were known."""
+    whole: bool
+    """``changes`` are all values that there are; what is not in there was removed."""
+    changes: Sequence[SharedChange] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedWrite:
+    """One change of one shared value."""
+
+    name: SharedName
+    key: str
+    value: bytes | None
+    """None: remove it."""
+    call: str
+    """The same when this very write is repeated, different otherwise."""
+    max_bytes: int
+    """All values of ``name`` may have so many."""
+    ttl: float = 0.0
+    """Seconds after which it goes; 0 for never."""
+    expected: int | None = None
+    """The version that the writer has of it, 0 for none; None for whatever there is."""
+    born: str = ""
+    """The data set that the writer knows; empty for none."""
+    version: int = 0
+    """The last version of it that the writer has seen."""
+
+
+class SharedOutcome(StrEnum):
+    OK = "ok"
+    """Written."""
+    DONE = "done"
+    """An earlier attempt of this very write was; the value may have changed since."""
+    CHANGED = "changed"
+    """It is not what was expected. Nothing was written."""
+    LOST = "lost"
+    """The store lost what the writer has seen. Nothing was written; :meth:`Store.restore_shared` helps."""
+    FULL = "full"
+    """All values together would have more than ``max_bytes``. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedWritten:
+    """Answer to :meth:`Store.write_shared`."""
+
+    outcome: SharedOutcome
+    born: str = ""
+    change: SharedChange | None = None
+    """What the value is now; given when the outcome is OK, DONE or CHANGED."""
+    bytes: int = 0
+    """With FULL: how many there would be."""
+
+
 class Store(Journals, Protocol):
     """Everything the service keeps outside its processes."""
 
@@ -457,6 +550,29 @@ class Store(Journals, Protocol):
 
         Any replica may call it at any time, several at once: each discard is fenced by owner and
         epoch. Handles at most ``limit`` sessions a call.
+        """
+
+    # -- shared values -----------------------------------------------------------------------
+
+    async def write_shared(self, write: SharedWrite) -> SharedWritten:
+        """Change one value that all replicas share. Atomic; repeated within ten seconds it changes nothing.
+
+        Each change has a version, which grows, and goes on growing when the store has lost its data. All
+        values of a name are gone a month after they were last used.
+        """
+
+    async def read_shared(self, since: Sequence[tuple[SharedName, int, str]]) -> list[SharedReading]:
+        """What has changed in each of these since a version of a data set (0 and "": all there is).
+
+        One round trip. What has expired is removed first, and removing is a change, too. Values that cannot
+        be read are left out. Without changes, and with those of another data set, nothing is read.
+        """
+
+    async def restore_shared(self, name: SharedName, changes: Sequence[SharedChange], version: int) -> str:
+        """Put back what the store has lost; which data set that is now. Atomic, idempotent.
+
+        ``version`` is the last one that the caller has seen. Of each value the later version counts, so all
+        replicas can do this side by side.
         """
 
     # -- secrets -----------------------------------------------------------------------------

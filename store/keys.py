@@ -44,6 +44,17 @@ FAMILIES = (
     Family("<prefix>:{<tag>}:journal", "hash", "as the session's", "tag",
            "write_journals; claim, seize, release, discard, end, park, keep, reassert"),
     Family("<prefix>:{<tag>}:handoff:<token>", "string", "the token's first use", "tag", "put_handoff"),
+    Family("<prefix>:{<tag>}:shared", "hash", "a month after use", "tag",
+           "write_shared, restore_shared"),
+    Family("<prefix>:{<tag>}:shared:names", "hash", "a month after use", "tag",
+           "write_shared, restore_shared"),
+    Family("<prefix>:{<tag>}:shared:versions", "zset", "a month after use", "tag",
+           "write_shared, read_shared, restore_shared"),
+    Family("<prefix>:{<tag>}:shared:expiry", "zset", "a month after use", "tag",
+           "write_shared, read_shared, restore_shared"),
+    Family("<prefix>:{<tag>}:shared:about", "hash", "a month after use", "tag",
+           "write_shared, read_shared, restore_shared"),
+    Family("<prefix>:{<tag>}:shared:calls", "zset", "ten seconds after the last", "tag", "write_shared"),
     Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
     Family("<prefix>:replica:<id>:end", "set", "one minute", "key", "ask_to_end"),
@@ -84,6 +95,11 @@ class Keys:
     def record(self, tag: str) -> list[str]:
         """What the scripts on a session work on: its hash and its journal."""
         return [self.session(tag), self.journal(tag)]
+
+    def shared(self, tag: str) -> list[str]:
+        """What the scripts on shared values work on."""
+        values = f"{self.prefix}:{{{tag}}}:shared"
+        return [values, *(f"{values}:{part}" for part in ("versions", "expiry", "about", "calls", "names"))]
 
     def drain(self, replica: str) -> str:
         return f"{self.prefix}:replica:{replica}:drain"

@@ -27,6 +27,12 @@ from store.contract import (
     ParkReason,
     SessionKey,
     SessionRecord,
+    SharedChange,
+    SharedName,
+    SharedOutcome,
+    SharedReading,
+    SharedWrite,
+    SharedWritten,
     TokenLease,
     UserTokens,
     Written,
@@ -38,7 +44,7 @@ from store.link import Link
 from store.probe import check
 from store.scripts import Command, load
 from store.sweeper import Sweeper
-from store.values import StoredValues
+from store.values import StoredValues, field_of
 
 __all__ = ("RedisStore",)
 
@@ -57,6 +63,9 @@ _CALM = 10.0
 
 _ANNOUNCED = 600.0
 """Seconds for which it is known what a dead replica had announced."""
+
+_REMOVED = -2
+"""In the place of what is left of a shared value's time."""
 
 _REASSERTED = {b"kept": Written.OK, b"restored": Written.BEHIND, b"lost": Written.STALE}
 
@@ -352,6 +361,70 @@ class RedisStore:
             for encoded, left in zip(found[::2], found[1::2], strict=True)
             if encoded is not None and left > 0
         ]
+
+    # -- shared values -----------------------------------------------------------------------
+
+    async def write_shared(self, write: SharedWrite) -> SharedWritten:
+        tag, field = write.name.tag, field_of(write.key)
+        value = b"" if write.value is None else self._values.shared(tag, write.key, write.value)
+        reply = await self._link.run(
+            load("shared_write")(
+                self._keys.shared(tag), write.call, field, value, _ms(write.ttl) if write.ttl else 0,
+                "" if write.expected is None else write.expected, write.born, write.version, write.max_bytes,
+                self._values.shared_name(tag, write.key),
+            )
+        )  # fmt: skip
+        return self._written(write, field, reply)
+
+    def _written(self, write: SharedWrite, field: str, reply: list[Any]) -> SharedWritten:
+        outcome = SharedOutcome(reply[0].decode())
+        if outcome is SharedOutcome.LOST:
+            return SharedWritten(outcome)
+        born = reply[1].decode()
+        if outcome is SharedOutcome.FULL:
+            return SharedWritten(outcome, born, bytes=int(reply[2]))
+        if outcome is SharedOutcome.OK:
+            return SharedWritten(
+                outcome, born, SharedChange(write.key, int(reply[2]), write.value, write.ttl)
+            )
+        change = self._changed(write.name.tag, *reply[2:])
+        return SharedWritten(outcome, born, replace(change, key=write.key))
+
+    def _changed(self, tag: str, field: bytes, version: bytes, data: bytes, left: int) -> SharedChange:
+        """As ``describe`` in ``_shared.lua`` says it. Raises RecordDamaged."""
+        if left == _REMOVED:
+            name = self._values.read_shared_name(tag, field) if field else ""
+            return SharedChange(name, int(version), None)
+        key, value = self._values.read_shared(tag, field.decode(), data)
+        return SharedChange(key, int(version), value, max(0, left) / 1000)
+
+    async def read_shared(self, since: Sequence[tuple[SharedName, int, str]]) -> list[SharedReading]:
+        replies = await self._link.pipe(
+            [load("shared_read")(self._keys.shared(name.tag), version, born) for name, version, born in since]
+        )
+        return [self._reading(name.tag, reply) for (name, *_), reply in zip(since, replies, strict=True)]
+
+    def _reading(self, tag: str, reply: list[Any]) -> SharedReading:
+        born, version, whole, *found = reply
+        changes = []
+        for at in range(0, len(found), 4):
+            try:
+                changes.append(self._changed(tag, *found[at : at + 4]))
+            except RecordDamaged as error:
+                log.error("a shared value is left out: %s", error)
+        return SharedReading(born.decode(), int(version), bool(whole), changes)
+
+    async def restore_shared(self, name: SharedName, changes: Sequence[SharedChange], version: int) -> str:
+        fields: list[Any] = []
+        for each in changes:
+            value = b"" if each.value is None else self._values.shared(name.tag, each.key, each.value)
+            name_of = self._values.shared_name(name.tag, each.key)
+            fields += [field_of(each.key), name_of, each.version, value, _ms(each.ttl) if each.ttl else -1]
+        call = os.urandom(8).hex()
+        (born,) = await self._link.run(
+            load("shared_restore")(self._keys.shared(name.tag), call, version, *fields)
+        )
+        return str(born.decode())
 
     # -- secrets -----------------------------------------------------------------------------
 

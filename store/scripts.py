@@ -58,8 +58,9 @@ def load(name: str) -> Script:
 
 def _read_all() -> dict[str, Script]:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in _LUA.glob("*.lua")}
-    prelude = texts.pop("_prelude")
-    return {name: _script(name, f"{prelude}\n{text}") for name, text in texts.items()}
+    prelude, shared = texts.pop("_prelude"), texts.pop("_shared")
+    before = {name: f"{prelude}\n{shared}" if name.startswith("shared_") else prelude for name in texts}
+    return {name: _script(name, f"{before[name]}\n{text}") for name, text in texts.items()}
 
 
 def _script(name: str, text: str) -> Script:

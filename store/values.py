@@ -17,7 +17,7 @@ from store.errors import RecordDamaged
 from store.pieces import Pieces
 from store.records import Packed
 
-__all__ = ("StoredValues",)
+__all__ = ("StoredValues", "field_of")
 
 STAMP = b"write"
 """The journal's field that ``journal.lua`` writes: epoch and number of the last write."""
@@ -105,9 +105,32 @@ class StoredValues:
             return stored, value
         if int.from_bytes(context, "big") > last_epoch:
             raise RecordDamaged("a field of the journal is of a later owner than the last one that wrote it")
-        (length,) = struct.unpack_from(">I", value)
-        name = value[4 : 4 + length].decode("utf-8", "surrogatepass")
-        return name, value[4 + length :]
+        return _unnamed(value)
+
+    # -- shared values -------------------------------------------------------------------------
+
+    def shared(self, tag: str, key: str, value: bytes) -> bytes:
+        """With its key, which is not to be read in the store where that is encrypted."""
+        place = self._of(tag, "shared", field_of(key))
+        return bytes(self._encryption.encrypt(place, bytes(_named(key, value))))
+
+    def shared_name(self, tag: str, key: str) -> bytes:
+        """The name alone, which is there longer than its value."""
+        encoded = key.encode("utf-8", "surrogatepass")
+        return bytes(self._encryption.encrypt(self._of(tag, "shared name"), encoded))
+
+    def read_shared_name(self, tag: str, data: bytes) -> str:
+        """Raises RecordDamaged."""
+        name, _ = self._encryption.decrypt(self._of(tag, "shared name"), data)
+        return name.decode("utf-8", "surrogatepass")
+
+    def read_shared(self, tag: str, field: str, data: bytes) -> tuple[str, bytes]:
+        """Its key and value. Raises RecordDamaged."""
+        named, _ = self._encryption.decrypt(self._of(tag, "shared", field), data)
+        try:
+            return _unnamed(named)
+        except (struct.error, UnicodeDecodeError) as error:
+            raise RecordDamaged("a shared value is damaged") from error
 
     # -- secrets -------------------------------------------------------------------------------
 
@@ -147,8 +170,18 @@ def _token_context(token_id: str) -> bytes:
     return blake2b(token_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
+def field_of(key: str) -> str:
+    """The field of a shared value: the same with and without encryption, and with any secret."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
 def _named(name: str, value: Packed) -> Packed:
     """The name is hidden in the store, so it travels with the value."""
     text = name.encode("utf-8", "surrogatepass")
     head = struct.pack(">I", len(text)) + text
     return Pieces((head, *value.parts)) if isinstance(value, Pieces) else head + value
+
+
+def _unnamed(value: bytes) -> tuple[str, bytes]:
+    (length,) = struct.unpack_from(">I", value)
+    return value[4 : 4 + length].decode("utf-8", "surrogatepass"), value[4 + length :]

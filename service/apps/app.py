@@ -240,7 +240,7 @@ class App:
 
         Raises what they raise, and what ``attempt`` is given up with.
         """
-        execution = Execution(self.imports, facts=self._facts, workers=self.workers)
+        execution = self._execution()
         attempt.runs_with(execution)
         data: dict[str, Any] = {}
         with attempt.under_way():
@@ -348,10 +348,14 @@ class App:
             if hook is not _do_nothing:
                 await self._run_hook(name, execution, hook, context, build=build)
 
+    def _execution(self) -> Execution:
+        """For code that belongs to no session."""
+        return Execution(self.imports, facts=self._facts, workers=self.workers, app=self.server_context)
+
     async def _run_server_hook(self, name: str) -> None:
         for handler in hook_handlers(self.application):
             hook = _server_hook(handler, name)
-            execution = Execution(self.imports, facts=self._facts, workers=self.workers)
+            execution = self._execution()
             await self._run_hook(name, execution, hook, self.server_context)
 
     async def _run_hook(

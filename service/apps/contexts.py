@@ -6,6 +6,7 @@ Panel rely on.
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
@@ -20,10 +21,23 @@ from tornado.ioloop import IOLoop
 from service.apps.state import SessionState
 from store.contract import PageRequest
 
-__all__ = ("AppServerContext", "AppSessionContext", "RequestView", "SessionLike", "begin_draft", "end_draft")
+__all__ = (
+    "AppServerContext",
+    "AppSessionContext",
+    "RequestView",
+    "SessionLike",
+    "SessionPart",
+    "begin_draft",
+    "current_app",
+    "end_draft",
+)
 
 _draft: ContextVar[bool] = ContextVar("draft", default=False)
 """Whether this context has a Document to itself that is no session's yet."""
+
+
+current_app: ContextVar[AppServerContext | None] = ContextVar("current_app", default=None)
+"""Whose code this context runs."""
 
 
 def begin_draft(document: Document | None) -> Token[bool] | None:
@@ -46,6 +60,16 @@ class SessionLike(Protocol):
     async def with_document_locked(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
 
 
+class SessionPart(Protocol):
+    """What hangs on a session because its code has asked for it."""
+
+    def begin(self) -> None:
+        """The session is whole. On its event loop."""
+
+    def end(self) -> None:
+        """The session is gone from here. On its event loop."""
+
+
 class AppServerContext(ServerContext):
     """``session_context.server_context`` and the argument of the server hooks."""
 
@@ -54,6 +78,12 @@ class AppServerContext(ServerContext):
     ) -> None:
         self._live_sessions = live_sessions
         self.application_context = ApplicationView(self, path, application)
+        self.shared_values: Any = None
+        """What the app's code shares with other replicas; None where no server runs it."""
+
+    def shares(self, values: Any) -> None:
+        """From here on the app's code can share these."""
+        self.shared_values = values
 
     def on_this_loop(self) -> None:
         """From here on the app is served by the event loop that runs now."""
@@ -162,6 +192,9 @@ class AppSessionContext(SessionContext):
         self._logout_url = logout_url
         self._session: SessionLike | None = None
         self._ended = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Of the session, once there is one."""
+        self.parts: list[SessionPart] = []
         self.state = state if state is not None else SessionState({})
         """See :func:`service.session_state`."""
         # bokeh 3.9: ``Document.session_context`` dereferences this.
@@ -171,12 +204,23 @@ class AppSessionContext(SessionContext):
         """From here on the request has these: those of a user's tokens, which others have replaced."""
         self._request.cookies.update(cookies)
 
+    def keep(self, part: SessionPart) -> None:
+        """``part`` begins and ends with the session. On any thread."""
+        self.parts.append(part)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(part.begin)
+
     def attach(self, session: SessionLike) -> None:
-        self._session = session
+        self._session, self._loop = session, asyncio.get_running_loop()
+        for part in self.parts:
+            part.begin()
 
     def detach(self) -> None:
         """The session is destroyed."""
         self._session, self._ended = None, True
+        for part in self.parts:
+            part.end()
+        self.parts.clear()
         self.state.changed = lambda key: None
 
     @property

@@ -23,7 +23,7 @@ from bokeh.document.locking import UnlockedDocumentProxy
 
 from service.apps import working_folder
 from service.apps.app_directories import AppDirectory, running_app
-from service.apps.contexts import begin_draft, end_draft
+from service.apps.contexts import AppServerContext, begin_draft, current_app, end_draft
 from service.apps.imports import ImportSpace
 from service.apps.panel import note_thread
 from service.apps.raised import STRAY, as_exception, is_stray
@@ -55,8 +55,10 @@ class Execution:
         facts: Mapping[str, str] = _NO_FACTS,
         *,
         workers: Workers | None = None,
+        app: AppServerContext | None = None,
     ) -> None:
         self._imports = imports
+        self._app = app
         self._facts = facts
         """Whose code it is, as log lines say it (``extra``)."""
         self._ids = ids
@@ -237,7 +239,7 @@ class Execution:
 
     def _context(self, document: Any) -> _Context:
         documents = self._documents if document is self._document else _references_to(document)
-        return _Context(self._ids_now, documents, self._imports.directory)
+        return _Context(self._ids_now, documents, self._imports.directory, self._app)
 
     @property
     def _ids_now(self) -> Ids | None:
@@ -319,15 +321,16 @@ class _BetweenWork:
 class _Context:
     """A context manager: around each call into app code, so by hand instead of from a generator."""
 
-    __slots__ = ("_directory", "_documents", "_ids", "_tokens")
+    __slots__ = ("_app", "_directory", "_documents", "_ids", "_tokens")
 
     def __init__(
         self,
         ids: Ids | None,
         documents: tuple[weakref.ReferenceType[Any], ...],
         directory: AppDirectory | None,
+        app: AppServerContext | None,
     ) -> None:
-        self._ids, self._documents, self._directory = ids, documents, directory
+        self._ids, self._documents, self._directory, self._app = ids, documents, directory, app
 
     def __enter__(self) -> None:
         working_folder.follow()
@@ -335,10 +338,12 @@ class _Context:
             current_ids.set(self._ids),
             current_documents.set(self._documents),
             running_app.set(self._directory),
+            current_app.set(self._app),
         )
 
     def __exit__(self, *exception: object) -> None:
-        ids, documents, directory = self._tokens
+        ids, documents, directory, app = self._tokens
+        current_app.reset(app)
         running_app.reset(directory)
         current_documents.reset(documents)
         current_ids.reset(ids)

@@ -17,6 +17,10 @@ from store.records import Packed, pack_entry, unpack_entry
 __all__ = ("SessionState", "session_state")
 
 
+HIDDEN = "\0"
+"""Begins the keys of what this server keeps in there for itself."""
+
+
 class SessionState(MutableMapping[str, Any]):
     """Text keys; values of None, bool, int, float, str, bytes, and lists and dicts of those.
 
@@ -32,8 +36,9 @@ class SessionState(MutableMapping[str, Any]):
         self.changed: Callable[[str], None] = lambda key: None
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Hold exactly ``values``; nobody is told."""
-        self.values_by_key.clear()
+        """Hold exactly ``values``, beside what is hidden; nobody is told."""
+        for key in [key for key in self.values_by_key if not key.startswith(HIDDEN)]:
+            del self.values_by_key[key]
         self._packed.clear()
         self.values_by_key.update(deepcopy(values))
 
@@ -82,14 +87,22 @@ class SessionState(MutableMapping[str, Any]):
         self._packed.pop(key, None)
         self.changed(key)
 
+    def hidden(self, name: str) -> Any:
+        """What :meth:`hide` has kept; None where there is nothing."""
+        return self.values_by_key.get(HIDDEN + name)
+
+    def hide(self, name: str, value: Any) -> None:
+        """Keep something with the session that is none of the app's business."""
+        self[HIDDEN + name] = value
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values_by_key)
+        return (key for key in self.values_by_key if not key.startswith(HIDDEN))
 
     def __len__(self) -> int:
-        return len(self.values_by_key)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"SessionState({self.values_by_key!r})"
+        return f"SessionState({dict(self)!r})"
 
 
 def session_state(document: Document) -> SessionState:

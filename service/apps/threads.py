@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from service.apps.app_directories import AppDirectory, running_app
+from service.apps.contexts import AppServerContext, current_app
 from service.apps.process_state import Names, names_of_run
 from service.apps.when_imported import imported
 from service.documents.ids import Ids, current_ids
@@ -27,7 +28,7 @@ __all__ = ("handed_on", "install", "note_panel_work", "panel_work", "within")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-HandedOn = tuple[Ids | None, AppDirectory | None, Names | None]
+HandedOn = tuple[Ids | None, AppDirectory | None, Names | None, AppServerContext | None]
 
 threading_start = threading.Thread.start
 pool_submit = ThreadPoolExecutor.submit
@@ -80,10 +81,10 @@ def _is_of_pool(thread: threading.Thread) -> bool:
 
 def handed_on() -> HandedOn | None:
     """What is the app's in this context; None outside of app code."""
-    ids, directory, names = current_ids.get(), running_app.get(), names_of_run.get()
-    if ids is None and directory is None and names is None:
+    ids, directory, names, app = current_ids.get(), running_app.get(), names_of_run.get(), current_app.get()
+    if ids is None and directory is None and names is None and app is None:
         return None
-    return None if ids is None else ids.branch(), directory, names
+    return None if ids is None else ids.branch(), directory, names, app
 
 
 def _run(thread: threading.Thread, run: Callable[[], None], handed_on: HandedOn) -> None:
@@ -93,8 +94,8 @@ def _run(thread: threading.Thread, run: Callable[[], None], handed_on: HandedOn)
 
 def within(handed_on: HandedOn, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """``fn(*args, **kwargs)`` with what is :func:`handed_on`."""
-    ids, directory, names = handed_on
-    tokens = current_ids.set(ids), running_app.set(directory), names_of_run.set(names)
+    ids, directory, names, app = handed_on
+    tokens = current_ids.set(ids), running_app.set(directory), names_of_run.set(names), current_app.set(app)
     try:
         with nullcontext() if ids is None else ids.space.thread():
             return fn(*args, **kwargs)
@@ -102,3 +103,4 @@ def within(handed_on: HandedOn, fn: Callable[..., T], /, *args: Any, **kwargs: A
         current_ids.reset(tokens[0])
         running_app.reset(tokens[1])
         names_of_run.reset(tokens[2])
+        current_app.reset(tokens[3])

@@ -184,7 +184,7 @@ class Builder:
             self._name_translation(grant, translation)
         deferred = Deferred(draft.document, draft.execution)
         restorer = self._restorer(grant, draft, stored, deferred, growth)
-        built = dict(draft.state)
+        built = dict(draft.state.values_by_key)
         draft.state.restore({**built, **stored.state})
         with deferred.watching():
             fidelity = await restorer.restore(draft.app.version)
@@ -307,7 +307,9 @@ class Builder:
         )
         if self._tokens is not None:
             self._tokens.watch(context, request)
-        execution = Execution(app.imports, ids, document, grant.key.facts, workers=app.workers)
+        execution = Execution(
+            app.imports, ids, document, grant.key.facts, workers=app.workers, app=app.server_context
+        )
         attempt.runs_with(execution)
         try:
             with self._metrics.app(app.path).running(), counted:
@@ -320,7 +322,7 @@ class Builder:
         journal = Journal(
             document,
             ids,
-            state,
+            state.values_by_key,
             version=app.version,
             state_before=state.before,
             objects=objects,

@@ -7,7 +7,15 @@ from collections.abc import Callable
 import pytest
 from harness.redis_server import RedisServer
 
-from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey, UserTokens
+from store.contract import (
+    Heartbeat,
+    JournalWrite,
+    PageRequest,
+    SessionKey,
+    SharedName,
+    SharedWrite,
+    UserTokens,
+)
 from store.errors import StoreConfigError
 from store.keys import FAMILIES, Family, Keys
 from store.redis_store import RedisStore
@@ -43,6 +51,8 @@ async def work_out(store: RedisStore) -> None:
     await store.agree_secret("sign", "s3cret")
     await store.put_tokens("ada", UserTokens(access_token="a"), 100)
     await store.lease_tokens("grace", "r1", number=0, ttl=100)
+    name = SharedName("/app", "{board}")
+    await store.write_shared(SharedWrite(name, "{x}", b"1", "call", 1000, ttl=100))
 
 
 async def epoch_of(store: RedisStore, key: SessionKey) -> int:
@@ -82,6 +92,8 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}
     assert expires.pop("<prefix>:replica:<id>") == {True}
     assert expires.pop("<prefix>:tokens:<user>") == {True}
+    for part in ("", ":names", ":versions", ":expiry", ":about", ":calls"):
+        assert expires.pop(f"<prefix>:{{<tag>}}:shared{part}") == {True}
     assert all(seen == {False} for seen in expires.values())
     never = {family.pattern for family in FAMILIES if family.ttl.startswith("none")}
     assert set(expires) == never

@@ -1,0 +1,127 @@
+"""A thread with an event loop for what app code asks the store while it waits, begun when first asked.
+
+So code on any thread can wait for the store, and a replica whose apps share nothing pays nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
+
+from service.errors import FleetUnavailable
+from store.contract import Store
+from store.errors import StoreError
+
+__all__ = ("StoreThread", "on_event_loop")
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 10.0
+"""How long app code waits at most; the store gives up earlier, unless many write the same value."""
+
+LOOP_PATIENCE_SECONDS = 1.0
+"""The same for code on an event loop, which reads something for the first time."""
+
+STOP_SECONDS = 2.0
+
+STOPS = "this replica stops, and shares nothing any more"
+
+
+def on_event_loop() -> bool:
+    """Whether this thread runs an event loop, which must not wait."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class StoreThread:
+    """``open_store`` gives a store for another event loop, which is closed with it."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open_store = open_store
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._store: Store | None = None
+        self._closed = False
+
+    @property
+    def begun(self) -> bool:
+        return self._thread is not None
+
+    def submit(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run ``work`` there. Raises FleetUnavailable once it is closed."""
+        with self._lock:
+            if self._closed:
+                raise FleetUnavailable(STOPS)
+            loop = self._loop or self._begin()
+            return asyncio.run_coroutine_threadsafe(self._told(work), loop)
+
+    def wait(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+        """The result of ``work``, for which this thread waits. Raises what it raises, and FleetUnavailable."""
+        future = self.submit(work)
+        patience = LOOP_PATIENCE_SECONDS if on_event_loop() else PATIENCE_SECONDS
+        try:
+            return future.result(patience)
+        except FutureTimeout:
+            future.cancel()
+            raise FleetUnavailable(f"not done within {patience:g} s") from None
+        except CancelledError:
+            raise FleetUnavailable(STOPS) from None
+
+    async def awaited(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+        """As :meth:`wait`, for coroutines."""
+        task = asyncio.current_task()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await asyncio.wrap_future(self.submit(work))
+        except TimeoutError:
+            raise FleetUnavailable(f"not done within {PATIENCE_SECONDS:g} s") from None
+        except asyncio.CancelledError:
+            if task is not None and task.cancelling():
+                raise
+            raise FleetUnavailable(STOPS) from None
+
+    def close(self) -> None:
+        """What is under way is called off. Waits until the thread has ended, but not for ever."""
+        with self._lock:
+            self._closed = True
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(STOP_SECONDS)
+
+    async def _told(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        assert self._store is not None
+        try:
+            return await work(self._store)
+        except StoreError as error:
+            raise FleetUnavailable(str(error)) from error
+
+    def _begin(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop = asyncio.new_event_loop()
+        self._store = self._open_store()
+        self._thread = threading.Thread(target=self._live, args=(loop,), name="fleet values", daemon=True)
+        self._thread.start()
+        return loop
+
+    def _live(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            loop.run_until_complete(self._end())
+            loop.close()
+
+    async def _end(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_SECONDS / 2) if tasks else None
+        if self._store is not None:
+            await self._store.close()
