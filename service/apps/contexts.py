@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -195,6 +196,8 @@ class AppSessionContext(SessionContext):
         self._loop: asyncio.AbstractEventLoop | None = None
         """Of the session, once there is one."""
         self.parts: list[SessionPart] = []
+        self.repeating = False
+        """Callbacks run for what clients did before the session came here: what follows elsewhere is done."""
         self.state = state if state is not None else SessionState({})
         """See :func:`service.session_state`."""
         # bokeh 3.9: ``Document.session_context`` dereferences this.
@@ -203,6 +206,15 @@ class AppSessionContext(SessionContext):
     def set_cookies(self, cookies: Mapping[str, str]) -> None:
         """From here on the request has these: those of a user's tokens, which others have replaced."""
         self._request.cookies.update(cookies)
+
+    @contextmanager
+    def repeats(self) -> Iterator[None]:
+        """Inside, what clients did is done once more to what the app has built anew."""
+        self.repeating = True
+        try:
+            yield
+        finally:
+            self.repeating = False
 
     def keep(self, part: SessionPart) -> None:
         """``part`` begins and ends with the session. On any thread."""

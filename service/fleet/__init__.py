@@ -1,4 +1,4 @@
-"""Being one of many replicas: heartbeat, finding a session's owner, relay, and what app code shares with others.
+"""Being one of many replicas: heartbeat, finding a session's owner, relay, and what app code shares.
 
 For app code: ``from service import fleet``. All that it may use is in ``__all__``.
 """

@@ -1,7 +1,7 @@
 """This replica's copies of what the fleet shares: read on any thread, changed on the store's thread only.
 
-A copy is complete up to a version, and has later changes of this replica's own. While there are copies, all of
-them are brought up to date in one round trip per interval; without any nothing runs.
+A copy is complete up to a version, and has later changes of this replica's own. While there are copies,
+all of them are brought up to date in one round trip per interval; without any nothing runs.
 """
 
 from __future__ import annotations
@@ -272,7 +272,7 @@ def _taken(copy: LocalCopy, key: str, written: SharedWritten, max_bytes: int) ->
     if written.outcome is SharedOutcome.FULL:
         raise FleetFull(
             f"the value of {key!r} is too much for {copy.name.name!r}: all its values would have "
-            f"{written.bytes} bytes, and may have {max_bytes}. Remove some, or give fleet.shared() more max_bytes"
+            f"{written.bytes} bytes, more than max_bytes={max_bytes}: remove some, or ask for more"
         )
     copy.born = copy.born or written.born
     assert written.change is not None

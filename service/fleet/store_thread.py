@@ -64,7 +64,7 @@ class StoreThread:
             return asyncio.run_coroutine_threadsafe(self._told(work), loop)
 
     def wait(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
-        """The result of ``work``, for which this thread waits. Raises what it raises, and FleetUnavailable."""
+        """The result of ``work``; this thread waits for it. Raises what that raises, and FleetUnavailable."""
         future = self.submit(work)
         patience = LOOP_PATIENCE_SECONDS if on_event_loop() else PATIENCE_SECONDS
         try:

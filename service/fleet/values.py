@@ -62,14 +62,18 @@ class Shared(Mapping[str, Any]):
     Keys are text. Values are None, bool, int (64 bit), float, str, bytes, and lists and dicts of those;
     tuples become lists. A value that is read is a copy: change it, and put it back.
 
-    **Reading** is local and does not wait, but for the first time that a replica uses the dict. A replica sees
-    what others have changed about a tenth of a second later, its own changes at once. While Redis is away,
-    reading goes on with what is known.
+    **Reading** is local and does not wait, but for the first time that a replica uses the dict. A replica
+    sees what others have changed about a tenth of a second later, its own changes at once. While Redis is
+    away, reading goes on with what is known.
 
-    **Writing** waits for Redis, and raises :class:`~service.errors.FleetUnavailable` when that does not answer:
-    the value may have been written or not. On an event loop (coroutines, ``--app-threads 0``, ``run_on_loop``)
-    nothing may wait; there use :meth:`aput`, :meth:`aupdate` and :meth:`adelete`, as the others raise
-    RuntimeError.
+    **Writing** waits for Redis, and raises :class:`~service.errors.FleetUnavailable` when that does not
+    answer: the value may have been written or not. On an event loop (coroutines, ``--app-threads 0``,
+    ``run_on_loop``) nothing may wait; there use :meth:`aput`, :meth:`aupdate` and :meth:`adelete`, as the
+    others raise RuntimeError.
+
+    Where a session moves, what its user entered is applied once more to what its app builds anew, and
+    callbacks run for that. What they write here was written before, so it is not written again:
+    :meth:`update` then gives what the value is.
     """
 
     def __init__(self, values: SharedValues, copy: LocalCopy, max_bytes: int) -> None:
@@ -129,7 +133,8 @@ class Shared(Mapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         """Raises KeyError where there is no such value."""
-        if key not in self:
+        _no_loop("adelete")
+        if key not in self and not _is_repeated():
             raise KeyError(key)
         self.delete(key)
 
@@ -139,12 +144,15 @@ class Shared(Mapping[str, Any]):
         Raises TypeError for what cannot be stored, FleetFull, and FleetUnavailable.
         """
         _no_loop("aput")
-        self._wait(self._write(key, _packed(value), ttl=ttl))
+        packed = _packed(value)
+        if not _is_repeated():
+            self._wait(self._write(key, packed, ttl=ttl))
 
     def delete(self, key: str) -> None:
         """Remove a value, if there is one. Raises FleetUnavailable."""
         _no_loop("adelete")
-        self._wait(self._write(key, None))
+        if not _is_repeated():
+            self._wait(self._write(key, None))
 
     def update(
         self, key: str, func: Callable[[Any], Any], *, default: Any = None, ttl: float | None = None
@@ -155,6 +163,8 @@ class Shared(Mapping[str, Any]):
         should do nothing but compute. Raises what ``func`` raises, and as :meth:`put`.
         """
         _no_loop("aupdate")
+        if _is_repeated():
+            return self.get(key, default)
         self._loaded  # noqa: B018 - so that the first try has a chance
         deadline = time.monotonic() + PATIENCE_SECONDS
         # One after the other on this replica: those of others are enough to compete with.
@@ -169,17 +179,22 @@ class Shared(Mapping[str, Any]):
 
     async def aput(self, key: str, value: Any, *, ttl: float | None = None) -> None:
         """As :meth:`put`, for coroutines."""
-        await self._values.thread.awaited(self._write(key, _packed(value), ttl=ttl))
+        packed = _packed(value)
+        if not _is_repeated():
+            await self._values.thread.awaited(self._write(key, packed, ttl=ttl))
 
     async def adelete(self, key: str) -> None:
         """As :meth:`delete`, for coroutines."""
-        await self._values.thread.awaited(self._write(key, None))
+        if not _is_repeated():
+            await self._values.thread.awaited(self._write(key, None))
 
     async def aupdate(
         self, key: str, func: Callable[[Any], Any], *, default: Any = None, ttl: float | None = None
     ) -> Any:
         """As :meth:`update`, for coroutines. ``func`` is a plain function, called on the event loop."""
         await self.load()
+        if _is_repeated():
+            return self.get(key, default)
         deadline, longest = time.monotonic() + PATIENCE_SECONDS, MAX_PAUSE_SECONDS / 10
         while True:
             attempt = _Attempt(self._copy, key, func, default)
@@ -213,10 +228,10 @@ class Shared(Mapping[str, Any]):
     def on_change(self, callback: Changed, *, document: Document | None = None) -> None:
         """Call ``callback(key, value)`` under this session's lock when a value changes, whoever changed it.
 
-        ``value`` is what it is by then, None where it was removed: of several quick changes of one key the last
-        may be the only one that is told. To be called each time the app's code builds a session, or by a
-        callback: when the session moves, or wakes up, its code does so again, and then ``callback`` is called for
-        what the session has missed. ``callback`` may be a coroutine function.
+        ``value`` is what it is by then, None where it was removed: of several quick changes of one key the
+        last may be the only one that is told. To be called each time the app's code builds a session, or by
+        a callback: when the session moves, or wakes up, its code does so again, and then ``callback`` is
+        called for what the session has missed. ``callback`` may be a coroutine function.
 
         ``document`` is the session's; code on a thread that the app has begun must give it. Raises
         RuntimeError without one, FleetUnavailable when Redis does not answer.
@@ -238,6 +253,12 @@ class _Attempt:
         self.version = 0 if entry is None else entry.version
         self.value = func(default if entry is None else unpack_entry(entry.packed or b""))
         self.packed = _packed(self.value)
+
+
+def _is_repeated() -> bool:
+    """Whether code runs for what a user did before his session came here."""
+    context = curdoc().session_context
+    return isinstance(context, AppSessionContext) and context.repeating
 
 
 def _context_of(document: Document | None) -> AppSessionContext:
@@ -267,7 +288,7 @@ def _check_name(what: str, name: str) -> None:
 def _no_loop(instead: str) -> None:
     if on_event_loop():
         raise RuntimeError(
-            f"this would keep the event loop, and so all sessions, waiting for Redis: await {instead}() instead"
+            f"this would keep the event loop, and so all sessions, waiting for Redis: await {instead}(...)"
         )
 
 

@@ -139,7 +139,8 @@ class Builder:
         unwired: Callable[[], list[str]] = list
         try:
             growth.check()
-            fidelity, unwired = await self._lay_over(grant, draft, stored, losses, growth)
+            with draft.context.repeats():
+                fidelity, unwired = await self._lay_over(grant, draft, stored, losses, growth)
             growth.check()
         except MemoryExceeded:
             await self._let_go(draft)
@@ -230,7 +231,7 @@ class Builder:
         """The page that comes back was drawn before, and does not say so again."""
         deferred = Deferred(draft.document, draft.execution)
         restorer = self._restorer(grant, draft, stored, deferred, Growth(0))
-        with deferred.watching():
+        with deferred.watching(), draft.context.repeats():
             await restorer.tell_ready()
         draft.journal.begin_with({}, restorer.ready)
 
