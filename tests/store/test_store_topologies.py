@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster, running_sentinels
 
-from store.contract import Heartbeat, JournalWrite, Outcome, PageRequest, SessionKey, SessionState, Written
+from store.contract import (
+    Heartbeat,
+    JournalWrite,
+    Outcome,
+    PageRequest,
+    SessionKey,
+    SessionState,
+    SharedName,
+    SharedOutcome,
+    SharedWrite,
+    Written,
+)
 from store.encryption import Encryption
 from store.errors import StoreConfigError, StoreUnavailable
 from store.records import Payload, pack_entry
@@ -47,6 +59,8 @@ async def essentials(store: RedisStore) -> None:
     assert set(await store.write_journals("a", writes)) == {Written.OK}
     assert await store.read_journal(KEYS[3]) == {"x": KEYS[3].tag.encode(), "y": bytes(large)}
 
+    await share(store)
+
     stored, seized, *rest = KEYS
     assert await store.release(stored, "a", epoch=epochs[stored], retention=60)
     won = await store.seize(seized, "b", owner="a", epoch=epochs[seized])
@@ -67,6 +81,19 @@ async def essentials(store: RedisStore) -> None:
     for key, record in kept.items():
         assert await store.discard(key, owner=record.owner, epoch=record.epoch)
     await store.retire("b")
+
+
+async def share(store: RedisStore) -> None:
+    """Values that replicas share, in several slots at once."""
+    names = [SharedName("/app", f"{number}") for number in range(10)]
+    for name in names:
+        call = os.urandom(4).hex()
+        written = await store.write_shared(SharedWrite(name, "key", name.name.encode(), call, 1000, ttl=60))
+        assert written.outcome is SharedOutcome.OK
+    found = await store.read_shared([(name, 0, "") for name in names])
+    assert [each.value for reading in found for each in reading.changes] == [
+        name.name.encode() for name in names
+    ]
 
 
 # -- Cluster -------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from statistics import median
 
 from loadtests.bench.client import Tab
 from loadtests.bench.crowd import LONG, SOON, open_many
@@ -83,7 +85,37 @@ async def redis(side: Side, scale: Scale) -> Measures:
     }
 
 
+async def shared(side: Side, scale: Scale) -> Measures:
+    """As the app measures it on its thread: the median of what several calls took."""
+    tab = await Tab.open(side.port, "shared")
+    await tab.pull_parsed()
+    slider, found = tab.id_of("slider"), []
+    for value in range(1, 2 + scale.count(20, 3)):
+        tab.set(slider, "value", value)
+        found.append(await _microseconds(tab))
+    tab.close()
+    return {"shared_read": median(found[1:])}
+
+
+async def _microseconds(tab: Tab) -> float:
+    """What the app says next that a read took."""
+    while True:
+        message = await tab.message()
+        if b'"text"' in message[2]:
+            (event,) = json.loads(message[2])["events"]
+            return float(event["new"])
+
+
 SCENARIOS = [
+    Scenario(
+        "shared",
+        [Row("shared_read", "a value that the fleet shares, read by a callback", "us", Upto(20, "us"))],
+        shared,
+        apps=[APPS / "shared.py"],
+        args=LONG,
+        rounds=3,
+        sides=(OURS,),
+    ),
     Scenario(
         "column",
         [
