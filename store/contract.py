@@ -38,6 +38,10 @@ __all__ = (
     "SharedWritten",
     "Store",
     "TokenLease",
+    "TaskName",
+    "TaskRecord",
+    "TaskTurn",
+    "Turn",
     "UserTokens",
     "Written",
 )
@@ -388,6 +392,62 @@ class SharedWritten:
     """With FULL: how many there would be."""
 
 
+@dataclass(frozen=True, slots=True)
+class TaskName:
+    """Names one task of an app that one replica at a time runs."""
+
+    app: str
+    name: str
+
+    @property
+    def tag(self) -> str:
+        """Stands for it in key names."""
+        text = f"{self.app}\0{self.name}".encode("utf-8", "surrogatepass")
+        return "t" + blake2b(text, digest_size=16).hexdigest()
+
+
+class Turn(StrEnum):
+    RUN = "run"
+    """The caller has the lease."""
+    HELD = "held"
+    """Another run has it."""
+    DONE = "done"
+    """Nothing is to be done before the next run is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTurn:
+    """Answer to :meth:`Store.begin_task`. Times are wall-clock seconds by the store's clock."""
+
+    turn: Turn
+    now: float
+    fence: int = 0
+    """With RUN: grows with each run, and never goes back, not even when the store lost its data."""
+    left: float = 0.0
+    """With HELD: seconds that are left of the lease."""
+    due: float = 0.0
+    """The latest due time of which a run has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """What is known of a task. Times are wall-clock seconds, 0 for never."""
+
+    name: TaskName
+    schedule: str
+    """As the app has given it."""
+    owner: str
+    """Replica that runs it, or has run it last; empty before the first run."""
+    running: bool
+    fence: int
+    began: float
+    ended: float
+    error: str
+    """What the last run raised; empty when it raised nothing."""
+    next: float
+    """When it is due next."""
+
+
 class Store(Journals, Protocol):
     """Everything the service keeps outside its processes."""
 
@@ -574,6 +634,38 @@ class Store(Journals, Protocol):
         ``version`` is the last one that the caller has seen. Of each value the later version counts, so all
         replicas can do this side by side.
         """
+
+    # -- tasks -------------------------------------------------------------------------------
+
+    async def begin_task(
+        self,
+        name: TaskName,
+        replica: str,
+        *,
+        call: str,
+        schedule: str,
+        due: float,
+        next_due: float,
+        known: float,
+        since: float,
+        lease: float,
+    ) -> TaskTurn:
+        """Take the lease of a run that was due at ``due``, if nobody has it and it was not run. Atomic.
+
+        A run whose lease is over and that did not end is run again, with a higher fencing number; of those
+        that were missed altogether the latest is run. Where nothing is known of the task, what was due before
+        ``since`` is not run, and nothing up to ``known``, of which the caller knows that it has begun.
+        Repeated with the same ``call`` it answers the same. With ``due`` 0 it tells the time only.
+        """
+
+    async def renew_task(self, name: TaskName, replica: str, *, fence: int, due: float, lease: float) -> bool:
+        """Keep the lease for another ``lease`` seconds. Atomic, idempotent. False: another run has it."""
+
+    async def end_task(self, name: TaskName, *, fence: int, error: str = "") -> bool:
+        """The run has ended. Atomic, idempotent. False: another run has begun since."""
+
+    async def tasks(self) -> list[TaskRecord]:
+        """All tasks that replicas asked about within a week, but for those that cannot be read."""
 
     # -- secrets -----------------------------------------------------------------------------
 

@@ -55,6 +55,9 @@ FAMILIES = (
     Family("<prefix>:{<tag>}:shared:about", "hash", "a month after use", "tag",
            "write_shared, read_shared, restore_shared"),
     Family("<prefix>:{<tag>}:shared:calls", "zset", "ten seconds after the last", "tag", "write_shared"),
+    Family("<prefix>:{<tag>}:task", "hash", "a week after it was last asked about", "tag",
+           "begin_task, renew_task, end_task"),
+    Family("<prefix>:tasks", "zset", "none; members removed by tasks", "key", "begin_task, tasks"),
     Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
     Family("<prefix>:replica:<id>:end", "set", "one minute", "key", "ask_to_end"),
@@ -83,6 +86,8 @@ class Keys:
         """Replica id -> last beat, in milliseconds by the store's clock."""
         self.unused = f"{prefix}:unused"
         """Session tag -> when its owner has been gone for too long, in milliseconds."""
+        self.tasks = f"{prefix}:tasks"
+        """Tag of a task -> when it was last asked about, in milliseconds."""
         self.parked = f"{prefix}:parked"
         """Tag of a parked session -> when it was parked, in milliseconds."""
 
@@ -100,6 +105,9 @@ class Keys:
         """What the scripts on shared values work on."""
         values = f"{self.prefix}:{{{tag}}}:shared"
         return [values, *(f"{values}:{part}" for part in ("versions", "expiry", "about", "calls", "names"))]
+
+    def task(self, tag: str) -> str:
+        return f"{self.prefix}:{{{tag}}}:task"
 
     def drain(self, replica: str) -> str:
         return f"{self.prefix}:replica:{replica}:drain"

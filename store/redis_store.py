@@ -33,7 +33,11 @@ from store.contract import (
     SharedReading,
     SharedWrite,
     SharedWritten,
+    TaskName,
+    TaskRecord,
+    TaskTurn,
     TokenLease,
+    Turn,
     UserTokens,
     Written,
 )
@@ -63,6 +67,9 @@ _CALM = 10.0
 
 _ANNOUNCED = 600.0
 """Seconds for which it is known what a dead replica had announced."""
+
+_TASK_KEPT = 7 * 24 * 3600.0
+"""Seconds in which a task is known that nobody asks about."""
 
 _REMOVED = -2
 """In the place of what is left of a shared value's time."""
@@ -425,6 +432,80 @@ class RedisStore:
             load("shared_restore")(self._keys.shared(name.tag), call, version, *fields)
         )
         return str(born.decode())
+
+    # -- tasks -------------------------------------------------------------------------------
+
+    async def begin_task(
+        self,
+        name: TaskName,
+        replica: str,
+        *,
+        call: str,
+        schedule: str,
+        due: float,
+        next_due: float,
+        known: float,
+        since: float,
+        lease: float,
+    ) -> TaskTurn:
+        tag, encode = name.tag, self._values.task
+        times = [round(seconds * 1000) for seconds in (due, next_due, known, since, lease, _TASK_KEPT)]
+        begin = load("task_begin")(
+            [self._keys.task(tag)], replica, call, *times,
+            encode(tag, "app", name.app), encode(tag, "name", name.name), encode(tag, "schedule", schedule),
+        )  # fmt: skip
+        listed = [Command(("ZADD", self._keys.tasks, times[0], tag))] if times[0] else []
+        (turn, number, now, *last), *_ = await self._link.pipe([begin, *listed])
+        found = Turn(turn.decode())
+        return TaskTurn(
+            found,
+            int(now) / 1000,
+            fence=int(number) if found is Turn.RUN else 0,
+            left=int(number) / 1000 if found is Turn.HELD else 0.0,
+            due=int(last[0]) / 1000 if last else due,
+        )
+
+    async def renew_task(self, name: TaskName, replica: str, *, fence: int, due: float, lease: float) -> bool:
+        keys = [self._keys.task(name.tag)]
+        return bool(
+            await self._link.run(load("task_renew")(keys, replica, fence, _ms(lease), round(due * 1000)))
+        )
+
+    async def end_task(self, name: TaskName, *, fence: int, error: str = "") -> bool:
+        encoded = self._values.task(name.tag, "error", error) if error else b""
+        return bool(await self._link.run(load("task_end")([self._keys.task(name.tag)], fence, encoded)))
+
+    async def tasks(self) -> list[TaskRecord]:
+        tags = [tag.decode() for tag in await self._link.send("ZRANGE", self._keys.tasks, 0, -1)]
+        (seconds, microseconds), *found = await self._link.pipe(
+            [Command(("TIME",)), *(Command(("HGETALL", self._keys.task(tag))) for tag in tags)]
+        )
+        now = int(seconds) + int(microseconds) / 1e6
+        held = {tag: hash_ for tag, hash_ in zip(tags, found, strict=True) if b"name" in hash_}
+        if gone := [tag for tag in tags if tag not in held]:
+            await self._link.send("ZREM", self._keys.tasks, *gone)
+        records_ = self._readable(partial(self._task, tag, hash_, now) for tag, hash_ in held.items())
+        return sorted(records_, key=lambda record: (record.name.app, record.name.name))
+
+    def _task(self, tag: str, hash_: Mapping[bytes, bytes], now: float) -> TaskRecord:
+        def text(field: str) -> str:
+            data = hash_.get(field.encode(), b"")
+            return self._values.read_task(tag, field, data) if data else ""
+
+        def seconds(field: bytes) -> float:
+            return int(hash_.get(field, b"0")) / 1000
+
+        return TaskRecord(
+            TaskName(text("app"), text("name")),
+            schedule=text("schedule"),
+            owner=hash_.get(b"owner", b"").decode(),
+            running=seconds(b"until") > now,
+            fence=int(hash_.get(b"fence", b"0")),
+            began=seconds(b"began"),
+            ended=seconds(b"ended_at"),
+            error=text("error"),
+            next=seconds(b"next"),
+        )
 
     # -- secrets -----------------------------------------------------------------------------
 

@@ -132,6 +132,18 @@ class StoredValues:
         except (struct.error, UnicodeDecodeError) as error:
             raise RecordDamaged("a shared value is damaged") from error
 
+    # -- tasks ---------------------------------------------------------------------------------
+
+    def task(self, tag: str, field: str, text: str) -> bytes:
+        encoded = text.encode("utf-8", "surrogatepass")
+        return bytes(self._encryption.encrypt(self._of(tag, "task", field), encoded))
+
+    def read_task(self, tag: str, field: str, data: bytes) -> str:
+        """Raises RecordDamaged."""
+        return self._encryption.decrypt(self._of(tag, "task", field), data)[0].decode(
+            "utf-8", "surrogatepass"
+        )
+
     # -- secrets -------------------------------------------------------------------------------
 
     def secret(self, name: str, secret: str) -> Packed:

@@ -14,6 +14,7 @@ from store.contract import (
     SessionKey,
     SharedName,
     SharedWrite,
+    TaskName,
     UserTokens,
 )
 from store.errors import StoreConfigError
@@ -51,6 +52,8 @@ async def work_out(store: RedisStore) -> None:
     await store.agree_secret("sign", "s3cret")
     await store.put_tokens("ada", UserTokens(access_token="a"), 100)
     await store.lease_tokens("grace", "r1", number=0, ttl=100)
+    task = {"schedule": "1s", "due": 1.0, "next_due": 2.0, "known": 0.0, "since": 0.0, "lease": 5.0}
+    await store.begin_task(TaskName("/app", "{task}"), "r1", call="call", **task)
     name = SharedName("/app", "{board}")
     await store.write_shared(SharedWrite(name, "{x}", b"1", "call", 1000, ttl=100))
 
@@ -92,6 +95,7 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}
     assert expires.pop("<prefix>:replica:<id>") == {True}
     assert expires.pop("<prefix>:tokens:<user>") == {True}
+    assert expires.pop("<prefix>:{<tag>}:task") == {True}
     for part in ("", ":names", ":versions", ":expiry", ":about", ":calls"):
         assert expires.pop(f"<prefix>:{{<tag>}}:shared{part}") == {True}
     assert all(seen == {False} for seen in expires.values())
