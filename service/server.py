@@ -40,6 +40,7 @@ from service.fleet.peers import Peers
 from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.fleet.store_thread import StoreThread
+from service.fleet.tasks import Tasks
 from service.fleet.user_tokens import UserTokenKeeper
 from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
@@ -164,6 +165,8 @@ class Server:
         self._auth = auth if login is None else panel_auth(settings, login, self._user_tokens)
         # The store in this process is the event loop's.
         self._journals = JournalThread(self._store.twin()) if settings.redis is not None else None
+        self._store_thread = StoreThread(self._store.twin)
+        self._tasks = Tasks(self._store_thread, self.replica)
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
         self._pool = self._make_pool()
@@ -344,11 +347,11 @@ class Server:
     @asynccontextmanager
     async def _sharing(self) -> AsyncIterator[None]:
         """What apps share with other replicas; nothing begins before one does."""
-        thread = StoreThread(self._store.twin)
+        thread = self._store_thread
         alone = self.settings.redis is None  # then only time changes anything from outside
         values = SharedValues(thread, interval=SHARED_ALONE_INTERVAL if alone else SHARED_INTERVAL)
         for app in self.apps.values():
-            app.server_context.shares(values)
+            app.server_context.shares(values, self._tasks.of(app))
         try:
             yield
         finally:
@@ -459,6 +462,7 @@ class Server:
             yield
         finally:
             self.services.begin_to_drain()
+            self._tasks.stop()
             await self._drain()
 
     # -- details -------------------------------------------------------------------------------
@@ -612,7 +616,7 @@ class Server:
         self.services.close()
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
-        await self._keeping.drain()
+        await asyncio.gather(self._keeping.drain(), self._tasks.ended(settings.drain_timeout))
         self._give_up_builds()
         for websocket in list(self.services.websockets):  # those of relays
             websocket.close(COME_BACK, "the replica stops")

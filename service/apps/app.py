@@ -348,6 +348,10 @@ class App:
             if hook is not _do_nothing:
                 await self._run_hook(name, execution, hook, context, build=build)
 
+    async def run(self, func: Callable[..., Any], *args: Any) -> Any:
+        """Run code of the app that belongs to no session. Raises what that raises."""
+        return await self._execution().run(func, *args)
+
     def _execution(self) -> Execution:
         """For code that belongs to no session."""
         return Execution(self.imports, facts=self._facts, workers=self.workers, app=self.server_context)

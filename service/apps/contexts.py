@@ -81,10 +81,12 @@ class AppServerContext(ServerContext):
         self.application_context = ApplicationView(self, path, application)
         self.shared_values: Any = None
         """What the app's code shares with other replicas; None where no server runs it."""
+        self.tasks: Any = None
+        """What the fleet runs for the app on one replica at a time; None as above."""
 
-    def shares(self, values: Any) -> None:
+    def shares(self, values: Any, tasks: Any = None) -> None:
         """From here on the app's code can share these."""
-        self.shared_values = values
+        self.shared_values, self.tasks = values, tasks
 
     def on_this_loop(self) -> None:
         """From here on the app is served by the event loop that runs now."""

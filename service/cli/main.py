@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn, Protocol
 
-from service.cli import drain, secret, serve, sessions, status
+from service.cli import drain, secret, serve, sessions, status, tasks
 from service.errors import AppLoadError, ConfigError, ServiceError
 
 __all__ = ("COMMANDS", "Command", "fail", "main")
@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     "serve": serve,
     "secret": secret,
     "status": status,
+    "tasks": tasks,
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.fleet.view import FleetView, duration
-from store.contract import Heartbeat, Parked, SessionRecord
+from store.contract import Heartbeat, Parked, SessionRecord, TaskRecord
 
 __all__ = (
     "as_json",
@@ -20,6 +20,8 @@ __all__ = (
     "parked_as_text",
     "sessions_as_json",
     "sessions_as_text",
+    "tasks_as_json",
+    "tasks_as_text",
 )
 
 
@@ -167,6 +169,52 @@ def parked_as_json(parked: Sequence[Parked], now: float) -> str:
                 "reason": each.reason,
             }
             for each in parked
+        ],
+        indent=2,
+    )
+
+
+# -- tasks ---------------------------------------------------------------------------------------
+
+TASK_COLUMNS = ("TASK", "APP", "SCHEDULE", "STATE", "OWNER", "BEGAN", "NEXT", "LAST ERROR")
+
+
+def tasks_as_text(tasks: Sequence[TaskRecord], now: float) -> str:
+    """A table, and how many there are."""
+    rows = [
+        (
+            each.name.name,
+            each.name.app,
+            each.schedule,
+            "running" if each.running else "waiting",
+            each.owner or "-",
+            f"{duration(max(0.0, now - each.began))} ago" if each.began else "-",
+            f"in {duration(max(0.0, each.next - now))}" if each.next else "-",
+            each.error or "-",
+        )
+        for each in tasks
+    ]
+    total = _count(len(tasks), "task")
+    return f"{_table(TASK_COLUMNS, rows)}\n\n{total}" if tasks else total
+
+
+def tasks_as_json(tasks: Sequence[TaskRecord], now: float) -> str:
+    """A list of objects; times are seconds, null where there was none."""
+    return json.dumps(
+        [
+            {
+                "task": each.name.name,
+                "app": each.name.app,
+                "schedule": each.schedule,
+                "running": each.running,
+                "owner": each.owner or None,
+                "fence": each.fence,
+                "began_ago": round(now - each.began, 3) if each.began else None,
+                "ended_ago": round(now - each.ended, 3) if each.ended else None,
+                "next_in": round(each.next - now, 3) if each.next else None,
+                "error": each.error or None,
+            }
+            for each in tasks
         ],
         indent=2,
     )

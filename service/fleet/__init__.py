@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from service.errors import FleetFull, FleetUnavailable
 
 if TYPE_CHECKING:
+    from service.fleet.tasks import TaskRun, every
     from service.fleet.values import Shared, shared
 
-__all__ = ("FleetFull", "FleetUnavailable", "Shared", "shared")
+__all__ = ("FleetFull", "FleetUnavailable", "Shared", "TaskRun", "every", "shared")
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from service.fleet import values
 
         return getattr(values, name)
+    if name in ("TaskRun", "every"):
+        from service.fleet import tasks
+
+        return getattr(tasks, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

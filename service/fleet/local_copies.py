@@ -18,6 +18,7 @@ from typing import Protocol
 
 from service.errors import FleetFull, FleetUnavailable
 from service.fleet.store_thread import StoreThread
+from service.fleet.turns import Turns
 from store.contract import (
     SharedChange,
     SharedName,
@@ -87,11 +88,16 @@ class LocalCopy:
         """The last change in here, which may be one of this replica's own."""
         self.loaded = False
         self.watchers: set[Watcher] = set()
+        self._turns: dict[str, Turns] = {}
 
     def current(self, key: str) -> Entry | None:
         """None where there is no such value."""
         entry = self.entries.get(key)
         return entry if entry is not None and entry.lives else None
+
+    def turns(self, key: str) -> Turns:
+        """In which threads of this replica change a value that depends on what it was."""
+        return self._turns.setdefault(key, Turns())
 
     def keys(self) -> list[str]:
         return [key for key, entry in self.entries.copy().items() if entry.lives]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -80,7 +79,6 @@ class Shared(Mapping[str, Any]):
         self._values = values
         self._copy = copy
         self._max_bytes = max_bytes
-        self._turns: dict[str, threading.RLock] = {}
 
     @property
     def name(self) -> str:
@@ -166,16 +164,15 @@ class Shared(Mapping[str, Any]):
         if _is_repeated():
             return self.get(key, default)
         self._loaded  # noqa: B018 - so that the first try has a chance
-        deadline = time.monotonic() + PATIENCE_SECONDS
         # One after the other on this replica: those of others are enough to compete with.
-        with self._turns.setdefault(key, threading.RLock()):
+        with self._copy.turns(key).turn(PATIENCE_SECONDS):
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while True:
                 attempt = _Attempt(self._copy, key, func, default)
                 if self._wait(self._write(key, attempt.packed, ttl=ttl, expected=attempt.version)):
                     return attempt.value
                 if time.monotonic() > deadline:
                     raise _too_busy(self.name, key)
-                time.sleep(random.uniform(0, MAX_PAUSE_SECONDS) / 10)
 
     async def aput(self, key: str, value: Any, *, ttl: float | None = None) -> None:
         """As :meth:`put`, for coroutines."""

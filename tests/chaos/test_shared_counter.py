@@ -75,6 +75,7 @@ class Adder:
 
 
 @pytest.mark.redis
+@pytest.mark.timeout(600)
 async def test_the_sum_is_right(start_fleet: Callable[..., Fleet], tmp_path: Path) -> None:
     path = tmp_path / "adding.py"
     path.write_text(APP)
@@ -106,6 +107,6 @@ def made(folder: Path) -> int:
 
 
 async def more_than(folder: Path, count: int) -> None:
-    async with asyncio.timeout(600):
+    async with asyncio.timeout(500):
         while made(folder) <= count:  # noqa: ASYNC110 - files tell nobody
             await asyncio.sleep(0.1)

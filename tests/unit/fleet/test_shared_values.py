@@ -187,6 +187,19 @@ async def test_no_increment_is_lost(replicas: tuple[Replica, Replica]) -> None:
         await each.end()
 
 
+async def test_a_change_within_a_change_of_the_same_value_is_refused(replica: Replica) -> None:
+    run = await Run.begin(replica.app(nothing))
+
+    def write() -> Any:
+        board = fleet.shared("board")
+        with pytest.raises(RuntimeError, match="another time"):
+            board.update("a", lambda value: board.update("a", lambda value: 1))
+        return board.update("a", lambda value: board.update("b", lambda value: 1))
+
+    assert await on_thread(run, write) == 1
+    await run.end()
+
+
 async def test_values_that_cannot_be_shared_are_refused(replica: Replica) -> None:
     run = await Run.begin(replica.app(nothing))
     board = await run.do(lambda: fleet.shared("board", max_bytes=300))
