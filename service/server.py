@@ -15,7 +15,7 @@ from typing import Any
 from service import logs
 from service.admin import FleetWatch, admin_app
 from service.admin.panels import panels_admin_app
-from service.apps import forked, jupyter_widgets, panel_shortcuts, threads
+from service.apps import forked, jupyter_widgets, panel_shortcuts, panel_tasks, threads
 from service.apps.app import App
 from service.apps.panel import (
     runs_on_this_thread,
@@ -118,6 +118,7 @@ class Server:
         threads.install()
         jupyter_widgets.install()
         panel_shortcuts.install()
+        panel_tasks.install()
         curdoc.install()
         scheduling.install()
         classes.install()
@@ -166,7 +167,7 @@ class Server:
         # The store in this process is the event loop's.
         self._journals = JournalThread(self._store.twin()) if settings.redis is not None else None
         self._store_thread = StoreThread(self._store.twin)
-        self._tasks = Tasks(self._store_thread, self.replica)
+        self._tasks = Tasks(self._store_thread, self.replica, in_fleet=settings.redis is not None)
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
         self._pool = self._make_pool()

@@ -43,6 +43,8 @@ LONGEST_SLEEP_SECONDS = 60.0
 AGAIN_SECONDS = 1.0
 """After the store did not answer."""
 
+MIN_PERIOD = timedelta(seconds=1)
+
 MAX_TASKS = 100
 """Of one app."""
 
@@ -88,8 +90,7 @@ def every(schedule: str | float | timedelta, func: Callable[..., Any], *, name: 
         raise RuntimeError(
             "fleet.every() belongs to an app that svc serve runs: call it in on_server_loaded or in a module"
         )
-    # As bokeh (3.9 and 3.10) names what it runs for a session; hooks, too, but those run without one.
-    if curdoc().session_context and str(getattr(func, "__module__", "")).startswith("bokeh_app_"):
+    if curdoc().session_context and _is_of_session_script(func):
         raise RuntimeError(
             "a function of a session's script ends with that session: put it into a module or the hooks"
         )
@@ -99,9 +100,11 @@ def every(schedule: str | float | timedelta, func: Callable[..., Any], *, name: 
 class Tasks:
     """All tasks of a replica. Nothing runs before there is one."""
 
-    def __init__(self, thread: StoreThread, replica: str) -> None:
+    def __init__(self, thread: StoreThread, replica: str, *, in_fleet: bool = True) -> None:
         self.thread = thread
         self.replica = replica
+        self.in_fleet = in_fleet
+        """Whether there may be other replicas."""
         self.stopping = False
         self.under_way: set[Future[None]] = set()
 
@@ -129,9 +132,48 @@ class AppTasks:
         self.app = app
         self.loop = loop
         self._known: dict[str, _Task] = {}
+        self._said = False
 
-    def add(self, name: str, schedule: Schedule, func: Callable[..., Any]) -> None:
-        """On any thread. Raises ValueError."""
+    @property
+    def in_fleet(self) -> bool:
+        return self.tasks.in_fleet
+
+    def take_from_panel(
+        self, name: str, callback: Callable[[], Any], period: timedelta | None, cron: str | None
+    ) -> bool:
+        """Whether ``pn.state.schedule_task`` goes this way; if so, it is done.
+
+        As Panel does it: under one name the first call counts, and with a period the first run is at once.
+        """
+        if _is_of_session_script(callback) or (cron is None and (period is None or period < MIN_PERIOD)):
+            return False
+        if name not in self._known:
+            self.add(name, parse_schedule(cron or period or ""), callback, at_once=cron is None)
+            self._say_once(name)
+        return True
+
+    def cancel(self, name: str) -> bool:
+        """Whether there was one: this replica runs it no more."""
+        task = self._known.pop(name, None)
+        if task is not None:
+            task.replaced = True
+        return task is not None
+
+    def _say_once(self, name: str) -> None:
+        if not self._said:
+            self._said = True
+            log.info(
+                "pn.state.schedule_task: one replica at a time runs %r, and whatever else has a period or a "
+                "cron line. Others see what it leaves in fleet.shared(), not in pn.state.cache or in globals",
+                name,
+                extra={"app": self.app.path},
+            )
+
+    def add(self, name: str, schedule: Schedule, func: Callable[..., Any], *, at_once: bool = False) -> None:
+        """On any thread. ``at_once``: what the fleet has never run runs now, not when it is due next.
+
+        Raises ValueError.
+        """
         if not 0 < len(name) <= MAX_NAME:
             raise ValueError(f"the name of a task has 1 to {MAX_NAME} characters, not {len(name)}")
         known = self._known.get(name)
@@ -142,14 +184,22 @@ class AppTasks:
             return
         if known is not None:
             known.replaced = True
-        task = self._known[name] = _Task(self, TaskName(self.app.path, name), schedule, func)
+        task = self._known[name] = _Task(self, TaskName(self.app.path, name), schedule, func, at_once=at_once)
         self.tasks.thread.submit(task.live)
 
 
 class _Task:
     """One task as this replica sees it. On the store's thread."""
 
-    def __init__(self, owner: AppTasks, name: TaskName, schedule: Schedule, func: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        owner: AppTasks,
+        name: TaskName,
+        schedule: Schedule,
+        func: Callable[..., Any],
+        *,
+        at_once: bool,
+    ) -> None:
         self.schedule = schedule
         self.func = func
         self.replaced = False
@@ -157,7 +207,8 @@ class _Task:
         self._tasks = owner.tasks
         self._name = name
         self._facts = {"app": name.app}
-        self._since = 0.0
+        self._since: float | None = None
+        self._at_once = at_once
         self._known = 0.0
         self._ahead = 0.0
         """What the store's clock shows more than ``time.monotonic()``."""
@@ -180,8 +231,9 @@ class _Task:
 
     async def _step(self, store: Store) -> float:
         """Ask, run what is due; how many seconds there is nothing to do then."""
-        if not self._since:
-            self._since = (await self._ask(store, 0.0, 0.0, "")).now
+        if self._since is None:
+            now = (await self._ask(store, 0.0, 0.0, "")).now
+            self._since = 0.0 if self._at_once else now
         due, next_due = self.schedule.around(self._now)
         turn = await self._ask(store, due, next_due, secrets.token_hex(8))
         self._known = max(self._known, turn.due)
@@ -205,7 +257,7 @@ class _Task:
             due=due,
             next_due=next_due,
             known=self._known,
-            since=self._since,
+            since=self._since or 0.0,
             lease=LEASE_SECONDS,
         )
         self._ahead = turn.now - time.monotonic()
@@ -270,6 +322,11 @@ class _Task:
         if error is not None and not self._away:
             log.warning("the task %r waits for the store: %s", self._name.name, error, extra=self._facts)
         self._away = error is not None
+
+
+def _is_of_session_script(func: Callable[..., Any]) -> bool:
+    """As bokeh (3.9 and 3.10) names what it runs for a session; hooks, too, but those run without one."""
+    return str(getattr(func, "__module__", "")).startswith("bokeh_app_")
 
 
 def _takes_argument(func: Callable[..., Any]) -> bool:
