@@ -22,8 +22,8 @@ pointers = fleet.shared("pointers")
 me = curdoc().session_context.id[-8:]
 last_move = 0.0
 
-dots = ColumnDataSource({"x": [], "y": []})
-others = ColumnDataSource({"x": [], "y": []})
+dots = ColumnDataSource({"x": [], "y": []}, name="dots")
+others = ColumnDataSource({"x": [], "y": []}, name="others")
 
 
 def show_dots(key, value):

@@ -15,7 +15,9 @@ from devfleet.processes import Process
 from devfleet.replica import Server
 from harness.client import Client
 
-APPS = ("text_button.py", "threads.py", "unlocked.py", "notebook.ipynb", "sliders.py")
+APPS = (
+    "text_button.py", "threads.py", "unlocked.py", "notebook.ipynb", "sliders.py", "board.py", "nightly",
+)  # fmt: skip
 Serving = Callable[..., Server | Fleet]
 
 
@@ -46,6 +48,40 @@ async def test_an_unlocked_callback_leaves_the_document_to_others(server: Server
         await client.patch("tenths", value=2)  # answered at once, while the executor works
         assert client.value("result", "text") == "Nothing yet"
         await client.expect_value("result", "text", "Computed for 10 tenths of a second")
+
+
+async def test_what_one_puts_on_the_board_all_see(server: Server | Fleet) -> None:
+    one, other = [await Client.open(server.app_url("board")) for _ in range(2)]
+    await one.click("clear")
+    await point(one, "tap", 1, 2)
+    await point(other, "tap", 3, 4)
+    await point(one, "mousemove", 5, 6)
+
+    for client in (one, other):
+        await client.expect(lambda c: list(c.value("dots", "data")["x"]) == [1, 3])
+    await other.expect(lambda c: list(c.value("others", "data")["y"]) == [6])
+    assert list(one.value("others", "data")["y"]) == []
+    for client in (one, other):
+        await client.close()
+
+
+async def point(client: Client, event: str, x: float, y: float) -> None:
+    entries = [
+        ["model", client.model("board").ref],
+        ["sx", 0],
+        ["sy", 0],
+        ["x", x],
+        ["y", y],
+        ["modifiers", None],
+    ]
+    data = {"type": "event", "name": event, "values": {"type": "map", "entries": entries}}
+    await client.patch_json({"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": data})
+
+
+async def test_figures_are_loaded_for_all(server: Server | Fleet) -> None:
+    async with await Client.open(server.app_url("nightly")) as client:
+        await client.expect(lambda c: c.value("loaded", "text").startswith("loaded at "))
+        assert len(client.value("figures", "data")["y"]) == 100
 
 
 async def test_a_notebook_is_an_app(server: Server | Fleet) -> None:
