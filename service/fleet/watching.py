@@ -79,7 +79,10 @@ class SessionWatcher:
 
     def _schedule(self) -> None:
         if self._loop is not None and self._context.session is not None:
-            self._context.document.add_next_tick_callback(partial(self._tell))
+            tell: Callable[[], Any] = partial(
+                self._tell
+            )  # bokeh 3.9 says that it gives nothing, and awaits it
+            self._context.document.add_next_tick_callback(tell)
 
     # -- on the store's thread -------------------------------------------------------------------
 
