@@ -97,7 +97,10 @@ class SessionWatcher:
             self._context.state.hide(self._name, self._told_now())
             return
         born, version, beyond = told
-        for key in sorted(await values.changed_since(store, self.copy, version, born)):
+        changed = await values.changed_since(store, self.copy, version, born)
+        # A session that left before its replica had read anything was told of single keys only, and of
+        # those that are not there any more nothing is said where all there is is read.
+        for key in sorted(changed.union(beyond)):
             entry = self.copy.entries.get(key)
             if entry is None or beyond.get(key) != entry.version:
                 self.note(key)
