@@ -166,6 +166,8 @@ def _fernet_key(raw: str) -> str:
     if not right:
         raise ValueError("is not 32 bytes in url-safe base64: panel oauth-secret prints one")
     return raw
+
+
 def _slashed(raw: str) -> str:
     """A path of its own, with one slash before it and none behind."""
     path = raw.strip("/")
