@@ -22,7 +22,7 @@ from service.apps.patterns import pattern_of
 from service.apps.process_state import run_apart
 from service.errors import AppLoadError
 
-__all__ = ("app_at", "apps_from_applications", "load_apps", "reload_app", "with_app_at_root")
+__all__ = ("apps_from_applications", "load_apps", "reload_app", "with_app_at_root")
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,9 @@ def apps_from_applications(applications: Mapping[str, Application | os.PathLike[
 
     Raises ConfigError, and AppLoadError for files.
     """
-    paths = {url: Path(found) for url, found in applications.items() if isinstance(found, os.PathLike)}
+    paths = {
+        url: Path(each).expanduser() for url, each in applications.items() if isinstance(each, os.PathLike)
+    }
     spaces = {url: _space(path) for url, path in paths.items()}  # all of them before any code runs
     return {
         url: _load(paths[url], (), spaces[url], url=url)
@@ -82,18 +84,6 @@ def apps_from_applications(applications: Mapping[str, Application | os.PathLike[
         else App(url, found, ImportSpace(None), pattern=pattern_of(url))
         for url, found in applications.items()
     }
-
-
-def app_at(url: str, path: Path) -> App:
-    """The app in the file or directory ``path``, at any URL path. Raises AppLoadError."""
-    found = path.expanduser()
-    space = _space(found)
-    with space.entered(), run_apart(loads=True):
-        handler = _handler(found, [])
-    if handler.failed:
-        raise AppLoadError(_why(found, handler))
-    with space.entered():
-        return App(url, _application(handler, found), space, pattern=pattern_of(url))
 
 
 def reload_app(app: App, path: Path, argv: Sequence[str]) -> None:
@@ -117,10 +107,11 @@ def _load(
     with space.entered(), run_apart(loads=True):
         handler = _handler(path, list(argv))
     # Of one that failed the handler does not say (bokeh 3.9 and 3.10).
+    pattern = None if url is None else pattern_of(url)  # a file's name is none
     url = url or handler.url_path() or f"/{path.resolve().name.removesuffix(path.suffix)}"
     if not handler.failed:
         with space.entered():
-            return App(url, _application(handler, path), space, pattern=pattern_of(url), file=path)
+            return App(url, _application(handler, path), space, pattern=pattern, file=path)
     if not broken_too:
         raise AppLoadError(_why(path, handler))
     app = App(url, Application(), space, file=path)

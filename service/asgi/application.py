@@ -16,7 +16,7 @@ from bokeh.application import Application as BokehApplication
 from tornado.httputil import HTTPInputError
 
 from service.apps.app import App
-from service.apps.loading import app_at, apps_from_applications
+from service.apps.loading import apps_from_applications
 from service.asgi.answers import Answer
 from service.asgi.events import Event, Receive, Scope, Send
 from service.asgi.handshake import EventHandshake
@@ -298,12 +298,12 @@ async def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes, 
 
 def _apps(applications: Mapping[str, Served] | Served) -> dict[str, App]:
     by_path = applications if isinstance(applications, Mapping) else {"/": applications}
-    made = {path: each for path, each in by_path.items() if not isinstance(each, str | os.PathLike)}
-    found = {path: Path(each) for path, each in by_path.items() if isinstance(each, str | os.PathLike)}
-    return {
-        **apps_from_applications({path: as_application(each) for path, each in made.items()}),
-        **{path: app_at(path, file) for path, file in found.items()},
-    }
+    return apps_from_applications(
+        {
+            path: Path(each) if isinstance(each, str | os.PathLike) else as_application(each)
+            for path, each in by_path.items()
+        }
+    )
 
 
 def _auth(
