@@ -491,9 +491,12 @@ async def test_columns_of_every_kind(name: str) -> None:
         assert_composed_or_lost(run, inline=inline)
 
 
+OF_SERVERS = {"auth", "board.py", "client_animation.py", "deploy", "embed", "nightly"}
+"""Examples that need more than a session: a server, or a fleet."""
+
+
 @pytest.mark.parametrize("name", sorted(
-    path.name for path in EXAMPLES.iterdir()
-    if path.name not in {"README.md", "auth", "client_animation.py", "deploy", "embed"}
+    path.name for path in EXAMPLES.iterdir() if path.name not in {"README.md", *OF_SERVERS}
 ))  # fmt: skip
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of threads, at the end
 async def test_the_examples(name: str) -> None:
