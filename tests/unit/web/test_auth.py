@@ -100,9 +100,19 @@ def test_it_has_to_be_clear_who_sees_the_admin_page(
     auth = load_auth(write(tmp_path, text))
 
     with pytest.raises(ConfigError, match=reason):
-        auth.check_admin(names)
+        auth.check_admin(names, password=False)
 
 
-@pytest.mark.parametrize(("text", "names"), [("", ("*",)), (GET_USER + "login_url = '/'", ("ada",))])
-def test_names_and_a_module_or_everybody_are_clear(text: str, names: tuple[str, ...], tmp_path: Path) -> None:
-    load_auth(write(tmp_path, text)).check_admin(names)
+@pytest.mark.parametrize(
+    ("text", "names", "password", "logins"),
+    [
+        ("", ("*",), False, False),
+        (GET_USER + "login_url = '/'", ("ada",), False, False),
+        ("", (), True, False),
+        ("", ("ada",), False, True),
+    ],
+)
+def test_names_and_a_module_a_password_or_everybody_are_clear(
+    text: str, names: tuple[str, ...], password: bool, logins: bool, tmp_path: Path
+) -> None:
+    load_auth(write(tmp_path, text)).check_admin(names, password=password, logins=logins)
