@@ -196,8 +196,10 @@ async def test_a_page_has_the_loading_spinner_and_the_address_before_the_proxy(b
     assert '<body class="pn-loading' in page.text
     async with await Client.open(both.app_url("panels"), timeout=60) as client:
         text = json.dumps(client.document_json)
-    assert "spinner True root /proxied" in text  # Panel 1.9 forgets the slash behind it
+    assert "spinner True root /" in text
     assert "page /panels" in text
+    if isinstance(both, Replica) or line.VERSION >= (3, 10):  # Panel 1.9 forgets it, or the slash behind it
+        assert "spinner True root /proxied" in text
 
 
 async def test_the_list_of_apps_is_panels_own(both: Server) -> None:
