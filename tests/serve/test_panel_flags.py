@@ -20,6 +20,8 @@ from harness.client import Client
 from harness.pages import get_page
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 
+from service.lines import line
+
 Start = Callable[..., Replica]
 
 APP = """
