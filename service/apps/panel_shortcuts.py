@@ -1,7 +1,8 @@
 """Shorter ways to what Panel (1.9 and 1.10) looks up thousands of times for each page.
 
 As with those for Bokeh (:mod:`service.documents.shortcuts`), each takes the place of one function, gives the
-same results, and is put in only while that function is the one it was written for.
+same results, and is put in only while that function is the one it was written for. One differs: a session's
+busy indicator shows what that session does, not what all do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import copy
 import importlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -107,8 +108,35 @@ def _quicken_specs(module: ModuleType) -> None:
     _put(module, "_has_resources", "7d8badaae85ad1b6", _has_resources)
 
 
+def _confine_busy_indicators(module: ModuleType) -> None:
+    """Panel's own switches the indicators of all sessions on and off with each event of any of them.
+
+    So they show what others do, and an event costs the more the more sessions there are.
+    """
+    digest = "db06327549c189c4"
+    if digest_of(vars(module._state)["_update_busy"]) == digest:
+        module._state._indicators = _Indicators(module._state._indicators)
+    else:
+        log.debug("Panel has changed _state._update_busy, which shows all sessions that one is busy")
+
+
+class _Indicators(list[Any]):
+    """Those of the session whose code runs, and those that were left on, as another was busy still."""
+
+    def __iter__(self) -> Iterator[Any]:
+        document = _curdoc()
+        return iter([each for each in super().__iter__() if _concerns(each, document)])
+
+
+def _concerns(indicator: Any, document: Any) -> bool:
+    documents = [model.document for model, _ in list(indicator._models.values())]
+    is_own = document is None or not documents or None in documents or document in documents
+    return is_own or (bool(indicator.value) and not sys.modules["panel.io.state"].state.busy)
+
+
 _SHORTCUTS: dict[str, Callable[[ModuleType], None]] = {
     "panel.config": _quicken_config,
+    "panel.io.state": _confine_busy_indicators,
     "panel.io.resources": _quicken_extensions,
     "panel.io.resource_spec": _quicken_specs,
 }

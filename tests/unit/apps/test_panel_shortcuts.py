@@ -14,6 +14,7 @@ from bokeh.document import Document
 from bokeh.model import Model
 from harness.comparing import outcome
 from panel.io.state import set_curdoc, state
+from panel.util import edit_readonly
 
 from service.apps import panel_shortcuts
 
@@ -111,3 +112,29 @@ def test_the_same_classes_have_files_on_a_page(names: list[str] | None) -> None:
     theirs, ours = both(lambda: in_session(in_document))
     assert ours == theirs
     assert {declared for _, declared, _ in ours} == ({True} if names is None else {True, False})
+
+
+def test_a_busy_indicator_shows_what_its_own_session_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(state), "_indicators", [])
+    panel_shortcuts.quicken()
+    documents, indicators = [Document(), Document()], []
+    for document in documents:
+        context = SimpleNamespace(request=SimpleNamespace(arguments={}), session=None)
+        document._session_context = lambda context=context: context
+        with set_curdoc(document):
+            indicators.append(indicator := pn.indicators.LoadingSpinner(value=False))
+            document.add_root(indicator.get_root(document))
+            state.sync_busy(indicator)
+
+    def busy(value: bool, document: Document | None) -> list[bool]:
+        with set_curdoc(document), edit_readonly(state):
+            state.busy = value
+        return [indicator.value for indicator in indicators]
+
+    one, other = documents
+    assert busy(True, one) == [True, False]
+    assert busy(False, one) == [False, False]
+    assert busy(True, other) == [False, True]
+    assert busy(False, one) == [False, False], "the last one that is done switches off all"
+    assert busy(True, None) == [True, True]
+    assert busy(False, None) == [False, False]
