@@ -14,6 +14,9 @@ __all__ = ("SCENARIOS",)
 
 PAGE = APPS / "panel_page.py"
 
+OPEN_PAGES = 10
+"""While a slider is moved: with `panel serve` a move costs the more the more pages are open."""
+
 
 async def page(side: Side, scale: Scale) -> Measures:
     tabs: list[Tab] = []
@@ -21,11 +24,11 @@ async def page(side: Side, scale: Scale) -> Measures:
     async def open_tab() -> None:
         tabs.append(await Tab.open(side.port, PAGE.stem))
 
-    for _ in range(3):
-        await open_tab()  # warm
-    _, opened = await rate(side, 2 * scale.seconds, [open_tab])
+    for _ in range(OPEN_PAGES):
+        await open_tab()
     await tabs[0].pull_parsed()
     _, moves = await rate(side, 2 * scale.seconds, [mover(tabs[0])])
+    _, opened = await rate(side, 2 * scale.seconds, [open_tab])
     for tab in tabs:
         tab.close()
     return {"panel_open": opened, "panel_moves": moves}
