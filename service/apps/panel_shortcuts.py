@@ -40,7 +40,9 @@ def quicken() -> None:
 
 
 def _put(owner: Any, name: str, digest: str, made: Callable[..., Any]) -> None:
-    if digest_of(vars(owner)[name]) == digest:
+    panels = vars(owner)[name]
+    if digest_of(panels) == digest:
+        made.panels = panels  # type: ignore[attr-defined]  # to compare with
         setattr(owner, name, made)
     else:
         log.debug("Panel has changed %s.%s, which runs at its own speed", owner.__name__, name)
