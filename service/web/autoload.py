@@ -38,6 +38,12 @@ _NOT_THERE_YET = """url => {
   }"""
 """Where another one has loaded its files, a later script loads all of its own (bokeh 3.9, 3.10)."""
 
+_WHILE_ANOTHER_LOADS = {
+    "if (root._bokeh_is_loading > 0) {": "if (root._bokeh_is_loading > 0 && js_urls.length === 0) {",
+    "root._bokeh_is_loading = css_urls": "root._bokeh_is_loading = (root._bokeh_is_loading || 0) + css_urls",
+}
+"""While another one loads its files, a script loads none (bokeh 3.9, 3.10): also not what it alone needs."""
+
 
 class AutoloadHandler(AppHandler):
     """``GET /app/autoload.js``. Needs the Document of Panel's apps; of others, once, the model classes."""
@@ -191,7 +197,10 @@ def _script(bundle: Bundle, asked: Asked, token: str) -> str:
     script = script_for_render_items({}, [item], app_path=asked.app_path, absolute_url=asked.absolute_url)
     bundle.add(Script(script))
     rendered = str(AUTOLOAD_JS.render(bundle=bundle, elementid=asked.element_id))
-    return _JS_URLS.sub(rf"\1.filter({_NOT_THERE_YET})\2", rendered, count=1)
+    rendered = _JS_URLS.sub(rf"\1.filter({_NOT_THERE_YET})\2", rendered, count=1)
+    for theirs, ours in _WHILE_ANOTHER_LOADS.items():
+        rendered = rendered.replace(theirs, ours, 1)
+    return rendered
 
 
 def located(asked: Asked, app_path: str, prefix: str) -> tuple[str, Asked]:
