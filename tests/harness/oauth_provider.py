@@ -5,18 +5,15 @@ It approves of whoever comes, as `user`. Refresh tokens are good for one use, as
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from harness.providers import Provider, ProviderHandler, challenge_of
 
 
 @dataclass
@@ -28,7 +25,7 @@ class Issued:
 
 
 @dataclass
-class OAuthProvider:
+class OAuthProvider(Provider):
     """`with OAuthProvider() as provider: provider.args()`. Its fields may be changed at any time."""
 
     user: str = "ada@example.com"
@@ -55,11 +52,8 @@ class OAuthProvider:
     """Parameters of all requests to authorize."""
 
     def __post_init__(self) -> None:
-        handler = type("Handler", (_Handler,), {"provider": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        super().__init__(_Handler)
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def refreshes(self) -> int:
@@ -125,7 +119,7 @@ class OAuthProvider:
         if grant is None or grant["redirect_uri"] != asked["redirect_uri"]:
             return None
         if "code_challenge" in grant:
-            proven = grant["code_challenge"] == _challenge(asked["code_verifier"])
+            proven = grant["code_challenge"] == challenge_of(asked["code_verifier"])
         else:
             proven = asked.get("client_secret") == self.client_secret
         return self._tokens(self.user) if proven else None
@@ -148,53 +142,22 @@ class OAuthProvider:
             return None
         return {"email": token.rstrip("x").split("-", 2)[2], "sub": "4711"}
 
-    # life
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(ProviderHandler):
     provider: OAuthProvider
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - its name there
         asked = urlsplit(self.path)
         if asked.path == "/authorize":
-            self.send_response(302)
-            self.send_header("Location", self.provider.authorize(dict(parse_qsl(asked.query))))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.redirect(self.provider.authorize(dict(parse_qsl(asked.query))))
         elif asked.path == "/user":
-            self._answer(self.provider.userinfo(self.headers.get("Authorization", "")))
+            self.answer(self.provider.userinfo(self.headers.get("Authorization", "")))
         else:
-            self._answer(None, 404)
+            self.answer(None, 404)
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+    def do_POST(self) -> None:  # noqa: N802 - its name there
+        asked = self.form()
         if self.provider.away:
-            self._answer(None, 503)
+            self.answer(None, 503)
         else:
-            self._answer(self.provider.token(dict(parse_qsl(body))))
-
-    def _answer(self, content: dict[str, Any] | None, refused: int = 400) -> None:
-        body = json.dumps(content if content is not None else {"error": "invalid_grant"}).encode()
-        self.send_response(200 if content is not None else refused)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-        pass
-
-
-def _challenge(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+            self.answer(self.provider.token(asked))

@@ -6,21 +6,18 @@ It checks what a real one checks (redirect URI, client, code used once, PKCE) an
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import secrets
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from harness.providers import Provider, ProviderHandler, challenge_of
 
-class OidcProvider:
+
+class OidcProvider(Provider):
     """`with OidcProvider() as provider`: `provider.env()` are the settings of `examples/auth/oidc.py`.
 
     `claims` are added to each id token, `key` signs it, `access_token` comes with it; `denies` makes the user
@@ -34,15 +31,7 @@ class OidcProvider:
         self.redirect_uris: set[str] = set()
         self.grants: dict[str, dict[str, str]] = {}
         self.reset()
-        provider = self
-
-        class Handler(_Handler):
-            def __init__(self, *args: Any) -> None:
-                self.provider = provider
-                super().__init__(*args)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        super().__init__(_Handler)
 
     def reset(self) -> None:
         """Answers correctly from here on."""
@@ -53,7 +42,7 @@ class OidcProvider:
 
     @property
     def issuer(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self.url
 
     def env(self) -> dict[str, str | None]:
         return {
@@ -98,7 +87,7 @@ class OidcProvider:
         known = authorization == "Basic " + base64.b64encode(credentials.encode()).decode()
         if grant is None or not known or grant["redirect_uri"] != asked["redirect_uri"]:
             return None
-        if grant["code_challenge"] != _challenge(asked["code_verifier"]):
+        if grant["code_challenge"] != challenge_of(asked["code_verifier"]):
             return None
         now = int(time.time())
         claims = {
@@ -108,51 +97,19 @@ class OidcProvider:
         token = jwt.encode({**claims, **self.claims}, self.key, "ES256", headers={"kid": "one"})
         return {"id_token": token, "access_token": self.access_token, "token_type": "Bearer"}
 
-    # life
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(ProviderHandler):
     provider: OidcProvider
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - its name there
         asked = urlsplit(self.path)
         match asked.path:
             case "/.well-known/openid-configuration":
-                self._answer(self.provider.configuration())
+                self.answer(self.provider.configuration())
             case "/keys":
-                self._answer(self.provider.keys())
+                self.answer(self.provider.keys())
             case "/authorize":
-                self.send_response(302)
-                self.send_header("Location", self.provider.authorize(dict(parse_qsl(asked.query))))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.redirect(self.provider.authorize(dict(parse_qsl(asked.query))))
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self._answer(self.provider.token(dict(parse_qsl(body)), self.headers.get("Authorization", "")))
-
-    def _answer(self, content: dict[str, Any] | None) -> None:
-        body = json.dumps(content if content is not None else {"error": "invalid_grant"}).encode()
-        self.send_response(200 if content is not None else 400)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-        pass
-
-
-def _challenge(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    def do_POST(self) -> None:  # noqa: N802 - its name there
+        self.answer(self.provider.token(self.form(), self.headers.get("Authorization", "")))

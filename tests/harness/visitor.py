@@ -43,6 +43,10 @@ class Visitor:
         """What the login page answers: the way there."""
         return await self.follow(await self.get(url))
 
+    async def comes_back(self, url: str) -> Page:
+        """What our server answers when the provider sends the visitor back."""
+        return await self.follow(await self.follow(await self.to_the_provider(url)))
+
     async def logs_in(self, url: str) -> Page:
         """The page, at the end of the whole way."""
         page = await self.to_the_provider(url)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import html
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from bokeh.models import TextInput
@@ -17,9 +16,9 @@ from devfleet.fleet import Fleet
 from devfleet.replica import Replica, Server
 from harness.client import Client
 from harness.oidc import OidcProvider
-from harness.pages import Page, get_page, post
+from harness.pages import Page
+from harness.visitor import Visitor
 from panel.models.markup import HTML
-from tornado.httpclient import HTTPResponse
 
 PANEL_APP = Path(__file__).parent / "panel_apps" / "who.py"
 
@@ -43,43 +42,6 @@ def server(serving: Callable[..., Server | Fleet], provider: OidcProvider, examp
     return started
 
 
-@dataclass
-class Visitor:
-    """A browser without scripts: keeps cookies, and follows redirects one by one."""
-
-    cookies: dict[str, str] = field(default_factory=dict)
-    pages: list[Page] = field(default_factory=list)
-
-    async def get(self, url: str) -> Page:
-        page = await get_page(url, cookies=self.cookies, follow=False)
-        self.cookies = {name: value for name, value in page.cookies.items() if value}
-        self.pages.append(page)
-        return page
-
-    async def post(self, url: str) -> HTTPResponse:
-        """A form without fields."""
-        answer = await post(url, {}, self.cookies)
-        for line in answer.headers.get_list("Set-Cookie"):
-            name, _, value = line.partition(";")[0].partition("=")
-            self.cookies[name] = value.strip('"')
-        self.cookies = {name: value for name, value in self.cookies.items() if value}
-        return answer
-
-    async def follow(self, page: Page) -> Page:
-        """One redirect further."""
-        assert page.status == 302, page.text
-        return await self.get(urljoin(page.url, page.headers["Location"]))
-
-    async def begins(self, url: str) -> Page:
-        """What the login page answers: the way to the provider."""
-        return await self.follow(await self.get(url))
-
-    async def comes_back(self, url: str) -> Page:
-        """What our server answers when the provider sends the visitor back."""
-        there = await self.follow(await self.begins(url))
-        return await self.follow(there)
-
-
 async def test_a_visitor_logs_in_and_the_app_greets_them(server: Server | Fleet) -> None:
     visitor = Visitor()
 
@@ -100,8 +62,8 @@ async def test_a_visitor_logs_in_and_the_app_greets_them(server: Server | Fleet)
 
 async def test_two_tabs_log_in_at_the_same_time(server: Server | Fleet) -> None:
     visitor = Visitor()
-    one = await visitor.begins(f"{server.app_url('app')}?tab=1")
-    other = await visitor.begins(f"{server.app_url('app')}?tab=2")
+    one = await visitor.to_the_provider(f"{server.app_url('app')}?tab=1")
+    other = await visitor.to_the_provider(f"{server.app_url('app')}?tab=2")
 
     for begun, expected in ((one, "./app?tab=1"), (other, "./app?tab=2")):
         back = await visitor.follow(await visitor.follow(begun))
@@ -237,8 +199,8 @@ async def test_a_user_who_declines(server: Server, provider: OidcProvider) -> No
 async def test_somebody_elses_code_with_the_state_of_a_login_of_ones_own(server: Server) -> None:
     """The code is bound to its login by PKCE: without the verifier it is worth nothing."""
     victim, thief = Visitor(), Visitor()
-    way_back = (await victim.follow(await victim.begins(server.app_url("app")))).headers["Location"]
-    begun = await thief.begins(server.app_url("app"))
+    way_back = (await victim.follow(await victim.to_the_provider(server.app_url("app")))).headers["Location"]
+    begun = await thief.to_the_provider(server.app_url("app"))
     code = parse_qs(urlsplit(way_back).query)["code"][0]
     state = parse_qs(urlsplit(begun.headers["Location"]).query)["state"][0]
 
@@ -251,7 +213,7 @@ async def test_somebody_elses_code_with_the_state_of_a_login_of_ones_own(server:
 async def test_the_way_back_in_another_browser(server: Server) -> None:
     """Else one could log somebody in as oneself."""
     visitor, other = Visitor(), Visitor()
-    there = await visitor.follow(await visitor.begins(server.app_url("app")))
+    there = await visitor.follow(await visitor.to_the_provider(server.app_url("app")))
 
     await refused(other, await other.get(there.headers["Location"]), server.app_url("app"))
 
