@@ -8,11 +8,11 @@ answers.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from store.contract import JournalWrite, PageRequest, SessionKey, Store, Written
+from store.loop_thread import LoopThread
 
 __all__ = ("JournalThread",)
 
@@ -27,19 +27,13 @@ class JournalThread:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._loop: asyncio.AbstractEventLoop
-        self._thread: threading.Thread
+        self._thread = LoopThread("journals", store.close)
 
     def start(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="journals", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
-        await self._there(self._store.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        await asyncio.to_thread(self._thread.join)
-        self._loop.close()
+        await asyncio.to_thread(self._thread.stop)
 
     async def write_journals(self, replica: str, writes: Sequence[JournalWrite]) -> list[Written]:
         return await self._there(self._store.write_journals(replica, writes))
@@ -48,4 +42,4 @@ class JournalThread:
         return await self._there(self._store.reassert(key, replica, epoch=epoch, request=request))
 
     async def _there(self, work: Coroutine[Any, Any, T]) -> T:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        return await asyncio.wrap_future(self._thread.submit(work))

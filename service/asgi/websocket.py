@@ -20,6 +20,7 @@ from service.web.websocket import (
     MAX_UNSENT_BYTES,
     MAX_WAITING_BYTES,
     MAX_WAITING_MESSAGES,
+    Answering,
     Peer,
     Socket,
 )
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 TOO_BIG = 1009
 
 
-class EventSocket:
+class EventSocket(Answering):
     """A :class:`~service.web.websocket.Socket`, in the set ``among`` for as long as it is open.
 
     :meth:`run` is its life. ``about`` is what logs call it; with ``reasons`` the server takes them.
@@ -206,21 +207,6 @@ class EventSocket:
         if not self.open:
             self._farewell()
 
-    def _hand_on(self, frame: Frame) -> Awaitable[None] | None:
-        if self._peer is None:
-            return None
-        try:
-            return self._peer.receive(frame)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and ends this connection alone
-            self._failed(error)
-            return None
-
-    async def _guarded(self, working: Awaitable[None]) -> None:
-        try:
-            await working
-        except Exception as error:  # noqa: BLE001 - as above
-            self._failed(error)
-
     def _break_off(self) -> None:
         self._discards_input = True
         self.close(TOO_BIG, "the message is too big")
@@ -236,12 +222,6 @@ class EventSocket:
         self._backlog.clear()
         self._backlog_size = 0
         self._farewell()
-
-    def _farewell(self) -> None:
-        """Once, and only when what had come before the end is dealt with."""
-        peer, self._peer = self._peer, None
-        if peer is not None:
-            spawn(peer.closed())
 
 
 def _event_of(frame: Frame | memoryview) -> Event:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from service.errors import FleetUnavailable
 from store.contract import Store
 from store.errors import StoreError
+from store.loop_thread import LoopThread
 
 __all__ = ("StoreThread", "on_event_loop")
 
@@ -25,8 +26,6 @@ PATIENCE_SECONDS = 10.0
 
 LOOP_PATIENCE_SECONDS = 1.0
 """The same for code on an event loop, which reads something for the first time."""
-
-STOP_SECONDS = 2.0
 
 STOPS = "this replica stops, and shares nothing any more"
 
@@ -46,8 +45,7 @@ class StoreThread:
     def __init__(self, open_store: Callable[[], Store]) -> None:
         self._open_store = open_store
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: LoopThread | None = None
         self._store: Store | None = None
         self._closed = False
 
@@ -60,8 +58,8 @@ class StoreThread:
         with self._lock:
             if self._closed:
                 raise FleetUnavailable(STOPS)
-            loop = self._loop or self._begin()
-            return asyncio.run_coroutine_threadsafe(self._told(work), loop)
+            thread = self._thread or self._begin()
+            return thread.submit(self._told(work))
 
     def wait(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
         """The result of ``work``; this thread waits for it. Raises what that raises, and FleetUnavailable."""
@@ -92,9 +90,8 @@ class StoreThread:
         """What is under way is called off. Waits until the thread has ended, but not for ever."""
         with self._lock:
             self._closed = True
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(STOP_SECONDS)
+        if self._thread is not None:
+            self._thread.stop()
 
     async def _told(self, work: Callable[[Store], Awaitable[T]]) -> T:
         assert self._store is not None
@@ -103,25 +100,8 @@ class StoreThread:
         except StoreError as error:
             raise FleetUnavailable(str(error)) from error
 
-    def _begin(self) -> asyncio.AbstractEventLoop:
-        loop = self._loop = asyncio.new_event_loop()
+    def _begin(self) -> LoopThread:
         self._store = self._open_store()
-        self._thread = threading.Thread(target=self._live, args=(loop,), name="fleet values", daemon=True)
+        self._thread = LoopThread("fleet values", self._store.close)
         self._thread.start()
-        return loop
-
-    def _live(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-        finally:
-            loop.run_until_complete(self._end())
-            loop.close()
-
-    async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_SECONDS / 2) if tasks else None
-        if self._store is not None:
-            await self._store.close()
+        return self._thread

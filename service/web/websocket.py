@@ -39,7 +39,7 @@ from service.sessions.connection import Transport
 from service.web.keep_alive import KeepAlive
 from service.web.wire import CHUNK, Wire
 
-__all__ = ("Peer", "Socket", "WebSocket")
+__all__ = ("Answering", "Peer", "Socket", "WebSocket")
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,40 @@ class Socket(Transport, Protocol):
         """Close now, whatever is unsent."""
 
 
-class WebSocket(Wire):
+class Answering:
+    """What sockets have in common: a peer answers each message, and hears once that the client has gone."""
+
+    __slots__ = ()
+
+    _peer: Peer | None
+
+    def _failed(self, error: Exception) -> None:
+        """Log it, and end this connection alone."""
+        raise NotImplementedError
+
+    def _hand_on(self, message: Frame) -> Awaitable[None] | None:
+        if self._peer is None:
+            return None
+        try:
+            return self._peer.receive(message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and ends this connection alone
+            self._failed(error)
+            return None
+
+    async def _guarded(self, working: Awaitable[None]) -> None:
+        try:
+            await working
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+
+    def _farewell(self) -> None:
+        """Once, and only when what had come before the end is dealt with."""
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            spawn(peer.closed())
+
+
+class WebSocket(Answering, Wire):
     """A :class:`~service.sessions.connection.Transport`, in the set ``among`` for as long as it is open.
 
     Reads from the start, so that it knows when the client goes; hands on what came when :meth:`begin` says
@@ -352,21 +385,6 @@ class WebSocket(Wire):
             self._break_off(FrameError("an unknown opcode"))
         return None
 
-    def _hand_on(self, message: Frame) -> Awaitable[None] | None:
-        if self._peer is None:
-            return None
-        try:
-            return self._peer.receive(message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and ends this connection alone
-            self._failed(error)
-            return None
-
-    async def _guarded(self, working: Awaitable[None]) -> None:
-        try:
-            await working
-        except Exception as error:  # noqa: BLE001 - as above
-            self._failed(error)
-
     def _failed(self, error: Exception) -> None:
         if isinstance(error, ServiceError):  # what the client did wrong closes this socket and nothing else
             log.warning("closing a socket of %s: %s", self.about, error)
@@ -412,12 +430,6 @@ class WebSocket(Wire):
         self._cancel_timer()
         if not self._busy:
             self._farewell()
-
-    def _farewell(self) -> None:
-        """Once, and only when what had come before the end is dealt with."""
-        peer, self._peer = self._peer, None
-        if peer is not None:
-            spawn(peer.closed())
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:
