@@ -121,7 +121,7 @@ class Answering:
 
     def _farewell(self) -> None:
         """Once, and only when what had come before the end is dealt with."""
-        peer, self._peer = self._peer, None
+        peer, self._peer = self._peer, None  # type: ignore[misc]  # a slot of whoever inherits from this
         if peer is not None:
             spawn(peer.closed())
 
