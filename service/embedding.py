@@ -34,7 +34,7 @@ from service.tokens import SessionIds
 from service.web.auth import Auth
 from service.web.policies import PolicyAuth, is_policy
 
-__all__ = ("LiveSessions", "ModifyDoc", "Server", "as_application", "auth_of", "settings_of")
+__all__ = ("LiveSessions", "ModifyDoc", "Server", "apps_of", "auth_of", "settings_of")
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Server(LiveSessions):
         self._io_loop = io_loop or IOLoop.current()
         self._replica = Replica(
             settings,
-            _apps(applications, settings),
+            apps_of(applications, settings),
             auth=auth_of(auth_provider, auth_policy),
             extra_routes=list(extra_patterns),
             http_options=_http_options(http_server_kwargs or {}),
@@ -280,18 +280,19 @@ def _report(starting: asyncio.Task[None]) -> None:
         log.error("the server cannot start: %s", starting.exception())
 
 
-def _apps(applications: Applications, settings: Settings) -> dict[str, App]:
+def apps_of(applications: Applications, settings: Settings) -> dict[str, App]:
+    """By URL path. Raises ConfigError, and AppLoadError for files."""
     apps = apps_from_applications(_by_path(applications))
     return apps if settings.root_app is None else with_app_at_root(apps, settings.root_app)
 
 
 def _by_path(applications: Applications) -> dict[str, Application | os.PathLike[str]]:
     if isinstance(applications, Mapping):
-        return {path: as_application(found) for path, found in applications.items()}
-    return {"/": as_application(applications)}
+        return {path: _application(found) for path, found in applications.items()}
+    return {"/": _application(applications)}
 
 
-def as_application(found: Applied) -> Application | os.PathLike[str]:
+def _application(found: Applied) -> Application | os.PathLike[str]:
     """An application that runs a function, or what was given."""
     if isinstance(found, Application | os.PathLike):
         return found

@@ -98,19 +98,26 @@ class ServerThread(threading.Thread):
         io_loop = self._given or IOLoop(make_current=False)
         loop: asyncio.AbstractEventLoop = io_loop.asyncio_loop  # type: ignore[union-attr]
         asyncio.set_event_loop(loop)
-        beginning = loop.create_task(self._begin(io_loop))
-        loop.run_until_complete(asyncio.wait([beginning]))
-        if (error := beginning.exception()) is None:
-            self._begun.set_result(beginning.result())
+        beginning = self._begin(io_loop)
+        try:
+            self._begun.set_result(loop.run_until_complete(beginning))
             loop.run_forever()
-        else:
-            self._begun.set_exception(error)
-        if self._given is None:
-            io_loop.close()
+        except BaseException as error:
+            beginning.close()
+            if self._begun.done():
+                raise
+            self._begun.set_exception(error)  # such as that the given loop runs already
+        finally:
+            if self._given is None:
+                io_loop.close()
 
     async def _begin(self, io_loop: IOLoop) -> Server:
         server = self._make(io_loop)
-        await server.started()
+        try:
+            await server.started()
+        except BaseException:
+            await server.stop_async()
+            raise
         return server
 
     def stop(self) -> None:
@@ -187,8 +194,6 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
             options["liveness_endpoint"] = liveness
     if options.get("session_history"):
         options.setdefault("rest_session_info", True)
-    if (login := options.pop("login_template", None)) is not None:
-        options["basic_login_template"] = login
     if (reuse := options.pop("reuse_sessions", None)) is not None:
         options["reuse_sessions"] = {True: "on", False: "off"}.get(reuse, reuse)
     return options

@@ -16,14 +16,14 @@ from bokeh.application import Application as BokehApplication
 from tornado.httputil import HTTPInputError
 
 from service.apps.app import App
-from service.apps.loading import apps_from_applications
+from service.apps.panel_login import with_panels_config
 from service.asgi.answers import Answer
 from service.asgi.events import Event, Receive, Scope, Send
 from service.asgi.handshake import EventHandshake
 from service.asgi.requests import request_of, routed
 from service.asgi.users import HostAuth, UserOf
 from service.background import spawn
-from service.embedding import LiveSessions, ModifyDoc, as_application, auth_of, settings_of
+from service.embedding import LiveSessions, ModifyDoc, apps_of, auth_of, settings_of
 from service.errors import ConfigError
 from service.lines import check_bokeh
 from service.listening import Hosted
@@ -82,9 +82,9 @@ def app(
     if redis is not None:
         options["redis"] = redis
     # Nobody comes here any more when the host stops us: there is nothing to wait for.
-    settings = settings_of({"drain_delay": 0.0, **options})
+    settings = with_panels_config(settings_of({"drain_delay": 0.0, **options}))
     auth = _auth(settings, user, login_url, auth_policy, auth_provider)
-    return Application(settings, _apps(applications), auth, relay_port)
+    return Application(settings, _apps(applications, settings), auth, relay_port)
 
 
 class Application(LiveSessions):
@@ -125,8 +125,8 @@ class Application(LiveSessions):
     @asynccontextmanager
     async def lifespan(self, host: object = None) -> AsyncIterator[None]:
         """Runs while the host does: ``FastAPI(lifespan=bokeh.lifespan)``, or within a lifespan of its own."""
-        await self.start()
         try:
+            await self.start()
             yield
         finally:
             await self.stop()
@@ -179,13 +179,14 @@ class Application(LiveSessions):
     async def _start(self, server: Server) -> None:
         await server.start()
         self._watching = spawn(self._stop_when_asked(server))
-        log.info("replica %s serves %s in a program of others", server.replica, ", ".join(server.apps))
+        log.info("replica %s serves %s inside another ASGI program", server.replica, ", ".join(server.apps))
 
     async def _stop_when_asked(self, server: Server) -> None:
         """Stop the process, as ``svc serve``: whoever runs it starts it anew, if there shall be one."""
         await server.asked_to_stop.wait()
         log.warning("asked to drain: ending this process as SIGTERM does")
         if not self._of_lifespan:
+            self._watching = None  # it is this task, which has to see the end of that
             await self.stop()
         signal.raise_signal(signal.SIGTERM)
 
@@ -218,8 +219,8 @@ class Application(LiveSessions):
         """The replica, which begins with its first request where nobody has begun it before."""
         if self._server is None:
             log.warning(
-                "starting with the first request: give the host's lifespan to this application, "
-                "else its sessions do not move away when the host stops"
+                "no ASGI lifespan reached this application, so it starts with its first request, and its "
+                "sessions are not moved at shutdown: pass its lifespan to the host (docs/asgi.md)"
             )
             self._begin()
         return self.server
@@ -296,14 +297,10 @@ async def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes, 
     await send({"type": "http.response.body", "body": body})
 
 
-def _apps(applications: Mapping[str, Served] | Served) -> dict[str, App]:
+def _apps(applications: Mapping[str, Served] | Served, settings: Settings) -> dict[str, App]:
     by_path = applications if isinstance(applications, Mapping) else {"/": applications}
-    return apps_from_applications(
-        {
-            path: Path(each) if isinstance(each, str | os.PathLike) else as_application(each)
-            for path, each in by_path.items()
-        }
-    )
+    found = {path: Path(each) if isinstance(each, str) else each for path, each in by_path.items()}
+    return apps_of(found, settings)
 
 
 def _auth(
@@ -313,6 +310,11 @@ def _auth(
     policy: object | None,
     provider: object | None,
 ) -> Auth | None:
+    if settings.basic_auth or settings.oauth_provider:
+        raise ConfigError(
+            "Panel's logins (basic_auth, oauth_provider) are for svc serve: here the host logs users in, "
+            "and user=... says who they are"
+        )
     module = settings.auth_module
     ways = {"user": user, "auth_policy": policy, "auth_provider": provider, "auth_module": module}
     given = [name for name, way in ways.items() if way is not None]

@@ -66,6 +66,7 @@ class EventHandshake(Answer, Accepts):
         try:
             await self._send_event(self._accepting)
         except OSError as error:
+            self._decided.set()
             raise StreamClosedError(real_error=error) from error
         self._socket = EventSocket(
             self._send_event,

@@ -20,6 +20,7 @@ from devfleet.processes import Process
 from harness.client import Client
 from harness.pages import get_page
 from panel.io.server import get_server
+from tornado.ioloop import IOLoop
 
 from service import serve
 from service.embedding import settings_of
@@ -195,3 +196,8 @@ def test_it_takes_all_options_of_panels_servers() -> None:
     assert wanted <= OPTIONS.keys()
     for name in wanted - {"static_dirs", "liveness"}:
         settings_of({name: SAMPLES[name]})
+
+
+async def test_a_loop_that_runs_already_is_refused_at_once() -> None:
+    with pytest.raises(RuntimeError, match="already running"):
+        await asyncio.to_thread(ServerThread, lambda io_loop: None, IOLoop.current())

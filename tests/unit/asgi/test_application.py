@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from tornado.httputil import HTTPHeaders, ResponseStartLine
+from tornado.iostream import StreamClosedError
 
 from service import asgi
+from service.asgi.handshake import EventHandshake
 from service.errors import ConfigError
 
 
@@ -23,6 +30,7 @@ def fill(doc: Any) -> None:
         ({"wrong": 1}, "there is no option wrong"),
         ({"login_url": "/login"}, "give that, too"),
         ({"user": len, "auth_policy": object()}, "user or auth_policy"),
+        ({"basic_auth": "a password"}, "the host logs users in"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_with_a_reason(options: dict[str, Any], said: str) -> None:
@@ -98,3 +106,37 @@ async def test_a_host_without_a_name_is_a_bad_request() -> None:
         status, body = await get(app, "/", host="a b")
     assert status == 400
     assert b"host" in body.lower()
+
+
+async def test_index_names_an_app_that_is_also_at_the_root(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.py").write_text(f"from bokeh.io import curdoc; curdoc().title = '{name}'")
+    paths = {f"/{name}": str(tmp_path / f"{name}.py") for name in ("one", "other")}
+    app = asgi.app(paths, index="other")
+    async with app.lifespan():
+        status, page = await get(app, "/")
+    assert status == 200
+    assert b"curdoc" not in page
+    assert b"<title>other" in page
+
+
+async def test_a_drain_ends_the_process_also_without_a_lifespan(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(signal, "raise_signal", raised.set_result)
+    app = asgi.app(fill)
+    await get(app, "/")  # begins it
+    await app._starting
+    app.server.asked_to_stop.set()
+    assert await asyncio.wait_for(raised, 20) == signal.SIGTERM
+    await app.stop()
+
+
+async def test_a_client_that_leaves_as_it_is_accepted_is_forgotten() -> None:
+    async def send(event: Any) -> None:
+        raise OSError("the client has left")
+
+    handshake = EventHandshake({"type": "websocket", "path": "/ws"}, Mock(), send)
+    handshake.write_headers(ResponseStartLine("HTTP/1.1", 101, ""), HTTPHeaders())
+    with pytest.raises(StreamClosedError):
+        await handshake.take_over(Mock(), "/ws")
+    await asyncio.wait_for(handshake.run(), 20)
