@@ -13,7 +13,6 @@ import importlib
 import importlib.util
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -27,6 +26,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HT
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import Application, RequestHandler, create_signed_value
 
+from service.apps.panel import own_file
+from service.apps.panel_pages import without_fonts
 from service.errors import ConfigError
 from service.settings import Settings
 from store.contract import UserTokens
@@ -61,11 +62,6 @@ _LOGIN_COOKIE = "panel-oauth-"
 
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
-
-_FONT = re.compile(
-    r'<link\b[^>]*href="https://fonts\.(?:googleapis\.com(?:"|/css2\?family=(?:Roboto|Kumbh))|gstatic)[^>]*>'
-)
-"""Of Panel's own pages (1.9 and 1.10): where their host cannot be reached, browsers would wait for them."""
 
 _CONFIG = {
     "oauth_provider": "oauth_provider",
@@ -239,7 +235,7 @@ class PanelLogin:
 
     def own_files(self, page: str, root: str) -> str:
         """The page with Panel's files on this server, whose URLs begin with ``root``; without its fonts."""
-        return _FONT.sub("", page.replace(self._resources.CDN_DIST, root + self._resources.LOCAL_DIST))
+        return without_fonts(own_file(page, root + self._resources.LOCAL_DIST))
 
     def _template(self, path: str | None, default: Any) -> Any:
         return default if path is None else _read_template(path)

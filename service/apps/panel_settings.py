@@ -15,7 +15,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Self
 
-from service.apps.when_imported import when_imported
+from service.apps.when_imported import imported, when_imported
 from service.errors import ConfigError
 
 __all__ = ("PanelSettings", "check_page_config", "tell_panel")
@@ -43,6 +43,8 @@ def tell_panel(settings: PanelSettings) -> None:
     """From here on, in all sessions that do not say otherwise. Cheap where Panel is not imported."""
     _told[:] = [settings]
     when_imported(_CONFIG, _tell)
+    if (module := imported(_CONFIG)) is not None:
+        _tell(module)  # also of a further server, of which Panel was not told as it was imported
     if settings.profiler is not None:
         when_imported(_PROFILE, _guard_profiler)
 

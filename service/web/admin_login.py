@@ -9,22 +9,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from tornado.escape import utf8
 from tornado.web import RequestHandler
 
 from service.web.base import UserHandler
 from service.web.resources import TEMPLATES
 
-__all__ = ("AdminLoginHandler", "AdminLogoutHandler", "has_logged_in")
+__all__ = ("ADMIN_COOKIE", "AdminLoginHandler", "AdminLogoutHandler", "has_logged_in")
 
 _FORM = TEMPLATES / "admin_login.html"
-_COOKIE = "svc_admin"
+ADMIN_COOKIE = "svc_admin"
 _DAYS = 1
 
 
 def has_logged_in(handler: RequestHandler, password: str) -> bool:
     """Whether the request has the cookie of that ``password``: of another one it is void."""
-    found = handler.get_signed_cookie(_COOKIE, max_age_days=_DAYS)
-    return found is not None and hmac.compare_digest(found, _digest(password))
+    found = handler.get_signed_cookie(ADMIN_COOKIE, max_age_days=_DAYS)
+    return found is not None and hmac.compare_digest(found, _proof(handler, password))
 
 
 class AdminLoginHandler(UserHandler):
@@ -39,7 +40,7 @@ class AdminLoginHandler(UserHandler):
             self.set_status(403)
             self._show("That is not the password.")
             return
-        self.set_signed_cookie(_COOKIE, _digest(password), expires_days=_DAYS, path=None)
+        self.set_signed_cookie(ADMIN_COOKIE, _proof(self, password), expires_days=_DAYS, path=None)
         self.redirect(_page_of(self))
 
     def _show(self, problem: str) -> None:
@@ -52,7 +53,7 @@ class AdminLogoutHandler(UserHandler):
     """Forgets the cookie."""
 
     def get(self) -> None:
-        self.clear_cookie(_COOKIE, path=None)
+        self.clear_cookie(ADMIN_COOKIE, path=None)
         self.redirect("login")
 
 
@@ -61,5 +62,8 @@ def _page_of(handler: UserHandler) -> str:
     return f"../{handler.services.settings.admin_endpoint.rpartition('/')[2]}"
 
 
-def _digest(password: str) -> bytes:
-    return hashlib.sha256(password.encode()).hexdigest().encode()
+def _proof(handler: RequestHandler, password: str) -> bytes:
+    """Says nothing of the password to who has not the secret of cookies, too."""
+    handler.require_setting("cookie_secret", "the login of the admin page")
+    secret: str | bytes = handler.application.settings["cookie_secret"]
+    return hmac.new(utf8(secret), password.encode(), hashlib.sha256).hexdigest().encode()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +15,7 @@ from bokeh.core.types import ID
 from bokeh.embed.bundle import Bundle, Script
 from bokeh.embed.elements import script_for_render_items
 from bokeh.embed.util import RenderItem
+from jinja2 import Template
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 
@@ -27,22 +28,37 @@ from service.web.resources import PageResources
 from service.web.urls import quoted
 from store.contract import Heartbeat
 
-__all__ = ("Asked", "AutoloadHandler", "located", "render_script", "script_of_session")
+__all__ = ("Asked", "AutoloadHandler", "autoload_template", "located", "render_script", "script_of_session")
 
 log = logging.getLogger(__name__)
 
-_JS_URLS = re.compile(r"(const js_urls = .*)(;)$", re.MULTILINE)
+_URLS = '{{ bundle.js_urls|map(attribute="url")|list|tojson }}'
 _NOT_THERE_YET = """url => {
     const {href} = new URL(url, document.baseURI);
     return ![...document.scripts].some(each => each.src == href);
   }"""
-"""Where another one has loaded its files, a later script loads all of its own (bokeh 3.9, 3.10)."""
 
-_WHILE_ANOTHER_LOADS = {
+_CHANGES = {
+    # Where another script has loaded its files, a later one loads all of its own again,
+    _URLS: f"{_URLS}.filter({_NOT_THERE_YET})",
+    # and while another one loads, none: also not what it alone needs.
     "if (root._bokeh_is_loading > 0) {": "if (root._bokeh_is_loading > 0 && js_urls.length === 0) {",
     "root._bokeh_is_loading = css_urls": "root._bokeh_is_loading = (root._bokeh_is_loading || 0) + css_urls",
 }
-"""While another one loads its files, a script loads none (bokeh 3.9, 3.10): also not what it alone needs."""
+"""What is done to Bokeh's template (3.9 and 3.10), whose scripts know little of each other."""
+
+
+@cache
+def autoload_template() -> Template:
+    """Bokeh's, for several apps in one page elsewhere."""
+    environment = AUTOLOAD_JS.environment
+    assert environment.loader is not None
+    source, _, _ = environment.loader.get_source(environment, AUTOLOAD_JS.name or "")
+    for theirs, ours in _CHANGES.items():
+        if theirs not in source:
+            log.warning("autoload.js of this bokeh is another one: several apps in a page may load it twice")
+        source = source.replace(theirs, ours)
+    return environment.from_string(source)
 
 
 class AutoloadHandler(AppHandler):
@@ -196,11 +212,7 @@ def _script(bundle: Bundle, asked: Asked, token: str) -> str:
     item = RenderItem(token=token, elementid=ID(asked.element_id), use_for_title=False)
     script = script_for_render_items({}, [item], app_path=asked.app_path, absolute_url=asked.absolute_url)
     bundle.add(Script(script))
-    rendered = str(AUTOLOAD_JS.render(bundle=bundle, elementid=asked.element_id))
-    rendered = _JS_URLS.sub(rf"\1.filter({_NOT_THERE_YET})\2", rendered, count=1)
-    for theirs, ours in _WHILE_ANOTHER_LOADS.items():
-        rendered = rendered.replace(theirs, ours, 1)
-    return rendered
+    return str(autoload_template().render(bundle=bundle, elementid=asked.element_id))
 
 
 def located(asked: Asked, app_path: str, prefix: str) -> tuple[str, Asked]:

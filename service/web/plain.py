@@ -46,7 +46,7 @@ class IndexHandler(UserHandler):
             template = Path(settings.index).resolve() if settings.index else index_template()
             items, more = index_items(links, titles, root), index_variables(root)
             page = self.render_string(str(template), prefix=root, items=items, titles=titles, **more)
-            self.finish(without_fonts(page.decode()))
+            self.finish(page if settings.index else without_fonts(page.decode()))
         else:
             shown = sorted(apps, key=titles.__getitem__)
             self.render(str(APP_INDEX), prefix=root, items=shown, links=links, titles=titles, quoted=quoted)

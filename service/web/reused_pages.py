@@ -47,6 +47,7 @@ class ReusedPages:
         kept = None if key is None else self._pages.get(key)
         if kept is None:
             return None
+        self._pages.move_to_end(key)
         return kept.replace(_TOKEN, view.token).replace(_PREFIX, _prefix(view))
 
     async def keep(
@@ -54,6 +55,8 @@ class ReusedPages:
     ) -> None:
         """``page`` was drawn of a session that began for ``view``."""
         app = session.app
+        if session.generation != app.generation:
+            return  # drawn by code that is gone
         self._keys[app.path] = await session.with_document_locked(session_key_func)
         key = self._key(app, request, view, root)
         kept = page.replace(view.token, _TOKEN).replace(_prefix(view), _PREFIX)
