@@ -125,14 +125,6 @@ def _cookie_path(raw: str) -> str:
     return raw
 
 
-def _endpoint(raw: str) -> str:
-    """With or without the slash at its beginning, as for Panel."""
-    path = _url_prefix(raw)
-    if not path:
-        raise ValueError("must be a path below the root")
-    return path
-
-
 def _lower(raw: str) -> str:
     return text(raw).lower()
 
@@ -169,10 +161,10 @@ def _fernet_key(raw: str) -> str:
 
 
 def _slashed(raw: str) -> str:
-    """A path of its own, with one slash before it and none behind."""
+    """A path of its own, with one slash before it and none behind; given with or without, as for Panel."""
     path = raw.strip("/")
     if not path or re.search(r"[\s?#]", path):
-        raise ValueError("is not a URL path")
+        raise ValueError("is not a URL path below the root")
     return f"/{path}"
 
 
@@ -564,7 +556,7 @@ class Settings:
     )
     login_endpoint: str = option(
         "--login-endpoint",
-        _endpoint,
+        _slashed,
         "Where the login page of Panel's logins is",
         "/login",
         metavar="PATH",
@@ -572,7 +564,7 @@ class Settings:
     )
     logout_endpoint: str = option(
         "--logout-endpoint",
-        _endpoint,
+        _slashed,
         "Where the logout page of Panel's logins is",
         "/logout",
         metavar="PATH",
