@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from store.errors import StoreUnavailable
 from store.scripts import Command
 
 __all__ = ("MAX_COMMANDS", "Batches")
@@ -29,6 +30,10 @@ class _Asked:
     commands: Sequence[Command]
     answered: asyncio.Future[list[Any]]
 
+    @property
+    def weight(self) -> int:
+        return sum(each.weight for each in self.commands)
+
 
 class Batches:
     """``send`` takes commands, and gives for each the reply or the error; it raises when there are none.
@@ -40,13 +45,14 @@ class Batches:
         self._send = send
         self._seconds = seconds
         self._waiting: deque[_Asked] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], list[_Asked]] = {}
         self._due = False
 
     def ask(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
-        """The replies. Raises what ``send`` raises, or the first of the errors."""
+        """The replies. Raises what ``send`` raises, the first of the errors, StoreUnavailable once closed."""
         loop = asyncio.get_running_loop()
         asked = _Asked(commands, loop.create_future())
+        assert asked.weight <= MAX_COMMANDS
         self._waiting.append(asked)
         if not self._due and len(self._under_way) < MAX_UNDER_WAY:
             self._due = True
@@ -54,8 +60,9 @@ class Batches:
         return asked.answered
 
     def close(self) -> None:
-        for task in self._under_way:
+        for task, batch in self._under_way.items():
             task.cancel()
+            _fail(batch, StoreUnavailable("the store was closed before it answered"))
 
     def _begin(self) -> None:
         self._due = False
@@ -63,21 +70,21 @@ class Batches:
             batch = self._next()
             if batch:
                 task = asyncio.create_task(self._carry(batch))
-                self._under_way.add(task)
+                self._under_way[task] = batch
                 task.add_done_callback(self._over)
 
     def _next(self) -> list[_Asked]:
         batch: list[_Asked] = []
         left = MAX_COMMANDS
-        while self._waiting and len(self._waiting[0].commands) <= left:
+        while self._waiting and self._waiting[0].weight <= left:
             asked = self._waiting.popleft()
             if not asked.answered.done():  # else nobody waits any more
-                left -= len(asked.commands)
+                left -= asked.weight
                 batch.append(asked)
         return batch
 
     def _over(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        del self._under_way[task]
         self._begin()
 
     async def _carry(self, batch: list[_Asked]) -> None:
@@ -85,14 +92,15 @@ class Batches:
             async with asyncio.timeout(self._seconds):
                 replies = await self._send([command for asked in batch for command in asked.commands])
         except Exception as error:  # noqa: BLE001 - it is theirs who asked
-            for asked in batch:
-                if not asked.answered.done():
-                    asked.answered.set_exception(error)
+            _fail(batch, error)
         else:
             _answer(batch, replies)
-        finally:
-            for asked in batch:
-                asked.answered.cancel()  # if this was
+
+
+def _fail(batch: list[_Asked], error: Exception) -> None:
+    for asked in batch:
+        if not asked.answered.done():
+            asked.answered.set_exception(error)
 
 
 def _answer(batch: list[_Asked], replies: Sequence[Any]) -> None:

@@ -192,7 +192,9 @@ class Link:
 
 
 def _is_small(commands: Sequence[Command]) -> bool:
-    return len(commands) <= MAX_COMMANDS // 4 and not any(each.is_large for each in commands)
+    return sum(each.weight for each in commands) <= MAX_COMMANDS // 4 and not any(
+        each.is_large for each in commands
+    )
 
 
 def _pause(number: int) -> float:

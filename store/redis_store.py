@@ -56,6 +56,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_JOURNAL_WEIGHT = 8
+"""A journal may have MBs: a pipeline that others share reads so few that all replies come in time."""
+
 _GRACE = 60.0
 """Seconds that a record lives which its owner has not listed as opened yet."""
 
@@ -271,7 +274,9 @@ class RedisStore:
         return [Written(reply.decode()) for reply in replies]
 
     async def read_journal(self, key: SessionKey) -> JournalFields:
-        found = await self._link.send("HGETALL", self._keys.journal(key.tag))
+        found = await self._link.run(
+            Command(("HGETALL", self._keys.journal(key.tag)), weight=_JOURNAL_WEIGHT)
+        )
         return self._values.read_journal(key.tag, found)
 
     def _journal(self, replica: str, write: JournalWrite) -> Command:

@@ -27,6 +27,8 @@ class Command:
     options: dict[str, Any] = field(default_factory=dict)
     """What redis-py needs to know to read the reply."""
     script: Script | None = None
+    weight: int = 1
+    """How many others' room it takes in a pipeline that is shared: more, where its reply may be large."""
 
     @property
     def is_large(self) -> bool:

@@ -67,26 +67,28 @@ class Drain:
     async def _batches(self, total: int) -> None:
         size = max(BATCH, math.ceil(total * PACE / (self._timeout * SHARE)))
         moving: dict[SessionSlot, asyncio.Task[None]] = {}
+        began_all = time.monotonic()
         while left := [each for each in self._registry.held() if each not in moving]:
             # Looking for all that are left takes milliseconds with thousands, so not for each batch.
             for at in range(0, len(left), size):
                 began = time.monotonic()
-                await self._begin(left[at : at + size], moving)
+                in_time = began - began_all <= self._timeout * SHARE * len(moving) / total
+                await self._begin(left[at : at + size], moving, AT_WORK_SECONDS if in_time else PACE)
                 rest = began + PACE * random.uniform(0.5, 1.5) - time.monotonic()
                 await asyncio.sleep(max(rest, 0) if at + size < len(left) else 0)
         await asyncio.gather(*moving.values())
 
     async def _begin(
-        self, batch: Sequence[SessionSlot], moving: dict[SessionSlot, asyncio.Task[None]]
+        self, batch: Sequence[SessionSlot], moving: dict[SessionSlot, asyncio.Task[None]], seconds: float
     ) -> None:
-        """Return when these have moved, but for those that are at work for long: they keep no others."""
+        """Return when these have moved, but for those that take longer: they keep no others."""
         await self._departures.write_first(batch)
         moving |= {each: spawn(self._move(each)) for each in batch}
-        await asyncio.wait([moving[each] for each in batch], timeout=AT_WORK_SECONDS)
+        await asyncio.wait([moving[each] for each in batch], timeout=seconds)
 
     async def _move(self, slot: SessionSlot) -> None:
-        await self._departures.leave(slot, Reason.DRAINED)
-        self._metrics.drain_moved.inc()
+        if await self._departures.leave(slot, Reason.DRAINED):
+            self._metrics.drain_moved.inc()
 
     async def _give_up(self) -> None:
         """Code that goes on and on keeps nobody: its sessions go on elsewhere as journaled."""

@@ -88,7 +88,8 @@ class LocalCopy:
         """The last change in here, which may be one of this replica's own."""
         self.loaded = False
         self.watchers: set[Watcher] = set()
-        self._turns: dict[str, Turns] = {}
+        self._turns: weakref.WeakValueDictionary[str, Turns] = weakref.WeakValueDictionary()
+        """Of those keys that somebody changes right now."""
 
     def current(self, key: str) -> Entry | None:
         """None where there is no such value."""
@@ -170,7 +171,7 @@ class SharedValues:
             if found is None:
                 if len(self._copies) >= MAX_NAMES:
                     raise FleetFull(
-                        f"{name.app} shares {MAX_NAMES} dicts already: use fewer, with more keys in each"
+                        f"this replica uses {MAX_NAMES} shared dicts already: use fewer, with more keys in each"
                     )
                 found = self._copies[name] = LocalCopy(name)
             return found

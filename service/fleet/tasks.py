@@ -240,7 +240,8 @@ class _Task:
         if turn.turn is Turn.HELD:
             return min(turn.left, LEASE_SECONDS)
         if turn.turn is Turn.RUN:
-            await self._run(store, turn)
+            if not self._tasks.stopping:  # else another replica runs it, once the lease is over
+                await self._run(store, turn)
             return 0.0
         return next_due - self._now
 

@@ -23,8 +23,8 @@ from store.records import pack_entry, unpack_entry
 
 __all__ = ("Shared", "shared")
 
-MAX_BYTES = 2**20
-MOST_BYTES = 64 * 2**20
+DEFAULT_MAX_BYTES = 2**20
+MAX_BYTES = 64 * 2**20
 MAX_NAME = 200
 """Characters of a name or a key."""
 
@@ -34,7 +34,7 @@ MAX_PAUSE_SECONDS = 0.02
 _IMMUTABLE = (bool, int, float, str, bytes, type(None))
 
 
-def shared(name: str, *, max_bytes: int = MAX_BYTES) -> Shared:
+def shared(name: str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Shared:
     """The dict ``name`` that all sessions of this app share, on all replicas. Does no I/O.
 
     ``max_bytes`` is what its keys and values may take together, as they are stored: 1 MiB if not said
@@ -44,8 +44,8 @@ def shared(name: str, *, max_bytes: int = MAX_BYTES) -> Shared:
     elsewhere, and where no ``svc serve`` runs the code; ValueError for a name or a bound that makes no sense.
     """
     _check_name("the name of a shared dict", name)
-    if not 0 < max_bytes <= MOST_BYTES:
-        raise ValueError(f"max_bytes must be between 1 and {MOST_BYTES}, not {max_bytes}")
+    if not 0 < max_bytes <= MAX_BYTES:
+        raise ValueError(f"max_bytes must be between 1 and {MAX_BYTES}, not {max_bytes}")
     app = current_app.get()
     values = None if app is None else app.shared_values
     if app is None or not isinstance(values, SharedValues):

@@ -101,6 +101,7 @@ class Brake:
         self._announced: Counter[SessionKey] = Counter()
         self._lingering: set[SessionKey] = set()
         """Announced still, though nothing is at work."""
+        self._withdrawing: dict[SessionKey, asyncio.Task[None]] = {}
         self._stale: set[SessionKey] = set()
         """Announced for longer than they should be, as the store was not told better."""
         self._line = asyncio.Lock()
@@ -185,6 +186,8 @@ class Brake:
         self._announced[key] += 1
         if self._announced[key] > 1 or key in self._lingering:
             return
+        if (withdrawing := self._withdrawing.get(key)) is not None:
+            await asyncio.wait([withdrawing])  # else that could reach the store after this
         if not await self._try(self._store.announce(self._replica, key)):
             self._withdraw_later(key)  # it may have got there, and perhaps only after it was withdrawn
 
@@ -192,13 +195,15 @@ class Brake:
         """Withdraw it if nothing else begins in a moment."""
         if self._ends(key) and key not in self._lingering:
             self._lingering.add(key)
-            spawn(self._withdraw_unless_at_work(key))
+            self._withdrawing[key] = spawn(self._withdraw_unless_at_work(key))
 
     async def _withdraw_unless_at_work(self, key: SessionKey) -> None:
         await asyncio.sleep(LINGER_SECONDS)
         self._lingering.discard(key)
         if key not in self._announced:
             await self._tell_that_it_ended(key)
+        if key not in self._lingering:
+            self._withdrawing.pop(key, None)
 
     async def _withdraw(self, key: SessionKey) -> None:
         if self._ends(key) and key not in self._lingering:

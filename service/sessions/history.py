@@ -27,7 +27,10 @@ class SessionHistory:
 
     def launched(self, key: SessionKey, user_agent: str | None) -> None:
         """Its app is about to run; a session that comes back is the same one."""
-        if not self._length or key.tag in self._sessions:
+        if not self._length:
+            return
+        if (known := self._sessions.get(key.tag)) is not None:
+            known["ended"] = None
             return
         self._total += 1
         times = dict.fromkeys(("started", "rendered", "ended"))

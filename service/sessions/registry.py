@@ -206,10 +206,15 @@ class Registry:
             return None
         try:
             shown = await shown_of(grant.fields, session.app.version, inline=True)
+            return session.changes_since(shown.content)
         except NotComposable as error:
             log.debug("its pages cannot be told what has changed: %s", error, extra=slot.key.facts)
-            return None
-        return session.changes_since(shown.content)
+        except Exception:
+            # The session is whole: its pages get it by pulling again.
+            log.exception(
+                "its pages pull again, as they cannot be told what has changed", extra=slot.key.facts
+            )
+        return None
 
     async def _built(self, app: App, slot: SessionSlot, grant: Grant) -> Session:
         """By the app's present code: what has changed meanwhile (``--dev``) is run from its beginning."""

@@ -11,6 +11,7 @@ from harness.redis_server import RedisServer
 
 from store.batches import MAX_COMMANDS, MAX_UNDER_WAY, Batches
 from store.contract import Outcome, PageRequest, SessionKey
+from store.errors import StoreUnavailable
 from store.redis_store import RedisStore
 from store.scripts import Command
 
@@ -85,6 +86,25 @@ async def test_a_batch_without_an_answer_fails_for_all_in_it() -> None:
     )
 
     assert [type(each) for each in found] == [TimeoutError, TimeoutError]
+
+
+async def test_who_waits_when_the_store_is_closed_is_told() -> None:
+    server = Server()
+    batches = Batches(server.send, 5)
+    asked = batches.ask(commands("a"))
+    await asyncio.sleep(0)  # it is on its way
+    batches.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await asyncio.wait_for(asked, 20)
+
+
+async def test_large_replies_do_not_share_with_many() -> None:
+    server = Server()
+    server.answers.set()
+    batches = Batches(server.send, 5)
+    large = [Command((str(number),), weight=MAX_COMMANDS // 2) for number in range(3)]
+    await asyncio.gather(*(batches.ask([each]) for each in large))
+    assert [len(each) for each in server.asked] == [2, 1]
 
 
 @pytest.mark.redis

@@ -7,7 +7,6 @@ typing, and what is clicked while it has no connection.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,28 +15,31 @@ from bokeh.core.types import ID
 from bokeh.document import Document
 
 from service.documents.composing.parts import Nester, Part, take_apart
+from service.documents.composing.reasons import Reason
 from service.documents.encoding import encode_document, to_json
 from service.errors import NotComposable
 
 __all__ = ("changes_since",)
 
-log = logging.getLogger(__name__)
+LARGE_SHOWN = 1024 * 1024
+"""Bytes of a Document as JSON above which comparing it would keep other sessions waiting."""
 
 
 def changes_since(shown: str, document: Document) -> str | None:
     """The content of a PATCH-DOC; "" where nothing has changed, None where changes alone do not do.
 
-    ``shown`` is the content of a PULL-DOC-REPLY, with binary data in the JSON.
+    ``shown`` is the content of a PULL-DOC-REPLY, with binary data in the JSON. Raises NotComposable.
     """
+    if len(shown) > LARGE_SHOWN:
+        return None
     before = _Flat(json.loads(shown)["doc"])
     now = _Flat(json.loads(encode_document(document, inline=True)[0])["doc"])
     if not now.follows_from(before):
         return None
     try:
         events = list(_changes(before, now, document))
-    except (NotComposable, LookupError, AttributeError) as error:
-        log.debug("pages cannot be told what has changed: %s", error)
-        return None
+    except (LookupError, AttributeError) as error:
+        raise NotComposable(Reason.VALUE, f"a changed value has no default: {error}") from error
     return to_json({"events": events}) if events else ""
 
 

@@ -84,6 +84,26 @@ async def test_timers_that_follow_each_other_are_announced_once(
         assert await announced(store) == {KEY.tag.encode()}, "it is announced anew"
 
 
+async def test_what_is_announced_again_is_not_withdrawn_afterwards(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER_SECONDS", 0)
+    going, may_go = asyncio.Event(), asyncio.Event()
+
+    async def withdraw(*args: Any) -> None:
+        going.set()
+        await may_go.wait()
+        await store.withdraw(*args)
+
+    brake = Brake(Mock(wraps=store, withdraw=withdraw), "me")
+    async with brake.timer(session(input_ago=1)):
+        pass
+    await going.wait()
+    asyncio.get_running_loop().call_soon(may_go.set)
+    async with brake.timer(session(input_ago=1)):
+        assert await announced(store) == {KEY.tag.encode()}
+
+
 async def test_other_timers_cost_nothing(store: RedisStore) -> None:
     brake = Brake(store, "me")
     async with brake.timer(session(input_ago=1000)):
