@@ -114,20 +114,7 @@ class Server:
         listener: Listener | None = None,
         origins: OriginPolicy | None = None,
     ) -> None:
-        ids.install()
-        threads.install()
-        jupyter_widgets.install()
-        panel_shortcuts.install()
-        panel_tasks.install()
-        curdoc.install()
-        scheduling.install()
-        classes.install()
-        unpacking.install()
-        forked.install()
-        half_imported.install()
-        shortcuts.install()
-        wiring.install()
-        logs.tell_failures_once()
+        _install_patches()
         if settings.dev is not None:
             # The page stays open over reloads, however long its author thinks.
             settings = dataclasses.replace(settings, session_token_expiration=DEV_TOKEN_EXPIRATION)
@@ -141,17 +128,7 @@ class Server:
         if settings.admin:
             password = settings.admin_password is not None
             auth.check_admin(settings.admin_user, password=password, logins=login is not None)
-        if settings.page_config is not None:
-            check_page_config(settings.page_config)
-        tell_panel(
-            PanelSettings(
-                global_loading_spinner=settings.global_loading_spinner,
-                session_history=settings.session_history,
-                page_config=settings.page_config,
-                profiler=settings.profiler,
-                root_path=settings.root_path,
-            )
-        )
+        _tell_panel(settings)
         self._listener = listener or Listener(settings, inherited)
         self.port = self._listener.port
         self._metrics_sockets = open_metrics_sockets(settings)
@@ -164,7 +141,7 @@ class Server:
         self._store = _open_store(settings, self.metrics)
         self._user_tokens = self._make_keeper(login)
         self._auth = auth if login is None else panel_auth(settings, login, self._user_tokens)
-        # The store in this process is the event loop's.
+        # A round trip to Redis takes many turns of an event loop, one to the store in this process none.
         self._journals = JournalThread(self._store.twin()) if settings.redis is not None else None
         self._store_thread = StoreThread(self._store.twin)
         self._tasks = Tasks(self._store_thread, self.replica, in_fleet=settings.redis is not None)
@@ -708,3 +685,36 @@ def _encryption(settings: Settings) -> Encryption:
         return Encryption(secrets, writes=mode != "off", requires=mode == "required")
     except StoreConfigError as error:
         raise ConfigError(f"--encrypt-store: {error}") from error
+
+
+def _install_patches() -> None:
+    """What is changed in Bokeh, Panel and Python itself. Idempotent."""
+    ids.install()
+    threads.install()
+    jupyter_widgets.install()
+    panel_shortcuts.install()
+    panel_tasks.install()
+    curdoc.install()
+    scheduling.install()
+    classes.install()
+    unpacking.install()
+    forked.install()
+    half_imported.install()
+    shortcuts.install()
+    wiring.install()
+    logs.tell_failures_once()
+
+
+def _tell_panel(settings: Settings) -> None:
+    """Raises ConfigError."""
+    if settings.page_config is not None:
+        check_page_config(settings.page_config)
+    tell_panel(
+        PanelSettings(
+            global_loading_spinner=settings.global_loading_spinner,
+            session_history=settings.session_history,
+            page_config=settings.page_config,
+            profiler=settings.profiler,
+            root_path=settings.root_path,
+        )
+    )

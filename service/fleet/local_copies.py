@@ -171,7 +171,7 @@ class SharedValues:
             if found is None:
                 if len(self._copies) >= MAX_NAMES:
                     raise FleetFull(
-                        f"this replica uses {MAX_NAMES} shared dicts already: use fewer, with more keys in each"
+                        f"this replica uses {MAX_NAMES} shared dicts already: use fewer, with more keys"
                     )
                 found = self._copies[name] = LocalCopy(name)
             return found
