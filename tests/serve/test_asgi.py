@@ -159,7 +159,7 @@ async def test_without_a_lifespan_it_begins_with_the_first_request(program: Call
     running = program("asgi_alone", "--lifespan", "off")
     async with await Client.open(f"{running.url}/powers") as client:
         await moved(client)
-    running.wait_line("starting with the first request")
+    running.wait_line("it starts with its first request")
 
 
 async def test_a_mount_that_does_not_say_so_is_given_as_prefix(program: Callable[..., Program]) -> None:
