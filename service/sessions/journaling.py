@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
+from service.background import spawn
 from service.errors import SessionMoved
 from service.metrics import Metrics
 from service.sessions.session import Session
@@ -68,6 +69,10 @@ class JournalWriter:
         self._not_before: dict[Session, float] = {}
         """Sessions that have just had much written, and when the next write of theirs may begin."""
         self._waiters: list[tuple[Session, asyncio.Future[None]]] = []
+        self._queued: set[Session] = set()
+        """Busy sessions that are looked at as soon as their present callback is over."""
+        self._taken: dict[Session, JournalWrite] = {}
+        """What was found there, which the next write takes along."""
         self._any_due = asyncio.Event()
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -115,30 +120,51 @@ class JournalWriter:
                     await self._wake.wait()
             self._wake.clear()
             await self.flush()
-            if not self._due:
+            if not self._due and not self._taken:
                 self._any_due.clear()
             if self._store_away:
                 await asyncio.sleep(self._interval)
 
     async def flush(self) -> None:
-        """Write all that is due, but for sessions in the middle of a callback: they stay due.
+        """Write all that is due, but for sessions in the middle of a callback: their turn comes after it.
 
-        So do those that have just had much written, or have still to handle inputs, unless somebody waits
+        Those that have just had much written, or have still to handle inputs, stay due, unless somebody waits
         for it.
         """
         waiters, self._waiters = self._waiters, []
         now = time.monotonic()
         self._not_before = {session: then for session, then in self._not_before.items() if then > now}
         resting = {*self._not_before, *self._unhandled(now)} - {session for session, _ in waiters}
-        ready = [session for session in self._due if not session.locked and session not in resting]
+        due = [session for session in self._due if session not in resting]
+        for session in due:
+            if session.locked and session not in self._queued:
+                self._queued.add(session)
+                spawn(self._take_between_callbacks(session))
+        await self._write_taken()
+        ready = [session for session in due if not session.locked]
         for start in range(0, len(ready), BATCH):
             await self.write(ready[start : start + BATCH])
             await asyncio.sleep(0)
         for session, waiter in waiters:
-            if session in self._due and not session.destroyed:
+            if (session in self._due or session in self._taken) and not session.destroyed:
                 self._waiters.append((session, waiter))
             elif not waiter.done():
                 waiter.set_result(None)
+
+    async def _take_between_callbacks(self, session: Session) -> None:
+        """Callbacks that follow each other leave too little time for somebody who only comes by."""
+
+        def take() -> None:
+            if session in self._due and session not in self._taken and (write := self._take(session)):
+                self._taken[session] = write
+
+        try:
+            await session.in_turn(take)
+        finally:
+            self._queued.discard(session)
+        self._any_due.set()
+        if self._sync:
+            self._wake.set()
 
     def _unhandled(self, now: float) -> Iterator[Session]:
         oldest = now - MAX_UNHANDLED_SECONDS
@@ -146,10 +172,20 @@ class JournalWriter:
 
     async def write(self, sessions: Iterable[Session]) -> bool:
         """Write what these sessions have noted by now; False when the store does not answer."""
+        if not await self._write_taken():
+            return False
         async with self._writing:
-            batch = [(session, write) for session in sessions if (write := self._take(session))]
-            if not batch:
-                return True
+            return await self._write(
+                [(session, write) for session in sessions if (write := self._take(session))]
+            )
+
+    async def _write_taken(self) -> bool:
+        async with self._writing:
+            taken, self._taken = self._taken, {}
+            return await self._write(list(taken.items()))
+
+    async def _write(self, batch: list[tuple[Session, JournalWrite]]) -> bool:
+        if batch:
             try:
                 with self._metrics.journal_seconds.time():
                     answers = await self._store.write_journals(self._replica, [write for _, write in batch])
@@ -163,7 +199,7 @@ class JournalWriter:
                     await self._answered(session, answer)
                 except StoreError as error:
                     self._failed([session], error)
-            return True
+        return True
 
     def _count(self, batch: list[tuple[Session, JournalWrite]]) -> None:
         self._metrics.journal_writes.inc()

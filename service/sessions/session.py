@@ -273,6 +273,14 @@ class Session(Expirable):
         """Wait, with the Document to oneself, for connections that have much unsent."""
         await self._alone(self._let_slow_connections_catch_up)
 
+    async def in_turn(self, look: Callable[[], None]) -> None:
+        """Run ``look`` between two callbacks, if it lives then. It changes nothing, and takes a moment only."""
+
+        async def looking() -> None:
+            look()
+
+        await self._alone(looking)
+
     async def _locked(self, func: Callable[..., Any], *args: Any) -> Any:
         return await self._alone(self._collecting, func, *args)
 

@@ -130,6 +130,71 @@ async def test_a_session_in_the_middle_of_a_callback_waits(store: RedisStore) ->
     assert await stage.stored(run) != {}
 
 
+async def test_callbacks_that_follow_each_other_do_not_keep_a_session_from_the_store(
+    store: RedisStore,
+) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    begun, go_on = [asyncio.Event() for _ in range(2)], [asyncio.Event() for _ in range(2)]
+
+    async def slow(number: int) -> None:
+        run["slider"].value = number + 1
+        begun[number].set()
+        await go_on[number].wait()
+
+    first = asyncio.create_task(run.do(slow, 0))
+    await begun[0].wait()
+    stage.writer.mark(run.session)
+    await stage.writer.flush()
+    second = asyncio.create_task(run.do(slow, 1))
+    go_on[0].set()
+    await begun[1].wait()
+    await stage.writer.flush()
+    stored = await back(run, stage)
+    go_on[1].set()
+    await asyncio.gather(first, second)
+    await stage.writer.flush()
+
+    assert stored["slider"].value == 1
+    assert (await back(run, stage))["slider"].value == 2
+
+
+async def test_a_client_waits_for_the_callback_at_work_and_not_for_the_next_one(store: RedisStore) -> None:
+    stage = Stage(store, sync=True)
+    run = await stage.session()
+    writing = asyncio.create_task(stage.writer.run())
+    begun, go_on = [asyncio.Event() for _ in range(3)], [asyncio.Event() for _ in range(3)]
+
+    async def slow(number: int) -> None:
+        begun[number].set()
+        await go_on[number].wait()
+
+    async def input_from_a_client() -> None:
+        await run.sent(("slider", "value", 7))
+        await stage.writer.settle(run.session)
+
+    callbacks = [asyncio.create_task(run.do(slow, 0))]
+    await begun[0].wait()
+    client = asyncio.create_task(input_from_a_client())
+    await asyncio.sleep(0)  # it is in line
+    callbacks.append(asyncio.create_task(run.do(slow, 1)))
+    go_on[0].set()
+    await begun[1].wait()
+    await stage.writer.flush()
+    await asyncio.sleep(0)  # it is in line, too
+    callbacks.append(asyncio.create_task(run.do(slow, 2)))
+    go_on[1].set()
+    await begun[2].wait()
+    async with asyncio.timeout(30):
+        await client
+    stored = await back(run, stage)
+    go_on[2].set()
+    await asyncio.gather(*callbacks)
+    writing.cancel()
+
+    assert stored["slider"].value == 7
+
+
 async def test_what_changes_is_written_an_interval_later_each_time(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
