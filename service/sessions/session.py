@@ -274,7 +274,7 @@ class Session(Expirable):
         await self._alone(self._let_slow_connections_catch_up)
 
     async def in_turn(self, look: Callable[[], None]) -> None:
-        """Run ``look``, which is quick and changes nothing, between two callbacks; not at all once it is gone."""
+        """Run ``look``, which is quick and changes nothing, between two callbacks; not once it is gone."""
 
         async def looking() -> None:
             look()
