@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import yaml
 
@@ -22,6 +22,7 @@ from service.errors import ConfigError
 __all__ = (
     "Checked",
     "Option",
+    "TakesArguments",
     "add_options",
     "boolean",
     "choice",
@@ -108,10 +109,16 @@ def option(flag: str, parse: Parse, help: str, default: str | None = None, **mor
     return dataclasses.field(default=made.initial(), repr=not made.secret, metadata={"option": made})
 
 
+class TakesArguments(Protocol):
+    """A parser of :mod:`argparse`, or a group of its arguments."""
+
+    def add_argument(self, *names: str, **more: Any) -> Any: ...
+
+
 # -- sources -------------------------------------------------------------------------------------
 
 
-def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option]) -> None:
+def add_options(parser: TakesArguments, options: Mapping[str, Option]) -> None:
     """Add a flag per option. Only flags that are given show up in the namespace, unparsed."""
     for name, opt in options.items():
         more: dict[str, Any] = dict(_ARGPARSE[opt.arity])

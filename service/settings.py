@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -1155,6 +1155,27 @@ class Settings:
 OPTIONS: Mapping[str, Option] = {f.name: f.metadata["option"] for f in dataclasses.fields(Settings)}
 """All options by the name of their field, in the order of the documentation."""
 
+_MOST_USED = (
+    "apps", "port", "address", "redis", "num_procs", "allow_websocket_origin", "prefix", "secret_key", "dev",
+    "show", "log_level",
+)  # fmt: skip
+
+_GROUPS = {
+    "config": "configuration and listening",
+    "app_threads": "app code",
+    "redis": "the fleet",
+    "max_sessions": "limits",
+    "metrics_port": "metrics, health and the admin page",
+    "secret_key": "tokens, origins and TLS",
+    "auth_module": "users and logins",
+    "use_xheaders": "connections",
+    "unused_session_lifetime": "how long sessions last, and what is kept of them",
+    "websocket_max_message_size": "WebSocket messages, headers and cookies",
+    "index": "pages",
+    "log_level": "logs and development",
+}
+"""What each group is about, by its first option: they are in the order of the documentation."""
+
 _EXCLUSIVE = (
     ("include_headers", "exclude_headers"),
     ("include_cookies", "exclude_cookies"),
@@ -1179,8 +1200,23 @@ def _flag(name: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give ``parser`` a flag per option."""
-    add_options(parser, OPTIONS)
+    """Give ``parser`` a flag per option, in groups: those that most people need come first."""
+    parser.usage = "%(prog)s [OPTION ...] [DIRECTORY-OR-SCRIPT ...]"
+    for title, options in _in_groups():
+        add_options(parser.add_argument_group(title), options)
+
+
+def _in_groups() -> Iterator[tuple[str, Mapping[str, Option]]]:
+    yield "most used", {name: OPTIONS[name] for name in _MOST_USED}
+    title, group = "", dict[str, Option]()
+    for name, opt in OPTIONS.items():
+        if name in _GROUPS:
+            if group:
+                yield title, group
+            title, group = _GROUPS[name], {}
+        if name not in _MOST_USED:
+            group[name] = opt
+    yield title, group
 
 
 def from_arguments(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:

@@ -43,6 +43,7 @@ from store.contract import (
 )
 from store.encryption import PLAIN, Encryption
 from store.errors import RecordDamaged, RecordError
+from store.facts import ServerFacts, ask_servers
 from store.keys import Keys
 from store.link import Link
 from store.probe import check
@@ -112,6 +113,10 @@ class RedisStore:
 
     async def ping(self) -> None:
         await check(self._link)
+
+    async def servers(self) -> list[ServerFacts]:
+        """What the servers say of themselves; empty for the embedded store. Raises StoreError."""
+        return await ask_servers(self._link)
 
     async def close(self) -> None:
         await self._link.close()

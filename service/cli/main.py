@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn, Protocol
 
-from service.cli import drain, secret, serve, sessions, status, tasks
+from service.cli import doctor, drain, secret, serve, sessions, status, tasks
 from service.errors import AppLoadError, ConfigError, ServiceError
 
 __all__ = ("COMMANDS", "Command", "fail", "main")
@@ -35,6 +35,7 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, Command] = {
+    "doctor": doctor,
     "drain": drain,
     "sessions": sessions,
     "serve": serve,
@@ -55,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``svc`` with these arguments (``sys.argv`` if None); returns the exit code."""
     try:
         arguments = _parser().parse_args(argv)
+        if arguments.command is None:
+            _parser().print_help()
+            return EXIT_USAGE
         return COMMANDS[arguments.command].run(arguments)
     except (ConfigError, AppLoadError) as error:
         return fail(error, EXIT_USAGE)
@@ -73,7 +77,7 @@ def fail(error: ServiceError, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=_version())
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
         command.add_arguments(sub)

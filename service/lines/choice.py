@@ -15,7 +15,7 @@ from importlib.metadata import version as version_of_package
 from service.errors import ConfigError
 from service.lines.contract import Line
 
-__all__ = ("check_bokeh", "load", "refuse_unsupported")
+__all__ = ("check_bokeh", "is_proven", "load", "refuse_unsupported")
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,17 @@ NEWEST = (3, 10)
 def check_bokeh() -> None:
     """Warn of a Bokeh newer than the lines that were tested. Raises ConfigError for one that cannot work."""
     installed = refuse_unsupported()
-    if version_of(installed) > NEWEST:
+    if not is_proven(installed):
         log.warning(
             "bokeh %s is newer than the versions tested with this server (%s to %s): sessions are unproven, "
             "and slower where Bokeh's functions have changed",
             installed, _text(OLDEST), _text(NEWEST),
         )  # fmt: skip
+
+
+def is_proven(installed: str) -> bool:
+    """Whether this version, which is supported, is none that came after those tested."""
+    return version_of(installed) <= NEWEST
 
 
 @cache

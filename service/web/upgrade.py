@@ -17,6 +17,7 @@ from tornado import httputil
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
+from service.errors import ProtocolError
 from service.protocol.websocket import Deflater, FrameReader, Inflater, compression_offers
 from service.web.base import BaseHandler
 from service.web.services import Services
@@ -44,6 +45,12 @@ class Accepts:
 
 class UpgradeHandler(WebSocketHandler, BaseHandler):
     """A handler that lives until its WebSocket is open."""
+
+    def check_upgrade(self) -> None:
+        """Raises ProtocolError (400) for a request that asks for no WebSocket, in words that help its proxy."""
+        asked = self.request.headers.get("Upgrade", "")
+        if asked.lower() != "websocket" and not isinstance(self.request.connection, Accepts):
+            raise ProtocolError("no WebSocket: does a proxy leave out the headers Upgrade and Connection?")
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         accepts = self.request.connection

@@ -65,3 +65,13 @@ async def agreed(server: Replica, offer: str) -> tuple[int, str | None]:
 )
 async def test_offers(packing: Replica, offer: str, taken: str | None) -> None:
     assert await agreed(packing, offer) == (101, taken)
+
+
+def test_a_proxy_that_leaves_out_the_upgrade_is_told_so(packing: Replica) -> None:
+    connection = http.client.HTTPConnection(packing.host, timeout=40)
+    connection.request("GET", f"/{packing.app_url().rpartition('/')[2]}/ws")
+    answer = connection.getresponse()
+    connection.close()
+
+    assert answer.status == 400
+    packing.wait_line("does a proxy leave out the headers Upgrade and Connection?")

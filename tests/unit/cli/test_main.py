@@ -12,7 +12,7 @@ import pytest
 
 from service.cli import main as cli
 from service.errors import AppLoadError, ConfigError, Unavailable
-from service.settings import Settings
+from service.settings import OPTIONS, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,6 @@ def test_interrupt_is_no_error(server: Any, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
-        ([], "the following arguments are required: COMMAND"),
         (["serve", "--no-such"], "unrecognized arguments: --no-such"),
         (["serve", "--redi", "x"], "unrecognized arguments: --redi"),
         (["serve", "--port"], "argument --port: expected one argument"),
@@ -105,6 +104,27 @@ def test_bad_command_line_gives_one_line_and_exit_code_2(
     assert reason in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_alone_it_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    for name, command in cli.COMMANDS.items():
+        assert name in captured.out
+        assert command.HELP.split()[0] in captured.out
+
+
+def test_help_has_each_option_once_and_the_most_used_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--help"])
+    shown = capsys.readouterr().out
+    flags = [line.split()[0].rstrip(",") for line in shown.splitlines() if line.startswith("  --")]
+
+    assert {opt.flag for opt in OPTIONS.values()} <= {*flags, "apps"}
+    assert len(flags) == len(set(flags))
+    assert {"--port", "--redis", "--allow-websocket-origin"} < set(flags[:10])
 
 
 def test_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
