@@ -47,7 +47,7 @@ class UpgradeHandler(WebSocketHandler, BaseHandler):
     """A handler that lives until its WebSocket is open."""
 
     def check_upgrade(self) -> None:
-        """Raises ProtocolError (400) for a request that asks for no WebSocket, in words that help its proxy."""
+        """Raises ProtocolError (400) for a request that asks for no WebSocket, as proxies make of one."""
         asked = self.request.headers.get("Upgrade", "")
         if asked.lower() != "websocket" and not isinstance(self.request.connection, Accepts):
             raise ProtocolError("no WebSocket: does a proxy leave out the headers Upgrade and Connection?")
