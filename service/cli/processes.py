@@ -16,10 +16,11 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import service
 from service.errors import ConfigError
 from service.listening import Inherited, open_public_sockets
 from service.settings import Settings
@@ -117,6 +118,7 @@ class Family:
         inherited = Inherited(self._sockets, self._lifeline, loading)
         child = await asyncio.create_subprocess_exec(
             sys.executable,
+            *_python_flags(),
             "-m",
             "service.cli.worker",
             stdin=asyncio.subprocess.PIPE,
@@ -136,6 +138,11 @@ class Family:
             self._children.discard(child)
         assert child.returncode is not None
         return child.returncode
+
+
+def _python_flags() -> Sequence[str]:
+    """Without ``-P`` modules come from the present folder first, where an app's own service.py may be."""
+    return () if Path(service.__file__).parents[1] == Path.cwd() else ("-P",)
 
 
 def _seen(pipe: int, ready: asyncio.Event) -> None:
