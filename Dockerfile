@@ -23,6 +23,7 @@ RUN /opt/svc/bin/python -m pip install --quiet --require-hashes --only-binary :a
 COPY pyproject.toml README.md LICENSE ./
 COPY service ./service
 COPY store ./store
+COPY svc ./svc
 RUN /opt/svc/bin/python -m pip install --quiet --no-deps .
 RUN /opt/svc/bin/python -m compileall -q /opt/svc/lib
 RUN /opt/svc/bin/svc --version
