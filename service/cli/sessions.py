@@ -11,11 +11,14 @@ from service.cli.rendering import parked_as_json, parked_as_text, sessions_as_js
 from service.errors import ConfigError, Unavailable
 from service.fleet.ending import end_session
 from service.fleet.view import Chosen, FleetView, look
-from store.contract import SessionRecord, Store
+from store.contract import SessionKey, SessionRecord, Store
 
 __all__ = ("HELP", "add_arguments", "run")
 
-HELP = "List the sessions that the replicas of a fleet hold, or that were set aside, or end one."
+HELP = "List the sessions that the replicas of a fleet hold, or that were set aside, or end some."
+
+SIDE_BY_SIDE = 20
+"""Sessions that are being ended at a time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="End the one session that fits: its hooks run, and its pages say that it has ended",
     )
     parser.add_argument(
+        "--all",
+        action="store_true",
+        help="With --end: end all that fit; needs --app, --replica, --user or --older",
+    )
+    parser.add_argument(
         "--parked",
         action="store_true",
         help="List those that were set aside: replicas died with them, or they take too much memory",
     )
     parser.add_argument(
-        "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --end: wait this long for that"
+        "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --end: wait this long for each"
     )
     parser.add_argument("--json", action="store_true", help="For scripts; times are in seconds")
 
@@ -54,8 +62,10 @@ async def _run(arguments: argparse.Namespace) -> int:
             return 0
         view = await look(store, sessions=True)
         found = _chosen(arguments, view)
+        if arguments.end and arguments.all:
+            return await _end_all(store, found, arguments)
         if arguments.end:
-            await _end(store, found, arguments.timeout)
+            await _end_one(store, found, arguments.timeout)
         else:
             print(sessions_as_json(found, view) if arguments.json else sessions_as_text(found, view))
     return 0
@@ -75,10 +85,33 @@ def _chosen(arguments: argparse.Namespace, view: FleetView) -> list[SessionRecor
     return found
 
 
-async def _end(store: Store, found: list[SessionRecord], timeout: float) -> None:
+async def _end_one(store: Store, found: list[SessionRecord], timeout: float) -> None:
     if len(found) != 1:
-        raise ConfigError(f"--end takes one session, and {len(found)} fit: say which")
-    key = found[0].key
+        raise ConfigError(f"--end takes one session, and {len(found)} fit: say which, or --all")
+    await _end(store, found[0].key, timeout)
+
+
+async def _end_all(store: Store, found: list[SessionRecord], arguments: argparse.Namespace) -> int:
+    """1 if some have not ended, each of which is named."""
+    if not (arguments.app or arguments.replica or arguments.user or arguments.older is not None):
+        raise ConfigError("--end --all needs to know of what: --app, --replica, --user or --older 0")
+    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def end(key: SessionKey) -> bool:
+        async with turns:
+            try:
+                await _end(store, key, arguments.timeout)
+            except Unavailable as error:
+                print(error)
+                return False
+            return True
+
+    ended = await asyncio.gather(*(end(each.key) for each in found))
+    print(f"{sum(ended)} of {len(found)} sessions have ended")
+    return 0 if all(ended) else 1
+
+
+async def _end(store: Store, key: SessionKey, timeout: float) -> None:
     try:
         async with asyncio.timeout(timeout):
             await end_session(store, key)

@@ -173,3 +173,34 @@ async def test_ending_takes_one_session(fleet: Fleet) -> None:
 
     assert refused.returncode == 2
     assert "--end takes one session, and 0 fit" in refused.stderr
+
+
+async def test_all_sessions_of_an_app_end_and_no_others(fleet: Fleet) -> None:
+    ids = [f"many {number}" for number in range(3)]
+    clients = [
+        await Client.open(replica.app_url(), session_id=name)
+        for name, replica in zip(ids, [*fleet.replicas, fleet.replicas[0]], strict=True)
+    ]
+    async with await Client.open(fleet.replicas[0].app_url("stuck"), session_id="stays"):
+        await asyncio.to_thread(eventually, lambda: len(of_app(fleet, "/counted")) == 3)
+
+        ended = await asyncio.to_thread(svc, fleet, "--app", "/counted", "--end", "--all")
+
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.stdout.endswith("3 of 3 sessions have ended\n")
+        assert [await each.wait_closed() for each in clients] == [1012] * 3
+        assert of_app(fleet, "/counted") == []
+        assert SessionKey("/stuck", "stays").short in of_app(fleet, "/stuck")
+    for each in clients:
+        await each.close()
+
+
+def of_app(fleet: Fleet, app: str) -> list[str]:
+    return [each["session"] for each in json.loads(svc(fleet, "--app", app, "--json").stdout)]
+
+
+async def test_ending_all_needs_to_know_of_what(fleet: Fleet) -> None:
+    refused = svc(fleet, "--end", "--all")
+
+    assert refused.returncode == 2
+    assert "--app" in refused.stderr
