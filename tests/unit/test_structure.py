@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("service", "store")
+PACKAGES = ("service", "store", "svc")
 MODULES = {
     path.relative_to(ROOT): ast.parse(path.read_text())
     for package in PACKAGES
@@ -182,7 +182,7 @@ def test_every_directory_with_code_is_a_package_and_goes_into_the_wheel() -> Non
 
     assert [each for each in directories if not (ROOT / each / "__init__.py").exists()] == []
     assert {each.parts[0] for each in directories} == set(PACKAGES)
-    assert SETUPTOOLS["packages"]["find"]["include"] == ["service*", "store*"]
+    assert SETUPTOOLS["packages"]["find"]["include"] == ["service*", "store*", "svc"]
 
 
 def test_every_other_file_of_the_packages_goes_into_the_wheel() -> None:
