@@ -8,11 +8,11 @@ Every method may raise :class:`~store.errors.StoreUnavailable`, and every write
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from store.pieces import Pieces
 
@@ -23,10 +23,13 @@ __all__ = (
     "JournalFields",
     "JournalWrite",
     "Journals",
+    "Message",
+    "MessagePlace",
     "Outcome",
     "PageRequest",
     "ParkReason",
     "Parked",
+    "Publishing",
     "SessionKey",
     "SessionRecord",
     "SessionState",
@@ -41,6 +44,8 @@ __all__ = (
     "TaskRecord",
     "TaskTurn",
     "TokenLease",
+    "TopicName",
+    "TopicReading",
     "Turn",
     "UserTokens",
     "Written",
@@ -393,6 +398,65 @@ class SharedWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicName:
+    """Names one topic of an app on which messages are published."""
+
+    app: str
+    name: str
+
+    @property
+    def tag(self) -> str:
+        """Stands for it in key names."""
+        text = f"{self.app}\0{self.name}".encode("utf-8", "surrogatepass")
+        return "m" + blake2b(text, digest_size=16).hexdigest()
+
+
+class MessagePlace(NamedTuple):
+    """Where a message is among those of its topic."""
+
+    born: str = ""
+    """In which data set it was published: another one after the store has lost that. Empty before the first."""
+    version: int = 0
+    """Grows with each message, and never goes back, not even when the store lost its data."""
+    number: int = 0
+    """The n-th of its data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    place: MessagePlace
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReading:
+    """Answer to :meth:`Store.read_messages`."""
+
+    last: MessagePlace
+    """Of the last one that was published, whether it is kept or not."""
+    messages: Sequence[Message] = ()
+    """Oldest first. What is not kept any more shows in their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """One message to be published."""
+
+    topic: TopicName
+    value: bytes
+    call: str
+    """The same when this very message is published again, different otherwise."""
+    seen: MessagePlace
+    """The last one of the topic that the publisher has seen."""
+    max_count: int
+    """So many messages of the topic are kept."""
+    max_bytes: int
+    """They are kept as long as they have so many."""
+    known: float
+    """Seconds for which it is not published again."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskName:
     """Names one task of an app that one replica at a time runs."""
 
@@ -633,6 +697,47 @@ class Store(Journals, Protocol):
 
         ``version`` is the last one that the caller has seen. Of each value the later version counts, so all
         replicas can do this side by side.
+        """
+
+    # -- messages ----------------------------------------------------------------------------
+
+    async def publish_message(self, publishing: Publishing) -> MessagePlace | None:
+        """Publish a message. Atomic; repeated while it is known it changes nothing.
+
+        Answers where the topic's last message is then; None, and nothing is published, when the store lost
+        what the publisher has seen: :meth:`restore_messages` helps. Of more than is kept the oldest go. A
+        day after the last one none is kept, and after a month nothing is known of the topic.
+        """
+
+    async def read_messages(
+        self, since: Sequence[tuple[TopicName, int | None]], *, newest: int = 0
+    ) -> list[TopicReading]:
+        """What was published on each topic since a version, as far as it is kept. One round trip.
+
+        With None: where its last message is, with the ``newest`` so many messages. Those that cannot be read
+        are left out.
+        """
+
+    async def restore_messages(
+        self,
+        topic: TopicName,
+        messages: Sequence[Message],
+        seen: MessagePlace,
+        *,
+        max_count: int,
+        max_bytes: int,
+    ) -> str:
+        """Put back what the store has lost; which data set that is now. Atomic, idempotent.
+
+        ``seen`` is the last message that the caller knows of. Each has its place among what others put back,
+        or have published since.
+        """
+
+    async def hear_messages(self, heard: Callable[[str | None], None]) -> None:
+        """Call ``heard`` with the tag of each topic on which something is published, until cancelled.
+
+        First with None: from then on it is told, and has to look what there was before. A wake-up only: it
+        may be lost. Holds one connection. Raises StoreError when that is gone, or cannot be had.
         """
 
     # -- tasks -------------------------------------------------------------------------------

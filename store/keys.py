@@ -55,6 +55,11 @@ FAMILIES = (
     Family("<prefix>:{<tag>}:shared:about", "hash", "a month after use", "tag",
            "write_shared, read_shared, restore_shared"),
     Family("<prefix>:{<tag>}:shared:calls", "zset", "ten seconds after the last", "tag", "write_shared"),
+    Family("<prefix>:{<tag>}:messages", "stream", "a day after the last", "tag",
+           "publish_message, restore_messages"),
+    Family("<prefix>:{<tag>}:messages:about", "hash", "a month after the last", "tag",
+           "publish_message, restore_messages"),
+    Family("<prefix>:{<tag>}:messages:calls", "zset", "when none can be repeated", "tag", "publish_message"),
     Family("<prefix>:{<tag>}:task", "hash", "a week after it was last asked about", "tag",
            "begin_task, renew_task, end_task"),
     Family("<prefix>:tasks", "zset", "none; members removed by tasks", "key", "begin_task, tasks"),
@@ -91,6 +96,9 @@ class Keys:
         self.parked = f"{prefix}:parked"
         """Tag of a parked session -> when it was parked, in milliseconds."""
 
+        self.wake_ups = f"{prefix}:messages"
+        """The channel (no key) on which topics are named that somebody has just published on."""
+
     def session(self, tag: str) -> str:
         return f"{self.prefix}:{{{tag}}}:session"
 
@@ -105,6 +113,11 @@ class Keys:
         """What the scripts on shared values work on."""
         values = f"{self.prefix}:{{{tag}}}:shared"
         return [values, *(f"{values}:{part}" for part in ("versions", "expiry", "about", "calls", "names"))]
+
+    def messages(self, tag: str) -> list[str]:
+        """What the scripts on messages work on."""
+        stream = f"{self.prefix}:{{{tag}}}:messages"
+        return [stream, f"{stream}:about", f"{stream}:calls"]
 
     def task(self, tag: str) -> str:
         return f"{self.prefix}:{{{tag}}}:task"

@@ -21,10 +21,13 @@ from store.contract import (
     Heartbeat,
     JournalFields,
     JournalWrite,
+    Message,
+    MessagePlace,
     Outcome,
     PageRequest,
     Parked,
     ParkReason,
+    Publishing,
     SessionKey,
     SessionRecord,
     SharedChange,
@@ -37,6 +40,8 @@ from store.contract import (
     TaskRecord,
     TaskTurn,
     TokenLease,
+    TopicName,
+    TopicReading,
     Turn,
     UserTokens,
     Written,
@@ -50,6 +55,7 @@ from store.probe import check
 from store.scripts import Command, load
 from store.sweeper import Sweeper
 from store.values import StoredValues, field_of
+from store.wake_ups import hear
 
 __all__ = ("RedisStore",)
 
@@ -74,6 +80,9 @@ _ANNOUNCED = 600.0
 
 _TASK_KEPT = 7 * 24 * 3600.0
 """Seconds in which a task is known that nobody asks about."""
+
+_CALLS_KNOWN = 10_000
+"""Of publishing on one topic."""
 
 _REMOVED = -2
 """In the place of what is left of a shared value's time."""
@@ -443,6 +452,66 @@ class RedisStore:
         )
         return str(born.decode())
 
+    # -- messages ----------------------------------------------------------------------------
+
+    async def publish_message(self, publishing: Publishing) -> MessagePlace | None:
+        tag, seen = publishing.topic.tag, publishing.seen
+        outcome, *last = await self._link.run(
+            load("message_publish")(
+                self._keys.messages(tag), publishing.call, self._values.message(tag, publishing.value),
+                seen.born, seen.version, publishing.max_count, publishing.max_bytes,
+                _ms(publishing.known), _CALLS_KNOWN, self._keys.wake_ups, tag,
+            )
+        )  # fmt: skip
+        return None if outcome == b"lost" else _place(*last)
+
+    async def read_messages(
+        self, since: Sequence[tuple[TopicName, int | None]], *, newest: int = 0
+    ) -> list[TopicReading]:
+        read = load("message_read")
+        replies = await self._link.pipe(
+            [
+                read(self._keys.messages(topic.tag), -1 if version is None else version, newest)
+                for topic, version in since
+            ]
+        )
+        return [self._topic(topic.tag, reply) for (topic, _), reply in zip(since, replies, strict=True)]
+
+    def _topic(self, tag: str, reply: list[bytes]) -> TopicReading:
+        messages = []
+        for name, born, data in zip(reply[3::3], reply[4::3], reply[5::3], strict=True):
+            try:
+                value = self._values.read_message(tag, data)
+            except RecordDamaged as error:
+                log.error("a message is left out: %s", error)
+            else:
+                messages.append(Message(_place(born, *name.split(b"-")), value))
+        return TopicReading(_place(*reply[:3]), messages)
+
+    async def restore_messages(
+        self,
+        topic: TopicName,
+        messages: Sequence[Message],
+        seen: MessagePlace,
+        *,
+        max_count: int,
+        max_bytes: int,
+    ) -> str:
+        given: list[Any] = []
+        for each in messages:
+            value = self._values.message(topic.tag, each.value)
+            given += [each.place.version, each.place.number, each.place.born, value]
+        (born,) = await self._link.run(
+            load("message_restore")(
+                self._keys.messages(topic.tag), seen.born or os.urandom(8).hex(), seen.version, seen.number,
+                max_count, max_bytes, *given,
+            )
+        )  # fmt: skip
+        return str(born.decode())
+
+    async def hear_messages(self, heard: Callable[[str | None], None]) -> None:
+        await hear(self._link.client, self._keys.wake_ups, self._link.where, heard)
+
     # -- tasks -------------------------------------------------------------------------------
 
     async def begin_task(
@@ -583,6 +652,10 @@ class RedisStore:
 
 def _encode_beat(heartbeat: Heartbeat, ttl: float) -> bytes:
     return records.encode_heartbeat(heartbeat, ttl_ms=_ms(ttl), beat=os.urandom(8))
+
+
+def _place(born: bytes, version: bytes, number: bytes) -> MessagePlace:
+    return MessagePlace(born.decode(), int(version), int(number))
 
 
 def _asked(member: bytes) -> tuple[str, int]:

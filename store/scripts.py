@@ -60,8 +60,9 @@ def load(name: str) -> Script:
 
 def _read_all() -> dict[str, Script]:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in _LUA.glob("*.lua")}
-    prelude, shared = texts.pop("_prelude"), texts.pop("_shared")
-    before = {name: f"{prelude}\n{shared}" if name.startswith("shared_") else prelude for name in texts}
+    prelude = texts.pop("_prelude")
+    families = {name.strip("_"): texts.pop(name) for name in sorted(texts) if name.startswith("_")}
+    before = {name: f"{prelude}\n{families.get(name.partition('_')[0], '')}" for name in texts}
     return {name: _script(name, f"{before[name]}\n{text}") for name, text in texts.items()}
 
 

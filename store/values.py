@@ -132,6 +132,15 @@ class StoredValues:
         except (struct.error, UnicodeDecodeError) as error:
             raise RecordDamaged("a shared value is damaged") from error
 
+    # -- messages ------------------------------------------------------------------------------
+
+    def message(self, tag: str, value: bytes) -> bytes:
+        return bytes(self._encryption.encrypt(self._of(tag, "message"), value))
+
+    def read_message(self, tag: str, data: bytes) -> bytes:
+        """Raises RecordDamaged."""
+        return self._encryption.decrypt(self._of(tag, "message"), data)[0]
+
     # -- tasks ---------------------------------------------------------------------------------
 
     def task(self, tag: str, field: str, text: str) -> bytes:

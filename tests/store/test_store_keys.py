@@ -10,11 +10,14 @@ from harness.redis_server import RedisServer
 from store.contract import (
     Heartbeat,
     JournalWrite,
+    MessagePlace,
     PageRequest,
+    Publishing,
     SessionKey,
     SharedName,
     SharedWrite,
     TaskName,
+    TopicName,
     UserTokens,
 )
 from store.errors import StoreConfigError
@@ -54,6 +57,8 @@ async def work_out(store: RedisStore) -> None:
     await store.lease_tokens("grace", "r1", number=0, ttl=100)
     task = {"schedule": "1s", "due": 1.0, "next_due": 2.0, "known": 0.0, "since": 0.0, "lease": 5.0}
     await store.begin_task(TaskName("/app", "{task}"), "r1", call="call", **task)
+    topic = TopicName("/app", "{topic}")
+    await store.publish_message(Publishing(topic, b"1", "call", MessagePlace(), 10, 1000, 60))
     name = SharedName("/app", "{board}")
     await store.write_shared(SharedWrite(name, "{x}", b"1", "call", 1000, ttl=100))
 
@@ -98,6 +103,8 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:{<tag>}:task") == {True}
     for part in ("", ":names", ":versions", ":expiry", ":about", ":calls"):
         assert expires.pop(f"<prefix>:{{<tag>}}:shared{part}") == {True}
+    for part in ("", ":about", ":calls"):
+        assert expires.pop(f"<prefix>:{{<tag>}}:messages{part}") == {True}
     assert all(seen == {False} for seen in expires.values())
     never = {family.pattern for family in FAMILIES if family.ttl.startswith("none")}
     assert set(expires) == never

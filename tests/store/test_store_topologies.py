@@ -13,13 +13,16 @@ from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster
 from store.contract import (
     Heartbeat,
     JournalWrite,
+    MessagePlace,
     Outcome,
     PageRequest,
+    Publishing,
     SessionKey,
     SessionState,
     SharedName,
     SharedOutcome,
     SharedWrite,
+    TopicName,
     Written,
 )
 from store.encryption import Encryption
@@ -60,6 +63,7 @@ async def essentials(store: RedisStore) -> None:
     assert await store.read_journal(KEYS[3]) == {"x": KEYS[3].tag.encode(), "y": bytes(large)}
 
     await share(store)
+    await publish(store)
 
     stored, seized, *rest = KEYS
     assert await store.release(stored, "a", epoch=epochs[stored], retention=60)
@@ -94,6 +98,25 @@ async def share(store: RedisStore) -> None:
     assert [each.value for reading in found for each in reading.changes] == [
         name.name.encode() for name in names
     ]
+
+
+async def publish(store: RedisStore) -> None:
+    """Messages on topics in several slots at once, which a connection to one node hears of."""
+    topics = [TopicName("/app", f"{number} {os.urandom(4).hex()}") for number in range(10)]
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+    hearing = asyncio.create_task(store.hear_messages(heard.put_nowait))
+    async with asyncio.timeout(10):
+        assert await heard.get() is None
+        for topic in topics:
+            sent = Publishing(topic, topic.name.encode(), os.urandom(4).hex(), MessagePlace(), 10, 1000, 60)
+            assert await store.publish_message(sent) is not None
+        assert {await heard.get() for _ in topics} == {topic.tag for topic in topics}
+    found = await store.read_messages([(topic, 0) for topic in topics])
+    assert [each.value for reading in found for each in reading.messages] == [
+        topic.name.encode() for topic in topics
+    ]
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
 
 
 # -- Cluster -------------------------------------------------------------------------------------
