@@ -196,6 +196,16 @@ class Metrics:
         self.store_errors = self._counter("store_errors", "Attempts at the store that failed", ("kind",))
         for kind in ("away", "other"):
             self.store_errors.labels(kind)
+        app = ("app",)
+        self.messages_published = self._counter("messages_published", "Messages published here", app)
+        self.messages_delivered = self._counter(
+            "messages_delivered", "Messages that sessions here were told of, each session counted", app
+        )
+        self.messages_missed = self._counter(
+            "messages_missed",
+            "Messages that sessions here subscribed to and that were not kept for them",
+            app,
+        )
         self.drain_remaining = self._gauge("drain_remaining_sessions", "Sessions a drain still has to move")
         self.drain_moved = self._counter("drain_moved_sessions", "Sessions a drain has given up cleanly")
         self.drain_failed = self._counter("drain_failed_sessions", "Sessions a drain could not save in time")

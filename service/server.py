@@ -41,6 +41,7 @@ from service.fleet.relay import Dialer
 from service.fleet.routing import Router
 from service.fleet.store_thread import StoreThread
 from service.fleet.tasks import Tasks
+from service.fleet.topics import Topics
 from service.fleet.user_tokens import UserTokenKeeper
 from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
@@ -328,8 +329,10 @@ class Server:
         thread = self._store_thread
         alone = self.settings.redis is None  # then only time changes anything from outside
         values = SharedValues(thread, interval=SHARED_ALONE_INTERVAL if alone else SHARED_INTERVAL)
+        topics = Topics(thread, self.metrics)
         for app in self.apps.values():
             app.server_context.shares(values, self._tasks.of(app))
+            app.server_context.publishes(topics)
         try:
             yield
         finally:

@@ -415,7 +415,7 @@ class MessagePlace(NamedTuple):
     """Where a message is among those of its topic."""
 
     born: str = ""
-    """In which data set it was published: another one after the store has lost that. Empty before the first."""
+    """Its data set: another one after the store has lost it. Empty before the first message."""
     version: int = 0
     """Grows with each message, and never goes back, not even when the store lost its data."""
     number: int = 0

@@ -83,10 +83,20 @@ class AppServerContext(ServerContext):
         """What the app's code shares with other replicas; None where no server runs it."""
         self.tasks: Any = None
         """What the fleet runs for the app on one replica at a time; None as above."""
+        self.topics: Any = None
+        """What the app's code publishes messages with; None as above."""
+        self.session_updates: dict[str, Callable[..., Any]] = {}
+        """Functions by which the app's code updates the sessions of all replicas, by name."""
+        self.beginnings: list[Callable[[AppSessionContext], None]] = []
+        """Each is told of each session of the app that begins to live here, just before it does."""
 
     def shares(self, values: Any, tasks: Any = None) -> None:
         """From here on the app's code can share these."""
         self.shared_values, self.tasks = values, tasks
+
+    def publishes(self, topics: Any) -> None:
+        """From here on the app's code can publish messages with these."""
+        self.topics = topics
 
     def on_this_loop(self) -> None:
         """From here on the app is served by the event loop that runs now."""
@@ -200,6 +210,8 @@ class AppSessionContext(SessionContext):
         self.parts: list[SessionPart] = []
         self.repeating = False
         """Callbacks run for what clients did before the session came here: what follows elsewhere is done."""
+        self.starts_over = False
+        """The Document is as the app has built it: what came of earlier lives of the session is not in it."""
         self.state = state if state is not None else SessionState({})
         """See :func:`service.session_state`."""
         # bokeh 3.9: ``Document.session_context`` dereferences this.
@@ -220,17 +232,22 @@ class AppSessionContext(SessionContext):
 
     def keep(self, part: SessionPart) -> None:
         """``part`` begins and ends with the session. On any thread."""
+        if self._ended:
+            part.end()
+            return
         self.parts.append(part)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(part.begin)
 
     def attach(self, session: SessionLike) -> None:
+        for begin in tuple(getattr(self.server_context, "beginnings", ())):
+            begin(self)
         self._session, self._loop = session, asyncio.get_running_loop()
         for part in self.parts:
             part.begin()
 
     def detach(self) -> None:
-        """The session is destroyed."""
+        """The session is destroyed, or what was built becomes none."""
         self._session, self._ended = None, True
         for part in self.parts:
             part.end()

@@ -92,8 +92,11 @@ class SessionState(MutableMapping[str, Any]):
         return self.values_by_key.get(HIDDEN + name)
 
     def hide(self, name: str, value: Any) -> None:
-        """Keep something with the session that is none of the app's business."""
-        self[HIDDEN + name] = value
+        """Keep something with the session that is none of the app's business; with None: no longer."""
+        if value is not None:
+            self[HIDDEN + name] = value
+        elif HIDDEN + name in self.values_by_key:
+            del self[HIDDEN + name]
 
     def __iter__(self) -> Iterator[str]:
         return (key for key in self.values_by_key if not key.startswith(HIDDEN))

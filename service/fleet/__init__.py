@@ -10,10 +10,36 @@ from typing import TYPE_CHECKING, Any
 from service.errors import FleetFull, FleetUnavailable
 
 if TYPE_CHECKING:
+    from service.fleet.messages import apublish, publish, subscribe, unsubscribe
+    from service.fleet.reaching import (
+        FleetSession,
+        asessions,
+        aupdate_sessions,
+        session_update,
+        sessions,
+        update_sessions,
+    )
     from service.fleet.tasks import TaskRun, every
     from service.fleet.values import Shared, shared
 
-__all__ = ("FleetFull", "FleetUnavailable", "Shared", "TaskRun", "every", "shared")
+__all__ = (
+    "FleetFull",
+    "FleetSession",
+    "FleetUnavailable",
+    "Shared",
+    "TaskRun",
+    "apublish",
+    "asessions",
+    "aupdate_sessions",
+    "every",
+    "publish",
+    "session_update",
+    "sessions",
+    "shared",
+    "subscribe",
+    "unsubscribe",
+    "update_sessions",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +52,12 @@ def __getattr__(name: str) -> Any:
         from service.fleet import tasks
 
         return getattr(tasks, name)
+    if name in ("apublish", "publish", "subscribe", "unsubscribe"):
+        from service.fleet import messages
+
+        return getattr(messages, name)
+    if name in __all__:
+        from service.fleet import reaching
+
+        return getattr(reaching, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

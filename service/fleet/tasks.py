@@ -28,7 +28,7 @@ from service.fleet.store_thread import StoreThread
 from store.contract import Store, TaskName, TaskTurn, Turn
 from store.errors import StoreError
 
-__all__ = ("AppTasks", "TaskRun", "Tasks", "every")
+__all__ = ("AppTasks", "TaskRun", "Tasks", "every", "is_of_session_script")
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def every(schedule: str | float | timedelta, func: Callable[..., Any], *, name: 
         raise RuntimeError(
             "fleet.every() belongs to an app that svc serve runs: call it in on_server_loaded or in a module"
         )
-    if curdoc().session_context and _is_of_session_script(func):
+    if curdoc().session_context and is_of_session_script(func):
         raise RuntimeError(
             "a function of a session's script ends with that session: put it into a module or the hooks"
         )
@@ -145,7 +145,7 @@ class AppTasks:
 
         As Panel does it: under one name the first call counts, and with a period the first run is at once.
         """
-        if _is_of_session_script(callback) or (cron is None and (period is None or period < MIN_PERIOD)):
+        if is_of_session_script(callback) or (cron is None and (period is None or period < MIN_PERIOD)):
             return False
         if name not in self._known:
             self.add(name, parse_schedule(cron or period or ""), callback, at_once=cron is None)
@@ -325,7 +325,7 @@ class _Task:
         self._away = error is not None
 
 
-def _is_of_session_script(func: Callable[..., Any]) -> bool:
+def is_of_session_script(func: Callable[..., Any]) -> bool:
     """As bokeh (3.9 and 3.10) names what it runs for a session; hooks, too, but those run without one."""
     return str(getattr(func, "__module__", "")).startswith("bokeh_app_")
 

@@ -117,6 +117,7 @@ class Builder:
         fidelity = None if grant.fields is None else Fidelity.FRESH
         losses: list[str] = []
         if fidelity is not None:
+            draft.context.starts_over = True
             draft.journal.lost()
             if stored is not None and grant.replay:
                 await self._tell_ready(grant, draft, stored)
@@ -168,6 +169,7 @@ class Builder:
     async def _let_go(self, draft: _Draft) -> None:
         await draft.app.end(draft.context, draft.execution)
         dispose(draft.document)
+        draft.context.detach()
 
     async def _lay_over(
         self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str], growth: Growth
@@ -189,6 +191,7 @@ class Builder:
         draft.state.restore({**built, **stored.state})
         with deferred.watching():
             fidelity = await restorer.restore(draft.app.version)
+        draft.context.starts_over = fidelity is not Fidelity.EXACT
         completed = False
         if fidelity is Fidelity.EXACT and not foreign:
             with growth.counted():
@@ -315,8 +318,10 @@ class Builder:
         try:
             with self._metrics.app(app.path).running(), counted:
                 await app.build(context, execution)
-        except AppError:
-            dispose(document)
+        except BaseException as error:
+            context.detach()
+            if isinstance(error, AppError):  # else its code may go on
+                dispose(document)
             raise
         ids.built()
         objects = PanelObjects(ids)

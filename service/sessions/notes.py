@@ -145,13 +145,23 @@ class Notes:
     # -- on any thread ---------------------------------------------------------------------------
 
     def state_changed(self, key: str) -> None:
-        """Of ``service.session_state``. The app may do this on a thread of its own."""
-        on_loop(self._loop, self._note_state, key)
+        """Of ``service.session_state``. The app may do this on a thread of its own.
+
+        What code with the lock has set is noted before that is given back: it is written together with what
+        else that code has done.
+        """
+        if self._lock.locked():
+            self._note_state(key)
+        else:
+            on_loop(self._loop, self._note_state_later, key)
 
     def _note_state(self, key: str) -> None:
         if self._journal is not None:
             self._journal.note_state(key)
-            self._is_dirty()
+
+    def _note_state_later(self, key: str) -> None:
+        self._note_state(key)
+        self.keep()
 
     def callback_changed(self, callback: SessionCallback) -> None:
         """The app has added a session callback, or removed it."""

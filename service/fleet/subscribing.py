@@ -1,0 +1,293 @@
+"""Telling a session of messages: under its lock, in their order, and after its move of what it has missed.
+
+Which message a session was told of last is in its state, which is journaled together with what its callbacks
+have made of that. So whichever replica restores it, both are as old as each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+from service.apps.contexts import AppSessionContext
+from service.apps.frames import exc_info_of_app
+from service.errors import FleetUnavailable
+from service.fleet.topics import AGAIN_SECONDS, MAX_KEPT, Topics
+from store.contract import Message, MessagePlace, Store, TopicName
+from store.errors import StoreError
+from store.records import unpack_entry
+
+__all__ = ("Callback", "Handling", "OnMissed", "SessionSubscriber", "current_handling", "subscriber_of")
+
+log = logging.getLogger(__name__)
+
+Callback = Callable[[Any], Awaitable[None] | None]
+"""Takes what was published."""
+
+OnMissed = Callable[[int | None], Awaitable[None] | None]
+"""Takes how many messages were missed; None when nobody knows, and perhaps there were none."""
+
+Waiting = tuple[Awaitable[None], "Handling"]
+
+MAX_AT_ONCE = 100
+"""Messages that are told in one turn of the session's lock."""
+
+
+class Handling:
+    """A callback is at work on a message: what it publishes is named by that, and so is published once."""
+
+    def __init__(self, session: str, topic: str, place: MessagePlace) -> None:
+        self._name = f"{session} {topic} {place.born} {place.version}"
+        self._count = 0
+        self.over = False
+
+    def next_call(self) -> str:
+        """The same when the message is handled again, on another replica."""
+        self._count += 1
+        return f"{self._name} {self._count}"
+
+
+current_handling: ContextVar[Handling | None] = ContextVar("current_handling", default=None)
+
+
+def subscriber_of(context: AppSessionContext, topics: Topics, name: TopicName) -> SessionSubscriber | None:
+    """The session's for that topic, if there is one."""
+    for part in context.parts:
+        if isinstance(part, SessionSubscriber) and part.name == name and part.topics is topics:
+            return part
+    return None
+
+
+class SessionSubscriber:
+    """One session's callbacks on one topic. ``newest``: how many earlier messages a new session gets."""
+
+    def __init__(
+        self,
+        context: AppSessionContext,
+        topics: Topics,
+        name: TopicName,
+        newest: int,
+        *,
+        joins_at_begin: bool = False,
+    ) -> None:
+        self.name = name
+        self.topics = topics
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._context = context
+        self._newest = newest
+        self._joins_at_begin = joins_at_begin
+        self._callbacks: list[tuple[Callback, OnMissed | None]] = []
+        self._pending: deque[Message] = deque()
+        self._told = MessagePlace()
+        """Of the last message that callbacks were called for."""
+        self._queued = 0
+        """Version of the last message that was pending."""
+        self._lock = threading.Lock()
+        self._scheduled = False
+
+    def add(self, callback: Callback, on_missed: OnMissed | None = None) -> None:
+        if (callback, on_missed) not in self._callbacks:
+            self._callbacks.append((callback, on_missed))
+
+    def remove(self, callback: Callback) -> bool:
+        """Whether that was the last one: the session is told nothing any more. Raises ValueError."""
+        kept = [pair for pair in self._callbacks if pair[0] != callback]
+        if len(kept) == len(self._callbacks):
+            raise ValueError(f"this session has not subscribed {callback!r} to {self.name.name!r}")
+        self._callbacks = kept
+        return not kept
+
+    def withdraw(self) -> None:
+        """The session is not interested any more; if it is again one day, that begins anew."""
+        self.topics.leave(self.name, self)
+        self._context.parts.remove(self)
+        self._pending.clear()
+        # While it is repeated what a user did, what follows is in the state already.
+        if not self._context.repeating:
+            self._context.state.hide(self._key, None)
+
+    @property
+    def kept(self) -> MessagePlace | None:
+        """Of what the session was told last, before it came here; None where it begins here."""
+        kept = self._context.state.hidden(self._key)
+        return None if kept is None else MessagePlace(*kept)
+
+    def keep(self) -> None:
+        """See that it is known where the session comes next. With its lock, or before it is whole."""
+        if self in self._context.parts:
+            self._context.state.hide(self._key, list(self._told))
+
+    # -- of the session, on its event loop -------------------------------------------------------
+
+    def begin(self) -> None:
+        """The session is whole."""
+        session = self._context.session
+        if session is None:
+            return
+        session.changed_from_outside()
+        self.loop = asyncio.get_running_loop()
+        if self._context.starts_over and self._newest:  # it shows nothing of what it was told of before
+            self.topics.leave(self.name, self)
+            self._pending.clear()
+            self._join_later(None)
+            return
+        if self._joins_at_begin:
+            self._join_later(self.kept)
+        with self._lock:
+            self._scheduled = bool(self._pending)
+        if self._scheduled:
+            self.schedule()
+
+    def _join_later(self, since: MessagePlace | None) -> None:
+        with suppress(FleetUnavailable):  # the replica stops
+            self.topics.thread.submit(partial(self._join_in_time, since=since))
+
+    def end(self) -> None:
+        """The session is gone from here."""
+        self.topics.leave(self.name, self)
+        self.loop = None
+
+    def schedule(self) -> None:
+        if self.loop is not None and self._context.session is not None:
+            tell: Callable[[], Any] = partial(
+                self._tell
+            )  # bokeh 3.9: plain functions are said to give nothing
+            self._context.document.add_next_tick_callback(tell)
+
+    # -- on the store's thread -------------------------------------------------------------------
+
+    async def join(self, store: Store, since: MessagePlace | None) -> None:
+        """From here on it is told, first of what came ``since``. Raises StoreError, FleetFull."""
+        await self.topics.join(store, self.name, self, since, self._newest)
+
+    async def _join_in_time(self, store: Store, since: MessagePlace | None) -> None:
+        """The same, whenever the store answers, unless the session is gone by then."""
+        while self.loop is not None:
+            try:
+                await self.join(store, since)
+            except StoreError as error:
+                log.debug("a session cannot subscribe to %r yet: %s", self.name.name, error)
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                self._schedule_from_thread()  # so that where it begins is noted, though nothing is pending
+                return
+
+    def _schedule_from_thread(self) -> None:
+        loop = self.loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.schedule)
+
+    def begin_at(self, place: MessagePlace) -> None:
+        self._told, self._queued = place, place.version
+
+    def put(self, messages: Sequence[Message]) -> bool:
+        with self._lock:
+            new = [each for each in messages if each.place.version > self._queued]
+            if not new:
+                return False
+            self._pending.extend(new)
+            self._queued = new[-1].place.version
+            while len(self._pending) > MAX_KEPT:  # their numbers show that there were more
+                self._pending.popleft()
+            due = self.loop is not None and not self._scheduled
+            self._scheduled = self._scheduled or due
+            return due
+
+    # -- under the session's lock ----------------------------------------------------------------
+
+    def _tell(self) -> Awaitable[None] | None:
+        with self._lock:
+            messages = [self._pending.popleft() for _ in range(min(len(self._pending), MAX_AT_ONCE))]
+        for at, message in enumerate(messages):
+            waiting = self._handle(message)
+            if waiting:  # those that follow come after it
+                with self._lock:
+                    self._pending.extendleft(reversed(messages[at + 1 :]))
+                return self._wait_for(waiting, at + 1)
+        self._handled(len(messages))
+        return None
+
+    def _handle(self, message: Message) -> list[Waiting]:
+        """Call all callbacks; what is still to be awaited of it, and how it is known."""
+        handling = Handling(self._context.id, self.name.tag, message.place)
+        missed = _missed(self._told, message.place)
+        self._told = message.place
+        calls = [] if missed == 0 else self._calls_of_missed(missed)
+        value = unpack_entry(message.value)
+        calls += [partial(callback, value) for callback, _ in self._callbacks]
+        waiting = [(result, handling) for call in calls if (result := self._call(call, handling)) is not None]
+        handling.over = not waiting
+        return waiting
+
+    def _calls_of_missed(self, missed: int | None) -> list[Callable[[], Any]]:
+        self.topics.metrics.messages_missed.labels(self.name.app).inc(missed or 1)
+        calls = [partial(on_missed, missed) for _, on_missed in self._callbacks if on_missed is not None]
+        if not calls:
+            count = "perhaps some" if missed is None else missed
+            log.warning("a session has missed %s messages of %r", count, self.name.name, extra=self._facts)
+        return [*calls]
+
+    def _call(self, call: Callable[[], Any], handling: Handling) -> Awaitable[None] | None:
+        try:
+            with _handles(handling):
+                result = call()
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is logged
+            self._failed(error)
+            return None
+        return result if inspect.isawaitable(result) else None
+
+    async def _wait_for(self, waiting: list[Waiting], count: int) -> None:
+        for awaitable, handling in waiting:
+            try:
+                with _handles(handling):
+                    await awaitable
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(error)
+            finally:
+                handling.over = True
+        self._handled(count)
+
+    def _handled(self, count: int) -> None:
+        """Nothing of this is in the session's journal before its lock is given back; then all of it is."""
+        self.keep()
+        self.topics.metrics.messages_delivered.labels(self.name.app).inc(count)
+        with self._lock:
+            self._scheduled = bool(self._pending)
+        if self._scheduled:
+            self.schedule()
+
+    def _failed(self, error: Exception) -> None:
+        text = "a callback on messages of %r failed"
+        log.error(text, self.name.name, exc_info=exc_info_of_app(error), extra=self._facts)
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        return {"app": self.name.app}
+
+    @property
+    def _key(self) -> str:
+        return f"fleet.messages {self.name.name}"
+
+
+def _missed(told: MessagePlace, now: MessagePlace) -> int | None:
+    """How many there were in between; None where nobody knows."""
+    if told.born in ("", now.born):
+        return max(0, now.number - told.number - 1)
+    return None
+
+
+@contextmanager
+def _handles(handling: Handling) -> Iterator[None]:
+    token = current_handling.set(handling)
+    try:
+        yield
+    finally:
+        current_handling.reset(token)
