@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.bench import report
-from loadtests.bench.figures import browser, costs, crowds, growth, panel, throughput, waiting
+from loadtests.bench.figures import browser, costs, crowds, growth, messages, panel, throughput, waiting
 from loadtests.bench.scenario import Measured, Scale, Scenario
 from loadtests.bench.servers import Side, pin_to_load_core, running
 
@@ -22,6 +22,7 @@ SCENARIOS = [
     *costs.SCENARIOS,
     *panel.SCENARIOS,
     *crowds.SCENARIOS,
+    *messages.SCENARIOS,
     *browser.SCENARIOS,
     *growth.SCENARIOS,
 ]

@@ -1,0 +1,85 @@
+"""How long a message takes from one page to a thousand others, on three replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+
+from loadtests.bench.client import Tab
+from loadtests.bench.crowd import LONG, OPENERS
+from loadtests.bench.scenario import APPS, Measures, Row, Scale, Scenario, Upto
+from loadtests.bench.servers import OURS, Side
+
+__all__ = ("SCENARIOS",)
+
+
+async def publish(side: Side, scale: Scale) -> Measures:
+    """From the move of a slider, which publishes it, until each page has what its session's callback did."""
+    tabs = await _open(side, scale.count(1000, 60))
+    first = tabs[0]
+    await first.pull_parsed()
+    slider, delays = first.id_of("slider"), list[float]()
+    cpu = side.cpu_seconds()
+    count = scale.count(10, 3)
+    for value in range(1, count + 1):
+        due, began = b"news %d" % value, time.perf_counter()
+        receiving = [asyncio.create_task(_received(tab, due)) for tab in tabs]
+        first.set(slider, "value", value)
+        delays += [at - began for at in await asyncio.gather(*receiving)]
+    cost = (side.cpu_seconds() - cpu) / count
+    for tab in tabs:
+        tab.close()
+    delays.sort()
+    return {
+        "publish99": delays[int(len(delays) * 0.99)] * 1000,
+        "publish50": delays[len(delays) // 2] * 1000,
+        "publish_cpu": cost / len(tabs) * 1e6,
+    }
+
+
+async def _open(side: Side, count: int) -> list[Tab]:
+    """So many tabs, each with a session of its own, in turn on all replicas."""
+    tabs: list[Tab] = []
+    ports = itertools.cycle(side.ports)
+
+    async def work() -> None:
+        while len(tabs) + opening < count:
+            await one()
+
+    async def one() -> None:
+        nonlocal opening
+        opening += 1
+        tab = await Tab.open(next(ports), "news")
+        opening -= 1
+        tabs.append(tab)
+
+    opening = 0
+    for _ in side.ports:
+        await one()
+    await asyncio.gather(*(work() for _ in range(OPENERS)))
+    return tabs
+
+
+async def _received(tab: Tab, due: bytes) -> float:
+    while due not in (await tab.message())[2]:
+        pass
+    return time.perf_counter()
+
+
+SCENARIOS = [
+    Scenario(
+        "publish",
+        [
+            Row("publish99", "a message to 1,000 sessions on 3 replicas, p99", "ms", Upto(100, "ms")),
+            Row("publish50", "the same, median", "ms"),
+            Row("publish_cpu", "the same: CPU time per session", "us"),
+        ],
+        publish,
+        apps=[APPS / "news.py"],
+        args=LONG,
+        size=3,
+        rounds=3,
+        sides=(OURS,),
+    ),
+]
