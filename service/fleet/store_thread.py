@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextvars import Context
 from typing import Any, TypeVar
 
 from service.errors import FleetUnavailable
@@ -59,7 +60,8 @@ class StoreThread:
             if self._closed:
                 raise FleetUnavailable(STOPS)
             thread = self._thread or self._begin()
-            return thread.submit(self._told(work))
+            # Whoever else hears of it there must not take it for code of the session that has asked.
+            return Context().run(thread.submit, self._told(work))
 
     def wait(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
         """The result of ``work``; this thread waits for it. Raises what that raises, and FleetUnavailable."""

@@ -19,7 +19,8 @@ from typing import Any
 
 from service.apps.contexts import AppSessionContext
 from service.apps.frames import exc_info_of_app
-from service.errors import FleetUnavailable
+from service.background import spawn
+from service.errors import FleetUnavailable, GivenUp
 from service.fleet.topics import AGAIN_SECONDS, MAX_KEPT, Topics
 from store.contract import Message, MessagePlace, Store, TopicName
 from store.errors import StoreError
@@ -156,11 +157,16 @@ class SessionSubscriber:
         self.loop = None
 
     def schedule(self) -> None:
-        if self.loop is not None and self._context.session is not None:
-            tell: Callable[[], Any] = partial(
-                self._tell
-            )  # bokeh 3.9: plain functions are said to give nothing
-            self._context.document.add_next_tick_callback(tell)
+        session = self._context.session
+        if self.loop is not None and session is not None:
+            # As a next-tick callback, which takes Bokeh three times as long to add and remove.
+            spawn(self._run(session))
+
+    async def _run(self, session: Any) -> None:
+        try:
+            await session.run_callback(self._tell)
+        except GivenUp as error:
+            log.debug("messages of %r were given up: %s", self.name.name, error)
 
     # -- on the store's thread -------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Thirty sessions on three replicas listen while some publish, and one replica after the other dies or drains.
+"""Thirty sessions on three replicas listen while some publish and replicas die or drain, one by one.
 
 What counts: all sessions see the same messages in one order, none twice, and all whose `publish` returned.
 """
