@@ -79,9 +79,9 @@ def _plain(record: SessionRecord) -> FleetSession:
 def session_update(func: UpdateT) -> UpdateT:
     """Let :func:`update_sessions` call ``func(document, value)``, by its name, in each session of the app.
 
-    A decorator, for functions in the app's hooks or in a module of the app: each replica has them before it
-    has a session. Under a name the last one counts. Raises RuntimeError outside of an app that ``svc serve``
-    runs, and for a function of a session's script, which ends with its session.
+    To be called on each replica: in ``on_server_loaded``, or in a module that the app's code imports, where
+    it may be a decorator. Under a name the last one counts. Raises RuntimeError outside of an app that
+    ``svc serve`` runs, and for a function of a session's script, which ends with its session.
     """
     topics, path = topics_of_app("session_update")
     app, name = current_app.get(), str(getattr(func, "__name__", ""))
@@ -129,8 +129,8 @@ def _update(name: str) -> tuple[Topics, TopicName]:
     if name not in known:
         there_are = ", ".join(sorted(known)) or "none"
         raise ValueError(
-            f"the app has no function {name!r} that updates sessions (there are: {there_are}): put "
-            "@fleet.session_update before it, in the hooks or a module of the app"
+            f"the app has no function {name!r} that updates sessions (there are: {there_are}): call "
+            "fleet.session_update() with it, in on_server_loaded or in a module of the app"
         )
     return topics, _topic_of(path, name)
 

@@ -19,7 +19,7 @@ from operations.manifests import K8S
 from operations.scrape import scrape, until
 from service.fleet.ending import end_session
 from store.connect import open_store
-from store.contract import SessionKey
+from store.contract import MessagePlace, Publishing, SessionKey, TopicName
 
 pytestmark = pytest.mark.redis
 
@@ -90,3 +90,16 @@ def test_what_is_owed_is_never_evicted(url: str) -> None:
 
     assert conf["maxmemory-policy"] == "noeviction"
     assert conf["appendonly"] == "yes"
+
+
+async def test_the_restricted_user_publishes_messages_and_hears_of_them(url: str) -> None:
+    store, heard = open_store(url), asyncio.Queue[str | None]()
+    hearing = asyncio.create_task(store.hear_messages(heard.put_nowait))
+    topic = TopicName("/app", "news")
+    async with asyncio.timeout(20):
+        assert await heard.get() is None
+        assert await store.publish_message(Publishing(topic, b"1", "call", MessagePlace(), 10, 1000, 60))
+        assert await heard.get() == topic.tag
+    hearing.cancel()
+    await asyncio.gather(hearing, return_exceptions=True)
+    await store.close()
