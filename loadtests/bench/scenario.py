@@ -117,6 +117,8 @@ class Scenario:
     """Flags that only our server has."""
     size: int = 1
     """How many server processes share the core."""
+    spread: bool = False
+    """They have a core each, as far as there are."""
     rounds: int | None = None
     """Fewer rounds than asked for, where one round takes minutes."""
     bokeh_rounds: int | None = None

@@ -80,10 +80,11 @@ def running(
     size: int = 1,
     against: Path | None = None,
     panel: bool = False,
+    spread: bool = False,
 ) -> Iterator[Side]:
     """``size`` fresh servers of one side, ours with a fresh Redis; gone afterwards.
 
-    With ``panel`` the peer is `panel serve`.
+    With ``panel`` the peer is `panel serve`. With ``spread`` each has a core of its own, as far as there are.
 
     ``against`` is another checkout of ours: its server stands on the other side then.
     """
@@ -105,14 +106,14 @@ def running(
                 server = Replica(apps, name=title, args=[*flags, *ours_only], env=env, redis_url=redis.url)
                 started.callback(server.stop)
             servers.append(server.start())
-            _pin(server.pid)
+            _pin(server.pid, {_CORES[number % len(_CORES)]} if spread else SERVER_CORE)
         yield Side(name, servers, redis)
 
 
-def _pin(pid: int) -> None:
+def _pin(pid: int, cores: set[int]) -> None:
     for thread in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
-            os.sched_setaffinity(int(thread), SERVER_CORE)
+            os.sched_setaffinity(int(thread), cores)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -45,15 +45,19 @@ MAX_AT_ONCE = 100
 class Handling:
     """A callback is at work on a message: what it publishes is named by that, and so is published once."""
 
-    def __init__(self, session: str, topic: str, place: MessagePlace) -> None:
-        self._name = f"{session} {topic} {place.born} {place.version}"
+    __slots__ = ("_count", "_origin", "_place", "over")
+
+    def __init__(self, origin: str, place: MessagePlace) -> None:
+        self._origin = origin
+        """Session and topic."""
+        self._place = place
         self._count = 0
         self.over = False
 
     def next_call(self) -> str:
         """The same when the message is handled again, on another replica."""
         self._count += 1
-        return f"{self._name} {self._count}"
+        return f"{self._origin} {self._place.born} {self._place.version} {self._count}"
 
 
 current_handling: ContextVar[Handling | None] = ContextVar("current_handling", default=None)
@@ -83,6 +87,8 @@ class SessionSubscriber:
         self.topics = topics
         self.loop: asyncio.AbstractEventLoop | None = None
         self._context = context
+        self._origin = f"{context.id} {name.tag}"
+        self._delivered = topics.metrics.messages_delivered.labels(name.app)
         self._newest = newest
         self._joins_at_begin = joins_at_begin
         self._callbacks: list[tuple[Callback, OnMissed | None]] = []
@@ -223,7 +229,7 @@ class SessionSubscriber:
 
     def _handle(self, message: Message) -> list[Waiting]:
         """Call all callbacks; what is still to be awaited of it, and how it is known."""
-        handling = Handling(self._context.id, self.name.tag, message.place)
+        handling = Handling(self._origin, message.place)
         missed = _missed(self._told, message.place)
         self._told = message.place
         calls = [] if missed == 0 else self._calls_of_missed(missed)
@@ -264,7 +270,7 @@ class SessionSubscriber:
     def _handled(self, count: int) -> None:
         """Nothing of this is in the session's journal before its lock is given back; then all of it is."""
         self.keep()
-        self.topics.metrics.messages_delivered.labels(self.name.app).inc(count)
+        self._delivered.inc(count)
         with self._lock:
             self._scheduled = bool(self._pending)
         if self._scheduled:

@@ -79,6 +79,7 @@ SCENARIOS = [
         apps=[APPS / "news.py"],
         args=LONG,
         size=3,
+        spread=True,
         rounds=3,
         sides=(OURS,),
     ),
