@@ -272,7 +272,7 @@ class Topics:
         born = await store.restore_messages(
             topic.name, tuple(topic.kept), topic.seen, max_count=MAX_KEPT, max_bytes=MAX_KEPT_BYTES
         )
-        topic.seen = topic.seen._replace(born=born)
+        topic.seen = MessagePlace(born, topic.seen.version, topic.seen.number)
 
     # -- wake-ups --------------------------------------------------------------------------------
 

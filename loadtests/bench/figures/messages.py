@@ -13,6 +13,9 @@ from loadtests.bench.servers import OURS, Side
 
 __all__ = ("SCENARIOS",)
 
+PAUSE_SECONDS = 0.5
+"""Between messages: until the journals of what the last one has changed are written."""
+
 
 async def publish(side: Side, scale: Scale) -> Measures:
     """From the move of a slider, which publishes it, until each page has what its session's callback did."""
@@ -27,6 +30,7 @@ async def publish(side: Side, scale: Scale) -> Measures:
         receiving = [asyncio.create_task(_received(tab, due)) for tab in tabs]
         first.set(slider, "value", value)
         delays += [at - began for at in await asyncio.gather(*receiving)]
+        await asyncio.sleep(PAUSE_SECONDS)
     cost = (side.cpu_seconds() - cpu) / count
     for tab in tabs:
         tab.close()
