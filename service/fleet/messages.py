@@ -57,7 +57,8 @@ def publish(topic: str, value: Any) -> None:
     been published or not. Raises RuntimeError outside of an app that ``svc serve`` runs.
 
     Where a session moves, callbacks run once more for what its user has entered before: what they publish
-    then was published already, and is not published again.
+    then was published already, and is not published again. The code that builds a session runs again, too,
+    and what that publishes is published each time.
     """
     topics, name = _topic(topic)
     if on_event_loop():
@@ -112,9 +113,13 @@ def subscribe(
         return
     subscriber = SessionSubscriber(context, topics, name, last)
     subscriber.add(callback, on_missed)
-    topics.thread.wait(partial(subscriber.join, since=subscriber.kept))
-    context.keep(subscriber)
+    try:
+        topics.thread.wait(partial(subscriber.join, since=subscriber.kept))
+    except BaseException:  # it may have been done, but too late
+        subscriber.end()
+        raise
     subscriber.keep()
+    context.keep(subscriber)
 
 
 def unsubscribe(topic: str, callback: Callback, *, document: Document | None = None) -> None:

@@ -52,17 +52,23 @@ def sessions(app: str | None = None) -> list[FleetSession]:
 
     A moment old: a replica says twice a second which sessions it holds. The cost grows with their number.
     Waits for Redis; on an event loop RuntimeError is raised, await :func:`asessions` there. Raises
-    FleetUnavailable, and RuntimeError outside of an app that ``svc serve`` runs.
+    FleetUnavailable, ValueError for what is no path, RuntimeError outside of an app that ``svc serve`` runs.
     """
     topics, path = topics_of_app("sessions")
     _no_loop("asessions")
-    return topics.thread.wait(partial(_sessions, app=app or path))
+    return topics.thread.wait(partial(_sessions, app=_path(app, path)))
 
 
 async def asessions(app: str | None = None) -> list[FleetSession]:
     """As :func:`sessions`, for coroutines."""
     topics, path = topics_of_app("asessions")
-    return await topics.thread.awaited(partial(_sessions, app=app or path))
+    return await topics.thread.awaited(partial(_sessions, app=_path(app, path)))
+
+
+def _path(app: str | None, own: str) -> str:
+    if app is not None and not app.startswith("/"):
+        raise ValueError(f"an app is named by its URL path, such as {own!r}, not {app!r}")
+    return own if app is None else app
 
 
 async def _sessions(store: Store, *, app: str) -> list[FleetSession]:

@@ -23,7 +23,7 @@ from service.background import spawn
 from service.errors import FleetUnavailable, GivenUp
 from service.fleet.topics import AGAIN_SECONDS, MAX_KEPT, Topics
 from store.contract import Message, MessagePlace, Store, TopicName
-from store.errors import StoreError
+from store.errors import RecordError, StoreError
 from store.records import unpack_entry
 
 __all__ = ("Callback", "Handling", "OnMissed", "SessionSubscriber", "current_handling", "subscriber_of")
@@ -128,9 +128,8 @@ class SessionSubscriber:
         return None if kept is None else MessagePlace(*kept)
 
     def keep(self) -> None:
-        """See that it is known where the session comes next. With its lock, or before it is whole."""
-        if self in self._context.parts:
-            self._context.state.hide(self._key, list(self._told))
+        """See that it is known wherever the session goes. With its lock, or before it is whole."""
+        self._context.state.hide(self._key, list(self._told))
 
     # -- of the session, on its event loop -------------------------------------------------------
 
@@ -198,7 +197,9 @@ class SessionSubscriber:
             loop.call_soon_threadsafe(self.schedule)
 
     def begin_at(self, place: MessagePlace) -> None:
-        self._told, self._queued = place, place.version
+        with self._lock:
+            self._told, self._queued = place, place.version
+            self._pending.clear()
 
     def put(self, messages: Sequence[Message]) -> bool:
         with self._lock:
@@ -216,16 +217,19 @@ class SessionSubscriber:
     # -- under the session's lock ----------------------------------------------------------------
 
     def _tell(self) -> Awaitable[None] | None:
+        count, waiting = 0, list[Waiting]()
+        try:
+            while not waiting and count < MAX_AT_ONCE and (message := self._next()) is not None:
+                count += 1
+                waiting = self._handle(message)
+        finally:
+            if not waiting:
+                self._handled(count)
+        return self._wait_for(waiting, count) if waiting else None
+
+    def _next(self) -> Message | None:
         with self._lock:
-            messages = [self._pending.popleft() for _ in range(min(len(self._pending), MAX_AT_ONCE))]
-        for at, message in enumerate(messages):
-            waiting = self._handle(message)
-            if waiting:  # those that follow come after it
-                with self._lock:
-                    self._pending.extendleft(reversed(messages[at + 1 :]))
-                return self._wait_for(waiting, at + 1)
-        self._handled(len(messages))
-        return None
+            return self._pending.popleft() if self._pending else None
 
     def _handle(self, message: Message) -> list[Waiting]:
         """Call all callbacks; what is still to be awaited of it, and how it is known."""
@@ -233,11 +237,18 @@ class SessionSubscriber:
         missed = _missed(self._told, message.place)
         self._told = message.place
         calls = [] if missed == 0 else self._calls_of_missed(missed)
-        value = unpack_entry(message.value)
-        calls += [partial(callback, value) for callback, _ in self._callbacks]
+        calls += self._calls_of(message)
         waiting = [(result, handling) for call in calls if (result := self._call(call, handling)) is not None]
         handling.over = not waiting
         return waiting
+
+    def _calls_of(self, message: Message) -> list[Callable[[], Any]]:
+        try:
+            value = unpack_entry(message.value)
+        except RecordError as error:
+            log.error("a message of %r is left out: %s", self.name.name, error, extra=self._facts)
+            return []
+        return [partial(callback, value) for callback, _ in self._callbacks]
 
     def _calls_of_missed(self, missed: int | None) -> list[Callable[[], Any]]:
         self.topics.metrics.messages_missed.labels(self.name.app).inc(missed or 1)
@@ -257,24 +268,30 @@ class SessionSubscriber:
         return result if inspect.isawaitable(result) else None
 
     async def _wait_for(self, waiting: list[Waiting], count: int) -> None:
-        for awaitable, handling in waiting:
-            try:
-                with _handles(handling):
-                    await awaitable
-            except Exception as error:  # noqa: BLE001 - as above
-                self._failed(error)
-            finally:
-                handling.over = True
-        self._handled(count)
+        try:
+            for awaitable, handling in waiting:
+                await self._wait_for_one(awaitable, handling)
+        finally:
+            self._handled(count)
+
+    async def _wait_for_one(self, awaitable: Awaitable[None], handling: Handling) -> None:
+        try:
+            with _handles(handling):
+                await awaitable
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+        finally:
+            handling.over = True
 
     def _handled(self, count: int) -> None:
         """Nothing of this is in the session's journal before its lock is given back; then all of it is."""
-        self.keep()
+        if self in self._context.parts:
+            self.keep()
         self._delivered.inc(count)
         with self._lock:
             self._scheduled = bool(self._pending)
         if self._scheduled:
-            self.schedule()
+            self._schedule_from_thread()
 
     def _failed(self, error: Exception) -> None:
         text = "a callback on messages of %r failed"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -109,6 +110,7 @@ class Topics:
         self._topics: OrderedDict[str, LocalTopic] = OrderedDict()
         self._due: set[str] = set()
         self._all_due = False
+        self._looked_at_all = 0.0
         self._any_due = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._hears = False
@@ -207,29 +209,32 @@ class Topics:
         try:
             while topics := self._subscribed():
                 await self._try_to_look(store, topics)
-                seconds = LOOK_SECONDS if self._hears and not self._away else POLL_SECONDS
-                try:
-                    async with asyncio.timeout(seconds):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._seconds_between_looks):
                         await self._any_due.wait()
-                except TimeoutError:
-                    self._all_due = True
         finally:
             self._following, self._hears = None, False
             hearing.cancel()
 
+    @property
+    def _seconds_between_looks(self) -> float:
+        return LOOK_SECONDS if self._hears and not self._away else POLL_SECONDS
+
     def _subscribed(self) -> list[LocalTopic]:
         """Those to look at now; none when nobody subscribes."""
-        subscribed = [topic for topic in self._topics.values() if topic.subscribers]
         for topic in self._topics.values():
             if not topic.in_use and topic.kept:
                 topic.forget()
-        if self._all_due:
-            return subscribed
-        return [topic for topic in subscribed if topic.name.tag in self._due] or subscribed
-
-    async def _try_to_look(self, store: Store, topics: list[LocalTopic]) -> None:
+        subscribed = [topic for topic in self._topics.values() if topic.subscribers]
+        now, due, all_due = time.monotonic(), self._due, self._all_due
         self._due, self._all_due = set(), False
         self._any_due.clear()
+        if all_due or now - self._looked_at_all >= self._seconds_between_looks:
+            self._looked_at_all = now
+            return subscribed
+        return [topic for topic in subscribed if topic.name.tag in due] or subscribed
+
+    async def _try_to_look(self, store: Store, topics: list[LocalTopic]) -> None:
         try:
             await self._look(store, topics)
         except StoreError as error:
@@ -283,11 +288,16 @@ class Topics:
             try:
                 await store.hear_messages(self._heard)
             except StoreError as error:
-                self._hears = False
                 text = f"looking for messages each {POLL_SECONDS:g} s, as no wake-ups come: {error}"
                 log.log(logging.DEBUG if text == said else logging.WARNING, text)
                 said = text
-                await asyncio.sleep(REFUSED_SECONDS if isinstance(error, StoreConfigError) else AGAIN_SECONDS)
+                seconds = REFUSED_SECONDS if isinstance(error, StoreConfigError) else AGAIN_SECONDS
+            except Exception:
+                # Whatever it is, it must not end here: nobody would begin again.
+                log.exception("waiting for messages failed")
+                seconds = AGAIN_SECONDS
+            self._hears = False
+            await asyncio.sleep(seconds)
 
     def _heard(self, tag: str | None) -> None:
         if tag is None:

@@ -236,6 +236,19 @@ async def test_coroutines_and_functions_are_called_one_message_after_the_other(r
     await run.end()
 
 
+async def test_more_than_one_turn_holds_is_told_in_several(replica: Replica, pool: WorkerPool) -> None:
+    app = replica.app(Chat(last=300))
+    app.run_on(pool.workers(app.path))
+    first = await Run.begin(replica.app(nothing), name="first")
+    await publish(first, *range(250))
+
+    run = await Run.begin(app)
+
+    await shows(run, " ".join(map(str, range(250))))
+    for each in (first, run):
+        await each.end()
+
+
 async def test_a_callback_that_fails_keeps_nobody_from_the_rest(
     replica: Replica, caplog: pytest.LogCaptureFixture
 ) -> None:
