@@ -5,6 +5,7 @@ What it should be, and why: docs/store.md.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -26,6 +27,8 @@ SKEW_SECONDS = 2.0
 """Between its clock and this machine's, which dates tokens."""
 
 FEW_CLIENTS = 200
+
+WAKE_UP_SECONDS = 5.0
 
 _APP = "/svc-doctor"
 _ENTRY = {"v:doctor": b"-"}
@@ -49,6 +52,7 @@ async def check_redis(store: RedisStore) -> AsyncIterator[Finding]:
         for finding in _server(about, facts):
             yield finding
     yield await _session(store)
+    yield await _wake_ups(store)
 
 
 def _server(about: str, facts: ServerFacts) -> Iterator[Finding]:
@@ -139,3 +143,23 @@ async def _session(store: RedisStore) -> Finding:
     if (claim.outcome, written, dict(read), ended) != (Outcome.OWN, [Written.OK], _ENTRY, True):
         return problem(about, "it was not read as it was written", "look for what else writes to this Redis")
     return fine(about, "it was claimed, written, read and ended")
+
+
+async def _wake_ups(store: RedisStore) -> Finding:
+    """Without them messages of apps come late."""
+    about = "redis: wake-ups"
+
+    def heard(tag: str | None) -> None:
+        hearing.cancel()
+
+    hearing = asyncio.ensure_future(store.hear_messages(heard))
+    await asyncio.wait([hearing], timeout=WAKE_UP_SECONDS)
+    if hearing.cancelled():
+        return fine(about, "its user may wait for messages")
+    failure = hearing.exception() if hearing.done() else None
+    hearing.cancel()
+    return warning(
+        about,
+        f"{failure or 'it does not answer'}: apps' messages (fleet.publish) come up to 0.1 s late",
+        "let its user use the channel, as k8s/redis/users.acl.example does: &svc:* +publish +subscribe",
+    )

@@ -56,7 +56,15 @@ def test_a_fleet_that_is_well(well: Fleet, plain: CountedApp) -> None:
     assert found.returncode == 0
     seen = {each["about"]: each for each in findings}
     assert {f"replica {replica}" for replica in ids_of(well)} <= set(seen)
-    for about in ("redis: eviction", "redis: memory", "redis: disk", "redis: a session", "page", "socket"):
+    for about in (
+        "redis: eviction",
+        "redis: memory",
+        "redis: disk",
+        "redis: a session",
+        "redis: wake-ups",
+        "page",
+        "socket",
+    ):
         assert seen[about]["level"] == Level.FINE
     assert SECRET not in found.stdout
 
@@ -134,6 +142,7 @@ async def test_a_user_of_redis_who_may_not_enough() -> None:
         found = await of_redis(redis, redis.url.replace("redis://", "redis://poor:pass@"))
 
     assert found["redis: a session"].level is Level.PROBLEM
+    assert found["redis: wake-ups"].level is Level.WARNING
 
 
 # -- replicas ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from harness.redis_server import RedisServer
 
 from store.contract import Message, MessagePlace, Publishing, TopicName, TopicReading
+from store.encryption import Encryption
 from store.errors import StoreError
 from store.redis_store import RedisStore
 
@@ -111,6 +112,21 @@ async def test_a_message_that_cannot_be_read_is_left_out(store: RedisStore, raw:
     await raw("XADD", key, "9000000000000000-2", "b", "x", "m", b"\xc1\x01")
 
     assert await values(store) == [b"1"]
+
+
+async def test_encrypted_messages_tell_who_looks_into_the_store_nothing(
+    opened: Callable[..., RedisStore],
+) -> None:
+    store = opened(None, encryption=Encryption(["a secret"], writes=True))
+    await publish(store, b"what nobody else shall read")
+
+    keys = await store._link.send("KEYS", "*")
+    (stream,) = [each for each in keys if each.endswith(b":messages")]
+    stored = str([keys, await store._link.send("XRANGE", stream, "-", "+")])
+
+    assert "what nobody" not in stored
+    assert TOPIC.name not in stored
+    assert await values(store) == [b"what nobody else shall read"]
 
 
 # -- bounds ------------------------------------------------------------------------------------------
