@@ -12,6 +12,7 @@ import pytest
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
+from harness.redis_server import running_cluster
 from operations.scrape import scrape, until
 
 HOOKS = """
@@ -213,3 +214,23 @@ async def test_a_session_that_sleeps_is_told_when_it_wakes(
 
 def asleep(replica: Replica) -> float:
     return scrape(replica.url)("svc_hibernated_sessions")
+
+
+async def test_on_a_cluster_as_on_one_redis(replica: Callable[..., Replica], app: Path) -> None:
+    with running_cluster() as nodes:
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        both = [replica([app], redis_url=url) for _ in range(2)]
+        tabs = [await Tab.open(each.app_url()) for each in both]
+
+        await tabs[0].publish(1, 2)
+        await tabs[1].publish(3)
+        assert await tabs[1].do("fleet.update_sessions('announce', 'hello')") == "None"
+
+        for each in tabs:
+            await each.is_told("1 2 3")
+            await each.is_told("hello", "banner")
+        listening = [int(node.command("PUBSUB", "NUMSUB", "svc:messages")[1]) for node in nodes]
+        assert sum(listening) == 2
+        await closed(*tabs)
+        for stopping in both:
+            stopping.stop()
