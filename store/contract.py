@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
 from store.pieces import Pieces
+from store.results import Results
 
 __all__ = (
     "Beat",
@@ -512,7 +513,7 @@ class TaskRecord:
     """When it is due next."""
 
 
-class Store(Journals, Protocol):
+class Store(Journals, Results, Protocol):
     """Everything the service keeps outside its processes."""
 
     # -- lifecycle ---------------------------------------------------------------------------

@@ -60,6 +60,14 @@ FAMILIES = (
     Family("<prefix>:{<tag>}:messages:about", "hash", "a month after the last", "tag",
            "publish_message, restore_messages"),
     Family("<prefix>:{<tag>}:messages:calls", "zset", "when none can be repeated", "tag", "publish_message"),
+    Family("<prefix>:{<tag>}:results", "hash", "a month after use, or with its last result", "tag", "keep_result"),
+    Family("<prefix>:{<tag>}:results:used", "zset", "as its results", "tag", "find_result, keep_result"),
+    Family("<prefix>:{<tag>}:results:expiry", "zset", "as its results", "tag", "keep_result"),
+    Family("<prefix>:{<tag>}:results:about", "hash", "a month after use", "tag",
+           "find_result, keep_result, forget_results"),
+    Family("<prefix>:{<tag>}:results:ids", "hash", "as its results", "tag", "keep_result"),
+    Family("<prefix>:{<tag>}:results:lease:<field>", "string", "some seconds", "tag",
+           "find_result, renew_result, give_up_result, forget_results"),
     Family("<prefix>:{<tag>}:task", "hash", "a week after it was last asked about", "tag",
            "begin_task, renew_task, end_task"),
     Family("<prefix>:tasks", "zset", "none; members removed by tasks", "key", "begin_task, tasks"),
@@ -118,6 +126,12 @@ class Keys:
         """What the scripts on messages work on."""
         stream = f"{self.prefix}:{{{tag}}}:messages"
         return [stream, f"{stream}:about", f"{stream}:calls"]
+
+    def results(self, tag: str, field: str) -> list[str]:
+        """What the scripts on results work on."""
+        results = f"{self.prefix}:{{{tag}}}:results"
+        return [results, *(f"{results}:{part}" for part in ("used", "expiry", "about", "ids")),
+                f"{results}:lease:{field}"]  # fmt: skip
 
     def task(self, tag: str) -> str:
         return f"{self.prefix}:{{{tag}}}:task"

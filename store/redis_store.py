@@ -52,6 +52,7 @@ from store.facts import ServerFacts, ask_servers
 from store.keys import Keys
 from store.link import Link
 from store.probe import check
+from store.redis_results import RedisResults
 from store.scripts import Command, load
 from store.sweeper import Sweeper
 from store.values import StoredValues, field_of
@@ -90,7 +91,7 @@ _REMOVED = -2
 _REASSERTED = {b"kept": Written.OK, b"restored": Written.BEHIND, b"lost": Written.STALE}
 
 
-class RedisStore:
+class RedisStore(RedisResults):
     """Implements :class:`store.contract.Store`. Made by :func:`store.connect.open_store`.
 
     Bound to the event loop it is first used in; :meth:`twin` gives another for another loop.

@@ -141,6 +141,19 @@ class StoredValues:
         """Raises RecordDamaged."""
         return self._encryption.decrypt(self._of(tag, "message"), data)[0]
 
+    # -- results -------------------------------------------------------------------------------
+
+    def result_field(self, tag: str, key: str) -> str:
+        """Arguments could be guessed from a digest that has no key."""
+        return self._encryption.hidden(self._of(tag, "results"), key)
+
+    def result(self, tag: str, field: str, data: Packed) -> Packed:
+        return self._encryption.encrypt(self._of(tag, "result", field), data)
+
+    def read_result(self, tag: str, field: str, data: bytes) -> bytes:
+        """Raises RecordDamaged."""
+        return self._encryption.decrypt(self._of(tag, "result", field), data)[0]
+
     # -- tasks ---------------------------------------------------------------------------------
 
     def task(self, tag: str, field: str, text: str) -> bytes:

@@ -23,6 +23,7 @@ from store.contract import (
 from store.errors import StoreConfigError
 from store.keys import FAMILIES, Family, Keys
 from store.redis_store import RedisStore
+from store.results import ResultName
 
 
 def family_of(key: str) -> Family:
@@ -61,6 +62,10 @@ async def work_out(store: RedisStore) -> None:
     await store.publish_message(Publishing(topic, b"1", "call", MessagePlace(), 10, 1000, 60))
     name = SharedName("/app", "{board}")
     await store.write_shared(SharedWrite(name, "{x}", b"1", "call", 1000, ttl=100))
+    query = ResultName("/app", "{query}")
+    found = await store.find_result(query, "x", call="a", lease=100)
+    await store.keep_result(query, "x", b"1", call="a", generation=found.generation, ttl=100, max_bytes=1000)
+    await store.find_result(query, "y", call="b", lease=100)
 
 
 async def epoch_of(store: RedisStore, key: SessionKey) -> int:
@@ -105,6 +110,8 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
         assert expires.pop(f"<prefix>:{{<tag>}}:shared{part}") == {True}
     for part in ("", ":about", ":calls"):
         assert expires.pop(f"<prefix>:{{<tag>}}:messages{part}") == {True}
+    for part in ("", ":used", ":expiry", ":about", ":ids", ":lease:<field>"):
+        assert expires.pop(f"<prefix>:{{<tag>}}:results{part}") == {True}
     assert all(seen == {False} for seen in expires.values())
     never = {family.pattern for family in FAMILIES if family.ttl.startswith("none")}
     assert set(expires) == never

@@ -29,6 +29,7 @@ from store.encryption import Encryption
 from store.errors import StoreConfigError, StoreUnavailable
 from store.records import Payload, pack_entry
 from store.redis_store import RedisStore
+from store.results import ResultName
 
 KEYS = [SessionKey("/app", str(i)) for i in range(30)]
 Opened = Callable[..., RedisStore]
@@ -98,6 +99,19 @@ async def share(store: RedisStore) -> None:
     assert [each.value for reading in found for each in reading.changes] == [
         name.name.encode() for name in names
     ]
+    await compute(store)
+
+
+async def compute(store: RedisStore) -> None:
+    """Results of several functions."""
+    for number in range(10):
+        name, call = ResultName("/app", f"{number}"), os.urandom(4).hex()
+        found = await store.find_result(name, "key", call=call, lease=60)
+        options = {"call": call, "generation": found.generation}
+        assert await store.renew_result(name, "key", **options, lease=60)
+        assert (await store.keep_result(name, "key", b"result", **options, ttl=60, max_bytes=1000)).kept
+        assert (await store.find_result(name, "key", call="other", lease=60)).data == b"result"
+        assert await store.forget_results(name) == 1
 
 
 async def publish(store: RedisStore) -> None:
