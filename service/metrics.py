@@ -25,7 +25,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "Metrics", "Reading")
+__all__ = ("CLAIM_OUTCOMES", "CONTENT_TYPE", "AppMeter", "FleetMeter", "Metrics", "Reading")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,6 +35,9 @@ CLAIM_OUTCOMES = (
 """How a page or socket found its session. A restore counts besides the own or seize it followed."""
 
 PARK_REASONS = ("deaths", "memory")
+
+MAX_FUNCTIONS = 200
+"""That have metrics of their own."""
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -106,6 +109,67 @@ class AppMeter:
                 raise
 
 
+class ResultMeter:
+    """What is counted of one function whose results the fleet shares. On any thread."""
+
+    def __init__(self, meter: FleetMeter, app: str, function: str) -> None:
+        self.hits, self._misses, self._failures = (
+            meter.lookups.labels(app, function, result) for result in ("hit", "miss", "failed")
+        )
+        self._evictions = meter.evictions.labels(app, function)
+        self._bytes = meter.bytes.labels(app, function)
+        self._seconds = meter.compute_seconds.labels(app, function)
+
+    def kept(self, bytes_: int, evicted: int) -> None:
+        """``bytes_``: what all results of the function have by now."""
+        self._bytes.set(bytes_)
+        if evicted:
+            self._evictions.inc(evicted)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Around one run of the function."""
+        with self._seconds.time():
+            try:
+                yield
+            except BaseException:
+                self._failures.inc()
+                raise
+        self._misses.inc()
+
+
+class FleetMeter:
+    """What is counted of what apps share with other replicas; in a registry of its own if none is given."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+        labels = ("app", "function")
+        self.lookups = Counter(
+            "svc_cache_lookups", "Calls of functions that the fleet computes once.", (*labels, "result"),
+            registry=registry,
+        )  # fmt: skip
+        self.evictions = Counter(
+            "svc_cache_evictions", "Results that had to go for others (max_bytes).", labels, registry=registry
+        )
+        self.bytes = Gauge(
+            "svc_cache_bytes", "Results of a function in the store when this replica wrote one last.", labels,
+            registry=registry,
+        )  # fmt: skip
+        self.compute_seconds = Histogram(
+            "svc_cache_compute_seconds", "Computing results here.", labels, registry=registry, buckets=SLOW
+        )
+        self._results: dict[tuple[str, str], ResultMeter] = {}
+
+    def results(self, app: str, function: str) -> ResultMeter:
+        """On any thread. Of very many functions the last ones have one meter together."""
+        found = self._results.get((app, function))
+        if found is None:
+            if len(self._results) >= MAX_FUNCTIONS:
+                app, function = "", "others"
+            found = self._results.setdefault((app, function), ResultMeter(self, app, function))
+        return found
+
+
 class Metrics:
     """The families of one replica, in a registry of its own (so tests can have several)."""
 
@@ -118,6 +182,7 @@ class Metrics:
         self._work()
         self._fleet()
         self._durability()
+        self.fleet = FleetMeter(self.registry)
         self.shortcuts = self._gauge(
             "shortcuts", "1 where a group of shortcuts is in, 0 where Bokeh's own functions run", ("group",)
         )

@@ -33,11 +33,13 @@ from service.documents import classes, curdoc, half_imported, ids, scheduling, s
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
+from service.fleet.caching import AppResults
 from service.fleet.files import PeerFiles
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.local_copies import SharedValues
 from service.fleet.peers import Peers
 from service.fleet.relay import Dialer
+from service.fleet.results import ReplicaResults
 from service.fleet.routing import Router
 from service.fleet.store_thread import StoreThread
 from service.fleet.tasks import Tasks
@@ -330,8 +332,9 @@ class Server:
         alone = self.settings.redis is None  # then only time changes anything from outside
         values = SharedValues(thread, interval=SHARED_ALONE_INTERVAL if alone else SHARED_INTERVAL)
         topics = Topics(thread, self.metrics)
+        results = ReplicaResults(thread, self.metrics.fleet)
         for app in self.apps.values():
-            app.server_context.shares(values, self._tasks.of(app))
+            app.server_context.shares(values, self._tasks.of(app), AppResults.of(results, app))
             app.server_context.publishes(topics)
         try:
             yield

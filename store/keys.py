@@ -60,7 +60,7 @@ FAMILIES = (
     Family("<prefix>:{<tag>}:messages:about", "hash", "a month after the last", "tag",
            "publish_message, restore_messages"),
     Family("<prefix>:{<tag>}:messages:calls", "zset", "when none can be repeated", "tag", "publish_message"),
-    Family("<prefix>:{<tag>}:results", "hash", "a month after use, or with its last result", "tag", "keep_result"),
+    Family("<prefix>:{<tag>}:results", "hash", "as its last result", "tag", "keep_result"),
     Family("<prefix>:{<tag>}:results:used", "zset", "as its results", "tag", "find_result, keep_result"),
     Family("<prefix>:{<tag>}:results:expiry", "zset", "as its results", "tag", "keep_result"),
     Family("<prefix>:{<tag>}:results:about", "hash", "a month after use", "tag",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from store.errors import RecordDamaged
@@ -16,7 +17,7 @@ from store.values import StoredValues
 __all__ = ("RedisResults",)
 
 _VOID = 60.0
-"""Seconds in which nobody keeps what he began to compute before it was forgotten: who computes asks each second."""
+"""Seconds in which what was begun before is not kept. Who computes it asks each second whether it is so."""
 
 _WEIGHT = 8
 """As journals: a result may have MBs, and must leave time for what others ask in the same pipeline."""
@@ -36,31 +37,19 @@ class RedisResults:
         find = load("result_find")(keys, field, call, known, _ms(lease), unreadable)
         read = Command(("HGET", keys[0], field), weight=_WEIGHT)
         reply, *data = await self._link.pipe([find] if known else [find, read])
-        state, id_, ms, generation = (
-            ResultState(reply[0].decode()),
-            reply[1].decode(),
-            int(reply[2]),
-            reply[3],
-        )
-        found = FoundResult(state, generation.decode(), id_, left=ms / 1000)
-        if state not in (ResultState.THERE, ResultState.SAME):
-            return found
-        found = FoundResult(state, generation.decode(), id_, ttl=max(0, ms) / 1000)
-        if state is ResultState.SAME:
+        found = _found(*reply)
+        if found.state is not ResultState.THERE:
             return found
         encoded = data[0] if data else await self._link.run(read)
         return self._with_data(name.tag, field, found, encoded)
 
     def _with_data(self, tag: str, field: str, found: FoundResult, encoded: bytes | None) -> FoundResult:
-        data, damage = b"", ""
         if encoded is None:
-            damage = "it was removed in the very moment"
-        else:
-            try:
-                data = self._values.read_result(tag, field, encoded)
-            except RecordDamaged as error:
-                damage = str(error)
-        return FoundResult(found.state, found.generation, found.id, found.ttl, data, damage)
+            return replace(found, damage="it was removed in this very moment")
+        try:
+            return replace(found, data=self._values.read_result(tag, field, encoded))
+        except RecordDamaged as error:
+            return replace(found, damage=str(error))
 
     async def renew_result(
         self, name: ResultName, key: str, *, call: str, generation: str, lease: float
@@ -101,6 +90,13 @@ class RedisResults:
     def _result(self, name: ResultName, key: str) -> tuple[str, list[Any]]:
         field = self._values.result_field(name.tag, key)
         return field, self._keys.results(name.tag, field)
+
+
+def _found(state: bytes, id_: bytes, ms: bytes, generation: bytes) -> FoundResult:
+    seconds = max(0, int(ms)) / 1000
+    if state == b"held":
+        return FoundResult(ResultState.HELD, generation.decode(), left=seconds)
+    return FoundResult(ResultState(state.decode()), generation.decode(), id_.decode(), seconds)
 
 
 def _ms(seconds: float) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from store.pieces import Pieces
 
-__all__ = ("FoundResult", "KeptResult", "ResultName", "Results", "ResultState")
+__all__ = ("FoundResult", "KeptResult", "ResultName", "ResultState", "Results")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,9 +90,12 @@ class AppServerContext(ServerContext):
         self.beginnings: list[Callable[[AppSessionContext], None]] = []
         """Each is told of each session of the app that begins to live here, just before it does."""
 
-    def shares(self, values: Any, tasks: Any = None) -> None:
+        self.results: Any = None
+        """What functions of the app have computed for the fleet; None as above."""
+
+    def shares(self, values: Any, tasks: Any = None, results: Any = None) -> None:
         """From here on the app's code can share these."""
-        self.shared_values, self.tasks = values, tasks
+        self.shared_values, self.tasks, self.results = values, tasks, results
 
     def publishes(self, topics: Any) -> None:
         """From here on the app's code can publish messages with these."""

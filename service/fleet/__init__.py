@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from service.errors import FleetFull, FleetUnavailable
 
 if TYPE_CHECKING:
+    from service.fleet.caching import Cached, cache
     from service.fleet.messages import apublish, publish, subscribe, unsubscribe
     from service.fleet.reaching import (
         FleetSession,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from service.fleet.values import Shared, shared
 
 __all__ = (
+    "Cached",
     "FleetFull",
     "FleetSession",
     "FleetUnavailable",
@@ -31,6 +33,7 @@ __all__ = (
     "apublish",
     "asessions",
     "aupdate_sessions",
+    "cache",
     "every",
     "publish",
     "session_update",
@@ -52,6 +55,10 @@ def __getattr__(name: str) -> Any:
         from service.fleet import tasks
 
         return getattr(tasks, name)
+    if name in ("Cached", "cache"):
+        from service.fleet import caching
+
+        return getattr(caching, name)
     if name in ("apublish", "publish", "subscribe", "unsubscribe"):
         from service.fleet import messages
 

@@ -33,9 +33,7 @@ async def keep(
     store: RedisStore, found: FoundResult, call: str, data: Any = b"result", number: int = 0, **options: Any
 ) -> KeptResult:
     options = {"ttl": 0.0, "max_bytes": MAX_BYTES, **options}
-    return await store.keep_result(
-        NAME, key(number), data, call=call, generation=found.generation, **options
-    )
+    return await store.keep_result(NAME, key(number), data, call=call, generation=found.generation, **options)
 
 
 async def computed(store: RedisStore, number: int = 0, data: Any = b"result", **options: Any) -> KeptResult:
@@ -72,9 +70,7 @@ async def test_who_has_it_gets_no_data(store: RedisStore) -> None:
     await computed(store)
     found = await find(store)
 
-    assert (await find(store, known=found.id)) == FoundResult(
-        ResultState.SAME, found.generation, found.id
-    )
+    assert (await find(store, known=found.id)) == FoundResult(ResultState.SAME, found.generation, found.id)
     other = await find(store, known="other")
     assert (other.state, other.data) == (ResultState.THERE, b"result")
 
