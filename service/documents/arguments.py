@@ -33,6 +33,8 @@ def key_of(*parts: Any) -> str:
 def _digest(value: Any) -> bytes:
     try:
         packed = pack_entry(_KeyWriter().encode(value))
+    except RecursionError:
+        raise TypeError("it has itself in it, or lists within lists without end") from None
     except (SerializationError, RecordError) as error:
         raise TypeError(str(error)) from None
     digest = blake2b(digest_size=16)

@@ -32,6 +32,8 @@ def packed_result(value: Any) -> bytes | Pieces:
     """``value`` as it is stored; it shares no memory with that. Raises TypeError for what cannot be."""
     try:
         return pack_entry(ResultWriter().encode(value))
+    except RecursionError:
+        raise TypeError("it has itself in it, or lists within lists without end") from None
     except (SerializationError, RecordError) as error:
         raise TypeError(str(error).removeprefix("this journal entry cannot be stored: ")) from None
 

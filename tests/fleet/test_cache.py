@@ -140,9 +140,7 @@ async def test_the_replica_that_computes_is_killed_and_another_one_does(fleet: F
 async def test_with_callbacks_on_the_event_loop(start_fleet: Callable[..., Fleet], app: Path) -> None:
     fleet = start_fleet([app], n=2, args=["--app-threads", "0"])
     runs = Runs(app)
-    clients = [
-        await Client.open(each.app_url(), timeout=60) for each in (*fleet.replicas, *fleet.replicas)
-    ]
+    clients = [await Client.open(each.app_url(), timeout=60) for each in (*fleet.replicas, *fleet.replicas)]
     assert await asyncio.gather(*(ask(each, "sync 1 0.2") for each in clients)) == ["3"] * 4
     assert await asyncio.gather(*(ask(each, "async 2 0.2") for each in clients)) == ["6"] * 4
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from statistics import median
+
+from redis.asyncio import Redis
 
 from loadtests.bench.client import Tab
 from loadtests.bench.crowd import LONG, SOON, open_many
@@ -14,6 +17,9 @@ from loadtests.bench.servers import OURS, Side
 __all__ = ("SCENARIOS",)
 
 MIB = 1024 * 1024
+FRAME_BYTES = 9_570_000
+"""Of the frame that `cached` computes, as it is stored."""
+
 INTERVAL = 0.1
 """Seconds between journal writes, by default."""
 
@@ -97,13 +103,38 @@ async def shared(side: Side, scale: Scale) -> Measures:
     return {"shared_read": median(found[1:])}
 
 
+async def cached(side: Side, scale: Scale) -> Measures:
+    """As the app measures it, next to reading as many bytes from the same Redis."""
+    assert side.redis is not None
+    tab = await Tab.open(side.port, "cached")
+    await tab.pull_parsed()
+    slider, found, raw = tab.id_of("slider"), [], []
+    async with Redis(port=side.redis.port) as redis:
+        await redis.set("raw", bytes(FRAME_BYTES))
+        frames = 8  # so many the app has; each is computed once, and read from Redis then
+        for value in range(1, 1 + frames + scale.count(40, 8)):
+            tab.set(slider, "value", value)
+            found.append(json.loads(await _said(tab)))
+            began = time.perf_counter()
+            await redis.get("raw")
+            raw.append((time.perf_counter() - began) * 1000)
+    tab.close()
+    hits, copies = ([each[at] for each in found[frames:]] for at in (0, 1))
+    plain = median(raw[frames:])
+    return {"cache_hit": median(hits) / plain, "cache_copy": median(copies) / plain}
+
+
 async def _microseconds(tab: Tab) -> float:
     """What the app says next that a read took."""
+    return float(await _said(tab))
+
+
+async def _said(tab: Tab) -> str:
     while True:
         message = await tab.message()
         if b'"text"' in message[2]:
             (event,) = json.loads(message[2])["events"]
-            return float(event["new"])
+            return str(event["new"])
 
 
 SCENARIOS = [
@@ -112,6 +143,23 @@ SCENARIOS = [
         [Row("shared_read", "a value that the fleet shares, read by a callback", "us", Upto(20, "us"))],
         shared,
         apps=[APPS / "shared.py"],
+        args=LONG,
+        rounds=3,
+        sides=(OURS,),
+    ),
+    Scenario(
+        "cached",
+        [
+            Row(
+                "cache_hit",
+                "a 10 MB frame that another replica has computed: as reading its bytes from Redis",
+                "x",
+                Upto(2, "x"),
+            ),
+            Row("cache_copy", "the same again on one replica", "x", Upto(2, "x")),
+        ],
+        cached,
+        apps=[APPS / "cached.py"],
         args=LONG,
         rounds=3,
         sides=(OURS,),
