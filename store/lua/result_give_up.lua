@@ -1,6 +1,6 @@
 -- End the lease for a result without having one.
 --
--- KEYS[6]  lease: see _result.lua
+-- KEYS[1]  results; KEYS[2] used; KEYS[3] expiry; KEYS[4] about; KEYS[5] ids; KEYS[6] lease: see _result.lua
 -- ARGV[1]  call of the lease
 -- ARGV[2]  generation in which it was begun
 -- ARGV[3]  ms in which nobody else gets it; 0 for none

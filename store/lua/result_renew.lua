@@ -1,6 +1,6 @@
 -- Keep the lease for a result that is being computed, unless it was forgotten or is another one's.
 --
--- KEYS[4]  about; KEYS[6] lease: see _result.lua
+-- KEYS[1]  results; KEYS[2] used; KEYS[3] expiry; KEYS[4] about; KEYS[5] ids; KEYS[6] lease: see _result.lua
 -- ARGV[1]  call of the lease
 -- ARGV[2]  generation in which it was begun
 -- ARGV[3]  lease, ms

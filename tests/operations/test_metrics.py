@@ -28,7 +28,8 @@ FAMILIES = {
     "svc_ready", "svc_draining", "svc_relays", "svc_shortcuts",
     "svc_app_threads_busy", "svc_app_queue", "svc_app_queue_seconds", "svc_slow_callbacks",
     "svc_app_threads_given_up", "svc_build_timeouts",
-    "svc_http_request_seconds", "svc_shed_pages", "process_resident_memory_bytes",
+    "svc_http_request_seconds", "svc_shed_pages", "svc_cache_lookups", "svc_cache_compute_seconds",
+    "svc_cache_bytes", "svc_cache_evictions", "process_resident_memory_bytes",
 }  # fmt: skip
 
 

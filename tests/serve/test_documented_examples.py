@@ -17,6 +17,7 @@ from harness.client import Client
 
 APPS = (
     "text_button.py", "threads.py", "unlocked.py", "notebook.ipynb", "sliders.py", "board.py", "nightly",
+    "query.py",
 )  # fmt: skip
 Serving = Callable[..., Server | Fleet]
 
@@ -82,6 +83,16 @@ async def test_figures_are_loaded_for_all(server: Server | Fleet) -> None:
     async with await Client.open(server.app_url("nightly")) as client:
         await client.expect(lambda c: c.value("loaded", "text").startswith("loaded at "))
         assert len(client.value("figures", "data")["y"]) == 100
+
+
+async def test_a_query_is_made_once_for_all(server: Server | Fleet) -> None:
+    clients = [await Client.open(server.app_url("query")) for _ in range(3)]
+    for client in clients:
+        await client.expect(lambda c: c.value("status", "text").startswith("2025: computed by"))
+        assert len(client.value("source", "data")["sold"]) == 365
+    assert len({each.value("status", "text").partition(",")[0] for each in clients}) == 1
+    for client in clients:
+        await client.close()
 
 
 async def test_a_notebook_is_an_app(server: Server | Fleet) -> None:

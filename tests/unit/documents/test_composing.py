@@ -491,7 +491,7 @@ async def test_columns_of_every_kind(name: str) -> None:
         assert_composed_or_lost(run, inline=inline)
 
 
-OF_SERVERS = {"auth", "board.py", "client_animation.py", "deploy", "embed", "nightly"}
+OF_SERVERS = {"auth", "board.py", "client_animation.py", "deploy", "embed", "nightly", "query.py"}
 """Examples that need more than a session: a server, or a fleet."""
 
 
