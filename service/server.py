@@ -15,7 +15,7 @@ from typing import Any
 from service import logs
 from service.admin import FleetWatch, admin_app
 from service.admin.panels import panels_admin_app
-from service.apps import forked, jupyter_widgets, panel_shortcuts, panel_tasks, threads
+from service.apps import forked, jupyter_widgets, panel_cache, panel_shortcuts, panel_tasks, threads
 from service.apps.app import App
 from service.apps.panel import (
     runs_on_this_thread,
@@ -37,6 +37,7 @@ from service.fleet.caching import AppResults
 from service.fleet.files import PeerFiles
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
 from service.fleet.local_copies import SharedValues
+from service.fleet.panel_caching import PanelCache
 from service.fleet.peers import Peers
 from service.fleet.relay import Dialer
 from service.fleet.results import ReplicaResults
@@ -147,7 +148,7 @@ class Server:
         # A round trip to Redis takes many turns of an event loop, one to the store in this process none.
         self._journals = JournalThread(self._store.twin()) if settings.redis is not None else None
         self._store_thread = StoreThread(self._store.twin)
-        self._tasks = Tasks(self._store_thread, self.replica, in_fleet=settings.redis is not None)
+        self._tasks = Tasks(self._store_thread, self.replica, in_fleet=_is_in_fleet(settings))
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
         self._pool = self._make_pool()
@@ -334,7 +335,9 @@ class Server:
         topics = Topics(thread, self.metrics)
         results = ReplicaResults(thread, self.metrics.fleet)
         for app in self.apps.values():
-            app.server_context.shares(values, self._tasks.of(app), AppResults.of(results, app))
+            of_app = AppResults.of(results, app)
+            of_app.panel = PanelCache(of_app) if self.settings.panel_cache == "fleet" else None
+            app.server_context.shares(values, self._tasks.of(app), of_app)
             app.server_context.publishes(topics)
         try:
             yield
@@ -711,8 +714,15 @@ def _install_patches() -> None:
     logs.tell_failures_once()
 
 
+def _is_in_fleet(settings: Settings) -> bool:
+    """Whether what Panel schedules is the fleet's matter."""
+    return settings.redis is not None and settings.panel_tasks == "fleet"
+
+
 def _tell_panel(settings: Settings) -> None:
     """Raises ConfigError."""
+    if settings.panel_cache == "fleet":
+        panel_cache.install()
     if settings.page_config is not None:
         check_page_config(settings.page_config)
     tell_panel(

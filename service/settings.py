@@ -1016,6 +1016,22 @@ class Settings:
         metavar="NAME",
         env=("SVC_PROFILER",),
     )
+    panel_tasks: str = option(
+        "--panel-tasks",
+        choice("fleet", "replica"),
+        "Who runs what pn.state.schedule_task has: one replica of the fleet at a time, or each",
+        "fleet",
+        metavar="WHO",
+        env=("SVC_PANEL_TASKS",),
+    )
+    panel_cache: str = option(
+        "--panel-cache",
+        choice("replica", "fleet"),
+        "Where pn.cache and pn.state.as_cached keep data: in each replica, or once for the fleet",
+        "replica",
+        metavar="WHERE",
+        env=("SVC_PANEL_CACHE",),
+    )
     log_level: str = option(
         "--log-level",
         _log_level,

@@ -23,7 +23,7 @@ from service.fleet.store_thread import StoreThread, on_event_loop
 from service.metrics import FleetMeter
 from store.results import ResultName
 
-__all__ = ("AppResults", "Cached", "Unstorable", "cache", "results_of_app")
+__all__ = ("DEFAULT_MAX_BYTES", "AppResults", "Cached", "Plan", "Unstorable", "cache", "results_of_app")
 
 DEFAULT_MAX_BYTES = 256 * 2**20
 MAX_BYTES = 16 * 2**30
@@ -98,7 +98,7 @@ def cache(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 
 def _decorated(func: Callable[..., Any], **options: Any) -> Any:
-    plan = _Plan(func, **options)
+    plan = Plan(func, **options)
     wrapper: Any
     if inspect.iscoroutinefunction(func):
 
@@ -114,7 +114,7 @@ def _decorated(func: Callable[..., Any], **options: Any) -> Any:
     return wrapper
 
 
-class _Plan:
+class Plan:
     """One function whose results are kept."""
 
     def __init__(
@@ -139,17 +139,17 @@ class _Plan:
             raise ValueError(f"{_name_of(func)} has no argument {', '.join(sorted(unknown))} to ignore")
         self._version = version
         self._code = "" if version is not None else _code_of(func)
-        self._name = _name_of(func) if name is None else name
-        if not 0 < len(self._name) <= MAX_NAME:
-            raise ValueError(f"the name of a function has 1 to {MAX_NAME} characters, not {len(self._name)}")
+        self.name = _name_of(func) if name is None else name
+        if not 0 < len(self.name) <= MAX_NAME:
+            raise ValueError(f"the name of a function has 1 to {MAX_NAME} characters, not {len(self.name)}")
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         results = results_of_app()
-        return results.call(self._wanted(results, args, kwargs), lambda: self._func(*args, **kwargs))
+        return results.call(self.wanted(results, args, kwargs), lambda: self._func(*args, **kwargs))
 
     async def acall(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         results = results_of_app()
-        return await results.acall(self._wanted(results, args, kwargs), lambda: self._func(*args, **kwargs))
+        return await results.acall(self.wanted(results, args, kwargs), lambda: self._func(*args, **kwargs))
 
     def invalidate(self, *args: Any, **kwargs: Any) -> None:
         if on_event_loop():
@@ -157,18 +157,18 @@ class _Plan:
                 "this would keep the event loop, and so all sessions, waiting: await ainvalidate(...)"
             )
         results = results_of_app()
-        results.forget(results.name(self._name), self._forgotten(results, args, kwargs))
+        results.forget(results.name(self.name), self._forgotten(results, args, kwargs))
 
     async def ainvalidate(self, *args: Any, **kwargs: Any) -> None:
         results = results_of_app()
-        await results.aforget(results.name(self._name), self._forgotten(results, args, kwargs))
+        await results.aforget(results.name(self.name), self._forgotten(results, args, kwargs))
 
     def _forgotten(self, results: AppResults, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         return self._key(results, args, kwargs) if args or kwargs else None
 
-    def _wanted(self, results: AppResults, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Wanted:
+    def wanted(self, results: AppResults, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Wanted:
         key = self._key(results, args, kwargs)
-        return Wanted(results.name(self._name), key, self._ttl, self._max_bytes)
+        return Wanted(results.name(self.name), key, self._ttl, self._max_bytes)
 
     def _key(self, results: AppResults, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Raises TypeError."""
@@ -189,7 +189,7 @@ class _Plan:
                 key_of(value)
             except TypeError as error:
                 raise TypeError(
-                    f"{self._name}: the argument {name!r} cannot be compared with that of other calls: "
+                    f"{self.name}: the argument {name!r} cannot be compared with that of other calls: "
                     f"{error}; give what it is made of, or ignore it: @fleet.cache(ignore={name!r})"
                 ) from None
 
@@ -241,6 +241,8 @@ class AppResults:
         self._app = app
         self._version = version
         self._process = os.getpid()
+        self.panel: Any = None
+        """What caches for ``pn.cache``, too; None where that is Panel's matter."""
 
     @classmethod
     def of(cls, results: ReplicaResults, app: App) -> AppResults:
@@ -301,6 +303,10 @@ class AppResults:
     def forget(self, name: ResultName, key: str | None) -> None:
         """Raises FleetUnavailable."""
         self._results.thread.wait(lambda store: self._results.forget(store, name, key))
+
+    def forget_soon(self, name: str) -> None:
+        """All results of a function; nobody waits for it. Raises FleetUnavailable."""
+        self._results.thread.submit(lambda store: self._results.forget(store, self.name(name), None))
 
     async def aforget(self, name: ResultName, key: str | None) -> None:
         await self._results.thread.awaited(lambda store: self._results.forget(store, name, key))

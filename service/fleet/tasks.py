@@ -104,7 +104,7 @@ class Tasks:
         self.thread = thread
         self.replica = replica
         self.in_fleet = in_fleet
-        """Whether there may be other replicas."""
+        """Whether there may be other replicas, and one of them runs what Panel schedules."""
         self.stopping = False
         self.under_way: set[Future[None]] = set()
 
