@@ -148,7 +148,9 @@ class Server:
         # A round trip to Redis takes many turns of an event loop, one to the store in this process none.
         self._journals = JournalThread(self._store.twin()) if settings.redis is not None else None
         self._store_thread = StoreThread(self._store.twin)
-        self._tasks = Tasks(self._store_thread, self.replica, in_fleet=_is_in_fleet(settings))
+        self._tasks = Tasks(
+            self._store_thread, self.replica, in_fleet=_is_in_fleet(settings), meter=self.metrics.fleet
+        )
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
         self._pool = self._make_pool()
@@ -331,7 +333,9 @@ class Server:
         """What apps share with other replicas; nothing begins before one does."""
         thread = self._store_thread
         alone = self.settings.redis is None  # then only time changes anything from outside
-        values = SharedValues(thread, interval=SHARED_ALONE_INTERVAL if alone else SHARED_INTERVAL)
+        interval = SHARED_ALONE_INTERVAL if alone else SHARED_INTERVAL
+        values = SharedValues(thread, interval=interval, meter=self.metrics.fleet)
+        self.metrics.watch(values.readings)
         topics = Topics(thread, self.metrics)
         results = ReplicaResults(thread, self.metrics.fleet)
         for app in self.apps.values():

@@ -17,12 +17,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from devchaos.arena import Arena
-from devchaos.checker import Verdict
+from devchaos.checker import Verdict, judge
 from devchaos.faults import FAULTS, MISSING, kill
 from devchaos.islands import no_namespaces
+from devchaos.ticking import task_storm
 from devchaos.visitor import APP, PANEL_APPS, SLOW_APP, Move, Stuck
 
 STORM = "kill storm"
+TASKS = "task storm"
 SETTLED = 90.0
 """Seconds within which everybody must be able to go on after a fault."""
 
@@ -53,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--app-threads", metavar="N", help="as of svc serve, for all replicas")
     add("--storm", type=float, default=120, metavar="SECONDS", help="of killing (default: %(default)s)")
     add("--every", type=float, default=5, metavar="SECONDS", help="between kills (default: %(default)s)")
-    add("--only", nargs="*", choices=[STORM, *FAULTS], metavar="FAULT", help="some faults: %(choices)s")
+    add("--task-storm", type=float, default=300, metavar="SECONDS",
+        help="of killing five replicas with a task that ticks (default: %(default)s)")  # fmt: skip
+    add(
+        "--only", nargs="*", choices=[STORM, *FAULTS, TASKS], metavar="FAULT", help="some faults: %(choices)s"
+    )
     add("--slack", type=float, default=0.5, metavar="SECONDS",
         help="that a write may take beyond its interval (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=None, help="for the choice of victims")
@@ -62,8 +68,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    chosen = options.only or [STORM, *FAULTS]
+    chosen = options.only or [STORM, *FAULTS, TASKS]
     chosen = [name for name in chosen if _possible(name)]
+    rounds = [await _task_round(options)] if TASKS in chosen else []
+    chosen = [name for name in chosen if name != TASKS]
+    verdict = await _with_users(chosen, rounds, options) if chosen else judge([], interval=None)
+    _say(f"\n{verdict}")
+    for problem in verdict.problems[:20]:
+        _say(f"  {problem}")
+    _write(options, rounds, verdict)
+    return 1 if verdict.problems or any(each.problems for each in rounds) else 0
+
+
+async def _with_users(chosen: Sequence[str], rounds: list[Round], options: argparse.Namespace) -> Verdict:
+    """One round per fault, while users are at work."""
     arena = Arena(
         visitors=options.visitors,
         replicas=options.replicas,
@@ -75,18 +93,22 @@ async def _run(options: argparse.Namespace) -> int:
         users_of=[APP, *PANEL_APPS, APP, SLOW_APP],
     )
     _say(f"{options.replicas} replicas, {options.visitors} users, --durability {options.durability} ...")
-    rounds: list[Round] = []
     async with arena:
         await arena.everybody_used_it()
         for name in chosen:
             rounds.append(await _round(arena, name, options))
             _say(_line(rounds[-1]))
-        verdict = await arena.verdict()
-    _say(f"\n{verdict}")
-    for problem in verdict.problems[:20]:
-        _say(f"  {problem}")
-    _write(options, rounds, verdict)
-    return 1 if verdict.problems or any(each.problems for each in rounds) else 0
+        return await arena.verdict()
+
+
+async def _task_round(options: argparse.Namespace) -> Round:
+    """Five replicas of their own, and no users."""
+    _say(f"5 replicas with a task, killed for {options.task_storm:.0f} s ...")
+    began = time.monotonic()
+    count, problems = await task_storm(options.task_storm, every=options.every)
+    found = Round(TASKS, time.monotonic() - began, 0, 0.0, problems)
+    _say(f"{_line(found)}  {count} runs")
+    return found
 
 
 def _possible(name: str) -> bool:

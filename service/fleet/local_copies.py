@@ -19,6 +19,7 @@ from typing import Protocol
 from service.errors import FleetFull, FleetUnavailable
 from service.fleet.store_thread import StoreThread
 from service.fleet.turns import Turns
+from service.metrics import FleetMeter, Reading, SharedMeter
 from store.contract import (
     SharedChange,
     SharedName,
@@ -77,8 +78,9 @@ class Watcher(Protocol):
 class LocalCopy:
     """One name's values. Readers take what is there; only :class:`SharedValues` changes it."""
 
-    def __init__(self, name: SharedName) -> None:
+    def __init__(self, name: SharedName, counted: SharedMeter) -> None:
         self.name = name
+        self.counted = counted
         self.entries: dict[str, Entry] = {}
         self.born = ""
         """The store's data set that it follows; empty while there is none."""
@@ -156,8 +158,9 @@ class LocalCopy:
 class SharedValues:
     """All copies of a replica. ``interval``: seconds between looks at what the others have changed."""
 
-    def __init__(self, thread: StoreThread, *, interval: float) -> None:
+    def __init__(self, thread: StoreThread, *, interval: float, meter: FleetMeter | None = None) -> None:
         self.thread = thread
+        self._meter = meter or FleetMeter()
         self._interval = interval
         self._copies: weakref.WeakValueDictionary[SharedName, LocalCopy] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -173,8 +176,18 @@ class SharedValues:
                     raise FleetFull(
                         f"this replica uses {MAX_NAMES} shared dicts already: use fewer, with more keys"
                     )
-                found = self._copies[name] = LocalCopy(name)
+                found = self._copies[name] = LocalCopy(name, self._meter.shared(name.app))
             return found
+
+    def readings(self) -> list[Reading]:
+        """For the metrics."""
+        with self._lock:
+            copies = list(self._copies.values())
+        sizes: dict[tuple[str, ...], float] = {}
+        for copy in copies:
+            held = sum(len(entry.packed or b"") for entry in copy.entries.copy().values())
+            sizes[copy.name.app,] = sizes.get((copy.name.app,), 0.0) + held
+        return [Reading("shared_bytes", "Values of shared dicts that this replica has", sizes, ("app",))]
 
     # -- on the store's thread -------------------------------------------------------------------
 
@@ -225,6 +238,8 @@ class SharedValues:
                 )
             )
             if written.outcome is not SharedOutcome.LOST:
+                copy.counted.writes += 1
+                copy.counted.conflicts += written.outcome is SharedOutcome.CHANGED
                 return _taken(copy, key, written, max_bytes)
             await self._restore(store, copy)
         raise FleetUnavailable("the store loses what it is given: is it being flushed all the time?")

@@ -25,6 +25,7 @@ from service.apps.contexts import current_app
 from service.apps.frames import exc_info_of_app
 from service.fleet.schedules import Schedule, parse_schedule
 from service.fleet.store_thread import StoreThread
+from service.metrics import FleetMeter
 from store.contract import Store, TaskName, TaskTurn, Turn
 from store.errors import StoreError
 
@@ -50,6 +51,9 @@ MAX_TASKS = 100
 
 MAX_NAME = 200
 """Characters."""
+
+MAX_MISSED = 1000
+"""Due times that are counted as missed at once."""
 
 
 @dataclass(slots=True)
@@ -100,8 +104,11 @@ def every(schedule: str | float | timedelta, func: Callable[..., Any], *, name: 
 class Tasks:
     """All tasks of a replica. Nothing runs before there is one."""
 
-    def __init__(self, thread: StoreThread, replica: str, *, in_fleet: bool = True) -> None:
+    def __init__(
+        self, thread: StoreThread, replica: str, *, in_fleet: bool = True, meter: FleetMeter | None = None
+    ) -> None:
         self.thread = thread
+        self.meter = meter or FleetMeter()
         self.replica = replica
         self.in_fleet = in_fleet
         """Whether there may be other replicas, and one of them runs what Panel schedules."""
@@ -207,6 +214,7 @@ class _Task:
         self._tasks = owner.tasks
         self._name = name
         self._facts = {"app": name.app}
+        self._counted = owner.tasks.meter.task(name.app, name.name)
         self._since: float | None = None
         self._at_once = at_once
         self._known = 0.0
@@ -236,6 +244,8 @@ class _Task:
             self._since = 0.0 if self._at_once else now
         due, next_due = self.schedule.around(self._now)
         turn = await self._ask(store, due, next_due, secrets.token_hex(8))
+        if turn.turn is Turn.RUN and self._known:
+            self._counted.missed.inc(self._missed(turn.due))
         self._known = max(self._known, turn.due)
         if turn.turn is Turn.HELD:
             return min(turn.left, LEASE_SECONDS)
@@ -244,6 +254,13 @@ class _Task:
                 await self._run(store, turn)
             return 0.0
         return next_due - self._now
+
+    def _missed(self, due: float) -> int:
+        """How many due times there were between the last one that was begun and ``due``."""
+        count, after = 0, self._known
+        while (after := self.schedule.around(after)[1]) < due and count < MAX_MISSED:
+            count += 1
+        return count
 
     @property
     def _now(self) -> float:
@@ -277,6 +294,7 @@ class _Task:
 
     async def _watch(self, store: Store, run: TaskRun, turn: TaskTurn) -> str:
         """Renew the lease while the app's code runs; what that raised."""
+        began = time.monotonic()
         coroutine = self._owner.app.run(self.func, *([run] if _takes_argument(self.func) else []))
         work = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._owner.loop))
         renewed = time.monotonic()
@@ -286,6 +304,9 @@ class _Task:
             elif time.monotonic() - renewed > LEASE_SECONDS - RENEW_SECONDS:
                 run.lost = True
         failure = work.exception()
+        self._counted.seconds.observe(time.monotonic() - began)
+        outcome = self._counted.lost if run.lost else self._counted.failed if failure else self._counted.ok
+        outcome.inc()
         if failure is None:
             return ""
         text = "a run of the task %r failed"

@@ -120,6 +120,7 @@ class Shared(Mapping[str, Any]):
     @property
     def _loaded(self) -> LocalCopy:
         copy = self._copy
+        copy.counted.reads += 1
         if not copy.loaded:
             self._values.thread.wait(lambda store: self._values.load(store, copy))
         return copy

@@ -8,73 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from devchaos.ticking import Began, TickLog, problems_of, task_storm
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
-
-PERIOD = 1.0
-LEASE = 5.0
-"""Seconds after which a run is another replica's: what `service.fleet.tasks` says."""
-
-BUSY = 5.0
-"""Seconds that a busy machine may be late."""
-
-HOOKS = """
-import json, os, time
-from service import fleet
-
-def tick(run):
-    with open(__file__ + ".runs", "a") as runs:
-        runs.write(json.dumps([run.due.timestamp(), run.fence, os.getpid(), time.time()]) + "\\n")
-    time.sleep(0.3)
-    if run.lost:
-        return
-    with open(__file__ + ".ends", "a") as ends:
-        ends.write(json.dumps(run.fence) + "\\n")
-
-def on_server_loaded(server_context):
-    fleet.every("1s", tick)
-"""
-
-
-@dataclass(frozen=True)
-class Began:
-    due: float
-    fence: int
-    pid: int
-    at: float
-
-
-class Log:
-    def __init__(self, folder: Path) -> None:
-        self._hooks = folder / "ticking" / "app_hooks.py"
-        self._hooks.parent.mkdir()
-        self._hooks.write_text(HOOKS)
-        (self._hooks.parent / "main.py").write_text("")
-        self.app = self._hooks.parent
-
-    @property
-    def runs(self) -> list[Began]:
-        return [Began(*json.loads(line)) for line in self._lines("runs")]
-
-    @property
-    def ends(self) -> list[int]:
-        return [json.loads(line) for line in self._lines("ends")]
-
-    def _lines(self, kind: str) -> list[str]:
-        path = self._hooks.with_name(f"app_hooks.py.{kind}")
-        return path.read_text().splitlines() if path.exists() else []
-
-    async def runs_after(self, count: int) -> list[Began]:
-        """Once there are more than ``count``."""
-        async with asyncio.timeout(60):
-            while len(self.runs) <= count:  # noqa: ASYNC110 - files tell nobody
-                await asyncio.sleep(0.05)
-        return self.runs
 
 
 def runner(fleet: Fleet, began: Began) -> Replica:
@@ -85,7 +24,7 @@ def runner(fleet: Fleet, began: Began) -> Replica:
 async def test_no_run_is_made_twice_and_none_is_missed(
     start_fleet: Callable[..., Fleet], tmp_path: Path
 ) -> None:
-    log = Log(tmp_path)
+    log = TickLog(tmp_path)
     fleet = start_fleet([log.app], n=5)
     for way in ("kill", "kill", "pause", "kill", "terminate", "kill"):
         last = (await log.runs_after(len(log.runs) + 1))[-1]
@@ -99,27 +38,19 @@ async def test_no_run_is_made_twice_and_none_is_missed(
             await asyncio.to_thread(victim.start)
     runs = await log.runs_after(len(log.runs) + 2)
 
-    check(runs, log.ends)
+    assert [*problems_of(runs, log.ends)] == []
 
 
-def check(runs: list[Began], ends: list[int], away: float = 0.0) -> None:
-    """``away``: seconds in which no store could be asked."""
-    fences = [each.fence for each in runs]
-    assert len(set(fences)) == len(fences), "two runs with one fencing number"
-    by_fence = sorted(runs, key=lambda each: each.fence)
-    assert [each.due for each in by_fence] == sorted(each.due for each in runs), (
-        "a later run of an earlier time"
-    )
-    for before, after in pairwise(by_fence):
-        if before.fence in ends:
-            assert after.due > before.due, "run again although it had ended"
-            assert after.due - before.due <= PERIOD + BUSY + away
-        else:
-            assert after.at - before.at <= LEASE + PERIOD + BUSY + away, "missed beyond the lease's time"
+@pytest.mark.timeout(300)
+async def test_a_storm_of_what_make_chaos_does() -> None:
+    count, problems = await task_storm(12, every=3)
+
+    assert problems == []
+    assert count > 5
 
 
 async def test_redis_away_and_without_its_data(start_fleet: Callable[..., Fleet], tmp_path: Path) -> None:
-    log = Log(tmp_path)
+    log = TickLog(tmp_path)
     fleet = start_fleet([log.app], n=2)
     await log.runs_after(1)
     fleet.redis.command("FLUSHALL")
@@ -132,11 +63,11 @@ async def test_redis_away_and_without_its_data(start_fleet: Callable[..., Fleet]
     runs = await log.runs_after(len(log.runs) + 2)
 
     assert runs[-1].at > paused + away
-    check(runs, log.ends, away)
+    assert [*problems_of(runs, log.ends, away)] == []
 
 
 async def test_svc_tasks_lists_them(start_fleet: Callable[..., Fleet], tmp_path: Path) -> None:
-    log = Log(tmp_path)
+    log = TickLog(tmp_path)
     fleet = start_fleet([log.app], n=1)
     await log.runs_after(0)
 

@@ -29,7 +29,10 @@ FAMILIES = {
     "svc_app_threads_busy", "svc_app_queue", "svc_app_queue_seconds", "svc_slow_callbacks",
     "svc_app_threads_given_up", "svc_build_timeouts",
     "svc_http_request_seconds", "svc_shed_pages", "svc_cache_lookups", "svc_cache_compute_seconds",
-    "svc_cache_bytes", "svc_cache_evictions", "process_resident_memory_bytes",
+    "svc_cache_bytes", "svc_cache_evictions",
+    "svc_task_runs", "svc_task_seconds", "svc_task_missed_runs",
+    "svc_shared_reads", "svc_shared_writes", "svc_shared_conflicts", "svc_shared_bytes",
+    "process_resident_memory_bytes",
 }  # fmt: skip
 
 

@@ -94,6 +94,9 @@ async def test_what_a_run_raises_is_known_and_the_next_comes(
     (task,) = await store.tasks()
     assert (task.name.app, task.name.name, task.schedule, task.owner) == ("/app", "fails", "1s", "a")
     assert task.error.startswith("ValueError: number ")
+    labels = {"app": "/app", "task": "fails", "outcome": "failed"}
+    counted = replicas[0].tasks.meter.registry
+    assert (counted.get_sample_value("svc_task_runs_total", labels) or 0) >= 1
     assert any("the task 'fails' failed" in each.message for each in caplog.records)
 
 
