@@ -14,6 +14,7 @@ from functools import lru_cache, update_wrapper
 from typing import Any, Protocol, TypeVar, overload
 
 from service.apps.app import App
+from service.apps.app_code import AppCode
 from service.apps.contexts import current_app
 from service.documents.arguments import code_digest, key_of
 from service.documents.results import packed_result, unpacked_result
@@ -246,7 +247,7 @@ class AppResults:
 
     @classmethod
     def of(cls, results: ReplicaResults, app: App) -> AppResults:
-        return cls(results, app.path, lambda: app.version)
+        return cls(results, app.path, AppCode(app))
 
     @property
     def version(self) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -341,6 +342,26 @@ async def test_the_code_is_part_of_the_key(replicas: tuple[Replica, Replica]) ->
     assert await here.on_thread(made("x + 4", version="a"), 1) == 4
     here.app.replace(here.app.application)
     assert await here.on_thread(made("x + 4", version="a"), 1) == 4
+
+
+async def test_a_helper_of_the_app_is_part_of_its_code(store: RedisStore, tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "main.py").write_text("")
+    query = Query()
+    cached = fleet.cache(name="query", ignore="query")(asked_of)
+    for text in ("x = 1", "x = 1", "x = 2"):
+        (folder / "helper.py").write_text(text)
+        replica = Replica(store, app_of(str(folder)))
+        await replica.on_thread(cached, query)
+        await replica.close()
+
+    assert len(query.calls) == 2
+
+
+def asked_of(query: Query) -> int:
+    query.calls.append(1)
+    return 1
 
 
 async def test_what_a_function_has_of_the_one_around_it_is_part_of_the_key(
