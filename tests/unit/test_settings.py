@@ -138,6 +138,8 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("log_level", ["DEBUG"], "debug", "info"),
     ("show", [], True, False),
     ("glob", [], True, False),
+    ("panel_tasks", ["replica"], "replica", "fleet"),
+    ("panel_cache", ["fleet"], "fleet", "replica"),
     ("args", ["--a", "b"], ("--a", "b"), ()),
 ]
 BY_ENV = [row for row in ROWS if OPTIONS[row[0]].env]
@@ -289,6 +291,8 @@ def test_message_names_option_and_source(config: Path) -> None:
         ("--reuse-sessions", "app.py", "neither true nor false"),
         ("--session-history", "-2", "at least -1"),
         ("--profiler", "perf", "one of pyinstrument, snakeviz, memray"),
+        ("--panel-cache", "disk", "one of replica, fleet"),
+        ("--panel-tasks", "all", "one of fleet, replica"),
         ("--redis-prefix", "{a}", "letters"),
         ("--advertise", "host", "names no port"),
         ("--advertise", "host:0", "at least 1"),
