@@ -89,7 +89,6 @@ class AppServerContext(ServerContext):
         """Functions by which the app's code updates the sessions of all replicas, by name."""
         self.beginnings: list[Callable[[AppSessionContext], None]] = []
         """Each is told of each session of the app that begins to live here, just before it does."""
-
         self.results: Any = None
         """What functions of the app have computed for the fleet; None as above."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping
+from enum import Enum
 from hashlib import blake2b
 from pathlib import PurePath
 from types import CodeType
@@ -49,6 +50,8 @@ class _KeyWriter(ResultWriter):
     def encode(self, obj: Any) -> Any:
         if isinstance(obj, PurePath):
             return {"path": str(obj)}
+        if isinstance(obj, Enum):
+            return _of_class(obj, [self.encode(obj.value)])
         if isinstance(obj, tuple) and type(obj) is not tuple and hasattr(obj, "_fields"):
             return _of_class(obj, [self.encode(each) for each in obj])
         if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
@@ -77,7 +80,12 @@ class _KeyWriter(ResultWriter):
 
 
 def _of_class(obj: Any, values: list[Any]) -> dict[str, Any]:
-    return {"class": f"{type(obj).__module__}.{type(obj).__qualname__}", "values": values}
+    module = type(obj).__module__
+    if module.startswith(
+        "bokeh_app_"
+    ):  # a session's script, of which each run has another name (bokeh 3.9, 3.10)
+        module = ""
+    return {"class": f"{module}.{type(obj).__qualname__}", "values": values}
 
 
 # -- code ------------------------------------------------------------------------------------
@@ -109,7 +117,7 @@ def _closed_over(name: str, value: Any) -> Any:
 def _facts(code: CodeType) -> list[Any]:
     constants = [_facts(each) if isinstance(each, CodeType) else _constant(each) for each in code.co_consts]
     names = [code.co_names, code.co_varnames, code.co_freevars]
-    return [code.co_code, constants, names, code.co_argcount, code.co_flags]
+    return [code.co_code, constants, names, code.co_argcount, code.co_flags, code.co_exceptiontable]
 
 
 def _constant(value: Any) -> Any:

@@ -153,7 +153,7 @@ class Plan:
         return await results.acall(self.wanted(results, args, kwargs), lambda: self._func(*args, **kwargs))
 
     def invalidate(self, *args: Any, **kwargs: Any) -> None:
-        if on_event_loop():
+        if on_event_loop() and current_app.get() is not None:  # a notebook is on one, and nobody waits
             raise RuntimeError(
                 "this would keep the event loop, and so all sessions, waiting: await ainvalidate(...)"
             )
@@ -213,9 +213,11 @@ def _seconds(ttl: float | timedelta | None) -> float:
 
 def _name_of(func: Callable[..., Any]) -> str:
     """The same on all replicas: bokeh (3.9 and 3.10) gives a session's script a module name of its own."""
-    name = str(getattr(func, "__qualname__", type(func).__qualname__))
+    name = getattr(func, "__qualname__", None)
+    if name is None:
+        raise ValueError(f"{func!r} has no name: give it one, @fleet.cache(name=...)")
     module = str(getattr(func, "__module__", ""))
-    return name if module.startswith("bokeh_app_") or module == "__main__" else f"{module}.{name}"
+    return str(name) if module.startswith("bokeh_app_") or module == "__main__" else f"{module}.{name}"
 
 
 def _code_of(func: Callable[..., Any]) -> str:
@@ -269,8 +271,8 @@ class AppResults:
                     try:
                         return self._counted(wanted, unpacked_result(data))
                     except ValueError:
-                        if unreadable:
-                            raise
+                        if unreadable:  # another release writes it, again and again
+                            return func()
                         unreadable = id_
                 case Raised(error=error):
                     raise error
@@ -292,7 +294,7 @@ class AppResults:
                         return self._counted(wanted, await _unpacked(data))
                     except ValueError:
                         if unreadable:
-                            raise
+                            return await func()
                         unreadable = id_
                 case Raised(error=error):
                     raise error
@@ -316,19 +318,18 @@ class AppResults:
 
     def _answer(self, wanted: Wanted, unreadable: str) -> Answer | None:
         """None: nobody can be asked."""
-        _check_recursion(wanted)
+        self._check_recursion(wanted)
         thread, ask = self._results.thread, self._results.ask
         try:
             if on_event_loop():
-                # All sessions would wait for others' work. Doing it here takes no longer than without a
-                # cache.
+                # All sessions would wait for others' work; doing it here takes as long as without a cache.
                 return thread.wait(lambda store: ask(store, wanted, wait=False, unreadable=unreadable))
             return thread.submit(lambda store: ask(store, wanted, unreadable=unreadable)).result()
         except (FleetUnavailable, CancelledError):
             return None
 
     async def _aanswer(self, wanted: Wanted, unreadable: str) -> Answer | None:
-        _check_recursion(wanted)
+        self._check_recursion(wanted)
         task, ask = asyncio.current_task(), self._results.ask
         try:
             asked: Future[Answer] = self._results.thread.submit(
@@ -342,6 +343,11 @@ class AppResults:
                 raise
             return None
 
+    def _check_recursion(self, wanted: Wanted) -> None:
+        # What the function has begun, such as a task, may go on for longer than it does.
+        if wanted.id in _computing.get() and self._results.computes(wanted):
+            raise RuntimeError(f"{wanted.name.name} calls itself with the same arguments")
+
     def _counted(self, wanted: Wanted, value: Any) -> Any:
         self._results.meter.results(wanted.name.app, wanted.name.name).hits.inc()
         return value
@@ -352,7 +358,7 @@ class AppResults:
         try:
             with self._computing(turn.wanted):
                 value = func()
-            data = _packed(turn.wanted, value)
+            data, copy = _packed(turn.wanted, value)
         except Exception as error:
             self._tell_failed(turn, error)
             raise
@@ -360,13 +366,13 @@ class AppResults:
             self._tell(lambda store: self._results.abandoned(store, turn))
             raise
         self._tell(lambda store: self._results.computed(store, turn, data))
-        return unpacked_result(data)
+        return copy
 
     async def _acompute(self, turn: Turn, func: Callable[[], Awaitable[Any]]) -> Any:
         try:
             with self._computing(turn.wanted):
                 value = await func()
-            data = await asyncio.to_thread(_packed, turn.wanted, value)
+            data, copy = await asyncio.to_thread(_packed, turn.wanted, value)
         except Exception as error:
             self._tell_failed(turn, error)
             raise
@@ -374,7 +380,7 @@ class AppResults:
             self._tell(lambda store: self._results.abandoned(store, turn))
             raise
         self._tell(lambda store: self._results.computed(store, turn, data))
-        return await _unpacked(data)
+        return copy
 
     @contextmanager
     def _computing(self, wanted: Wanted) -> Iterator[None]:
@@ -412,16 +418,12 @@ def _of_process(_: int) -> AppResults:
     return AppResults(ReplicaResults(thread, FleetMeter()), "", lambda: "")
 
 
-def _check_recursion(wanted: Wanted) -> None:
-    if wanted.id in _computing.get():
-        raise RuntimeError(f"{wanted.name.name} calls itself with the same arguments")
-
-
-def _packed(wanted: Wanted, value: Any) -> bytes:
-    """Raises Unstorable."""
+def _packed(wanted: Wanted, value: Any) -> tuple[bytes, Any]:
+    """As it is stored, and a copy made of that, which is what all callers get. Raises Unstorable."""
     try:
-        return bytes(packed_result(value))
-    except TypeError as error:
+        data = bytes(packed_result(value))
+        return data, unpacked_result(data)
+    except (TypeError, ValueError) as error:
         raise Unstorable(f"the result of {wanted.name.name} cannot be shared: {error}", value) from None
 
 

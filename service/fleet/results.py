@@ -166,6 +166,11 @@ class ReplicaResults:
         self._copies = _Copies(COPIES_BYTES)
         self._away = False
 
+    def computes(self, wanted: Wanted) -> bool:
+        """Whether somebody of this replica does. On any thread."""
+        flight = self._flights.get(wanted.id)
+        return flight is not None and not flight.landed.done()
+
     # -- asking ----------------------------------------------------------------------------------
 
     async def ask(self, store: Store, wanted: Wanted, *, wait: bool = True, unreadable: str = "") -> Answer:
@@ -259,6 +264,7 @@ class ReplicaResults:
                 await self._keep(store, wanted, flight, data)
         except StoreError as error:
             self._note(error)
+            await self._give_up(store, wanted, flight)  # nobody needs to wait until the lease ends
         finally:
             self._unlist(wanted, flight)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from service.fleet.results import ReplicaResults
 from service.fleet.store_thread import StoreThread
 from service.metrics import FleetMeter
 from store.connect import open_store
+from store.errors import StoreFull, StoreUnavailable
 from store.redis_store import RedisStore
 
 
@@ -422,16 +425,12 @@ async def test_frames_are_arguments_and_results(replicas: tuple[Replica, Replica
 async def test_while_the_store_is_away_each_replica_computes(
     replicas: tuple[Replica, Replica], store: RedisStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    here, there = replicas
+    here = replicas[0]
     query = Query()
     cached = query.cached()
     await here.on_thread(cached, 1)
-    for each in replicas:
-        assert each.thread._store is not None or each is there
 
     async def away(*_: Any, **__: Any) -> Any:
-        from store.errors import StoreUnavailable
-
         raise StoreUnavailable("away")
 
     here.thread._store.find_result = away  # type: ignore[union-attr, method-assign]
@@ -451,6 +450,38 @@ async def test_it_does_not_wait_for_itself(replicas: tuple[Replica, Replica]) ->
         await replicas[0].on_thread(count, 3)
 
 
+async def test_what_cannot_be_read_back_is_refused(replicas: tuple[Replica, Replica]) -> None:
+    class Kind(enum.Enum):
+        HERE = 1
+
+    Kind.__module__ = "bokeh_app_0123"
+
+    @fleet.cache(version="1")
+    def kind(of: Kind) -> Any:
+        return of
+
+    with pytest.raises(TypeError, match="cannot be shared"):
+        await replicas[0].on_thread(kind, Kind.HERE)
+
+
+async def test_a_store_without_memory_keeps_nobody_waiting(
+    replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results_module, "LEASE_SECONDS", 1000.0)
+    here = replicas[0]
+    query = Query()
+    cached = query.cached()
+    await here.on_thread(cached, 1)
+
+    async def full(*_: Any, **__: Any) -> Any:
+        raise StoreFull("no memory left")
+
+    here.thread._store.keep_result = full  # type: ignore[union-attr, method-assign]
+    for each in replicas:
+        assert (await each.on_thread(cached, 2))["number"] == 2
+    assert query.calls == [1, 2, 2]
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     def generates() -> Iterator[int]:
         yield 1
@@ -462,6 +493,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         (lambda: fleet.cache(ttl=0)(print), ValueError),
         (lambda: fleet.cache(max_bytes=0)(nothing), ValueError),
         (lambda: fleet.cache(name="")(nothing), ValueError),
+        (lambda: fleet.cache(version="1")(partial(nothing)), ValueError),
     ):
         with pytest.raises(error):
             wrong()
@@ -476,6 +508,9 @@ def test_outside_of_a_server_it_caches_within_the_process() -> None:
     assert sorted(query.calls) == [1, 2]
     assert [each["number"] for each in answers] == [1, 2] * 20
     assert cached.__name__ == "query"
+    cached.invalidate()
+    assert cached(1)["number"] == 1
+    assert sorted(query.calls) == [1, 1, 2]
 
 
 async def test_outside_of_a_server_in_coroutines() -> None:
