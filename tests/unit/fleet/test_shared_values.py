@@ -16,6 +16,7 @@ from service import fleet, session_state
 from service.apps.app import App
 from service.fleet.local_copies import SharedValues
 from service.fleet.store_thread import StoreThread
+from service.metrics import FleetMeter
 from store.connect import open_store
 from store.redis_store import RedisStore
 
@@ -25,7 +26,8 @@ class Replica:
 
     def __init__(self, store: RedisStore) -> None:
         self.thread = StoreThread(store.twin)
-        self.values = SharedValues(self.thread, interval=0.01)
+        self.meter = FleetMeter()
+        self.values = SharedValues(self.thread, interval=0.01, meter=self.meter)
 
     def app(self, function: Callable[..., None]) -> App:
         app = app_of(function)
@@ -183,8 +185,15 @@ async def test_no_increment_is_lost(replicas: tuple[Replica, Replica]) -> None:
 
     last = await runs[0].do(lambda: fleet.shared("board").aupdate("n", lambda n: n))
     assert last == 120
+    board = await runs[0].do(lambda: fleet.shared("board"))
+    await board.load()
     for each in runs:
         await each.end()
+    counted = [each.meter.shared("/app") for each in replicas]
+    written = sum(each.writes - each.conflicts for each in counted)
+    assert written == last + 1  # what has not found a conflict was written
+    assert all(each.reads > 0 for each in counted)
+    assert replicas[0].values.readings()[0].values["/app",] > 0
 
 
 async def test_a_change_within_a_change_of_the_same_value_is_refused(replica: Replica) -> None:

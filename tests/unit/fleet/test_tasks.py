@@ -16,6 +16,7 @@ from service.apps.app import App
 from service.fleet.store_thread import StoreThread
 from service.fleet.tasks import Tasks
 from store.connect import open_store
+from store.errors import StoreUnavailable
 from store.redis_store import RedisStore
 
 
@@ -98,6 +99,31 @@ async def test_what_a_run_raises_is_known_and_the_next_comes(
     counted = replicas[0].tasks.meter.registry
     assert (counted.get_sample_value("svc_task_runs_total", labels) or 0) >= 1
     assert any("the task 'fails' failed" in each.message for each in caplog.records)
+
+
+async def test_due_times_without_a_store_are_counted_as_missed(
+    replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, asked, gone = Runs(), 0, threading.Event()
+    here = replicas[0]
+    await here.every("1s", runs, name="tick")
+    await runs.are(1)
+
+    async def away(*_: Any, **__: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 4:  # a second lies between two
+            gone.set()
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(here.thread._store, "begin_task", away)
+        assert await asyncio.to_thread(gone.wait, 60)
+        before = len(runs.seen)
+    await runs.are(before + 1)
+
+    labels = {"app": "/app", "task": "tick"}
+    assert (here.tasks.meter.registry.get_sample_value("svc_task_missed_runs_total", labels) or 0) >= 1
 
 
 async def test_a_function_without_arguments_gets_none(replicas: tuple[Replica, Replica]) -> None:
