@@ -353,13 +353,15 @@ async def test_a_helper_of_the_app_is_part_of_its_code(store: RedisStore, tmp_pa
     (folder / "main.py").write_text("")
     query = Query()
     cached = fleet.cache(name="query", ignore="query")(asked_of)
+    replicas = []
     for text in ("x = 1", "x = 1", "x = 2"):
         (folder / "helper.py").write_text(text)
-        replica = Replica(store, app_of(str(folder)))
-        await replica.on_thread(cached, query)
-        await replica.close()
+        replicas.append(Replica(store, app_of(str(folder))))
+        await replicas[-1].on_thread(cached, query)
 
     assert len(query.calls) == 2
+    for each in replicas:
+        await each.close()
 
 
 def asked_of(query: Query) -> int:
