@@ -195,9 +195,11 @@ class TokenAuthority:
             session_id, claims["jti"], float(claims["exp"]), minted_by_us=True, user=user, page=page
         )
 
-    def check_user(self, token: VerifiedToken, user: str | None) -> None:
-        """Raise TokenInvalid when a token of ours was made for somebody else than ``user``."""
-        rights = {""} if user is None else {_user_digest(secret, user) for secret in self._secrets}
+    def check_user(self, token: VerifiedToken, *users: str | None) -> None:
+        """Raise TokenInvalid when a token of ours was made for somebody else than any of ``users``."""
+        rights = {
+            "" if user is None else _user_digest(secret, user) for user in users for secret in self._secrets
+        }
         if token.minted_by_us and token.user not in rights:
             raise TokenInvalid("the token was made for another user")
 

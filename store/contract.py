@@ -93,6 +93,8 @@ class PageRequest:
     cookies: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
+    login: str = ""
+    """Names the login that tokens were given for, see :meth:`Store.put_tokens`; empty for none."""
     payload: Mapping[str, Any] = field(default_factory=dict)
     """What the app's ``process_request`` hook added (JSON-like values and bytes)."""
     app_path: str = ""
@@ -254,7 +256,7 @@ class JournalFields(dict[str, bytes]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserTokens:
-    """What an OAuth provider gave for a user, newest state."""
+    """What an OAuth provider gave for a user who logged in, newest state."""
 
     access_token: str = field(default="", repr=False)
     refresh_token: str = field(default="", repr=False)
@@ -266,9 +268,14 @@ class UserTokens:
     expiry: float | None = None
     """Of the access token, in wall-clock seconds; None where nobody says."""
     refused: bool = False
-    """The provider refused to refresh them: the user has to log in again."""
+    """The user has to log in again: the provider refused to refresh them, or the user has logged out."""
     number: int = field(default=0, compare=False)
     """Grows with each change, and never goes back, not even when the store lost its data. Set on reading."""
+
+    @property
+    def logged_out(self) -> bool:
+        """Whether they are what is left of a login that its user has ended."""
+        return self.refused and not self.access_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -781,19 +788,19 @@ class Store(Journals, Results, Protocol):
     # -- users' tokens -----------------------------------------------------------------------
     # Encrypted in any case where the store is shared.
 
-    async def put_tokens(self, user: str, tokens: UserTokens, ttl: float) -> int:
-        """Keep ``tokens`` for ``user`` in the place of all earlier ones, for ``ttl`` seconds; their number.
+    async def put_tokens(self, login: str, tokens: UserTokens, ttl: float) -> int:
+        """Keep ``tokens`` in the place of all earlier ones of ``login``, for ``ttl`` seconds; their number.
 
-        Atomic. A lease on earlier ones is worth nothing afterwards.
+        ``login`` names one user in one browser. Atomic. A lease on earlier ones is worth nothing afterwards.
         """
 
-    async def tokens(self, user: str) -> UserTokens | None:
-        """The user's tokens; None when there are none, or they cannot be read."""
+    async def tokens(self, login: str) -> UserTokens | None:
+        """The login's tokens; None when there are none, or they cannot be read."""
 
-    async def token_numbers(self, users: Sequence[str]) -> list[int]:
-        """The number of each user's tokens, in order; 0 where there are none. One round trip."""
+    async def token_numbers(self, logins: Sequence[str]) -> list[int]:
+        """The number of each login's tokens, in order; 0 where there are none. One round trip."""
 
-    async def lease_tokens(self, user: str, holder: str, *, number: int, ttl: float) -> TokenLease:
+    async def lease_tokens(self, login: str, holder: str, *, number: int, ttl: float) -> TokenLease:
         """Let one caller in the fleet refresh the tokens of that ``number``. Atomic.
 
         Granted for ``ttl`` seconds unless somebody else has the lease. With tokens of a higher number in
@@ -801,13 +808,10 @@ class Store(Journals, Results, Protocol):
         """
 
     async def renew_tokens(
-        self, user: str, holder: str, *, number: int, tokens: UserTokens | None, ttl: float
+        self, login: str, holder: str, *, number: int, tokens: UserTokens | None, ttl: float
     ) -> bool:
         """Replace the tokens of that ``number`` and give the lease back. Atomic.
 
         Without ``tokens`` the lease is given back, and no more. False, and nothing happens, when somebody
         else has the lease or there are tokens of a higher number by now.
         """
-
-    async def forget_tokens(self, user: str) -> None:
-        """There are no tokens of the user any more. Idempotent."""

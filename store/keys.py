@@ -79,8 +79,8 @@ FAMILIES = (
     Family("<prefix>:parked", "zset", "none; members removed by parked", "key", "park, parked"),
     Family("<prefix>:replica:<id>", "string", "heartbeat", "key", "beat, retire"),
     Family("<prefix>:secret:<name>", "string", "none", "key", "agree_secret"),
-    Family("<prefix>:tokens:<user>", "hash", "as long as its login; a lease alone: as the lease", "key",
-           "put_tokens, lease_tokens, renew_tokens, forget_tokens"),
+    Family("<prefix>:tokens:<login>", "hash", "as long as its login; a lease alone: as the lease", "key",
+           "put_tokens, lease_tokens, renew_tokens"),
     Family("<prefix>:replicas", "zset", "none; members removed by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:unused", "zset", "none; members removed by sweep", "key", "sweep, retire"),
 )  # fmt: skip
@@ -160,5 +160,5 @@ class Keys:
     def secret(self, name: str) -> str:
         return f"{self.prefix}:secret:{name}"
 
-    def tokens(self, user_tag: str) -> str:
-        return f"{self.prefix}:tokens:{user_tag}"
+    def tokens(self, login_tag: str) -> str:
+        return f"{self.prefix}:tokens:{login_tag}"

@@ -69,7 +69,7 @@ class Payload:
 def encode_request(request: PageRequest) -> bytes:
     """Raises :class:`RecordError` when the payload holds something other than JSON-like values and bytes."""
     values = _own_fields(request)
-    for name in ("trace", "app_path", "route_params"):  # cost nothing where there are none
+    for name in ("login", "trace", "app_path", "route_params"):  # cost nothing where there are none
         if not values[name]:
             del values[name]
     return bytes(_pack("page request", REQUEST_VERSION, values))
@@ -287,6 +287,7 @@ _REQUEST: Mapping[str, _Check] = {
     "cookies": _map_of(_is(str)),
     "headers": _map_of(_is(str)),
     "user": _is(str, type(None)),
+    "login": _is(str),
     "payload": _is(dict),
     "trace": _is(str),
     "app_path": _is(str),

@@ -610,42 +610,39 @@ class RedisStore(RedisResults):
 
     # -- users' tokens -----------------------------------------------------------------------
 
-    async def put_tokens(self, user: str, tokens: UserTokens, ttl: float) -> int:
-        encoded = self._values.tokens(user, tokens)
-        return int(await self._link.run(load("put_tokens")([self._tokens(user)], encoded, _ms(ttl))))
+    async def put_tokens(self, login: str, tokens: UserTokens, ttl: float) -> int:
+        encoded = self._values.tokens(login, tokens)
+        return int(await self._link.run(load("put_tokens")([self._tokens(login)], encoded, _ms(ttl))))
 
-    async def tokens(self, user: str) -> UserTokens | None:
-        number, data = await self._link.send("HMGET", self._tokens(user), "number", "data")
-        return self._read_tokens(user, number, data)
+    async def tokens(self, login: str) -> UserTokens | None:
+        number, data = await self._link.send("HMGET", self._tokens(login), "number", "data")
+        return self._read_tokens(login, number, data)
 
-    async def token_numbers(self, users: Sequence[str]) -> list[int]:
-        found = await self._link.pipe([Command(("HGET", self._tokens(user), "number")) for user in users])
+    async def token_numbers(self, logins: Sequence[str]) -> list[int]:
+        found = await self._link.pipe([Command(("HGET", self._tokens(login), "number")) for login in logins])
         return [int(number or 0) for number in found]
 
-    async def lease_tokens(self, user: str, holder: str, *, number: int, ttl: float) -> TokenLease:
-        reply = await self._link.run(load("lease_tokens")([self._tokens(user)], holder, number, _ms(ttl)))
+    async def lease_tokens(self, login: str, holder: str, *, number: int, ttl: float) -> TokenLease:
+        reply = await self._link.run(load("lease_tokens")([self._tokens(login)], holder, number, _ms(ttl)))
         if reply[0] == b"newer":
-            return TokenLease(False, self._read_tokens(user, reply[1], reply[2]))
+            return TokenLease(False, self._read_tokens(login, reply[1], reply[2]))
         return TokenLease(reply[0] == b"granted")
 
     async def renew_tokens(
-        self, user: str, holder: str, *, number: int, tokens: UserTokens | None, ttl: float
+        self, login: str, holder: str, *, number: int, tokens: UserTokens | None, ttl: float
     ) -> bool:
-        encoded = b"" if tokens is None else self._values.tokens(user, tokens)
+        encoded = b"" if tokens is None else self._values.tokens(login, tokens)
         script = load("renew_tokens")
-        return bool(await self._link.run(script([self._tokens(user)], holder, number, encoded, _ms(ttl))))
+        return bool(await self._link.run(script([self._tokens(login)], holder, number, encoded, _ms(ttl))))
 
-    async def forget_tokens(self, user: str) -> None:
-        await self._link.send("DEL", self._tokens(user))
+    def _tokens(self, login: str) -> str:
+        return self._keys.tokens(self._values.login_tag(login))
 
-    def _tokens(self, user: str) -> str:
-        return self._keys.tokens(self._values.user_tag(user))
-
-    def _read_tokens(self, user: str, number: bytes | None, data: bytes | None) -> UserTokens | None:
+    def _read_tokens(self, login: str, number: bytes | None, data: bytes | None) -> UserTokens | None:
         if number is None or data is None:
             return None
         try:
-            return self._values.read_tokens(user, data, int(number))
+            return self._values.read_tokens(login, data, int(number))
         except RecordError as error:
             log.warning("a user's tokens cannot be read, who has to log in again: %s", error)
             return None

@@ -177,17 +177,17 @@ class StoredValues:
 
     # -- users' tokens -------------------------------------------------------------------------
 
-    def user_tag(self, user: str) -> str:
-        """Stands for the user in key names."""
-        return blake2b(user.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    def login_tag(self, login: str) -> str:
+        """Stands for the login in key names."""
+        return blake2b(login.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
-    def tokens(self, user: str, tokens: UserTokens) -> bytes:
-        place = self._of(self.user_tag(user), "tokens")
+    def tokens(self, login: str, tokens: UserTokens) -> bytes:
+        place = self._of(self.login_tag(login), "tokens")
         return bytes(self._vault.encrypt(place, records.encode_tokens(tokens)))
 
-    def read_tokens(self, user: str, data: bytes, number: int) -> UserTokens:
+    def read_tokens(self, login: str, data: bytes, number: int) -> UserTokens:
         """Raises RecordDamaged."""
-        value, _ = self._vault.decrypt(self._of(self.user_tag(user), "tokens"), data)
+        value, _ = self._vault.decrypt(self._of(self.login_tag(login), "tokens"), data)
         return records.decode_tokens(value, number)
 
     def is_ours(self, data: bytes) -> bool:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -148,8 +149,8 @@ class RequestView:
         }
         self.cookies = dict(request.cookies)
         self.headers = dict(request.headers)
-        if self.cookies and "Cookie" not in self.headers:
-            self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self._own_header = "Cookie" not in self.headers
+        self.set_cookies(request.cookies)
         self.method = request.method
         # Pages are asked for with GET, which has no body.
         self.body = b""
@@ -163,6 +164,15 @@ class RequestView:
         # As on requests of Panel (1.9 and 1.10): what a path that is a pattern stands for.
         self.app_path = request.app_path or None
         self.route_params = dict(request.route_params)
+
+    def set_cookies(self, cookies: Mapping[str, str]) -> None:
+        """From here on it has these, and no others."""
+        self.cookies.clear()
+        self.cookies.update(cookies)
+        if self._own_header:
+            self.headers.pop("Cookie", None)
+            if cookies:
+                self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
 
     @property
     def path(self) -> str:
@@ -220,8 +230,14 @@ class AppSessionContext(SessionContext):
         document._session_context = weakref.ref(self)
 
     def set_cookies(self, cookies: Mapping[str, str]) -> None:
-        """From here on the request has these: those of a user's tokens, which others have replaced."""
-        self._request.cookies.update(cookies)
+        """From here on the request has these, and no others."""
+        self._payload = replace(self._payload, cookies=cookies)
+        self._request.set_cookies(cookies)
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """Those of the request, now."""
+        return self._payload.cookies
 
     @contextmanager
     def repeats(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,7 @@ from service.settings import Settings
 from store.contract import UserTokens
 
 __all__ = (
+    "LOGIN_COOKIE",
     "TOKEN_COOKIES",
     "LoginHooks",
     "PanelLogin",
@@ -47,7 +49,10 @@ log = logging.getLogger(__name__)
 TOKEN_COOKIES = ("access_token", "refresh_token", "id_token", "oauth_expiry")
 """What Panel keeps of a provider's answer, besides the user's name."""
 
-_OF_LOGIN = frozenset({*TOKEN_COOKIES, "user", "is_guest"})
+LOGIN_COOKIE = "svc_login"
+"""Tells the logins of a user in several browsers apart: each has tokens of its own."""
+
+_OF_LOGIN = frozenset({*TOKEN_COOKIES, LOGIN_COOKIE, "user", "is_guest"})
 
 MAX_COOKIE_BYTES = 4096
 """Of name and value; browsers drop what is longer without a word."""
@@ -58,7 +63,7 @@ LOGIN_SECONDS = 600
 MAX_LOGINS = 10
 """Of one browser at the same time: all cookies have to fit into one header."""
 
-_LOGIN_COOKIE = "panel-oauth-"
+_UNDER_WAY_COOKIE = "panel-oauth-"
 
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
@@ -91,7 +96,7 @@ class ProviderAway(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoginHooks:
-    """What is told of logins, before the browser is."""
+    """What is told of logins, by their names (:meth:`PanelLogin.login_of`), before the browser is."""
 
     began: Callable[[str, UserTokens], Awaitable[None]]
     ended: Callable[[str], Awaitable[None]]
@@ -257,6 +262,35 @@ class PanelLogin:
         state = handler.get_query_argument("state", "")
         return bool(state) and _kept_in("state", state) in handler.request.cookies
 
+    def login_of(self, handler: RequestHandler) -> str:
+        """Names the login that the browser has; empty where it has none.
+
+        A digest, as it is stored with sessions: whoever reads it there cannot make cookies of it.
+        """
+        user, login = self.user_of(handler), self._login_in(handler)
+        return _name_of(user, login) if user and login else ""
+
+    def _login_in(self, handler: RequestHandler) -> str:
+        """What its cookies say, also those of a login with another server that signs like this one."""
+        kept = self._read(handler, LOGIN_COOKIE)
+        if kept:
+            return kept
+        brought = "".join(self._read(handler, name) or "" for name in TOKEN_COOKIES)
+        return hashlib.sha256(brought.encode()).hexdigest() if brought else ""
+
+    def named(self, handler: RequestHandler, user: str) -> str:
+        """Names the login of ``user`` that begins now; the same as before in a browser that has one.
+
+        So its other tabs get the new tokens, too.
+        """
+        login = self._read(handler, LOGIN_COOKIE) or secrets.token_urlsafe(16)
+        self._keep_login(handler, login)
+        return _name_of(user, login)
+
+    def _keep_login(self, handler: RequestHandler, login: str) -> None:
+        signed = create_signed_value(self._cookie_secret, LOGIN_COOKIE, login).decode()
+        self.set_login_cookie(handler.set_cookie, LOGIN_COOKIE, signed)
+
     def tokens_of(self, handler: RequestHandler) -> UserTokens | None:
         """Those that the browser has brought; None when there is no access token."""
         found = {name: self._read(handler, name) for name in TOKEN_COOKIES}
@@ -296,7 +330,8 @@ class PanelLogin:
         }
 
     def give(self, handler: RequestHandler, tokens: UserTokens) -> None:
-        """Let the browser keep them."""
+        """Let the browser keep them, and what their login is called."""
+        self._keep_login(handler, self._login_in(handler))
         for name, value in self.cookies(tokens).items():
             self.set_login_cookie(handler.set_cookie, name, value)
 
@@ -341,7 +376,8 @@ class PanelLogin:
         if signed is None:
             return None
         try:
-            return signed.decode("utf-8") if name == "oauth_expiry" else self.unsealed(signed)
+            plain = name in ("oauth_expiry", LOGIN_COOKIE)
+            return signed.decode("utf-8") if plain else self.unsealed(signed)
         except ValueError as error:
             log.info("the cookie %s cannot be read: %s", name, error)
             return None
@@ -441,9 +477,14 @@ class _Cookies(RequestHandler):
         super().clear_cookie(name, **{**kwargs, "path": self.login.path_of(name)})
 
 
+def _name_of(user: str, login: str) -> str:
+    return hashlib.sha256(f"{user}\0{login}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 def _kept_in(what: str, state: str) -> str:
     """The cookie's name."""
-    return f"{_LOGIN_COOKIE}{what}-{hashlib.sha256(state.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    digest = hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{_UNDER_WAY_COOKIE}{what}-{digest[:16]}"
 
 
 class _Login(_Cookies):
@@ -491,7 +532,8 @@ class _Login(_Cookies):
             id_token = self._given.get("id_token")
             expiry = self.login.expiry(expires_in)
             plain = None if id_token is None else self.login.unsealed(id_token)
-            await self.hooks.began(user, self.login.tokens(access_token, refresh_token, plain, expiry))
+            tokens = self.login.tokens(access_token, refresh_token, plain, expiry)
+            await self.hooks.began(self.login.named(self, user), tokens)
         return answer
 
     # State and verifier
@@ -509,7 +551,7 @@ class _Login(_Cookies):
         return "" if kept is None else kept.decode("utf-8", "replace")
 
     def set_state_cookie(self, state: str) -> None:
-        begun = [name for name in self.request.cookies if name.startswith(_LOGIN_COOKIE)]
+        begun = [name for name in self.request.cookies if name.startswith(_UNDER_WAY_COOKIE)]
         if len(begun) >= MAX_LOGINS:
             for name in begun:
                 self.clear_cookie(name)
@@ -542,9 +584,9 @@ class _Form(RequestHandler):
 
 class _Logout(_Cookies):
     async def get(self) -> None:
-        user = self.login.user_of(self)
-        if user is not None and self.hooks is not None:
-            await self.hooks.ended(user)
+        login = self.login.login_of(self)
+        if login and self.hooks is not None:
+            await self.hooks.ended(login)
         self.login.forget(self)
         super().get()
 

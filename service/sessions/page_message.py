@@ -15,7 +15,8 @@ from service.protocol import messages
 from service.protocol.messages import Frames
 
 __all__ = (
-    "PageMessage", "callback_failed", "callbacks_lost", "coming_back", "frames_before", "frames_of", "is_back"
+    "PageMessage", "callback_failed", "callbacks_lost", "coming_back", "frames_before", "frames_of",
+    "is_back", "logged_out",
 )  # fmt: skip
 
 _SHOW = Path(__file__).with_name("page_message.js").read_text(encoding="utf-8")
@@ -52,6 +53,16 @@ def coming_back() -> PageMessage:
 def is_back() -> PageMessage:
     """It does not wait any more."""
     return PageMessage("coming-back", "")
+
+
+def logged_out() -> PageMessage:
+    """In another tab of the same browser."""
+    return PageMessage(
+        "logged-out",
+        "You have logged out.",
+        "What this page shows is as it was before. Load it again to log in.",
+        reload="Log in",
+    )
 
 
 def callback_failed(traceback: str) -> PageMessage:

@@ -75,6 +75,14 @@ class Auth:
             return await self.get_user_async(handler)
         return self.get_user(handler) if self.get_user is not None else None
 
+    def login(self, handler: RequestHandler) -> str:
+        """Names the login that the user's tokens belong to; empty for none. After :meth:`user`."""
+        return ""
+
+    def users(self, handler: RequestHandler, user: str | None) -> tuple[str | None, ...]:
+        """Whose pages the request of ``user`` may go on with."""
+        return (user,)
+
     def check_admin(self, names: Collection[str], *, password: bool, logins: bool = False) -> None:
         """Raise ConfigError unless it is clear who sees the admin page: ``names``, or with a password.
 

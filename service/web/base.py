@@ -36,6 +36,8 @@ class BaseHandler(SecureCookies):
     services: Services
     user: str | None = None
     """Who makes the request, where :class:`UserHandler` has found out."""
+    login: str = ""
+    """The user's login, if there are tokens with it."""
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -100,8 +102,14 @@ class UserHandler(BaseHandler):
         if auth.asks:
             self.current_user = await auth.user(self)
             self.user = user_name(self.current_user)
+            self.login = auth.login(self)
             if self.user is None and auth.requires_login:
                 await self.turn_away()
+
+    @property
+    def users(self) -> tuple[str | None, ...]:
+        """Whose pages this request may go on with."""
+        return self.services.auth.users(self, self.user)
 
     def keep_for_its_browser(self) -> None:
         """What has a token in it: for the way back in its browser's history, which asks nobody.

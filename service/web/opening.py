@@ -110,7 +110,7 @@ class AppHandler(UserHandler):
         if request is None:
             attempt = self.services.timeouts.of_request(self.app.path)
             payload = await self.app.process_request(self.request, attempt)
-            request = page_request(self.request, self.services.settings, payload, self.user)
+            request = page_request(self.request, self.services.settings, payload, self.user, self.login)
         request = replace(self.placed(request), trace=self.services.tracing.here())
         return PageView(key, token, token_id, request, requested is not None)
 
@@ -119,7 +119,9 @@ class AppHandler(UserHandler):
         if token.minted_by_us:
             key = SessionKey(self.app.path, token.session_id)
             return await self.services.store.handoff(key, token.token_id)
-        return request_from_payload(self.request, self.services.settings, token.payload or {}, self.user)
+        return request_from_payload(
+            self.request, self.services.settings, token.payload or {}, self.user, self.login
+        )
 
     @property
     def page_versions(self) -> PageVersions:
@@ -182,7 +184,7 @@ class AppHandler(UserHandler):
         if names_id or "Bokeh-Session-Id" in self.request.headers:
             raise HTTPError(403, "both a token and a session id are given")
         token = self.services.tokens.verify(text, self.app.path)
-        self.services.tokens.check_user(token, self.user)
+        self.services.tokens.check_user(token, *self.users)
         if token.expired(time.time()):
             raise TokenExpired("the token has expired; see --session-token-expiration")
         return token

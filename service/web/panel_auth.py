@@ -34,7 +34,7 @@ _POST_FORM = re.compile(r"""<form\b[^>]*\bmethod=["']?post\b[^>]*>""", re.IGNORE
 class PanelAuth(Auth):
     """Who somebody is says Panel's signed cookie; what they may do elsewhere, their tokens."""
 
-    login: Any = None
+    panel: Any = None
     keeper: Any = None
     """None where the provider gives no tokens."""
     settings: Any = None
@@ -45,13 +45,13 @@ class PanelAuth(Auth):
 
     def endpoints(self) -> list[tuple[str, type[RequestHandler]]]:
         pages = ((self.login_url, self.LoginHandler), (self.logout_url, self.LogoutHandler))
-        names = {"prefix": self.settings.prefix, "login": self.login, "login_endpoint": self.login_url}
+        names = {"prefix": self.settings.prefix, "login": self.panel, "login_endpoint": self.login_url}
         found = ((path, page) for path, page in pages if path and page)
         return [(path, type(page.__name__, (PanelPage, page), names)) for path, page in found]
 
     async def user(self, handler: RequestHandler) -> str | None:
         """Raises StoreError, Unavailable."""
-        if self.login.is_way_back(handler):
+        if self.panel.is_way_back(handler):
             return None  # to the login page, also who has logged in meanwhile: it is to lead elsewhere
         user = await self._known(handler)
         if user is not None:
@@ -62,16 +62,27 @@ class PanelAuth(Auth):
         return user
 
     async def _known(self, handler: RequestHandler) -> str | None:
-        user: str | None = self.login.user_of(handler)
+        user: str | None = self.panel.user_of(handler)
         if user is None or self.keeper is None:
             return user
-        brought = self.login.tokens_of(handler)
-        tokens = await self.keeper.valid(user, brought)
+        login, brought = self.panel.login_of(handler), self.panel.tokens_of(handler)
+        tokens = await self.keeper.valid(login, brought) if login else None
         if tokens is None:
             return None if self.settings.oauth_refresh_tokens else user
+        if tokens.refused:
+            return None
         if tokens != brought and not isinstance(handler, WebSocketHandler) and _differ(tokens, brought):
-            self.login.give(handler, tokens)
+            self.panel.give(handler, tokens)
         return user
+
+    def login(self, handler: RequestHandler) -> str:
+        if self.keeper is None or "is_guest" in handler.request.cookies:
+            return ""
+        return str(self.panel.login_of(handler))
+
+    def users(self, handler: RequestHandler, user: str | None) -> tuple[str | None, ...]:
+        """Who has logged in since goes on with what the same browser shows a guest, as a guest."""
+        return (user, GUEST) if self._lets_in_guests(handler) else (user,)
 
     def _lets_in_guests(self, handler: RequestHandler) -> bool:
         request = handler.request
@@ -89,7 +100,7 @@ def panel_auth(settings: Settings, login: PanelLogin, keeper: UserTokenKeeper | 
         logout_url=settings.logout_endpoint,
         LoginHandler=login.login_handler(hooks),
         LogoutHandler=login.logout_handler(hooks),
-        login=login,
+        panel=login,
         keeper=keeper,
         settings=settings,
     )

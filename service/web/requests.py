@@ -8,7 +8,7 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from service.apps.panel_login import TOKEN_COOKIES
+from service.apps.panel_login import LOGIN_COOKIE, TOKEN_COOKIES
 from service.settings import Settings
 from store.contract import PageRequest
 
@@ -16,7 +16,11 @@ __all__ = ("page_request", "request_from_payload")
 
 
 def page_request(
-    request: HTTPServerRequest, settings: Settings, payload: Mapping[str, Any], user: str | None = None
+    request: HTTPServerRequest,
+    settings: Settings,
+    payload: Mapping[str, Any],
+    user: str | None = None,
+    login: str = "",
 ) -> PageRequest:
     """Apply the include and exclude lists, as ``bokeh serve`` does.
 
@@ -46,12 +50,17 @@ def page_request(
         cookies=cookies,
         headers=headers,
         user=user,
+        login=login,
         payload=dict(payload),
     )
 
 
 def request_from_payload(
-    request: HTTPServerRequest, settings: Settings, payload: Mapping[str, Any], user: str | None = None
+    request: HTTPServerRequest,
+    settings: Settings,
+    payload: Mapping[str, Any],
+    user: str | None = None,
+    login: str = "",
 ) -> PageRequest:
     """The request a Bokeh token carries inside, for sockets without a page of ours (``bokeh.client``).
 
@@ -59,7 +68,7 @@ def request_from_payload(
     """
     known = {"headers", "cookies", "arguments"}
     others = {name: value for name, value in payload.items() if name not in known}
-    own = page_request(request, settings, others, user)
+    own = page_request(request, settings, others, user, login)
     path, mark, query = own.uri.partition("?")
     cookies = _dict(payload["cookies"]) if "cookies" in payload else dict(own.cookies)
     headers = _dict(payload["headers"]) if "headers" in payload else _without_token(own.headers)
@@ -79,7 +88,7 @@ def _without_tokens(
     cookies: Mapping[str, str], headers: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     """What is stored with a session never has users' tokens in it; its code finds them all the same."""
-    kept = {name: value for name, value in cookies.items() if name not in TOKEN_COOKIES}
+    kept = {name: value for name, value in cookies.items() if name not in (*TOKEN_COOKIES, LOGIN_COOKIE)}
     return kept, {name: value for name, value in headers.items() if name.lower() != "cookie"}
 
 

@@ -63,7 +63,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
         # Ours first: Tornado 6.6 does not ask check_origin when Origin equals Host.
         self.services.origins.check(self.request.headers.get("Origin"), self.request.host)
         self.token = self.services.tokens.verify(self._offered_token(), self.app.path)
-        self.services.tokens.check_user(self.token, self.user)
+        self.services.tokens.check_user(self.token, *self.users)
         await super().get(*args, **kwargs)
 
     async def turn_away(self) -> None:
@@ -171,7 +171,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
         if self.token.expired(time.time()):
             raise TokenExpired("the token has expired; see --session-token-expiration")
         payload = self.token.payload or {}
-        request = request_from_payload(self.request, self.services.settings, payload, self.user)
+        request = request_from_payload(self.request, self.services.settings, payload, self.user, self.login)
         return self.placed(request)
 
 

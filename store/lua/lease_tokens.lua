@@ -1,4 +1,4 @@
--- Let one caller refresh a user's tokens.
+-- Let one caller refresh a login's tokens.
 --
 -- KEYS[1]  tokens
 -- ARGV[1]  who asks

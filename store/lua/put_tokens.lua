@@ -1,4 +1,4 @@
--- Keep a user's tokens in the place of all earlier ones, whoever is refreshing those.
+-- Keep a login's tokens in the place of all earlier ones, whoever is refreshing those.
 --
 -- KEYS[1]  tokens
 -- ARGV[1]  the tokens, encrypted

@@ -1,4 +1,4 @@
--- Replace a user's tokens by what they were refreshed to, and give the lease back.
+-- Replace a login's tokens by what they were refreshed to, and give the lease back.
 --
 -- KEYS[1]  tokens
 -- ARGV[1]  who has the lease

@@ -37,12 +37,16 @@ async def token_in(tab: Tab, text: str) -> int:
     return int(found[1])
 
 
+async def enter(tab: Tab, text: str) -> None:
+    box = tab.raw.get_by_role("textbox")
+    await box.fill(text)
+    await box.press("Enter")
+
+
 async def asks_for_a_newer_one(tab: Tab, than: int) -> None:
     """The app says what it knows each time that something is entered."""
-    box = tab.raw.get_by_role("textbox")
     for number in range(200):
-        await box.fill(f"{number}")
-        await box.press("Enter")
+        await enter(tab, f"{number}")
         await shows(tab, f"now {number} ")
         if await token_in(tab, f"now {number} ") > than:
             return
@@ -72,6 +76,8 @@ async def test_login_refresh_expiry_and_logout(fleet: Fleet, provider: OAuthProv
     assert len(provider.authorized) == 2
     await shows(tab, "first ada@example.com ada@example.com access-")
 
+    other = Tab(await tab.raw.context.new_page())
+    await other.open(fleet.app_url())
     await tab.raw.goto(f"{fleet.url}/logout")
     assert not [each for each in await tab.raw.context.cookies() if each["name"] == "user"]
     provider.user = "grace@example.com"
@@ -79,4 +85,12 @@ async def test_login_refresh_expiry_and_logout(fleet: Fleet, provider: OAuthProv
     await tab.drawn()
     assert len(provider.authorized) == 3
     await shows(tab, "first grace@example.com grace@example.com access-")
+
+    # The page that was open meanwhile is still the other user's, without a login.
+    await shows(other, "You have logged out.")
+    await enter(other, "later")
+    await shows(other, "now later ada@example.com None None None")
+    await other.raw.get_by_role("button", name="Log in").click()
+    await shows(other, "first grace@example.com")
+    other.check()
     assert not [each for each in tab.requested_elsewhere if "127.0.0.1" not in each]

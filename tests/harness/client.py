@@ -68,7 +68,7 @@ class Client:
         self.document_json: Any = None
         self.received: list[Received] = []
         self.page: Page | None = None
-        self._cookies = cookies
+        self.cookies = cookies
         self._headers = headers
         self._wire: Wire | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -127,7 +127,7 @@ class Client:
         """
         await self.close()
         self._wire = await Wire.open(
-            self.socket_url, self.token, cookies=self._cookies, headers=self._headers, timeout=self.timeout
+            self.socket_url, self.token, cookies=self.cookies, headers=self._headers, timeout=self.timeout
         )
         since = len(self.received)
         self._reading = asyncio.create_task(self._read(self._wire), name="client reader")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -20,6 +22,7 @@ from operations.scrape import scrape
 from operations.scrape import until as wait_until
 
 APP = Path(__file__).parent / "panel_apps" / "logged_in.py"
+NUMBERS = count()
 FLEET = pytest.mark.parametrize("serving", ["three replicas"], indirect=True)
 ALONE = pytest.mark.parametrize("serving", ["one server"], indirect=True)
 
@@ -48,7 +51,7 @@ async def opened(server: Server | Fleet, visitor: Visitor) -> Client:
 
 async def knows(client: Client, what: str) -> str:
     """What the app says when it is asked now; waits until it says that."""
-    for number in range(100):
+    for number in islice(NUMBERS, 100):
         await client.patch(TextInput, value=f"{number}")
         await client.expect(lambda _, asked=f"now {number} ": asked in said(client))
         if what in said(client):
@@ -106,6 +109,73 @@ async def test_after_logging_out_one_has_to_log_in_again(server: Server | Fleet)
     assert 'action="./login"' in page.text
     assert not visitor.cookies.keys() & {"user", "id_token", "access_token", "refresh_token", "oauth_expiry"}
     assert (await visitor.get(server.app_url())).status == 302
+
+
+@FLEET
+async def test_logging_out_while_tokens_are_refreshed(server: Fleet, provider: OAuthProvider) -> None:
+    provider.user, provider.lifetime = "leaver@example.com", 9
+    refreshing, answers = threading.Event(), threading.Event()
+    visitor, before = Visitor(), provider.refreshes
+    await visitor.logs_in(server.app_url())
+    copied = dict(visitor.cookies)
+    clients = [
+        await Client.open(replica.app_url(), cookies=visitor.cookies, timeout=60)
+        for replica in server.replicas
+    ]
+    provider.lifetime = 300
+    provider.before_answer = lambda: (refreshing.set(), answers.wait(30), None)[-1]
+    await until(refreshing.is_set)
+
+    await visitor.get(f"{server.url}/logout")
+    answers.set()
+
+    for client in clients:
+        await knows(client, "leaver@example.com None None None")
+    assert provider.refreshes == before + 1
+    for cookies in (visitor.cookies, copied):
+        for replica in server.replicas:
+            page = await get_page(replica.app_url(), cookies=cookies, follow=False)
+            assert page.status == 302
+            assert "login" in page.headers["Location"]
+    for client in clients:
+        client.wire.drop()
+        with pytest.raises(Exception, match="403"):
+            await client.reconnect()
+    assert (await visitor.logs_in(server.app_url())).status == 200
+
+
+@FLEET
+async def test_each_browser_has_a_login_of_its_own(server: Fleet, provider: OAuthProvider) -> None:
+    provider.user = "two@example.com"
+    browsers = [Visitor(), Visitor()]
+    clients, tokens = [], []
+    for visitor in browsers:
+        await visitor.logs_in(server.app_url())
+        tokens.append(provider.access_tokens[-1])
+        clients.append(await opened(server, visitor))
+    for client, token in zip(clients, tokens, strict=True):
+        await knows(client, f"two@example.com {token} refresh-")
+
+    await browsers[0].get(f"{server.url}/logout")
+
+    await knows(clients[0], "two@example.com None None None")
+    await knows(clients[1], f"two@example.com {tokens[1]} refresh-")
+    assert (await browsers[1].get(server.app_url())).status == 200
+    assert (await browsers[0].get(server.app_url())).status == 302
+    for client in clients:
+        await client.close()
+
+
+async def test_who_logs_in_again_in_another_tab_has_the_new_tokens_in_all(
+    server: Server | Fleet, provider: OAuthProvider
+) -> None:
+    provider.user = "again@example.com"
+    visitor = Visitor()
+    await visitor.logs_in(server.app_url())
+    async with await opened(server, visitor) as client:
+        await visitor.logs_in(f"{server.url}/login?next={urlsplit(server.app_url()).path}")
+
+        await knows(client, f"again@example.com {provider.access_tokens[-1]} refresh-")
 
 
 @FLEET

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import panel as pn
 import pytest
 from bokeh.document import Document
-from bokeh.models import Div
+from bokeh.models import Div, TextInput
 from devfleet.replica import Replica
 from harness.client import Client
 from harness.oauth_provider import OAuthProvider
@@ -173,6 +173,31 @@ async def test_guests_at_some_paths(replica: Start, provider: OAuthProvider, tmp
     await visitor.logs_in(f"{server.url}/other")
     visitor.cookies["is_guest"] = "1"
     assert "first ada@example.com" in await greeted(server.app_url(), visitor)
+
+
+async def test_a_guests_page_goes_on_when_its_browser_has_logged_in(
+    replica: Start, provider: OAuthProvider
+) -> None:
+    args = [*provider.args(), "--oauth-refresh-tokens", "--oauth-optional"]
+    server = replica([APP], args=args)
+    visitor = Visitor()
+    await visitor.get(server.app_url())
+    async with await Client.open(server.app_url(), cookies=visitor.cookies) as client:
+        await visitor.logs_in(f"{server.url}/login?next=/logged_in")
+        client.wire.drop()
+        client.cookies = visitor.cookies
+        await client.reconnect()
+
+        await client.patch(TextInput, value="on")
+        await client.expect(lambda _: "now on guest None None None" in said(client))
+
+    async with await Client.open(server.app_url(), cookies=visitor.cookies) as client:
+        assert "first ada@example.com" in said(client)
+        await visitor.get(f"{server.url}/logout")
+        client.wire.drop()
+        client.cookies = visitor.cookies
+        with pytest.raises(Exception, match="403"):
+            await client.reconnect()
 
 
 async def test_everybody_may_be_a_guest(replica: Start, provider: OAuthProvider) -> None:

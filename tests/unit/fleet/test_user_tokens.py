@@ -118,7 +118,7 @@ async def test_who_is_refused_has_to_log_in_and_the_provider_is_asked_once(
     provider.now += provider.lifetime
     provider.failure = RefreshRefused("no")
 
-    assert [await replica().valid("ada") for _ in range(3)] == [None, None, None]
+    assert [await refused(replica()) for _ in range(3)] == [True, True, True]
     assert provider.asked == ["1"]
     provider.failure = None
     await replica().began("ada", provider.tokens(7))
@@ -202,12 +202,85 @@ async def test_what_was_refreshed_is_not_lost_with_the_store_away(
     assert await store.tokens("ada") == provider.tokens(2)
 
 
-async def test_a_logout_leaves_nothing(replica: Replica, provider: Provider, store: RedisStore) -> None:
+async def refused(keeper: UserTokenKeeper, brought: UserTokens | None = None) -> bool:
+    found = await keeper.valid("ada", brought)
+    return found is not None and found.refused
+
+
+@pytest.mark.parametrize("refreshes", [True, False])
+async def test_a_logout_counts_on_all_replicas(
+    replica: Replica, provider: Provider, store: RedisStore, refreshes: bool
+) -> None:
+    here, there = replica(refreshes=refreshes), replica(refreshes=refreshes)
+    await here.began("ada", provider.tokens(1))
+    assert await there.valid("ada") == provider.tokens(1)
+
+    await here.ended("ada")
+
+    for keeper in (here, there, replica(refreshes=refreshes)):
+        assert await refused(keeper)
+        assert await refused(keeper, provider.tokens(2)), "nor is what a copy of the cookies brings"
+    assert await there.for_session("ada") == user_tokens.LOGGED_OUT
+    assert await store.tokens("ada") == user_tokens.LOGGED_OUT
+    await here.began("ada", provider.tokens(7))
+    assert await there.valid("ada") == provider.tokens(7)
+
+
+async def test_a_refresh_that_is_under_way_while_the_user_logs_out(
+    replica: Replica, provider: Provider, store: RedisStore
+) -> None:
+    here, there = replica(), replica()
+    await here.began("ada", provider.tokens(1))
+    provider.now += provider.lifetime
+    for ends in (here, there):
+        provider.asked.clear()
+        provider.answers.clear()
+        asking = [asyncio.create_task(each.valid("ada")) for each in (here, there)]
+        while not provider.asked:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0)
+
+        await ends.ended("ada")
+        provider.answers.set()
+
+        assert {found.logged_out for task in asking if (found := await task)} == {True}
+        assert await store.tokens("ada") == user_tokens.LOGGED_OUT
+        provider.now += 1
+        await here.began("ada", replace(provider.tokens(1), expiry=provider.now))
+
+
+async def test_what_a_browser_brings_while_it_logs_out(
+    replica: Replica, provider: Provider, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keeper = replica()
-    await keeper.began("ada", provider.tokens(1))
-    await keeper.ended("ada")
-    assert await store.tokens("ada") is None
-    assert await keeper.valid("ada") is None
+    find = store.tokens
+
+    async def slow(login: str) -> UserTokens | None:
+        found = await find(login)
+        if found is None:
+            await replica().ended(login)
+        return found
+
+    monkeypatch.setattr(store, "tokens", slow)
+    assert await refused(keeper, provider.tokens(1))
+    assert await find("ada") == user_tokens.LOGGED_OUT
+
+
+async def test_others_are_told_of_a_logout(
+    replica: Replica, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_tokens, "LOOK_SECONDS", 0.01)
+    here, there = replica(), replica()
+    await here.began("ada", provider.tokens(1))
+    told: asyncio.Queue[UserTokens] = asyncio.Queue()
+    there.tells(lambda _, tokens: told.put_nowait(tokens))
+    looking = asyncio.create_task(there.run(lambda: {"ada"}))
+    assert await told.get() == provider.tokens(1)
+
+    await here.ended("ada")
+
+    assert await told.get() == user_tokens.LOGGED_OUT
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
 
 
 async def test_while_the_store_is_away_tokens_are_good_until_they_expire(
