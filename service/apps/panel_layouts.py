@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from bokeh.model import Model
+from bokeh.model import DataModel, Model
 from bokeh.models import Tabs
 
 from service.apps.panel_chats import is_message
@@ -188,12 +188,22 @@ def _made(maker: _Maker, described: Iterable[Mapping[str, Any] | None]) -> list[
 
 
 def _is_filled_by_list(layout: Any, model: Any) -> bool:
+    if isinstance(own := _own_children(model), list):
+        return isinstance(layout, sys.modules[_LAYOUT].ListLike) and all(
+            isinstance(each, Model) for each in own
+        )
     children = model.tabs if _has_tabs(model) else getattr(model, "children", None)
     return (
         isinstance(children, list)
         and all(isinstance(each, Model) for each in children)
         and not _is_accordion(layout)
     )
+
+
+def _own_children(model: Any) -> list[Any] | None:
+    """Those of a layout with JavaScript of its own (panel_material_ui), whose model has their names instead."""
+    data = getattr(model, "data", None)
+    return getattr(data, "objects", None) if isinstance(data, DataModel) else None
 
 
 def _has_tabs(model: Any) -> bool:
@@ -207,6 +217,8 @@ def _is_accordion(layout: Any) -> bool:
 def _children(layout: Any, model: Any) -> list[Any]:
     if _has_tabs(model):
         return [tab.child for tab in model.tabs]
+    if isinstance(own := _own_children(model), list):
+        return list(own)
     header = 1 if type(model).__name__ == "Card" else 0  # comes before what the layout lists
     return list(model.children[header:])
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.model import Model
+from bokeh.model import DataModel, Model
 
 from service.apps import jupyter_widgets
 from service.apps.panel_chats import (
@@ -102,7 +102,9 @@ class PanelObjects:
                 continue
             # A chat message and the row that it is made of share a model: it comes first.
             found[model.id] = {
-                **_plain_parameters(viewable, changed.get(model.id, set())),
+                **_plain_parameters(
+                    viewable, set().union(*(changed.get(each, ()) for each in _own_ids(model)))
+                ),
                 **self._of_class(model, viewable, ref, chats),
                 **found.get(model.id, {}),
             }
@@ -220,7 +222,13 @@ def _ids_of(model: Any, viewable: Any, ref: str) -> set[str]:
     """The models whose changes may mean that there is something new to be kept of the object."""
     if is_table(viewable):
         return {model.id, model.source.id, model.source.selected.id}
-    return {model.id, *models_of_message(viewable, ref)}
+    return {*_own_ids(model), *models_of_message(viewable, ref)}
+
+
+def _own_ids(model: Any) -> set[str]:
+    """The models that have the object's parameters: components with JavaScript of their own have a second one."""
+    data = getattr(model, "data", None)
+    return {model.id, data.id} if isinstance(data, DataModel) else {model.id}
 
 
 def _execute(callback: Callable[..., Any], *args: Any) -> None:

@@ -31,6 +31,9 @@ MISS_SECONDS = 5.0
 MAX_BUILDS_ASKED = 4
 """There are two during a rollout."""
 
+MAX_ASKED = 8
+"""Of this build, for what one knows by the apps that it has run."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeerFile:
@@ -57,10 +60,11 @@ class PeerFiles:
         self._missed: dict[_Key, float] = {}
         self._asking: dict[_Key, asyncio.Task[PeerFile | None]] = {}
 
-    async def find(self, path: str, query: str, *, gzip: bool) -> PeerFile | None:
+    async def find(self, path: str, query: str, *, gzip: bool, of_apps: bool = False) -> PeerFile | None:
         """The file at ``path`` (below the prefix) with ``query`` (such as ``?v=…``), None if nobody has it.
 
-        Only files with a query are kept: it names their content.
+        Only files with a query are kept: it names their content. With ``of_apps`` replicas of this build are
+        asked, too: it is up to what they have run whether they know it.
         """
         key = (path, query, "gzip" if gzip else "identity")
         kept = self._kept.get(key)
@@ -70,7 +74,7 @@ class PeerFiles:
         if time.monotonic() - self._missed.get(key, float("-inf")) < MISS_SECONDS:
             return None
         if key not in self._asking:
-            self._asking[key] = asyncio.create_task(self._ask(key))
+            self._asking[key] = asyncio.create_task(self._ask(key, of_apps))
         return await asyncio.shield(self._asking[key])
 
     async def of_each(self, path: str) -> list[bytes]:
@@ -86,9 +90,9 @@ class PeerFiles:
             return None
         return body
 
-    async def _ask(self, key: _Key) -> PeerFile | None:
+    async def _ask(self, key: _Key, of_apps: bool) -> PeerFile | None:
         try:
-            found = await self._ask_each(*key)
+            found = await self._ask_each(*key, of_apps)
         finally:
             del self._asking[key]
         if found is None:
@@ -97,13 +101,15 @@ class PeerFiles:
             self._keep(key, found)
         return found
 
-    async def _ask_each(self, path: str, query: str, encoding: str) -> PeerFile | None:
+    async def _ask_each(self, path: str, query: str, encoding: str, of_apps: bool) -> PeerFile | None:
         try:
-            replicas = await self._peers.of_other_builds(self._build)
+            replicas = (await self._peers.of_other_builds(self._build))[:MAX_BUILDS_ASKED]
+            if of_apps:
+                replicas += [each for each in await self._peers.alive() if each not in replicas][:MAX_ASKED]
         except StoreError as error:
             log.warning("nobody can be asked for %s: %s", path, error)
             return None
-        for replica in replicas[:MAX_BUILDS_ASKED]:
+        for replica in replicas:
             try:
                 response = await self._dialer.file(replica, path, query, encoding)
             except (HTTPError, OSError) as error:

@@ -55,6 +55,8 @@ class FleetFileHandler(PackedStaticHandler):
 
     _found = Found.ANY
     _from_peer: PeerFile | None = None
+    _is_of_apps = False
+    """Whether a replica knows it by the apps that it has run, and this one does not."""
 
     def initialize(self, services: Services, path: str = "/", for_replicas: bool = False) -> None:  # type: ignore[override]
         super().initialize(path=path)
@@ -108,7 +110,7 @@ class FleetFileHandler(PackedStaticHandler):
             return None
         gzip = "gzip" in self.request.headers.get("Accept-Encoding", "")
         query = f"?{self.request.query}" if self.request.query else ""
-        return await self.services.files.find(self._public_path, query, gzip=gzip)
+        return await self.services.files.find(self._public_path, query, gzip=gzip, of_apps=self._is_of_apps)
 
     def _pass_on(self, file: PeerFile, include_body: bool) -> None:
         for name, value in file.headers:
@@ -156,6 +158,8 @@ class ExtensionFileHandler(FleetFileHandler):
         directory = None if "\0" in path else await on_file_thread(extension_directory, self._name)
         if not rest:
             raise HTTPError(404)
+        # Some packages say where their files are only when they are imported (panel_material_ui 0.16).
+        self._is_of_apps = directory is None
         self.root = str(directory or _NOWHERE)
         await super().get(rest, include_body)
 

@@ -2,9 +2,12 @@ from pathlib import Path
 
 import panel as pn
 import param
+from bokeh.embed.bundle import extension_dirs
 from panel.custom import JSComponent
 
 HERE = Path(__file__).parent
+extension_dirs[f"{HERE.name}-files"] = HERE
+"""As packages of components do (panel_material_ui), whose name says nothing of where they are."""
 
 
 class Counter(JSComponent):
