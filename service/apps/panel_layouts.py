@@ -201,7 +201,7 @@ def _is_filled_by_list(layout: Any, model: Any) -> bool:
 
 
 def _own_children(model: Any) -> list[Any] | None:
-    """Those of a layout with JavaScript of its own (panel_material_ui), whose model has their names instead."""
+    """Those of a layout with JavaScript of its own (panel_material_ui), whose model has their names."""
     data = getattr(model, "data", None)
     return getattr(data, "objects", None) if isinstance(data, DataModel) else None
 

@@ -226,7 +226,7 @@ def _ids_of(model: Any, viewable: Any, ref: str) -> set[str]:
 
 
 def _own_ids(model: Any) -> set[str]:
-    """The models that have the object's parameters: components with JavaScript of their own have a second one."""
+    """The models that have the object's parameters: two for components with JavaScript of their own."""
     data = getattr(model, "data", None)
     return {model.id, data.id} if isinstance(data, DataModel) else {model.id}
 

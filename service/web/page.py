@@ -17,13 +17,14 @@ from service.errors import AppError, NotAuthorized, ServiceError, SessionMoved
 from service.sessions.session import Session
 from service.web.opening import AppHandler, PageView
 from service.web.resources import TEMPLATES, PageResources
-from service.web.updated import UPDATED_ARGUMENT, after_update, with_losses
+from service.web.updated import UPDATED_ARGUMENT, after_update, into_body, with_losses
 from store.contract import Heartbeat
 from store.errors import StoreError
 
 __all__ = ("PageHandler", "render_page", "render_shell")
 
 TOKEN_MARK = "svc-token-goes-here"
+_IDLE_AGAIN = f"<script>{(TEMPLATES / 'idle_again.js').read_text(encoding='utf-8').strip()}</script>"
 _EARLY_SOCKET = (TEMPLATES / "early_socket.js").read_text(encoding="utf-8").strip()
 SHELL = f"""{{% block preamble %}}<script>
 {_EARLY_SOCKET}("{TOKEN_MARK}")
@@ -138,7 +139,7 @@ async def _render(session: Session, resources: PageResources, root: str, token: 
 def _rendered(session: Session, resources: PageResources, root: str, token: str) -> str:
     document = session.document
     if session.app.panel:
-        return panel_page(session, resources.of_server("/"), root, token)
+        return into_body(panel_page(session, resources.of_server("/"), root, token), _IDLE_AGAIN)
     return html_page_for_render_items(
         resources.bundle(root, session.app),
         {},

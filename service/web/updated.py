@@ -8,7 +8,7 @@ from pathlib import Path
 
 from service.sessions.notice import UPDATED_ARGUMENT
 
-__all__ = ("UPDATED_ARGUMENT", "after_update", "with_losses")
+__all__ = ("UPDATED_ARGUMENT", "after_update", "into_body", "with_losses")
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CLEAN_ADDRESS = (_TEMPLATES / "clean_address.js").read_text(encoding="utf-8").strip()
@@ -22,7 +22,7 @@ def after_update(page: str) -> str:
 
     Else a reload by its user would not begin a new session, and an address that is passed on would share one.
     """
-    return _into_body(page, f"<script>{_CLEAN_ADDRESS}</script>")
+    return into_body(page, f"<script>{_CLEAN_ADDRESS}</script>")
 
 
 def with_losses(page: str, losses: Sequence[str]) -> str:
@@ -33,9 +33,10 @@ def with_losses(page: str, losses: Sequence[str]) -> str:
     if len(losses) > len(shown):
         shown.append(f"and {len(losses) - len(shown)} more")
     items = "".join(f"<li>{html.escape(each)}</li>" for each in shown)
-    return _into_body(page, _LOSSES.replace("{{ losses }}", items))
+    return into_body(page, _LOSSES.replace("{{ losses }}", items))
 
 
-def _into_body(page: str, more: str) -> str:
+def into_body(page: str, more: str) -> str:
+    """The page, with ``more`` at its end."""
     before, end, after = page.rpartition("</body>")
     return f"{before}{more}{end}{after}" if end else page + more
