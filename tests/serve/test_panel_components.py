@@ -58,7 +58,7 @@ async def test_a_replica_has_files_of_an_extension_that_nothing_imported_there(f
     run_here, not_run_here = fleet.replicas
     async with await Client.open(run_here.app_url("components"), timeout=60):
         for query in ("", "?v=1.10.0", "?a9a9cc4f19fadba2c108149eeaf498f3"):
-            path = f"static/extensions/components-files/house.css{query}"
+            path = f"static/extensions/components-files/icons.css{query}"
             assert fetched(run_here, path)[0] == 200
             assert fetched(not_run_here, path) == fetched(run_here, path)
     assert fetched(not_run_here, "static/extensions/components-files/mycomp.bin")[0] == 404

@@ -6,7 +6,7 @@ from bokeh.embed.bundle import extension_dirs
 from panel.custom import JSComponent
 
 HERE = Path(__file__).parent
-extension_dirs[f"{HERE.name}-files"] = HERE
+extension_dirs[f"{HERE.name}-files"] = HERE / "files"
 """As packages of components do (panel_material_ui), whose name says nothing of where they are."""
 
 

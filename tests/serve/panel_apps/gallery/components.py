@@ -2,7 +2,7 @@
 
 import panel as pn
 import param
-from panel.custom import AnyWidgetComponent, JSComponent
+from panel.custom import JSComponent
 from panel.reactive import ReactiveHTML
 
 pn.extension()
@@ -45,25 +45,6 @@ class Asks(JSComponent):
         self.got += data
 
 
-class Any(AnyWidgetComponent):
-    value = param.Integer(default=0)
-    _esm = """
-    function render({ model, el }) {
-      const button = document.createElement("button")
-      const show = () => { button.textContent = `any ${model.get("value")}` }
-      button.onclick = () => {
-        model.set("value", model.get("value") + 1)
-        model.save_changes()
-      }
-      model.on("change:value", show)
-      show()
-      el.append(button)
-      return () => {}
-    }
-    export default { render }
-    """
-
-
 class Old(ReactiveHTML):
     count = param.Integer(default=0)
     _template = '<button id="up" onclick="${_up}">old ${count}</button>'
@@ -72,9 +53,9 @@ class Old(ReactiveHTML):
         self.count += 1
 
 
-plain, asks, anyone, old = Plain(child=pn.pane.Str("a child")), Asks(), Any(), Old()
+plain, asks, old = Plain(child=pn.pane.Str("a child")), Asks(), Old()
 said = pn.bind(
     lambda *values: "said " + " ".join(map(str, values)),
-    plain.param.value, plain.param.heard, anyone.param.value, asks.param.got, old.param.count,
+    plain.param.value, plain.param.heard, asks.param.got, old.param.count,
 )  # fmt: skip
-pn.Column(plain, anyone, asks, old, pn.pane.Str(said)).servable()
+pn.Column(plain, asks, old, pn.pane.Str(said)).servable()
