@@ -94,6 +94,9 @@ SHARED_INTERVAL = 0.1
 
 SHARED_ALONE_INTERVAL = 1.0
 
+NOTABLE_SECONDS = 0.01
+"""That a part takes to end."""
+
 SLOW_CALLS_TOLD = 5
 BUILDS_TOLD = 50
 """Of each replica, in its heartbeat."""
@@ -233,7 +236,7 @@ class Server:
             self._serving,
         ]
         for part in parts:
-            await self._running.enter_async_context(part())
+            await self._running.enter_async_context(_end_timed(part))
 
     async def stop(self) -> None:
         """Stop what was started, last first. The sockets are there from the beginning, started or not."""
@@ -602,8 +605,10 @@ class Server:
         settings = self.settings
         if settings.redis is not None and len(self._keeping.registry):
             log.info("draining begins in %g s", settings.drain_delay)
-            # At least until the others have heard of it, who else would take us for dead.
-            await asyncio.sleep(max(settings.drain_delay, 2 * BEAT_INTERVAL))
+            # The others must have heard of it, who else would take us for dead.
+            await asyncio.gather(
+                self._heart.beat_now(within=2 * BEAT_INTERVAL), asyncio.sleep(settings.drain_delay)
+            )
         self.services.close()
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
@@ -659,6 +664,22 @@ class Server:
             building=self._building(),
             slow=[dataclasses.asdict(each) for each in self._slow.latest()[:SLOW_CALLS_TOLD]],
         )
+
+
+@asynccontextmanager
+async def _end_timed(part: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+    """The log tells with ``--log-level debug`` where time goes between SIGTERM and the end."""
+    began = time.monotonic()
+    try:
+        async with part():
+            try:
+                yield
+            finally:
+                began = time.monotonic()
+    finally:
+        took = time.monotonic() - began
+        if took > NOTABLE_SECONDS:
+            log.debug("stopping: to end %s took %.2f s", part.__name__.strip("_").replace("_", " "), took)
 
 
 def _open_store(settings: Settings, metrics: Metrics) -> RedisStore:

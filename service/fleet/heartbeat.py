@@ -64,6 +64,8 @@ class Heart:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
+        self._store: Store | None = None
+        self._one_by_one = asyncio.Lock()
         self._retire = True
         self.doubts = 0
         """How often ``on_doubt`` was called, or is about to be."""
@@ -97,6 +99,12 @@ class Heart:
             self._task = asyncio.create_task(self._live(tried))
         await first.wait()
 
+    async def beat_now(self, within: float) -> None:
+        """Return when the store has the present state, or has not taken it within so many seconds."""
+        if self._loop is not None and self._store is not None:
+            beating = asyncio.run_coroutine_threadsafe(self._try_beat(self._store), self._loop)
+            await asyncio.wait([asyncio.wrap_future(beating)], timeout=within)
+
     async def stop(self, *, retire: bool = True) -> None:
         """Beat a last time, with the latest changes, and unless told otherwise leave the fleet."""
         self._retire = retire
@@ -111,7 +119,7 @@ class Heart:
     async def _live(self, tried: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        store = self._open_store()
+        store = self._store = self._open_store()
         await self._try_beat(store)
         tried()
         while True:
@@ -125,6 +133,10 @@ class Heart:
             await store.close()
 
     async def _try_beat(self, store: Store) -> None:
+        async with self._one_by_one:  # a later one must not be overtaken by what it replaces
+            await self._beat(store)
+
+    async def _beat(self, store: Store) -> None:
         changes = _take_all(self._changes)
         last = dict(changes)
         try:

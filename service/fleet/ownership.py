@@ -110,6 +110,11 @@ class Ownership:
             case Dialled.SILENT:
                 return self._go(Step.KEEP_WAITING)
 
+    def refused(self, owner: Heartbeat | None) -> Step:
+        """Nobody listens at the owner's address. ``owner`` was read since: it may have begun to drain."""
+        self.owner = owner
+        return self.dialled(Dialled.REFUSED)
+
     def looked_again(self, owner: Heartbeat | None) -> Step:
         """The heartbeat of an owner was read again that has been silent, or was not got through to."""
         if owner is None or owner.age > self.silence:

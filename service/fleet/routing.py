@@ -329,10 +329,11 @@ class Router:
 
     async def _reach(self, ownership: Ownership, dial: Dial[T]) -> tuple[T] | None:
         """Dial the owner; None when the session has to be seized from it, or claimed once more."""
+        refused = await self._dials.refused(ownership.claim.owner)
         owner = await self._store.replica(ownership.claim.owner)
         if ownership.found(owner) is Step.SEIZE or owner is None:
             return None
-        if await self._dials.refused(owner.replica):
+        if refused:
             ownership.dialled(Dialled.REFUSED)
             return None
         attempt: asyncio.Future[T] = asyncio.ensure_future(dial(owner, ownership.claim.epoch))
@@ -348,6 +349,8 @@ class Router:
         while True:
             await asyncio.wait([attempt], timeout=pause)
             result = result_of(attempt) if attempt.done() else Dialled.SILENT
+            if result is Dialled.REFUSED:
+                return ownership.refused(await self._store.replica(ownership.claim.owner))
             if ownership.dialled(result) is not Step.KEEP_WAITING:
                 return ownership.step
             if ownership.obstacle is not None:
