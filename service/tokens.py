@@ -15,6 +15,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -332,13 +333,19 @@ def _digest(token: str) -> str:
     return hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
 
 
+@lru_cache(maxsize=16)
+def _checked_once(key: bytes) -> jwt.PyJWK:
+    """PyJWT (2.10 to 2.15) looks at plain bytes for each token anew, whether they may be another kind of key."""
+    return jwt.PyJWK({"kty": "oct", "k": to_base64(key)}, _ALGORITHM)
+
+
 def _decode_jwt(token: str, keys: list[bytes], audience: str) -> dict[str, Any]:
     """Header and payload, verified but for the age, which is a number afterwards."""
     for key in keys:
         try:
             decoded = jwt.decode_complete(
                 token,
-                key,
+                _checked_once(key),
                 algorithms=[_ALGORITHM],
                 audience=audience,
                 options={"require": ["aud", "exp", "jti"], "verify_exp": False},

@@ -13,12 +13,11 @@ from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
-from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from service.errors import Unavailable
+from service.fleet.link import RelayLink, dial
 from service.fleet.ownership import Dialled
 from service.page_versions import PageVersions
-from service.protocol.messages import Frame
 from service.tokens import TokenAuthority
 from service.tracing import HEADER, OFF, Tracing
 from store.contract import Heartbeat, SessionKey
@@ -34,7 +33,6 @@ __all__ = (
     "ROOT_HEADER",
     "TOKEN_ID_HEADER",
     "Dialer",
-    "RelayLink",
     "result_of",
 )
 
@@ -65,33 +63,6 @@ LONGEST_ANSWER = 300.0
 """Seconds until a dialled owner that beats but does not answer is given up."""
 
 
-class RelayLink:
-    """An open relay to a session's owner."""
-
-    def __init__(self, connection: WebSocketClientConnection) -> None:
-        self._connection = connection
-
-    async def send(self, frame: Frame) -> None:
-        """Pass one frame on. Raises ``tornado.websocket.WebSocketClosedError`` when closed."""
-        await self._connection.write_message(frame, binary=isinstance(frame, bytes))
-
-    async def receive(self) -> Frame | None:
-        """The owner's next frame, None when it closed."""
-        return await self._connection.read_message()
-
-    @property
-    def close_code(self) -> int | None:
-        """Why the owner closed; None when it just vanished."""
-        return self._connection.close_code
-
-    @property
-    def close_reason(self) -> str | None:
-        return self._connection.close_reason
-
-    def close(self) -> None:
-        self._connection.close()
-
-
 class Dialer:
     """Makes authenticated requests to other replicas. ``clock`` is one on which all of them agree."""
 
@@ -117,12 +88,16 @@ class Dialer:
     ) -> RelayLink:
         """Open a relay for a page made with ``page``. Raises what :func:`result_of` understands."""
         with self._tracing.span("relay", kind="client", session=key.short, owner=owner.replica):
-            request = self._request(owner, RELAY_PATH, key, epoch)
-            request.headers[TOKEN_ID_HEADER] = token_id
+            headers = {**self._headers(owner, key, epoch), TOKEN_ID_HEADER: token_id}
             if page is not None:
-                request.headers[PAGE_HEADER] = page.text
-            request.url = "ws" + request.url.removeprefix("http")
-            return RelayLink(await websocket_connect(request, max_message_size=self._max_message_size))
+                headers[PAGE_HEADER] = page.text
+            return await dial(
+                owner.address + self._prefix + RELAY_PATH,
+                headers,
+                seconds=LONGEST_ANSWER,
+                limit=self._max_message_size,
+                tls=self._tls,
+            )
 
     async def page(self, owner: Heartbeat, key: SessionKey, epoch: int, token: str, root: str) -> str:
         """The session's page, rendered by its owner around ``token``, with URLs that begin with ``root``."""
@@ -167,14 +142,17 @@ class Dialer:
             self._client.close()
 
     def _request(self, owner: Heartbeat, path: str, key: SessionKey, epoch: int) -> HTTPRequest:
-        tokens = self._tokens().mint_relay(key.app, key.session_id, epoch, owner.replica, now=self._clock())
         return HTTPRequest(
             owner.address + self._prefix + path,
-            headers={"Authorization": f"Bearer {tokens[0]}", OTHER_TOKEN_HEADER: tokens[-1], **self._trace()},
+            headers=self._headers(owner, key, epoch),
             connect_timeout=LONGEST_ANSWER,
             request_timeout=LONGEST_ANSWER,
             ssl_options=self._tls,
         )
+
+    def _headers(self, owner: Heartbeat, key: SessionKey, epoch: int) -> dict[str, str]:
+        tokens = self._tokens().mint_relay(key.app, key.session_id, epoch, owner.replica, now=self._clock())
+        return {"Authorization": f"Bearer {tokens[0]}", OTHER_TOKEN_HEADER: tokens[-1], **self._trace()}
 
     def _trace(self) -> dict[str, str]:
         here = self._tracing.here()

@@ -16,9 +16,10 @@ from tornado.httpclient import HTTPError
 
 from service.errors import MemoryExceeded, SessionMoved, SessionUnknown, Unavailable
 from service.fleet.dials import Dials
+from service.fleet.link import RelayLink
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
-from service.fleet.relay import ADOPT, Dialer, RelayLink, result_of
+from service.fleet.relay import ADOPT, Dialer, result_of
 from service.metrics import Metrics
 from service.page_versions import PageVersions
 from service.sessions.brake import Brake, Care, care_for

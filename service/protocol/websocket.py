@@ -1,4 +1,4 @@
-"""WebSocket frames (RFC 6455) without I/O, server side: many out of one read, many into one write.
+"""WebSocket frames (RFC 6455) without I/O: many out of one read, many into one write.
 
 Tornado reads each frame in up to four steps and writes each by itself; BokehJS sends and gets
 three frames or more per message, so that costs more than the work the message asks for.
@@ -7,6 +7,7 @@ three frames or more per message, so that costs more than the work the message a
 from __future__ import annotations
 
 import codecs
+import os
 import struct
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ __all__ = (
     "compression_offers",
     "encode_control",
     "encode_frames",
+    "encode_masked",
     "encode_once",
 )
 
@@ -126,18 +128,19 @@ _Utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 class FrameReader:
-    """Frames out of bytes as they come in, in pieces of any size."""
+    """Frames out of bytes as they come in, in pieces of any size; those of clients are ``masked``."""
 
     __slots__ = (
-        "_buffer", "_checked", "_compressed", "_fragments", "_kind", "_limit", "_longest_short", "_midway",
-        "_text", "inflater",
+        "_buffer", "_checked", "_compressed", "_fragments", "_kind", "_limit", "_longest_short", "_mask_size",
+        "_midway", "_text", "inflater",
     )  # fmt: skip
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, masked: bool = True) -> None:
         self.inflater: Inflater | None = None
         """Set where compression was agreed upon."""
         self._compressed = False
         self._limit = limit
+        self._mask_size = 4 if masked else 0
         self._longest_short = _MASKED | min(125, limit)
         self._buffer = bytearray()
         self._fragments: bytearray | None = None
@@ -186,8 +189,8 @@ class FrameReader:
         size, begin = second & _SIZE, at + 2
         if self._is_reserved(first) or (first & _CONTROL and (size > 125 or not first & _FIN)):
             raise FrameError("a frame with reserved bits, or a control frame that is long or in pieces")
-        if not second & _MASKED:
-            raise FrameError("a frame without a mask")
+        if bool(second & _MASKED) != bool(self._mask_size):
+            raise FrameError("a frame without a mask" if self._mask_size else "a frame with a mask")
         if size > 125:
             width, form = (2, "!H") if size == 126 else (8, "!Q")
             if have < 2 + width:
@@ -195,7 +198,7 @@ class FrameReader:
             (size,), begin = struct.unpack_from(form, buffer, begin), begin + width
         if size + len(self._fragments or b"") > self._limit:
             raise FrameTooBig("message too big")
-        body = begin + 4
+        body = begin + self._mask_size
         end = body + size
         if len(buffer) < end:
             if self._is_plain_text(first):
@@ -265,6 +268,8 @@ class FrameReader:
 
 def _unmasked(data: bytes, mask: bytes) -> bytes:
     """``data`` XOR ``mask`` over and over, as one operation on two long integers."""
+    if not mask:
+        return data
     size = len(data)
     over = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
     return (int.from_bytes(data, "little") ^ over).to_bytes(size, "little")
@@ -305,6 +310,14 @@ def encode_once(frames: Frames) -> list[Piece]:
 def encode_control(opcode: int, payload: bytes) -> bytes:
     """A control frame; its payload has at most 125 bytes."""
     return _head(opcode, len(payload)) + payload
+
+
+def encode_masked(opcode: int, payload: bytes) -> bytes:
+    """A whole frame as a client sends it."""
+    mask = os.urandom(4)
+    head = bytearray(_head(opcode, len(payload)))
+    head[1] |= _MASKED
+    return b"".join((head, mask, _unmasked(payload, mask)))
 
 
 def close_payload(code: int | None, reason: str = "") -> bytes:

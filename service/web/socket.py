@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
@@ -23,7 +24,7 @@ from service.errors import (
     TokenExpired,
     TokenInvalid,
 )
-from service.fleet.relay import RelayLink
+from service.fleet.link import RelayLink
 from service.metrics import Metrics
 from service.page_versions import PageVersions
 from service.protocol.messages import Frame, Frames
@@ -183,11 +184,12 @@ class RelayPeer:
     def __init__(self, link: RelayLink) -> None:
         self._link = link
 
-    async def receive(self, frame: Frame) -> None:
+    def receive(self, frame: Frame) -> Awaitable[None] | None:
         try:
-            await self._link.send(frame)
+            return self._link.send(frame)
         except WebSocketClosedError:
             log.debug("a frame came too late for a closed relay")
+            return None
 
     async def closed(self) -> None:
         self._link.close()

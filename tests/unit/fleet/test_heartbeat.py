@@ -29,12 +29,13 @@ class Beating:
     def __init__(self, url: str) -> None:
         self.store: RedisStore = open_store(url)
         self.changes: deque[tuple[SessionKey, bool]] = deque()
+        self.draining = False
         self.doubts = 0
         self.drains = 0
         self.ends: list[frozenset[tuple[str, int]]] = []
         self.heart = Heart(
             self.store.twin,
-            lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0),
+            lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0, draining=self.draining),
             self.changes,
             ttl=5,
             on_doubt=self._doubt,
@@ -69,6 +70,25 @@ async def test_the_first_beat_is_out_when_it_has_started(beating: Beating) -> No
     found = await beating.store.replica(REPLICA)
     assert found is not None
     assert beating.heart.beating
+
+
+async def test_what_others_must_know_at_once_is_in_the_store_when_that_returns(beating: Beating) -> None:
+    beating.draining = True
+    await beating.heart.beat_now(within=30)
+
+    found = await beating.store.replica(REPLICA)
+    assert found is not None
+    assert found.draining
+
+
+async def test_that_is_not_waited_for_while_the_store_is_away(
+    beating: Beating, redis_server: RedisServer
+) -> None:
+    redis_server.pause()
+    try:
+        await beating.heart.beat_now(within=0.1)
+    finally:
+        redis_server.resume()
 
 
 async def test_it_beats_while_the_event_loop_is_blocked(beating: Beating) -> None:

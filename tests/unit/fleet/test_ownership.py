@@ -68,6 +68,15 @@ def test_an_owner_that_refuses_is_gone_at_once(way: Ownership, answer: Dialled) 
     assert dialling(way).dialled(answer) is Step.SEIZE
 
 
+def test_one_that_has_begun_to_drain_before_it_refused_lets_go_of_it_by_itself(way: Ownership) -> None:
+    assert dialling(way).refused(replace(OTHER, draining=True)) is Step.CLAIM
+
+
+@pytest.mark.parametrize("owner", [OTHER, None], ids=["it said nothing of a drain", "it is gone"])
+def test_one_that_refuses_without_a_drain_is_seized_from(way: Ownership, owner: Heartbeat | None) -> None:
+    assert dialling(way).refused(owner) is Step.SEIZE
+
+
 def test_a_silent_owner_that_beats_is_busy(way: Ownership) -> None:
     assert dialling(way).dialled(Dialled.SILENT) is Step.KEEP_WAITING
     assert way.looked_again(OTHER) is Step.KEEP_WAITING
