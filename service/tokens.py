@@ -335,7 +335,7 @@ def _digest(token: str) -> str:
 
 @lru_cache(maxsize=16)
 def _checked_once(key: bytes) -> jwt.PyJWK:
-    """PyJWT (2.10 to 2.15) looks at plain bytes for each token anew, whether they may be another kind of key."""
+    """PyJWT (2.10 to 2.15) asks for each token anew whether plain bytes may be a key of another kind."""
     return jwt.PyJWK({"kty": "oct", "k": to_base64(key)}, _ALGORITHM)
 
 
