@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 CLOSING_SECONDS = 5.0
 """How long the owner may take to answer a close frame."""
 
-MAX_WAITING_BYTES = 1024 * 1024
-"""Frames that nobody has taken yet, above which nothing more is read."""
+MAX_WAITING = 1024 * 1024
+"""Bytes (characters, for text) that nobody has taken yet, above which nothing more is read."""
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of the answer to the handshake."""
@@ -112,7 +112,7 @@ class RelayLink(asyncio.Protocol):
         """The answer to the handshake, as far as it has come."""
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._frames: deque[Frame] = deque()
-        self._waiting_bytes = 0
+        self._waiting = 0
         self._next: asyncio.Future[None] | None = None
         """Somebody waits for a frame, or the end."""
         self._writable: asyncio.Future[None] | None = None
@@ -165,7 +165,7 @@ class RelayLink(asyncio.Protocol):
             self._next = asyncio.get_running_loop().create_future()
             await self._next
         frame = self._frames.popleft()
-        self._waiting_bytes -= len(frame)
+        self._waiting -= len(frame)
         return frame
 
     def close(self) -> None:
@@ -202,13 +202,16 @@ class RelayLink(asyncio.Protocol):
             self._head = None
             if not self._answer.done():
                 self._answer.set_result(head)
+            if not _agrees(head):  # what follows is an error page
+                self._transport.pause_reading()
+                return
         try:
             for opcode, payload in self._reader.feed(data):
                 self._take(opcode, payload)
         except (FrameError, UnicodeDecodeError) as error:
             log.warning("a relay ends, as its owner breaks the protocol: %s", error)
             self._transport.abort()
-        if self._waiting_bytes > MAX_WAITING_BYTES and not self._paused and not self._closing:
+        if self._waiting > MAX_WAITING and not self._paused and not self._closing:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -219,8 +222,9 @@ class RelayLink(asyncio.Protocol):
         elif opcode == PING:
             self._transport.write(encode_masked(PONG, payload))
         elif opcode in (TEXT, BINARY) and not self._closing:
-            self._frames.append(payload.decode() if opcode == TEXT else payload)
-            self._waiting_bytes += len(payload)
+            frame = payload.decode() if opcode == TEXT else payload
+            self._frames.append(frame)
+            self._waiting += len(frame)
 
     def _closed_by_owner(self, payload: bytes) -> None:
         if len(payload) >= 2:
@@ -255,11 +259,15 @@ class RelayLink(asyncio.Protocol):
             self._next = waiting
 
 
+def _agrees(head: bytes) -> bool:
+    return head.split(b" ", 2)[1:2] == [b"101"]
+
+
 def _check_answer(head: bytes, key: bytes) -> None:
     """Raise HTTPClientError unless it agrees to the handshake with ``key``."""
     status, *lines = head.decode("latin-1").split("\r\n")
     _, code, reason = (*status.split(" ", 2), "", "")[:3]
-    if code != "101":
+    if not _agrees(head):
         raise HTTPClientError(int(code) if code.isdecimal() else BROKEN, reason)
     fields = dict(line.partition(":")[::2] for line in lines)
     accepts = {name.strip().lower(): value.strip() for name, value in fields.items()}

@@ -24,7 +24,7 @@ class Owner(WebSocketHandler):
     async def get(self, *args: Any, **kwargs: Any) -> None:
         if "Please" in self.request.headers:
             self.set_status(410, "Gone")
-            self.finish()
+            self.finish("<!DOCTYPE html>")
             return
         await super().get(*args, **kwargs)
 
@@ -147,13 +147,14 @@ async def test_what_is_longer_than_allowed_ends_it(port: int) -> None:
     assert [await link.receive(), await link.receive()] == ["hello", None]
 
 
-async def test_any_other_answer_is_told_by_its_status(port: int) -> None:
+async def test_any_other_answer_is_told_by_its_status(port: int, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(HTTPClientError) as gone:
         await dialled(port, Please="go")
     with pytest.raises(HTTPClientError) as unknown:
         await dialled(port, "/nothing")
 
     assert (gone.value.code, unknown.value.code) == (410, 404)
+    assert "breaks the protocol" not in caplog.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
