@@ -350,8 +350,20 @@ class Connection:
         self._meter.patches_in += 1
         self._subscribed = True
         await session.apply(partial(self._apply, session, message), self, message.content)
-        await session.settle()
-        self.send(messages.ok(message.msgid))
+        if session.settles and session.puts_off_input:
+            spawn(self._acknowledge_later(session, message))  # the next input may be handled with this one
+        else:
+            await session.settle()
+            self.send(messages.ok(message.msgid))
+
+    async def _acknowledge_later(self, session: Session, message: Message) -> None:
+        try:
+            await session.settle()
+        except ServiceError as error:
+            log.info("an input is not acknowledged: %s", error, extra=self._slot.key.facts)
+            self.close(error.close_code, str(error))
+        else:
+            self.send(messages.ok(message.msgid))
 
     def _patch_at_once(self, session: Session, message: Message) -> Awaitable[None] | None:
         """As :meth:`_patch` where nobody else is at work on the Document: without waiting, if that can be."""

@@ -94,10 +94,13 @@ class JournalWriter:
         self._due.add(session)
         self._any_due.set()
         self._since.setdefault(session, time.monotonic())
+        if self._waiters:  # perhaps this is what somebody's input had put off
+            self._wake.set()
 
     async def settle(self, session: Session) -> None:
         """With ``sync``: return when everything noted so far is in the store.
 
+        Together with what inputs have put off, unless that takes longer than MAX_UNHANDLED_SECONDS.
         Raises SessionMoved when it turns out that the session is another replica's by now, or will be.
         """
         if not self._sync:
@@ -128,13 +131,14 @@ class JournalWriter:
     async def flush(self) -> None:
         """Write all that is due, but for sessions in the middle of a callback: their turn comes after it.
 
-        Those that have just had much written, or have still to handle inputs, stay due, unless somebody waits
-        for it.
+        Those that have just had much written stay due, unless somebody waits for it; those that have still to
+        handle inputs in any case.
         """
         waiters, self._waiters = self._waiters, []
         now = time.monotonic()
         self._not_before = {session: then for session, then in self._not_before.items() if then > now}
-        resting = {*self._not_before, *self._unhandled(now)} - {session for session, _ in waiters}
+        resting = self._not_before.keys() - {session for session, _ in waiters}
+        resting |= {*self._unhandled(now)}
         due = [session for session in self._due if session not in resting]
         for session in due:
             if session.locked and session not in self._queued:

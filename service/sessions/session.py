@@ -357,9 +357,14 @@ class Session(Expirable):
     @property
     def free(self) -> bool:
         """Whether a change can be made and acknowledged right now, without waiting for anything."""
-        if self._waiting or self._lock.taken or self._upkeep.settle is not None:
+        if self._waiting or self._lock.taken or self.settles:
             return False
         return self._phase is _Phase.WHOLE and not self.slot.life.lost
+
+    @property
+    def settles(self) -> bool:
+        """Whether clients wait until the store has what they changed."""
+        return self._upkeep.settle is not None
 
     async def settle(self) -> None:
         """Wait until the store has what clients changed, where they shall wait for that."""

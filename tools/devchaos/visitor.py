@@ -265,6 +265,8 @@ class Visitor:
             frames = await self.tab.pull()
         self.tab.document = json.loads(frames[2])["doc"]
         self._ids = ids_of(self.tab.document)
+        if not self._ids.keys() & {"slider", "table"}:
+            raise Stuck(f"the page shows something else: {self.tab.document['title']}")
         return look(self.tab.document, _buffers(frames))
 
     async def _idle(self, seconds: float) -> None:

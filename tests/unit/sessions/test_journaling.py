@@ -461,6 +461,35 @@ async def test_an_input_is_written_together_with_what_it_has_put_off(store: Redi
     assert (after["slider"].value, after["shown"].value) == (7, 7)
 
 
+async def test_a_sync_client_waits_for_that_too(store: RedisStore) -> None:
+    stage = Stage(store, sync=True)
+    run = await stage.session(app=Late())
+    writing = asyncio.create_task(stage.writer.run())
+    await run.sent(("slider", "value", 7))
+    assert run.session.puts_off_input
+
+    await stage.writer.settle(run.session)
+    after = await back(run, stage)
+    writing.cancel()
+
+    assert (after["slider"].value, after["shown"].value) == (7, 7)
+
+
+async def test_but_not_for_ever(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journaling, "MAX_UNHANDLED_SECONDS", 0)
+    stage = Stage(store, sync=True)
+    run = await stage.session(app=Late())
+    writing = asyncio.create_task(stage.writer.run())
+    await run.sent(("slider", "value", 7))
+    assert run.session.puts_off_input
+
+    await stage.writer.settle(run.session)
+    writing.cancel()
+
+    assert run.session.puts_off_input
+    assert (await back(run, stage))["slider"].value == 7
+
+
 async def test_what_goes_on_for_long_keeps_nobody_from_writing(store: RedisStore) -> None:
     stage, app = Stage(store), Late()
     run = await stage.session(app=app)
