@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from service.background import spawn
@@ -138,7 +138,7 @@ class JournalWriter:
         now = time.monotonic()
         self._not_before = {session: then for session, then in self._not_before.items() if then > now}
         resting = self._not_before.keys() - {session for session, _ in waiters}
-        resting |= {*self._unhandled(now)}
+        resting |= {session for session in self._due if self._puts_off(session)}
         due = [session for session in self._due if session not in resting]
         for session in due:
             if session.locked and session not in self._queued:
@@ -147,7 +147,7 @@ class JournalWriter:
         await self._write_taken()
         ready = [session for session in due if not session.locked]
         for start in range(0, len(ready), BATCH):
-            await self.write(ready[start : start + BATCH])
+            await self._write_at_rest(ready[start : start + BATCH])
             await asyncio.sleep(0)
         for session, waiter in waiters:
             if (session in self._due or session in self._taken) and not session.destroyed:
@@ -159,7 +159,9 @@ class JournalWriter:
         """Callbacks that follow each other leave too little time for somebody who only comes by."""
 
         def take() -> None:
-            if session in self._due and session not in self._taken and (write := self._take(session)):
+            if session not in self._due or session in self._taken or self._puts_off(session):
+                return
+            if write := self._take(session):
                 self._taken[session] = write
 
         try:
@@ -170,9 +172,16 @@ class JournalWriter:
         if self._sync:
             self._wake.set()
 
-    def _unhandled(self, now: float) -> Iterator[Session]:
-        oldest = now - MAX_UNHANDLED_SECONDS
-        return (each for each in self._due if each.puts_off_input and self._since.get(each, now) > oldest)
+    def _puts_off(self, session: Session) -> bool:
+        """Whether it has still to handle inputs, and others should wait for that."""
+        now = time.monotonic()
+        return session.puts_off_input and self._since.get(session, now) > now - MAX_UNHANDLED_SECONDS
+
+    async def _write_at_rest(self, sessions: Iterable[Session]) -> None:
+        """As :meth:`write`, but for those that an input has come to since somebody looked."""
+        async with self._writing:
+            ready = [session for session in sessions if not self._puts_off(session)]
+            await self._write([(session, write) for session in ready if (write := self._take(session))])
 
     async def write(self, sessions: Iterable[Session]) -> bool:
         """Write what these sessions have noted by now; False when the store does not answer."""

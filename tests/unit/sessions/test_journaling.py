@@ -461,6 +461,36 @@ async def test_an_input_is_written_together_with_what_it_has_put_off(store: Redi
     assert (after["slider"].value, after["shown"].value) == (7, 7)
 
 
+async def test_also_where_it_comes_while_somebody_waits_to_look(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session(app=Late())
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        run["shown"].title = "changed"
+        begun.set()
+        await go_on.wait()
+
+    callback = asyncio.create_task(run.do(slow))
+    await begun.wait()
+    client = asyncio.create_task(run.sent(("slider", "value", 7)))
+    await asyncio.sleep(0)  # it is in line
+    stage.writer.mark(run.session)
+    await stage.writer.flush()
+    await asyncio.sleep(0)  # the writer is in line after it
+    go_on.set()
+    await asyncio.gather(callback, client)
+    await run.session.in_turn(lambda: None)
+    await stage.writer.flush()
+    before = await back(run, stage)
+    await run.session._callbacks.input_handled(within=10)
+    await stage.writer.flush()
+    after = await back(run, stage)
+
+    assert (before["slider"].value, before["shown"].value) == (0, 0)
+    assert (after["slider"].value, after["shown"].value) == (7, 7)
+
+
 async def test_a_sync_client_waits_for_that_too(store: RedisStore) -> None:
     stage = Stage(store, sync=True)
     run = await stage.session(app=Late())
