@@ -15,7 +15,15 @@ from typing import Any
 from service import logs
 from service.admin import FleetWatch, admin_app
 from service.admin.panels import panels_admin_app
-from service.apps import forked, jupyter_widgets, panel_cache, panel_shortcuts, panel_tasks, threads
+from service.apps import (
+    forked,
+    jupyter_widgets,
+    panel_cache,
+    panel_shortcuts,
+    panel_tasks,
+    panel_user,
+    threads,
+)
 from service.apps.app import App
 from service.apps.panel import (
     runs_on_this_thread,
@@ -728,6 +736,7 @@ def _install_patches() -> None:
     jupyter_widgets.install()
     panel_shortcuts.install()
     panel_tasks.install()
+    panel_user.install()
     curdoc.install()
     scheduling.install()
     classes.install()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from tornado.web import RequestHandler
 
 from service.asgi.events import Scope
-from service.web.auth import Auth
+from service.web.auth import Auth, with_way_back
 
 __all__ = ("HostAuth", "UserOf", "name_of")
 
@@ -27,7 +27,7 @@ class HostAuth(Auth):
 
     user_of: UserOf | None = None
     login_at: str | None = None
-    """The URL where strangers are sent; they get 401 without."""
+    """The URL where strangers are sent, with where they wanted to go as ``next``; they get 401 without."""
 
     def __post_init__(self) -> None:
         """None of the rules for auth modules is about this."""
@@ -48,7 +48,7 @@ class HostAuth(Auth):
         return name_of(await found if inspect.isawaitable(found) else found)
 
     async def login_location(self, handler: RequestHandler, root: str) -> str | None:
-        return self.login_at
+        return self.login_at and with_way_back(self.login_at, handler)
 
     def logout_path(self, prefix: str) -> str | None:
         return None

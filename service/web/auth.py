@@ -21,7 +21,7 @@ from tornado.web import RequestHandler
 
 from service.errors import ConfigError
 
-__all__ = ("EVERYBODY", "Auth", "SecureCookies", "load_auth", "user_name")
+__all__ = ("EVERYBODY", "Auth", "SecureCookies", "load_auth", "user_name", "with_way_back")
 
 EVERYBODY = "*"
 """Of ``--admin-user``: whoever comes."""
@@ -107,10 +107,7 @@ class Auth:
             url = self.get_login_url(handler)
         else:
             url = root + (self.login_url or "").lstrip("/")
-        if not url or "?" in url:
-            return url
-        here = handler.request.full_url() if urlsplit(url).scheme else handler.request.uri
-        return f"{url}?{urlencode({'next': here})}"
+        return url and with_way_back(url, handler)
 
 
 class SecureCookies(RequestHandler):
@@ -137,6 +134,14 @@ def load_auth(path: str | None) -> Auth:
     except Exception as error:
         # Whatever the module raises, it is the module that cannot be used.
         raise ConfigError(f"--auth-module {path}: {type(error).__name__}: {error}") from error
+
+
+def with_way_back(url: str, handler: RequestHandler) -> str:
+    """The URL with where the user wanted to go in ``next``, unless it has arguments of its own."""
+    if "?" in url:
+        return url
+    here = handler.request.full_url() if urlsplit(url).scheme else handler.request.uri
+    return f"{url}?{urlencode({'next': here})}"
 
 
 def user_name(user: Any) -> str | None:

@@ -25,13 +25,17 @@ APPS = Path(__file__).with_name("asgi_apps")
 class Program(Process):
     """`uvicorn MODULE:app` on a port of its own, or with another server's command line."""
 
-    def __init__(self, module: str, *args: str, server: str = "uvicorn", **options: Any) -> None:
+    def __init__(
+        self, module: str, *args: str, server: str = "uvicorn", name: str = "app", **options: Any
+    ) -> None:
         self.port = free_port()
         where = {
             "uvicorn": ["--port", str(self.port)],
             "hypercorn": ["--bind", f"127.0.0.1:{self.port}", "--access-logfile", "-"],
+            "granian": ["--interface", "asgi", "--port", str(self.port)],
+            "gunicorn": ["-k", "uvicorn_worker.UvicornWorker", "--bind", f"127.0.0.1:{self.port}"],
         }
-        argv = [sys.executable, "-m", server, f"{module}:app", *where[server], *args]
+        argv = [sys.executable, "-m", server, f"{module}:{name}", *where[server], *args]
         super().__init__(module, argv, **options)
 
     @property
@@ -39,7 +43,7 @@ class Program(Process):
         return f"http://127.0.0.1:{self.port}"
 
     def wait_serving(self) -> None:
-        self.wait_line(r"(?i)running on http", 60)
+        self.wait_line(r"(?i)running on http|started worker|startup complete", 60)
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ async def moved(client: Client) -> None:
     await client.expect(lambda c: c.value("curve", "data")["y"][-1] == 27)
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian"])
 async def test_a_fastapi_page_with_an_app_of_the_same_process(
     program: Callable[..., Program], open_tab: Callable[..., Any], server: str
 ) -> None:
@@ -76,6 +80,55 @@ async def test_a_fastapi_page_with_an_app_of_the_same_process(
     await tab.until("value('user', 'text') === 'anna'")
     await tab.nudge_slider("exponent", 2)
     await tab.until("value('curve', 'data.y').at(-1) === 9")
+
+
+async def test_a_django_page_with_an_app_of_the_same_process(
+    program: Callable[..., Program], tab: Tab, tmp_path: Path
+) -> None:
+    """Whose sessions are those of the user of Django's session, and of nobody who has none."""
+    running = program("django_asgi", name="application", env={"DEMO_DATABASE": str(tmp_path / "demo.sqlite3")})
+    app = f"{running.url}/bokeh/powers"
+    assert (await get_page(app, follow=False)).headers["Location"] == "/login?next=%2Fbokeh%2Fpowers"
+    assert (await get_page(f"{app}/autoload.js", follow=False)).status == 403
+
+    await tab.raw.goto(running.url)
+    for name in ("username", "password"):
+        await tab.raw.locator(f"[name={name}]").fill("demo")
+    await tab.raw.get_by_text("Log in").click()
+    await tab.drawn()
+    assert await tab.raw.locator("h1").inner_text() == "A page of demo's"
+    await tab.until("value('user', 'text') === 'demo'")
+    await tab.nudge_slider("exponent", 2)
+    await tab.until("value('curve', 'data.y').at(-1) === 9")
+
+    cookies = {each["name"]: each["value"] for each in await tab.raw.context.cookies()}
+    page = await get_page(app, cookies=cookies)
+    assert page.status == 200
+    with pytest.raises(WireClosed) as refused:
+        await Client(app, page.token).connect()  # without Django's session
+    assert refused.value.http_status == 403
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+async def test_a_panel_page_has_all_it_asks_its_server_for(
+    program: Callable[..., Program], tab: Tab, server: str
+) -> None:
+    running = program("asgi_panel", server=server)
+    await tab.raw.context.add_cookies([{"name": "who", "value": "anna", "url": running.url}])
+    await tab.raw.goto(f"{running.url}/apps/panel/people?amount=3")
+
+    for text in ("first line: anna at /apps/panel/people ?amount=3", "twice 6"):
+        await tab.raw.get_by_text(text).wait_for()
+    await tab.raw.get_by_text("loaded", exact=True).wait_for()
+    await tab.raw.locator(".tabulator-row").nth(1).wait_for()
+    style = "getComputedStyle(document.body).getPropertyValue('--house')"
+    assert (await tab.evaluate(style)).strip() == "7"  # of a file of the app's own template
+    await tab.raw.get_by_text("add", exact=True).click()
+    await tab.raw.locator(".tabulator-row").nth(2).wait_for()
+    await tab.raw.locator(".noUi-handle").first.press("ArrowRight")
+    await tab.raw.get_by_text("twice 8").wait_for()
+    await tab.raw.wait_for_url("**?amount=4")
+    assert tab.requested_elsewhere == []
 
 
 async def test_a_page_below_the_mount(program: Callable[..., Program], tab: Tab) -> None:

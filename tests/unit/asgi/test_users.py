@@ -53,4 +53,5 @@ async def test_a_function_of_the_host() -> None:
         auth = HostAuth(user_of=user_of, login_at="/login")
         assert await auth.user(handler(state={"who": "anna"})) == "anna"
         assert auth.requires_login
-        assert await auth.login_location(handler(), "./") == "/login"
+        asked = SimpleNamespace(request=SimpleNamespace(uri="/apps/a?b=c"))
+        assert await auth.login_location(asked, "./") == "/login?next=%2Fapps%2Fa%3Fb%3Dc"
