@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from devfleet.asgi import AsgiReplica
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.browser import Tab
@@ -24,6 +25,8 @@ HURRIED = """
     globalThis.setTimeout = (call, delay, ...rest) => slowly(call, hurried(delay), ...rest)
 """
 """Each attempt of BokehJS to reconnect comes fifty times as soon; what it says stays for its five seconds."""
+
+PEOPLE = Path(__file__).parent.parent / "serve" / "asgi_apps" / "people"
 
 PANEL_APP = """
 import panel as pn
@@ -60,7 +63,7 @@ def owners(fleet: Fleet) -> list[Replica]:
     """The replicas that hold the sessions there are."""
     keys = fleet.redis.command("KEYS", "svc:*:session")
     names = {fleet.redis.command("HGET", key, "owner").decode() for key in keys}
-    return [each for each in fleet.replicas if any(each.matching(f"{name} listens") for name in names)]
+    return [each for each in fleet.replicas if each.id in names]
 
 
 def owner_of(fleet: Fleet) -> Replica:
@@ -149,3 +152,31 @@ async def test_a_panel_page_and_a_plain_one_beside_it_go_on(
     await knob.raw.get_by_text("twice is 10").wait_for(timeout=20_000)
     await plain.set("offset", "value", 0.5)
     await plain.wait_value("wave", "data.y.0", 0.5)
+
+
+async def test_a_panel_page_goes_from_one_front_to_the_other_and_back(
+    start_fleet: Callable[..., Fleet], tab: Tab
+) -> None:
+    """Its table and its widgets are the same on ASGI and on Tornado."""
+    for known in LOST_SOCKET:
+        tab.expect_problem(known)
+    fleet = start_fleet([PEOPLE], n=2, make_last=AsgiReplica)
+    await tab.raw.goto(fleet.app_url())
+    await tab.raw.get_by_text("loaded", exact=True).wait_for()
+    rows = tab.raw.locator(".tabulator-row")
+    for number, way in enumerate(("kill", "terminate"), start=1):
+        await tab.raw.get_by_text("add", exact=True).click()
+        await tab.raw.locator(".noUi-handle").first.press("ArrowRight")
+        await tab.raw.get_by_text(f"twice {2 + 2 * number}").wait_for()
+        await rows.nth(1 + number).wait_for()
+        await asyncio.to_thread(journaled, *fleet.replicas)
+        owner = owner_of(fleet)
+        async with tab.raw.expect_console_message(reconnected, timeout=30_000):
+            getattr(owner, way)()
+        await asyncio.to_thread(owner.wait)
+        await owner.start_async()
+    assert type(owner_of(fleet)) is not type(owner)
+    await tab.raw.get_by_text("add", exact=True).click()
+    await rows.nth(4).wait_for()
+    await tab.raw.get_by_text("twice 6").wait_for()
+    fleet.stop()

@@ -9,7 +9,8 @@ first_line = f"{user} at {location.pathname} {location.search}"
 
 pn.extension("tabulator")
 amount = pn.widgets.IntSlider(name="amount", start=0, end=10, value=1)
-location.sync(amount, {"value": "amount"})
+if "amount" in location.query_params:
+    location.sync(amount, {"value": "amount"})
 loaded = pn.pane.Str("not loaded")
 pn.state.onload(lambda: setattr(loaded, "object", "loaded"))
 frame = pd.DataFrame({"name": ["ada", "grace"], "amount": [1, 2]})
