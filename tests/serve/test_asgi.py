@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -170,23 +171,89 @@ async def test_a_page_of_another_host_may_not_connect(program: Callable[..., Pro
     assert refused.value.http_status == 403
 
 
-async def test_two_workers_with_one_redis_are_one_server(
-    program: Callable[..., Program], redis_server: RedisServer
+class Visitors:
+    """Some with a session each, who come back as BokehJS does, to `url` in the end."""
+
+    def __init__(self, url: str, clients: list[Client]) -> None:
+        self.url = url
+        self.clients = clients
+
+    async def use(self) -> None:
+        for number, client in enumerate(self.clients):
+            await client.patch("exponent", value=1.5 + number / 8)
+
+    async def come_back(self) -> None:
+        """Each as often as its socket is closed, until it stays; with what it was about before."""
+        await asyncio.gather(*(self._come_back(client) for client in self.clients))
+        values = [client.value("exponent", "value") for client in self.clients]
+        assert values == [1.5 + number / 8 for number in range(len(self.clients))]
+
+    async def _come_back(self, client: Client) -> None:
+        await client.wait_closed(60)
+        client.url = self.url
+        while not client.connected:
+            try:
+                await client.reconnect()
+                await client.server_info()
+            except (WireClosed, OSError):
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def visit() -> AsyncIterator[Callable[..., Awaitable[Visitors]]]:
+    """Opens that many sessions: `visitors = await visit(url, 6)`."""
+    async with AsyncExitStack() as stack:
+
+        async def open_them(url: str, count: int) -> Visitors:
+            opened = await asyncio.gather(*(Client.open(url) for _ in range(count)))
+            for each in opened:
+                stack.push_async_callback(each.close)
+            return Visitors(url, opened)
+
+        yield open_them
+
+
+async def up(running: Program, count: int) -> None:
+    """Return when that many workers have begun since the program was started."""
+    begun = "Application startup complete"
+    await asyncio.to_thread(until, lambda: len(running.matching(begun)) == count, 60)
+
+
+async def test_two_workers_with_one_redis_are_one_server_also_over_a_restart(
+    program: Callable[..., Program], redis_server: RedisServer, visit: Callable[..., Awaitable[Visitors]]
 ) -> None:
     running = program("fastapi_app", "--workers", "2", env={"SVC_REDIS_URL": redis_server.url})
-    begun = "Application startup complete"
-    await asyncio.to_thread(running.wait_line, begun, 60)
-    await asyncio.to_thread(until, lambda: sum(begun in line for line in running.lines) == 2, 60)
-    url = f"{running.url}/bokeh/powers"
-    clients = await asyncio.gather(*(Client.open(url) for _ in range(12)))
-    try:
-        for client in clients:
-            await moved(client)
-        assert clients[0].page is not None
-        async with await Client.open(url, session_id=clients[0].page.session_id) as other:
-            assert other.value("exponent", "value") == 3
-    finally:
-        await asyncio.gather(*(client.close() for client in clients))
+    await up(running, 2)
+    visitors = await visit(f"{running.url}/bokeh/powers", 12)
+    await visitors.use()
+    first = visitors.clients[0].page
+    assert first is not None
+    async with await Client.open(visitors.url, session_id=first.session_id) as other:
+        assert other.value("exponent", "value") == 1.5
+    running.send_signal(signal.SIGHUP)  # one worker after the other
+    await visitors.come_back()
+    await up(running, 4)
+
+
+async def test_nothing_is_lost_at_the_signals_of_gunicorn(
+    program: Callable[..., Program], redis_server: RedisServer, visit: Callable[..., Awaitable[Visitors]]
+) -> None:
+    env = {"SVC_REDIS_URL": redis_server.url}
+    running = program("fastapi_app", "--workers", "2", server="gunicorn", env=env)
+    await up(running, 2)
+    visitors = await visit(f"{running.url}/bokeh/powers", 6)
+    await visitors.use()
+    running.send_signal(signal.SIGHUP)
+    await visitors.come_back()
+    await up(running, 4)
+
+    following = program("fastapi_app", server="gunicorn", env=env)
+    visitors.url = f"{following.url}/bokeh/powers"
+    running.terminate()
+    await visitors.come_back()
+    assert await asyncio.to_thread(running.wait) == 0
+    for each in visitors.clients:
+        await moved(each)
 
 
 async def test_nothing_is_lost_as_a_program_is_started_anew(
