@@ -88,7 +88,7 @@ def _measure(scenario: Scenario, scale: Scale, name: str, rows: list[Measured], 
 
 def _once(scenario: Scenario, scale: Scale, name: str, against: Path | None = None) -> dict[str, float]:
     arguments = {"args": scenario.args, "ours_only": scenario.ours_only, "size": scenario.size}
-    arguments |= {"panel": scenario.panel, "spread": scenario.spread}
+    arguments |= {"kind": scenario.kind, "peer": scenario.peer, "spread": scenario.spread}
     with running(name, scenario.apps, against=against, **arguments) as side:  # type: ignore[arg-type]
         return asyncio.run(asyncio.wait_for(_measured(scenario, scale, side), LONGEST_ROUND))
 

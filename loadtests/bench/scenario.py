@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from devfleet.replica import BokehServe, Replica, Server
+
 from loadtests.bench.servers import BOKEH, OURS, Side
 
 __all__ = ("APPS", "EXAMPLES", "Measured", "Measures", "Ratio", "Row", "Scale", "Scenario", "Target", "Upto")
@@ -124,8 +126,10 @@ class Scenario:
     bokeh_rounds: int | None = None
     """The same for `bokeh serve` alone, where only that takes minutes and the target is ours."""
     sides: Sequence[str] = (OURS, BOKEH)
-    panel: bool = False
-    """The peer is `panel serve`."""
+    kind: type[Replica] = Replica
+    """How our server runs."""
+    peer: type[Server] = BokehServe
+    """What it is compared with."""
 
     def due(self, side: str, asked: int) -> int:
         """How many rounds ``side`` has when ``asked`` are asked for."""

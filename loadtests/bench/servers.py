@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devfleet.redis_server import RedisServer
-from devfleet.replica import BokehServe, PanelServe, Replica, Server
+from devfleet.replica import BokehServe, Replica, Server
 
 from loadtests.bench.client import get
 
@@ -79,12 +79,14 @@ def running(
     ours_only: Sequence[str] = (),
     size: int = 1,
     against: Path | None = None,
-    panel: bool = False,
+    kind: type[Replica] = Replica,
+    peer: type[Server] = BokehServe,
     spread: bool = False,
 ) -> Iterator[Side]:
     """``size`` fresh servers of one side, ours with a fresh Redis; gone afterwards.
 
-    With ``panel`` the peer is `panel serve`. With ``spread`` each has a core of its own, as far as there are.
+    ``kind`` is how ours run, and ``peer`` what they are compared with. With ``spread`` each has a core of its
+    own, as far as there are.
 
     ``against`` is another checkout of ours: its server stands on the other side then.
     """
@@ -92,19 +94,20 @@ def running(
     env = {"BOKEH_SECRET_KEY": secret, "SVC_SECRET_KEY": secret}
     if against is not None and name == BOKEH:
         env["PYTHONPATH"] = str(against.resolve(strict=True))
+    runs = kind if name == OURS or against is not None else peer
     with ExitStack() as started:
-        redis = started.enter_context(RedisServer()) if name == OURS or against is not None else None
+        redis = started.enter_context(RedisServer()) if issubclass(runs, Replica) else None
         servers: list[Server] = []
         for number in range(size):
             title = f"{name} {number}"
             flags = [*args]
-            if redis is None:
-                peer = PanelServe if panel else BokehServe
-                server: Server = peer(apps, name=title, args=flags, env=env)
-                started.callback(server.kill)  # it would take minutes over its last sessions
-            else:
-                server = Replica(apps, name=title, args=[*flags, *ours_only], env=env, redis_url=redis.url)
+            if issubclass(runs, Replica) and redis is not None:
+                flags += ours_only
+                server: Server = runs(apps, name=title, args=flags, env=env, redis_url=redis.url)
                 started.callback(server.stop)
+            else:
+                server = runs(apps, name=title, args=flags, env=env)
+                started.callback(server.kill)  # it would take minutes over its last sessions
             servers.append(server.start())
             _pin(server.pid, {_CORES[number % len(_CORES)]} if spread else SERVER_CORE)
         yield Side(name, servers, redis)

@@ -1,7 +1,7 @@
 """``pn.state.user`` is who was let in, whoever did that (panel 1.9 and 1.10).
 
-Panel reads the name from a cookie that its own logins sign. Auth modules, policies and programs around an ASGI
-application know users in other ways.
+Panel reads the name from a cookie that its own logins sign. Auth modules, policies and programs around an
+ASGI application know users in other ways.
 """
 
 from __future__ import annotations

@@ -34,7 +34,10 @@ class Program(Process):
             "uvicorn": ["--port", str(self.port)],
             "hypercorn": ["--bind", f"127.0.0.1:{self.port}", "--access-logfile", "-"],
             "granian": ["--interface", "asgi", "--port", str(self.port)],
-            "gunicorn": ["-k", "uvicorn_worker.UvicornWorker", "--bind", f"127.0.0.1:{self.port}"],
+            "gunicorn": [
+                *("-k", "uvicorn_worker.UvicornWorker", "--bind", f"127.0.0.1:{self.port}"),
+                "--no-control-socket",
+            ],
         }
         argv = [sys.executable, "-m", server, f"{module}:{name}", *where[server], *args]
         super().__init__(module, argv, **options)
@@ -87,7 +90,8 @@ async def test_a_django_page_with_an_app_of_the_same_process(
     program: Callable[..., Program], tab: Tab, tmp_path: Path
 ) -> None:
     """Whose sessions are those of the user of Django's session, and of nobody who has none."""
-    running = program("django_asgi", name="application", env={"DEMO_DATABASE": str(tmp_path / "demo.sqlite3")})
+    database = {"DEMO_DATABASE": str(tmp_path / "demo.sqlite3")}
+    running = program("django_asgi", name="application", env=database)
     app = f"{running.url}/bokeh/powers"
     assert (await get_page(app, follow=False)).headers["Location"] == "/login?next=%2Fbokeh%2Fpowers"
     assert (await get_page(f"{app}/autoload.js", follow=False)).status == 403

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from devfleet.replica import Replica
+from devfleet.replica import Replica, Server
 
 ENV = {
     "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -31,3 +31,12 @@ class AsgiReplica(Replica):
 
 class HypercornReplica(AsgiReplica):
     command = (sys.executable, "-m", "devfleet.asgi_front", "hypercorn")
+
+
+class BokehAsgi(Server):
+    """The reference peer of these: `BokehASGI` (bokeh 3.10) under the same uvicorn."""
+
+    command = (sys.executable, "-m", "devfleet.bokeh_asgi")
+
+    def __init__(self, *args: Any, env: Mapping[str, str | None] | None = None, **options: Any) -> None:
+        super().__init__(*args, env={**ENV, **(env or {})}, **options)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from devfleet.replica import PanelServe
+
 from loadtests.bench.client import Tab
 from loadtests.bench.crowd import LONG, Worker, rate
 from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario
@@ -70,6 +72,6 @@ SCENARIOS = [
         page,
         apps=[PAGE],
         args=LONG,
-        panel=True,
+        peer=PanelServe,
     ),
 ]  # fmt: skip

@@ -9,10 +9,13 @@ from __future__ import annotations
 import itertools
 from statistics import median
 
+from devfleet.asgi import AsgiReplica, BokehAsgi
+from devfleet.replica import Replica
+
 from loadtests.bench.client import Tab, get
 from loadtests.bench.crowd import LONG, Worker, rate
 from loadtests.bench.scenario import APPS, EXAMPLES, Measures, Ratio, Row, Scale, Scenario
-from loadtests.bench.servers import OURS, Side, running
+from loadtests.bench.servers import BOKEH, OURS, Side, running
 from service.lines import line
 
 __all__ = ("SCENARIOS",)
@@ -105,6 +108,31 @@ SCENARIOS = [
         ],
         sliders,
         args=LONG,
+    ),
+    Scenario(
+        "asgi",
+        [
+            Row("open_cpu", "under uvicorn, against `BokehASGI`: sessions per second of CPU", "1/s"),
+            Row("moves_cpu", "the same: slider moves answered", "1/s"),
+            Row("pages_cpu", "the same: pages where the app need not run", "1/s"),
+        ],
+        sliders,
+        args=LONG,
+        kind=AsgiReplica,
+        peer=BokehAsgi,
+        sides=(OURS, BOKEH) if line.VERSION >= (3, 10) else (OURS,),
+    ),
+    Scenario(
+        "fronts",
+        [
+            Row("open_cpu", "under uvicorn, against `svc serve`: sessions per second of CPU", "1/s"),
+            Row("moves_cpu", "the same: slider moves answered", "1/s"),
+            Row("pages_cpu", "the same: pages where the app need not run", "1/s"),
+        ],
+        sliders,
+        args=LONG,
+        kind=AsgiReplica,
+        peer=Replica,
     ),
     Scenario(
         "fleet",

@@ -1,4 +1,4 @@
-"""What a usual Panel page asks of its server: address and user from the first line on, files, events, tables."""
+"""What a usual Panel page asks of its server: address and user from the first line on, files, a table."""
 
 import pandas as pd
 import panel as pn
@@ -20,5 +20,10 @@ add.on_click(lambda event: table.stream({"name": "berta", "amount": amount.value
 Page(
     title="people",
     sidebar=[amount, add],
-    main=[pn.pane.Str(f"first line: {first_line}"), loaded, pn.bind(lambda n: f"twice {2 * n}", amount), table],
+    main=[
+        pn.pane.Str(f"first line: {first_line}"),
+        loaded,
+        pn.bind(lambda n: f"twice {2 * n}", amount),
+        table,
+    ],
 ).servable()
