@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 from bokeh.application import Application as BokehApplication
 from tornado.httputil import HTTPInputError
 
 from service.apps.app import App
+from service.apps.panel import applications_of_panel
 from service.apps.panel_login import with_panels_config
 from service.asgi.answers import Answer
 from service.asgi.events import Event, Receive, Scope, Send
@@ -23,7 +25,7 @@ from service.asgi.handshake import EventHandshake
 from service.asgi.requests import request_of, routed
 from service.asgi.users import HostAuth, UserOf
 from service.background import spawn
-from service.embedding import LiveSessions, ModifyDoc, apps_of, auth_of, settings_of
+from service.embedding import LiveSessions, apps_of, auth_of, settings_of
 from service.errors import ConfigError
 from service.lines import check_bokeh
 from service.listening import Hosted
@@ -36,8 +38,6 @@ from service.web.origins import SameHost
 __all__ = ("Application", "app")
 
 log = logging.getLogger(__name__)
-
-Served: TypeAlias = BokehApplication | ModifyDoc | str | os.PathLike[str]
 
 START_SECONDS = 10.0
 """After which a host may begin though our store has not answered; our pages say 503 until it does."""
@@ -57,7 +57,7 @@ _OF_THE_HOST = {
 
 
 def app(
-    applications: Mapping[str, Served] | Served,
+    applications: Mapping[str, Any] | Any,
     *,
     redis: str | None = None,
     user: UserOf | None = None,
@@ -69,10 +69,10 @@ def app(
 ) -> Application:
     """An ASGI application that serves ``applications``.
 
-    They are functions that fill a Document, ``Application`` objects or paths of apps, by URL path, or one of
-    these. ``user``, plain or async, finds the user of a request in its scope; who has none is sent to
-    ``login_url``. ``relay_port`` is where other replicas reach this one. ``options`` are those of
-    ``svc serve``, as :class:`service.Server` takes them.
+    They are functions that fill a Document, ``Application`` objects, paths of apps, or what Panel shows: its
+    objects, and functions that return one; by URL path, or one of these. ``user``, plain or async, finds the
+    user of a request in its scope; who has none is sent to ``login_url``. ``relay_port`` is where other
+    replicas reach this one. ``options`` are those of ``svc serve``, as :class:`service.Server` takes them.
 
     Raises ConfigError and AppLoadError.
     """
@@ -297,10 +297,31 @@ async def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes, 
     await send({"type": "http.response.body", "body": body})
 
 
-def _apps(applications: Mapping[str, Served] | Served, settings: Settings) -> dict[str, App]:
+def _apps(applications: Mapping[str, Any] | Any, settings: Settings) -> dict[str, App]:
+    """Raises ConfigError, and AppLoadError for files."""
     by_path = applications if isinstance(applications, Mapping) else {"/": applications}
+    panels = {path: each for path, each in by_path.items() if not _fills_document(each)}
     found = {path: Path(each) if isinstance(each, str) else each for path, each in by_path.items()}
+    try:
+        found |= applications_of_panel(panels, None, True) if panels else {}
+    except ImportError as error:
+        raise ConfigError(f"what is served at {next(iter(panels))} needs Panel: {error}") from error
     return apps_of(found, settings)
+
+
+def _fills_document(served: Any) -> bool:
+    """Or else Panel knows how to show it, or what it returns."""
+    if isinstance(served, BokehApplication | str | os.PathLike):
+        return True
+    if isinstance(served, type) or not callable(served):
+        return False
+    try:
+        inspect.signature(served).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # it is not written in Python
+        return True
+    return True
 
 
 def _auth(

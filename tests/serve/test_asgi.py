@@ -133,6 +133,9 @@ async def test_a_panel_page_has_all_it_asks_its_server_for(
     await tab.raw.locator(".noUi-handle").first.press("ArrowRight")
     await tab.raw.get_by_text("twice 8").wait_for()
     await tab.raw.wait_for_url("**?amount=4")
+
+    await tab.raw.goto(f"{running.url}/apps/panel/greeting")  # what a function returns
+    await tab.raw.get_by_text("hello anna").wait_for()
     assert tab.requested_elsewhere == []
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import panel as pn
 from fastapi import FastAPI, Request
 from starlette.requests import HTTPConnection
 
@@ -12,8 +13,13 @@ def user_of(request: HTTPConnection) -> str:
     return request.cookies.get("who", "nobody")
 
 
+def greeting():
+    return pn.pane.Str(f"hello {pn.state.user}")
+
+
 bokeh = asgi.app(
-    {"/people": Path(__file__).with_name("people")}, user=lambda scope: user_of(HTTPConnection(scope))
+    {"/people": Path(__file__).with_name("people"), "/greeting": greeting},
+    user=lambda scope: user_of(HTTPConnection(scope)),
 )
 app = FastAPI(lifespan=bokeh.lifespan)
 app.mount("/apps/panel", bokeh)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -36,6 +37,12 @@ def fill(doc: Any) -> None:
 def test_options_that_make_no_sense_are_refused_with_a_reason(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         asgi.app(fill, **options)
+
+
+def test_what_only_panel_could_show_is_refused_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "panel.io.application", None)
+    with pytest.raises(ConfigError, match="what is served at /panel needs Panel"):
+        asgi.app({"/plain": fill, "/panel": lambda: "to be shown"})
 
 
 async def get(app: Any, path: str, **headers: str) -> tuple[int, bytes]:
