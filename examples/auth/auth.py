@@ -32,8 +32,8 @@ def within(url):
 
 def from_here(handler, url):
     """Seen from the login page, so that it holds behind a proxy that takes a path away from what it passes on."""
-    path = handler.request.path
-    prefix = path.rstrip("/").removesuffix(login_url)  # that of svc serve --prefix
+    path = handler.request.uri.partition("?")[0]
+    prefix = path.rstrip("/").removesuffix(login_url)  # that of svc serve --prefix, or where an ASGI program has us
     return (".." if path.endswith("/") else ".") + url.removeprefix(prefix)
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from devfleet.ports import free_port
@@ -16,11 +17,20 @@ from devfleet.processes import Process
 from devfleet.redis_server import RedisServer
 from harness.browser import Tab
 from harness.client import Client
-from harness.pages import get_page
+from harness.pages import get_page, post
 from harness.wire import WireClosed
 from operations.scrape import scrape, until
 
 APPS = Path(__file__).with_name("asgi_apps")
+
+
+SERVING = {
+    "uvicorn": "running on http",
+    "hypercorn": "Running on http",
+    "granian": "Started worker",
+    "gunicorn": "Application startup complete",  # it listens before
+}
+"""What each server says as soon as it accepts connections."""
 
 
 class Program(Process):
@@ -30,6 +40,7 @@ class Program(Process):
         self, module: str, *args: str, server: str = "uvicorn", name: str = "app", **options: Any
     ) -> None:
         self.port = free_port()
+        self._server = server
         where = {
             "uvicorn": ["--port", str(self.port)],
             "hypercorn": ["--bind", f"127.0.0.1:{self.port}", "--access-logfile", "-"],
@@ -47,7 +58,7 @@ class Program(Process):
         return f"http://127.0.0.1:{self.port}"
 
     def wait_serving(self) -> None:
-        self.wait_line(r"(?i)running on http|started worker|startup complete", 60)
+        self.wait_line(SERVING[self._server], 60)
 
 
 @pytest.fixture
@@ -310,6 +321,20 @@ async def test_an_auth_policy_sees_the_host(program: Callable[..., Program]) -> 
     url = f"{program('asgi_policy').url}/apps/who"
     assert (await get_page(url, follow=False)).headers["Location"] == "/apps/login"
     async with await Client.open(url, cookies={"who": "anna"}) as client:
+        assert client.value("user", "text") == "anna"
+
+
+async def test_an_auth_module_has_its_pages_below_the_mount(program: Callable[..., Program]) -> None:
+    """And they lead back to the page that somebody wanted, wherever that is."""
+    url = program("asgi_auth_module").url
+    form = await get_page(f"{url}/apps/who?a=b")
+    assert form.url == f"{url}/apps/login?next=%2Fapps%2Fwho%3Fa%3Db"
+    answer = await post(form.url, {"name": "anna", "password": "bokeh"}, {})
+    back = urljoin(form.url, answer.headers["Location"])
+    assert back == f"{url}/apps/who?a=b"
+    cookie = answer.headers.get_list("Set-Cookie")[0].partition(";")[0]
+    name, _, value = cookie.partition("=")
+    async with await Client.open(f"{url}/apps/who", cookies={name: value}) as client:
         assert client.value("user", "text") == "anna"
 
 
