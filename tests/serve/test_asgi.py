@@ -240,7 +240,8 @@ async def up(running: Program, count: int) -> None:
 async def test_two_workers_with_one_redis_are_one_server_also_over_a_restart(
     program: Callable[..., Program], redis_server: RedisServer, visit: Callable[..., Awaitable[Visitors]]
 ) -> None:
-    running = program("fastapi_app", "--workers", "2", env={"SVC_REDIS_URL": redis_server.url})
+    args = ["--workers", "2", "--timeout-worker-healthcheck", "60"]
+    running = program("fastapi_app", *args, env={"SVC_REDIS_URL": redis_server.url})
     await up(running, 2)
     visitors = await visit(f"{running.url}/bokeh/powers", 12)
     await visitors.use()
