@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from devfleet import nursery, processes
+from devfleet.asgi import AsgiReplica
 from devfleet.fleet import Fleet
 from devfleet.replica import BokehServe, Replica, Server
 from harness import browser as browsers
@@ -66,10 +68,12 @@ def serving(
 ) -> Iterator[Callable[..., Server | Fleet]]:
     """Starts apps, `serving([app, ...], args=[...])`, for the same tests on one server and on a fleet.
 
+    The last replica of the fleet is an ASGI application, so the tests are for both fronts.
+
     Tests that want others say so: `parametrize("serving", ["bokeh serve"], indirect=True)`.
     """
     if request.param == "three replicas":
-        yield start_fleet
+        yield partial(start_fleet, make_last=AsgiReplica)
         return
     kind = {"one server": Replica, "bokeh serve": BokehServe}[request.param]
     with ExitStack() as started:
