@@ -49,6 +49,7 @@ MAX_FUNCTIONS = 200
 """That have metrics of their own."""
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+LONG = (0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
 SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -238,6 +239,7 @@ class Metrics:
         self._fleet()
         self._durability()
         self.fleet = FleetMeter(self.registry)
+        self._jobs()
         self.shortcuts = self._gauge(
             "shortcuts", "1 where a group of shortcuts is in, 0 where Bokeh's own functions run", ("group",)
         )
@@ -355,6 +357,30 @@ class Metrics:
             "memory_short", "1 while memory is above that although sessions that can sleep do"
         )
         self.fenced = self._counter("fenced_writes", "Writes refused: another replica owns the session")
+
+    def _jobs(self) -> None:
+        app = ("app",)
+        self.jobs_unfinished = self._gauge(
+            "unfinished_jobs", "Jobs of the whole fleet that are queued or run, as last seen here", app
+        )
+        self.jobs_running = self._gauge("running_jobs", "Jobs that run here")
+        self.job_seconds = self._histogram("job_seconds", "One attempt at a job", app, LONG)
+        self.job_ends = self._counter("job_ends", "Attempts at jobs that have ended here", ("app", "outcome"))
+        self.job_retries = self._counter("job_retries", "Attempts at jobs that were begun before", app)
+
+    def job_ended(self, app: str, outcome: str, seconds: float) -> None:
+        """On any thread."""
+        self.job_ends.labels(app, outcome).inc()
+        self.job_seconds.labels(app).observe(seconds)
+
+    def job_begun_again(self, app: str) -> None:
+        self.job_retries.labels(app).inc()
+
+    def jobs_run(self, number: int) -> None:
+        self.jobs_running.set(number)
+
+    def jobs_seen(self, app: str, unfinished: int) -> None:
+        self.jobs_unfinished.labels(app).set(unfinished)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"svc_{name}", text + ".", labels, registry=self.registry)

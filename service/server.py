@@ -44,6 +44,7 @@ from service.fleet.agreement import Agreement
 from service.fleet.caching import AppResults
 from service.fleet.files import PeerFiles
 from service.fleet.heartbeat import BEAT_INTERVAL, Heart
+from service.fleet.job_queue import Jobs
 from service.fleet.local_copies import SharedValues
 from service.fleet.panel_caching import PanelCache
 from service.fleet.peers import Peers
@@ -88,7 +89,7 @@ from store.errors import StoreConfigError, StoreUnavailable
 from store.journal_thread import JournalThread
 from store.redis_store import RedisStore
 
-__all__ = ("Server",)
+__all__ = ("Server", "install_patches", "open_store_of")
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class Server:
         listener: Listener | None = None,
         origins: OriginPolicy | None = None,
     ) -> None:
-        _install_patches()
+        install_patches()
         if settings.dev is not None:
             # The page stays open over reloads, however long its author thinks.
             settings = dataclasses.replace(settings, session_token_expiration=DEV_TOKEN_EXPIRATION)
@@ -153,7 +154,7 @@ class Server:
         self._tracing = tracing_for(settings.traces, self.replica)
         self._started = time.time()
         self._versions = installed_versions()
-        self._store = _open_store(settings, self.metrics)
+        self._store = open_store_of(settings, self.metrics)
         self._user_tokens = self._make_keeper(login)
         self._auth = auth if login is None else panel_auth(settings, login, self._user_tokens)
         # A round trip to Redis takes many turns of an event loop, one to the store in this process none.
@@ -161,6 +162,13 @@ class Server:
         self._store_thread = StoreThread(self._store.twin)
         self._tasks = Tasks(
             self._store_thread, self.replica, in_fleet=_is_in_fleet(settings), meter=self.metrics.fleet
+        )
+        self._jobs = Jobs(
+            self._store_thread,
+            self.replica,
+            slots=settings.jobs,
+            counts=self.metrics,
+            in_fleet=settings.redis is not None,
         )
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
@@ -309,7 +317,7 @@ class Server:
     @asynccontextmanager
     async def _measuring(self) -> AsyncIterator[None]:
         http = PausingHTTPServer(
-            make_metrics_application(self.services), paused=self.metrics.accept_pauses.inc
+            make_metrics_application(self.metrics), paused=self.metrics.accept_pauses.inc
         )
         http.add_sockets(self._metrics_sockets)
         for app in self.apps:
@@ -352,10 +360,11 @@ class Server:
         for app in self.apps.values():
             of_app = AppResults.of(results, app)
             of_app.panel = PanelCache(of_app) if self.settings.panel_cache == "fleet" else None
-            app.server_context.shares(values, self._tasks.of(app), of_app)
+            app.server_context.shares(values, self._tasks.of(app), of_app, self._jobs.of(app, values))
             app.server_context.publishes(topics)
         try:
-            yield
+            async with self._jobs.looking(self._store):
+                yield
         finally:
             await asyncio.to_thread(thread.close)
 
@@ -465,6 +474,7 @@ class Server:
         finally:
             self.services.begin_to_drain()
             self._tasks.stop()
+            self._jobs.stop()
             await self._drain()
 
     # -- details -------------------------------------------------------------------------------
@@ -620,7 +630,11 @@ class Server:
         self.services.close()
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
-        await asyncio.gather(self._keeping.drain(), self._tasks.ended(settings.drain_timeout))
+        await asyncio.gather(
+            self._keeping.drain(),
+            self._tasks.ended(settings.drain_timeout),
+            self._jobs.ended(settings.drain_timeout),
+        )
         self._give_up_builds()
         for websocket in list(self.services.websockets):  # those of relays
             websocket.close(COME_BACK, "the replica stops")
@@ -690,7 +704,8 @@ async def _end_timed(part: Callable[[], AbstractAsyncContextManager[None]]) -> A
             log.debug("stopping: to end %s took %.2f s", part.__name__.strip("_").replace("_", " "), took)
 
 
-def _open_store(settings: Settings, metrics: Metrics) -> RedisStore:
+def open_store_of(settings: Settings, metrics: Metrics) -> RedisStore:
+    """The store that ``settings`` name. Raises ConfigError."""
     encryption = _encryption(settings)
     try:
         return open_store(
@@ -729,7 +744,7 @@ def _encryption(settings: Settings) -> Encryption:
         raise ConfigError(f"--encrypt-store: {error}") from error
 
 
-def _install_patches() -> None:
+def install_patches() -> None:
     """What is changed in Bokeh, Panel and Python itself. Idempotent."""
     ids.install()
     threads.install()

@@ -290,6 +290,14 @@ class Settings:
         metavar="N",
         env=("SVC_APP_THREADS",),
     )
+    jobs: int = option(
+        "--jobs",
+        integer(0, 1024),
+        "Jobs of apps (fleet.submit) that this process runs at once; 0 leaves all of them to svc worker",
+        "1",
+        metavar="N",
+        env=("SVC_JOBS",),
+    )
     num_threads: int | None = option(
         "--num-threads",
         integer(0, 1024),
@@ -806,7 +814,7 @@ class Settings:
     drain_timeout: float = option(
         "--drain-timeout",
         number(1),
-        "Seconds in which all sessions are moved to other replicas after that",
+        "Seconds in which all sessions are moved to other replicas after that, and jobs may end",
         "25",
         metavar="SECONDS",
         env=("SVC_DRAIN_TIMEOUT",),

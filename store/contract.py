@@ -12,10 +12,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from store.pieces import Pieces
 from store.results import Results
+
+if TYPE_CHECKING:
+    from store.jobs import JobStore
 
 __all__ = (
     "Beat",
@@ -779,6 +782,12 @@ class Store(Journals, Results, Protocol):
 
     async def tasks(self) -> list[TaskRecord]:
         """All tasks that replicas asked about within a week, but for those that cannot be read."""
+
+    # -- jobs --------------------------------------------------------------------------------
+
+    @property
+    def jobs(self) -> JobStore:
+        """Work that apps have handed over."""
 
     # -- secrets -----------------------------------------------------------------------------
 

@@ -70,6 +70,12 @@ FAMILIES = (
            "find_result, renew_result, give_up_result, forget_results"),
     Family("<prefix>:{<tag>}:task", "hash", "a week after it was last asked about", "tag",
            "begin_task, renew_task, end_task"),
+    Family("<prefix>:{<tag>}:job:<id>", "hash", "its retention after it is over", "tag",
+           "jobs: submit, begin, renew, end, cancel"),
+    Family("<prefix>:{<tag>}:jobs:due", "zset", "as the last of the jobs", "tag", "jobs: as above"),
+    Family("<prefix>:{<tag>}:jobs:kept", "zset", "as the last of the jobs", "tag", "jobs: as above"),
+    Family("<prefix>:{<tag>}:jobs:sizes", "hash", "as the last of the jobs", "tag", "jobs: as above"),
+    Family("<prefix>:jobs", "zset", "none; members removed by jobs: all", "key", "jobs: submit, all"),
     Family("<prefix>:tasks", "zset", "none; members removed by tasks", "key", "begin_task, tasks"),
     Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
@@ -101,6 +107,8 @@ class Keys:
         """Session tag -> when its owner has been gone for too long, in milliseconds."""
         self.tasks = f"{prefix}:tasks"
         """Tag of a task -> when it was last asked about, in milliseconds."""
+        self.jobs = f"{prefix}:jobs"
+        """App that has jobs -> when one was last submitted, in milliseconds."""
         self.parked = f"{prefix}:parked"
         """Tag of a parked session -> when it was parked, in milliseconds."""
 
@@ -135,6 +143,13 @@ class Keys:
 
     def task(self, tag: str) -> str:
         return f"{self.prefix}:{{{tag}}}:task"
+
+    def jobs_of(self, tag: str, job: str) -> list[str]:
+        """What the scripts on jobs work on, beside their statuses: its hash, and the lists of all of them."""
+        return [
+            f"{self.prefix}:{{{tag}}}:job:{job}",
+            *(f"{self.prefix}:{{{tag}}}:jobs:{part}" for part in ("due", "kept", "sizes")),
+        ]
 
     def drain(self, replica: str) -> str:
         return f"{self.prefix}:replica:{replica}:drain"

@@ -52,6 +52,7 @@ from store.facts import ServerFacts, ask_servers
 from store.keys import Keys
 from store.link import Link
 from store.probe import check
+from store.redis_jobs import RedisJobs
 from store.redis_results import RedisResults
 from store.scripts import Command, load
 from store.sweeper import Sweeper
@@ -106,6 +107,7 @@ class RedisStore(RedisResults):
         self._vault = vault or encryption
         self._values = StoredValues(keys.prefix, encryption, self._vault)
         self._sweeper = Sweeper(link, keys)
+        self.jobs = RedisJobs(link, keys, self._values)
         self._said_unreadable = False
 
     @property

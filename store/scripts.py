@@ -62,6 +62,8 @@ def _read_all() -> dict[str, Script]:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in _LUA.glob("*.lua")}
     prelude = texts.pop("_prelude")
     families = {name.strip("_"): texts.pop(name) for name in sorted(texts) if name.startswith("_")}
+    # What sessions see of jobs are shared values.
+    families["job"] = f"{families['shared']}\n{families['job']}"
     before = {name: f"{prelude}\n{families.get(name.partition('_')[0], '')}" for name in texts}
     return {name: _script(name, f"{before[name]}\n{text}") for name, text in texts.items()}
 

@@ -166,6 +166,15 @@ class StoredValues:
             "utf-8", "surrogatepass"
         )
 
+    # -- jobs ----------------------------------------------------------------------------------
+
+    def job(self, tag: str, field: str, value: bytes) -> bytes:
+        return bytes(self._encryption.encrypt(self._of(tag, "job", field), value))
+
+    def read_job(self, tag: str, field: str, data: bytes) -> bytes:
+        """Raises RecordDamaged."""
+        return self._encryption.decrypt(self._of(tag, "job", field), data)[0]
+
     # -- secrets -------------------------------------------------------------------------------
 
     def secret(self, name: str, secret: str) -> Packed:

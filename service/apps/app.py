@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property, partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bokeh.application import Application
 from bokeh.application.handlers import DirectoryHandler
@@ -44,6 +44,7 @@ from service.apps.panel import (
 from service.apps.panel_access import authorize_callback, check_access
 from service.apps.process_state import run_apart
 from service.apps.raised import STRAY, Exited
+from service.apps.threads import within
 from service.apps.worker_pool import Workers
 from service.documents.bundles import bundles_for, extensions_of
 from service.errors import AppError, GivenUp
@@ -52,6 +53,8 @@ from service.lines import line
 __all__ = ("App", "known_sources")
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 UNKNOWN_SOURCE = "template"
 """In the place of code that was typed in a console or built at run time: it may do anything."""
@@ -351,6 +354,11 @@ class App:
     async def run(self, func: Callable[..., Any], *args: Any) -> Any:
         """Run code of the app that belongs to no session. Raises what that raises."""
         return await self._execution().run(func, *args)
+
+    def own_call(self, func: Callable[..., T], *args: Any, **kwargs: Any) -> Callable[[], T]:
+        """Calls ``func`` as code of the app that belongs to no session, on a thread of its own."""
+        handed_on = (None, self.imports.directory, None, self.server_context)
+        return partial(within, handed_on, func, *args, **kwargs)
 
     def _execution(self) -> Execution:
         """For code that belongs to no session."""

@@ -93,9 +93,12 @@ class AppServerContext(ServerContext):
         self.results: Any = None
         """What functions of the app have computed for the fleet; None as above."""
 
-    def shares(self, values: Any, tasks: Any = None, results: Any = None) -> None:
+        self.jobs: Any = None
+        """What workers run for the app; None as above."""
+
+    def shares(self, values: Any, tasks: Any = None, results: Any = None, jobs: Any = None) -> None:
         """From here on the app's code can share these."""
-        self.shared_values, self.tasks, self.results = values, tasks, results
+        self.shared_values, self.tasks, self.results, self.jobs = values, tasks, results, jobs
 
     def publishes(self, topics: Any) -> None:
         """From here on the app's code can publish messages with these."""

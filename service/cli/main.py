@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn, Protocol
 
-from service.cli import doctor, drain, secret, serve, sessions, status, tasks
+from service.cli import doctor, drain, job_worker, jobs, secret, serve, sessions, status, tasks
 from service.errors import AppLoadError, ConfigError, ServiceError
 
 __all__ = ("COMMANDS", "Command", "fail", "main")
@@ -37,11 +37,13 @@ class Command(Protocol):
 COMMANDS: Mapping[str, Command] = {
     "doctor": doctor,
     "drain": drain,
+    "jobs": jobs,
     "sessions": sessions,
     "serve": serve,
     "secret": secret,
     "status": status,
     "tasks": tasks,
+    "worker": job_worker,
 }
 
 

@@ -12,10 +12,13 @@ from typing import Any
 
 from service.fleet.view import FleetView, duration
 from store.contract import Heartbeat, Parked, SessionRecord, TaskRecord
+from store.jobs import JobRecord, JobState
 
 __all__ = (
     "as_json",
     "as_text",
+    "jobs_as_json",
+    "jobs_as_text",
     "parked_as_json",
     "parked_as_text",
     "sessions_as_json",
@@ -218,6 +221,61 @@ def tasks_as_json(tasks: Sequence[TaskRecord], now: float) -> str:
         ],
         indent=2,
     )
+
+
+# -- jobs ----------------------------------------------------------------------------------------
+
+JOB_COLUMNS = ("JOB", "APP", "FUNCTION", "STATE", "ATTEMPT", "WORKER", "SUBMITTED", "TOOK", "LAST ERROR")
+
+
+def jobs_as_text(jobs: Sequence[JobRecord], now: float) -> str:
+    """A table, and how many there are."""
+    rows = [
+        (
+            each.name.id[:8],
+            each.name.app,
+            each.function,
+            each.state,
+            f"{each.attempt}/{each.attempts}",
+            each.worker or "-",
+            f"{duration(max(0.0, now - each.submitted))} ago",
+            "-" if (took := _took(each, now)) is None else duration(took),
+            each.error or "-",
+        )
+        for each in jobs
+    ]
+    total = _count(len(jobs), "job")
+    return f"{_table(JOB_COLUMNS, rows)}\n\n{total}" if jobs else total
+
+
+def jobs_as_json(jobs: Sequence[JobRecord], now: float) -> str:
+    """A list of objects; times are seconds, null where there was none."""
+    return json.dumps(
+        [
+            {
+                "job": each.name.id,
+                "app": each.name.app,
+                "function": each.function,
+                "state": each.state,
+                "attempt": each.attempt,
+                "attempts": each.attempts,
+                "worker": each.worker or None,
+                "submitted_ago": round(now - each.submitted, 3),
+                "began_ago": round(now - each.began, 3) if each.began else None,
+                "ended_ago": round(now - each.ended, 3) if each.ended else None,
+                "error": each.error or None,
+            }
+            for each in jobs
+        ],
+        indent=2,
+    )
+
+
+def _took(job: JobRecord, now: float) -> float | None:
+    """Seconds of the last attempt, so far."""
+    if not job.began or job.state is JobState.QUEUED:
+        return None
+    return max(0.0, (job.ended or now) - job.began)
 
 
 # -- text ----------------------------------------------------------------------------------------

@@ -5,12 +5,16 @@ For app code: ``from service import fleet``. All that it may use is in ``__all__
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from service.errors import FleetFull, FleetUnavailable
 
 if TYPE_CHECKING:
     from service.fleet.caching import Cached, cache
+    from service.fleet.job_functions import job
+    from service.fleet.job_handles import Job, asubmit, asubmit_once, find_job, jobs, submit, submit_once
+    from service.fleet.job_runs import CurrentJob, JobStopped, current_job, progress
     from service.fleet.messages import apublish, publish, subscribe, unsubscribe
     from service.fleet.reaching import (
         FleetSession,
@@ -25,24 +29,42 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Cached",
+    "CurrentJob",
     "FleetFull",
     "FleetSession",
     "FleetUnavailable",
+    "Job",
+    "JobStopped",
     "Shared",
     "TaskRun",
     "apublish",
     "asessions",
+    "asubmit",
+    "asubmit_once",
     "aupdate_sessions",
     "cache",
+    "current_job",
     "every",
+    "find_job",
+    "job",
+    "jobs",
+    "progress",
     "publish",
     "session_update",
     "sessions",
     "shared",
+    "submit",
+    "submit_once",
     "subscribe",
     "unsubscribe",
     "update_sessions",
 )
+
+_JOBS = {
+    "job_functions": ("job",),
+    "job_handles": ("Job", "asubmit", "asubmit_once", "find_job", "jobs", "submit", "submit_once"),
+    "job_runs": ("CurrentJob", "JobStopped", "current_job", "progress"),
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -59,6 +81,9 @@ def __getattr__(name: str) -> Any:
         from service.fleet import caching
 
         return getattr(caching, name)
+    for module, names in _JOBS.items():
+        if name in names:
+            return getattr(import_module(f"service.fleet.{module}"), name)
     if name in ("apublish", "publish", "subscribe", "unsubscribe"):
         from service.fleet import messages
 

@@ -199,6 +199,10 @@ class SharedValues:
         if self._following is None:
             self._following = asyncio.create_task(self._follow(store))
 
+    async def look(self, store: Store, copy: LocalCopy) -> None:
+        """Bring the copy up to date now. Raises StoreError."""
+        await self._refresh(store, [copy])
+
     async def changed_since(self, store: Store, copy: LocalCopy, version: int, born: str) -> set[str]:
         """The keys that have changed since; all there are where that is not known. Raises StoreError."""
         await self.load(store, copy)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from tornado.web import Application, RequestHandler
 
-from service.metrics import CONTENT_TYPE, Reading
+from service.metrics import CONTENT_TYPE, Metrics, Reading
 from service.web.services import Services
 
 __all__ = (
@@ -123,16 +123,16 @@ class ReadyHandler(RequestHandler):
 class MetricsHandler(RequestHandler):
     """``GET /metrics`` for Prometheus."""
 
-    def initialize(self, services: Services) -> None:
-        self._services = services
+    def initialize(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def get(self) -> None:
         self.set_header("Content-Type", CONTENT_TYPE)
         self.set_header("Cache-Control", "no-store")
-        self.finish(self._services.metrics.render())
+        self.finish(self._metrics.render())
 
 
-def make_metrics_application(services: Services) -> Application:
+def make_metrics_application(metrics: Metrics) -> Application:
     """What ``--metrics-port`` serves."""
-    routes = [(r"/metrics", MetricsHandler, {"services": services}), (r"/healthz", HealthHandler, {})]
+    routes = [(r"/metrics", MetricsHandler, {"metrics": metrics}), (r"/healthz", HealthHandler, {})]
     return Application(routes, log_function=lambda handler: None)

@@ -98,7 +98,7 @@ def make_application(services: Services, health: Health, extra: Sequence[Any] = 
         )
     routes += [(prefix + re.escape(path) + "/?", page, {}) for path, page in services.auth.endpoints()]
     if services.settings.metrics_port is None:
-        routes.append((r"/metrics", MetricsHandler, {"services": services}))
+        routes.append((r"/metrics", MetricsHandler, {"metrics": services.metrics}))
     # The first that fits answers, as in Bokeh; but no app's pattern takes the operators' page away.
     for app in sorted(services.apps.values(), key=lambda each: not each.for_operators):
         routes += _app_routes(prefix, services, app)

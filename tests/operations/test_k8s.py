@@ -53,6 +53,18 @@ def with_cost(tmp_path: Path) -> list[Manifest]:
     return render(here)
 
 
+@pytest.fixture
+def with_workers(tmp_path: Path) -> list[Manifest]:
+    """Production with processes of their own for jobs."""
+    shutil.copytree(K8S, tmp_path / "with workers")
+    here = tmp_path / "with workers/overlays/workers"
+    here.mkdir()
+    (here / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": ["../production"], "components": ["../../components/workers"]})
+    )
+    return render(here)
+
+
 # -- validity ------------------------------------------------------------------------------------
 
 
@@ -70,6 +82,26 @@ def test_the_optional_component_is_valid(with_cost: list[Manifest]) -> None:
         volumes[0]["configMap"]["name"]
         == one(with_cost, "ConfigMap", "svc-deletion-cost")["metadata"]["name"]
     )
+
+
+def test_workers_are_valid_and_replicas_leave_jobs_to_them(with_workers: list[Manifest]) -> None:
+    for manifest in with_workers:
+        validate(manifest)
+    replica = one(with_workers, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    worker = one(with_workers, "Deployment", "svc-worker")["spec"]["template"]["spec"]
+    options = {each["name"]: each.get("value") for each in worker["containers"][0]["env"]}
+    settings = from_arguments({}, {**environment(with_workers), **{k: v for k, v in options.items() if v}})
+    policy = one(with_workers, "NetworkPolicy", "svc-worker")["spec"]["podSelector"]["matchLabels"]
+
+    assert {"name": "SVC_JOBS", "value": "0"} in replica["env"]
+    assert settings.jobs == 1
+    assert worker["terminationGracePeriodSeconds"] >= settings.drain_timeout + MARGIN
+    assert {"SVC_SECRET_KEY", "SVC_REDIS_URL"} <= options.keys()
+    assert worker["containers"][0]["ports"] == [{"name": "metrics", "containerPort": settings.metrics_port}]
+    assert policy == one(with_workers, "Deployment", "svc-worker")["spec"]["selector"]["matchLabels"]
+    services = [m["spec"]["selector"] for m in with_workers if m["kind"] == "Service" and plain(m) == "svc"]
+    template = one(with_workers, "Deployment", "svc-worker")["spec"]["template"]
+    assert not any(labelled(template, selector) for selector in services), "nobody visits a worker"
 
 
 def test_strict_means_that_a_typo_is_found() -> None:
@@ -274,8 +306,10 @@ def test_generated_names_are_used(manifests: list[Manifest]) -> None:
 # -- restrictions --------------------------------------------------------------------------------
 
 
-def test_all_pods_run_restricted(manifests: list[Manifest], with_cost: list[Manifest]) -> None:
-    for name, template in pod_templates([*manifests, *with_cost]):
+def test_all_pods_run_restricted(
+    manifests: list[Manifest], with_cost: list[Manifest], with_workers: list[Manifest]
+) -> None:
+    for name, template in pod_templates([*manifests, *with_cost, *with_workers]):
         pod = template["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name

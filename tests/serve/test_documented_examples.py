@@ -17,7 +17,7 @@ from harness.client import Client
 
 APPS = (
     "text_button.py", "threads.py", "unlocked.py", "notebook.ipynb", "sliders.py", "board.py", "nightly",
-    "query.py",
+    "query.py", "computation",
 )  # fmt: skip
 Serving = Callable[..., Server | Fleet]
 
@@ -93,6 +93,23 @@ async def test_a_query_is_made_once_for_all(server: Server | Fleet) -> None:
     assert len({each.value("status", "text").partition(",")[0] for each in clients}) == 1
     for client in clients:
         await client.close()
+
+
+async def test_a_computation_shows_how_far_it_is(server: Server | Fleet) -> None:
+    async with await Client.open(server.app_url("computation"), arguments={"seconds": "2"}) as client:
+        await client.click("begin")
+        await client.expect(lambda c: "of 1000 steps" in c.value("said", "text"))
+        assert "width:" in client.value("bar", "text")
+        await client.expect(lambda c: c.value("said", "text").startswith("done"))
+        assert len(client.value("result", "data")["y"]) == 1000
+
+
+async def test_a_computation_is_cancelled(server: Server | Fleet) -> None:
+    async with await Client.open(server.app_url("computation")) as client:
+        await client.click("begin")
+        await client.expect(lambda c: "of 1000 steps" in c.value("said", "text"))
+        await client.click("cancel")
+        await client.expect(lambda c: c.value("said", "text").startswith("cancelled"))
 
 
 async def test_a_notebook_is_an_app(server: Server | Fleet) -> None:

@@ -21,6 +21,7 @@ from store.contract import (
     UserTokens,
 )
 from store.errors import StoreConfigError
+from store.jobs import JobName, JobSubmission
 from store.keys import FAMILIES, Family, Keys
 from store.redis_store import RedisStore
 from store.results import ResultName
@@ -66,6 +67,7 @@ async def work_out(store: RedisStore) -> None:
     found = await store.find_result(query, "x", call="a", lease=100)
     await store.keep_result(query, "x", b"1", call="a", generation=found.generation, ttl=100, max_bytes=1000)
     await store.find_result(query, "y", call="b", lease=100)
+    await store.jobs.submit(JobSubmission(JobName("/app", "1"), "work", b"1", 3, 60, 60), b"queued")
 
 
 async def epoch_of(store: RedisStore, key: SessionKey) -> int:
@@ -112,6 +114,9 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
         assert expires.pop(f"<prefix>:{{<tag>}}:messages{part}") == {True}
     for part in ("", ":used", ":expiry", ":about", ":ids", ":lease:<field>"):
         assert expires.pop(f"<prefix>:{{<tag>}}:results{part}") == {True}
+    assert expires.pop("<prefix>:{<tag>}:job:<id>") == {True}
+    for part in ("due", "kept", "sizes"):
+        assert expires.pop(f"<prefix>:{{<tag>}}:jobs:{part}") == {True}
     assert all(seen == {False} for seen in expires.values())
     never = {family.pattern for family in FAMILIES if family.ttl.startswith("none")}
     assert set(expires) == never

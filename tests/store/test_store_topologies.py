@@ -27,6 +27,7 @@ from store.contract import (
 )
 from store.encryption import Encryption
 from store.errors import StoreConfigError, StoreUnavailable
+from store.jobs import JobEnd, JobName, JobState, JobSubmission, JobSubmitted, Renewed
 from store.records import Payload, pack_entry
 from store.redis_store import RedisStore
 from store.results import ResultName
@@ -65,6 +66,7 @@ async def essentials(store: RedisStore) -> None:
 
     await share(store)
     await publish(store)
+    await run_job(store)
 
     stored, seized, *rest = KEYS
     assert await store.release(stored, "a", epoch=epochs[stored], retention=60)
@@ -131,6 +133,19 @@ async def publish(store: RedisStore) -> None:
     ]
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def run_job(store: RedisStore) -> None:
+    name = JobName("/app", os.urandom(4).hex())
+    job = JobSubmission(name, "work:compute", b"arguments", 3, 60, 60)
+    assert await store.jobs.submit(job, b"queued") is JobSubmitted.OK
+    due = next(each for each in await store.jobs.due("/app") if each.name == name)
+    run = await store.jobs.begin(due, "a", b"running", call="call", lease=30)
+    assert run is not None
+    assert await store.jobs.renew(run, b"half", lease=30) is Renewed.OK
+    assert await store.jobs.end(run, JobState.DONE, b"done", result=b"42") is JobEnd.OK
+    assert [each.state for each in await store.jobs.all() if each.name == name] == [JobState.DONE]
+    assert await store.jobs.forget(name)
 
 
 # -- Cluster -------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("build_timeout", ["20"], 20.0, 300.0),
     ("slow_callback", ["0.5"], 0.5, 1.0),
     ("app_threads", ["4"], 4, 16),
+    ("jobs", ["0"], 0, 1),
     ("num_threads", ["4"], 4, None),
     ("metrics_port", ["0"], 0, None),
     ("admin", [], True, False),
