@@ -12,7 +12,7 @@ from bokeh.layouts import column
 from bokeh.models import Button, ColumnDataSource
 from bokeh.plotting import figure
 
-from service import fleet
+from svc import fleet
 
 MAX_DOTS = 500
 SECONDS_BETWEEN_MOVES = 0.1

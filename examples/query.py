@@ -11,7 +11,7 @@ from bokeh.layouts import column, row
 from bokeh.models import Button, ColumnDataSource, Div, Select
 from bokeh.plotting import figure
 
-from service import fleet
+from svc import fleet
 
 SECONDS = float(os.environ.get("QUERY_SECONDS", "3"))
 

@@ -9,7 +9,7 @@ from bokeh.io import curdoc
 from bokeh.layouts import column, row
 from bokeh.models import Div, TextInput
 
-from service import fleet
+from svc import fleet
 
 MAX_LINES = 200
 

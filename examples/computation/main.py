@@ -10,7 +10,7 @@ from bokeh.models import Button, ColumnDataSource, Div
 from bokeh.plotting import figure
 from simulation import simulate
 
-from service import fleet
+from svc import fleet
 
 request = curdoc().session_context.request
 seconds = float(request.arguments.get("seconds", [b"600"])[0])

@@ -3,7 +3,7 @@
 import random
 import time
 
-from service import fleet
+from svc import fleet
 
 
 @fleet.job(time_limit=3600)

@@ -5,7 +5,7 @@ from bokeh.layouts import column
 from bokeh.models import Button, Div
 
 try:
-    from service import session_state
+    from svc import session_state
 except ImportError:  # under `bokeh serve`, where a session does not outlive its process anyway
 
     def session_state(document):

@@ -23,7 +23,7 @@ from django.shortcuts import render
 from django.urls import path
 from program import powers
 
-from service import asgi
+from svc import asgi
 
 HTML = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><title>Django</title></head>
 <body>%s</body></html>"""

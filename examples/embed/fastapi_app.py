@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from program import powers
 from starlette.requests import HTTPConnection
 
-from service import asgi
+from svc import asgi
 
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><title>FastAPI</title></head>
 <body><h1>A page of {user}'s</h1>{script}</body></html>"""

@@ -17,7 +17,7 @@ from flask import Flask, render_template_string
 from program import powers
 from tornado.ioloop import IOLoop
 
-from service import Server
+from svc import Server
 
 SECRET = os.environ.get("BOKEH_SECRET_KEY", "a demo's secret; make yours with: svc secret")
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><title>Flask</title></head>

@@ -11,7 +11,7 @@ from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, Slider
 from bokeh.plotting import figure
 
-from service import Server
+from svc import Server
 
 
 def powers(doc):

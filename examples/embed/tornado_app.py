@@ -12,7 +12,7 @@ from program import powers
 from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 
-from service import Server
+from svc import Server
 
 PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,"><title>Tornado</title></head>
 <body><h1>A page of Tornado's</h1>{script}</body></html>"""

@@ -4,7 +4,7 @@ import os
 import random
 import time
 
-from service import fleet
+from svc import fleet
 
 
 def load(run):

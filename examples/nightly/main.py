@@ -6,7 +6,7 @@ from bokeh.io import curdoc
 from bokeh.models import ColumnDataSource, Div
 from bokeh.plotting import figure
 
-from service import fleet
+from svc import fleet
 
 figures = fleet.shared("figures")
 

@@ -10,7 +10,7 @@ from types import TracebackType
 __all__ = ("exc_info_of_app", "is_of_app")
 
 _ROOT = Path(__file__).parents[2]
-_PACKAGES = [str(_ROOT / package) for package in ("service", "store")]
+_PACKAGES = [str(_ROOT / package) for package in ("service", "store", "svc")]
 _LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 _NOT_APPS = ("<", *(os.path.join(path, "") for path in (*_PACKAGES, *_LIBRARIES)))
 """How the files begin that are surely no app's."""

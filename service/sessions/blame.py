@@ -12,7 +12,7 @@ from types import FrameType
 
 __all__ = ("brief", "raised_by_app")
 
-_READERS = sys.stdlib_module_names | {"bokeh", "numpy", "pandas", "service", "store", "tornado"}
+_READERS = sys.stdlib_module_names | {"bokeh", "numpy", "pandas", "service", "store", "svc", "tornado"}
 """Packages whose code reads, checks and applies what clients send."""
 
 MAX_BRIEF = 200
