@@ -9,7 +9,7 @@ from types import FrameType
 
 __all__ = ("where",)
 
-_OTHERS = frozenset({"bokeh", "panel", "param", "service", "store", "svc", "tornado"}) | sys.stdlib_module_names
+_OTHERS = sys.stdlib_module_names | {"bokeh", "panel", "param", "service", "store", "svc", "tornado"}
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 
 
