@@ -97,7 +97,7 @@ async def test_svc_drain_moves_the_sessions_and_shows_it(fleet: Fleet) -> None:
         command = [svc, "drain", "--redis", fleet.redis.url, owner.id]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "draining, 1 sessions left" in done.stdout
+        assert "1 sessions left" in done.stdout  # how far it is when svc looks the next time is open
         assert "is gone" in done.stdout
         assert owner.wait() in owner.good_exits
         await client.wait_closed()
