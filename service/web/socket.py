@@ -60,9 +60,9 @@ class SocketHandler(UpgradeHandler, AppHandler):
     token: VerifiedToken
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        self.check_upgrade()
         # Ours first: Tornado 6.6 does not ask check_origin when Origin equals Host.
         self.services.origins.check(self.request.headers.get("Origin"), self.request.host)
+        self.check_upgrade()
         self.token = self.services.tokens.verify(self._offered_token(), self.app.path)
         self.services.tokens.check_user(self.token, *self.users)
         await super().get(*args, **kwargs)

@@ -106,7 +106,7 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:building:<name>") == {True}
     assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}
     assert expires.pop("<prefix>:replica:<id>") == {True}
-    assert expires.pop("<prefix>:tokens:<user>") == {True}
+    assert expires.pop("<prefix>:tokens:<login>") == {True}
     assert expires.pop("<prefix>:{<tag>}:task") == {True}
     for part in ("", ":names", ":versions", ":expiry", ":about", ":calls"):
         assert expires.pop(f"<prefix>:{{<tag>}}:shared{part}") == {True}
