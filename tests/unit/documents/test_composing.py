@@ -491,7 +491,10 @@ async def test_columns_of_every_kind(name: str) -> None:
         assert_composed_or_lost(run, inline=inline)
 
 
-OF_SERVERS = {"auth", "board.py", "client_animation.py", "deploy", "embed", "nightly", "query.py"}
+OF_SERVERS = {
+    "auth", "board.py", "chat", "client_animation.py", "computation", "deploy", "embed", "nightly",
+    "query.py",
+}  # fmt: skip
 """Examples that need more than a session: a server, or a fleet."""
 
 
