@@ -6,13 +6,20 @@ Panel handles inputs 50 ms after they came, so an acknowledgment has to wait for
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 
+import pytest
 from devchaos.arena import Arena
 from devchaos.visitor import Visitor
 
 PANEL_APP = "panel_workout"
 
 
+@pytest.mark.xfail(
+    version("panel").startswith("1.9."),
+    reason="with Panel 1.9 a row that joins a layout without children is not in the record",
+    strict=True,
+)
 async def test_what_was_acknowledged_has_its_effect_on_the_next_replica(
     arena: Callable[..., Awaitable[Arena]],
 ) -> None:
