@@ -39,5 +39,5 @@ if __name__ == "__main__":
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
     )
     with make_server("127.0.0.1", arguments.port, get_wsgi_application()) as server:
-        print(f"the page is at http://127.0.0.1:{arguments.port}/", flush=True)
+        print(f"the page is at http://127.0.0.1:{server.server_port}/", flush=True)
         server.serve_forever()

@@ -162,11 +162,11 @@ async def test_a_django_page_on_another_origin(program: Callable[..., int], exam
 async def test_a_page_of_an_origin_that_is_not_allowed_says_which_flag_is_missing(
     examples: Path, open_tab: Callable[..., Any]
 ) -> None:
-    port = free_port()
     with Replica([examples / "sliders.py"], name="sliders") as server:
-        argv = [sys.executable, str(examples / "embed/django_app.py"), "--port", str(port)]
+        argv = [sys.executable, str(examples / "embed/django_app.py"), "--port", "0"]
         with Process("django", [*argv, "--bokeh-url", server.app_url()]) as django:
-            await asyncio.to_thread(django.wait_line, "the page is at")
+            found = await asyncio.to_thread(django.wait_line, r"the page is at http://127.0.0.1:(\d+)/")
+            port = found[1]
             tab = await open_tab()
             tab.expect_problem(".")
             await tab.raw.goto(f"http://127.0.0.1:{port}/")
