@@ -144,9 +144,8 @@ class JournalWriter:
             if session.locked and session not in self._queued:
                 self._queued.add(session)
                 spawn(self._take_between_callbacks(session))
-        await self._write_taken()
         ready = [session for session in due if not session.locked]
-        for start in range(0, len(ready), BATCH):
+        for start in range(0, max(len(ready), 1), BATCH):  # with none, too, for what was taken
             await self._write_at_rest(ready[start : start + BATCH])
             await asyncio.sleep(0)
         for session, waiter in waiters:
@@ -177,25 +176,23 @@ class JournalWriter:
         now = time.monotonic()
         return session.puts_off_input and self._since.get(session, now) > now - MAX_UNHANDLED_SECONDS
 
-    async def _write_at_rest(self, sessions: Iterable[Session]) -> None:
+    async def _write_at_rest(self, sessions: Iterable[Session]) -> bool:
         """As :meth:`write`, but for those that an input has come to since somebody looked."""
         async with self._writing:
-            ready = [session for session in sessions if not self._puts_off(session)]
-            await self._write([(session, write) for session in ready if (write := self._take(session))])
+            return await self._write_all(session for session in sessions if not self._puts_off(session))
 
     async def write(self, sessions: Iterable[Session]) -> bool:
         """Write what these sessions have noted by now; False when the store does not answer."""
-        if not await self._write_taken():
-            return False
         async with self._writing:
-            return await self._write(
-                [(session, write) for session in sessions if (write := self._take(session))]
-            )
+            return await self._write_all(sessions)
 
-    async def _write_taken(self) -> bool:
-        async with self._writing:
-            taken, self._taken = self._taken, {}
-            return await self._write(list(taken.items()))
+    async def _write_all(self, sessions: Iterable[Session]) -> bool:
+        """What these have noted, after what was taken of any: the store takes the writes of each in order."""
+        taken, self._taken = self._taken, {}
+        batch = {session: write for session in sessions if (write := self._take(session))}
+        later = {session: batch.pop(session) for session in taken.keys() & batch.keys()}
+        # Where the first one fails, all that was taken is written anew, with what came later.
+        return await self._write([*taken.items(), *batch.items()]) and await self._write([*later.items()])
 
     async def _write(self, batch: list[tuple[Session, JournalWrite]]) -> bool:
         if batch:

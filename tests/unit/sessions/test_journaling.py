@@ -159,6 +159,30 @@ async def test_callbacks_that_follow_each_other_do_not_keep_a_session_from_the_s
     assert (await back(run, stage))["slider"].value == 2
 
 
+async def test_who_leaves_is_written_after_what_was_taken_between_two_callbacks(store: RedisStore) -> None:
+    stage = Stage(store)
+    run = await stage.session()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await go_on.wait()
+
+    callback = asyncio.create_task(run.do(slow))
+    await begun.wait()
+    await stage.writer.flush()
+    await asyncio.sleep(0)  # it is in line
+    go_on.set()
+    await callback
+    await run.sent(("slider", "value", 7))  # after what was taken
+    assert await stage.writer.write([run.session])
+
+    assert run.session.slot.next_write() == 3, "it was written in two steps"
+    assert (await back(run, stage))["slider"].value == 7
+    await stage.writer.flush()
+    assert run.session.slot.next_write() == 4, "and nothing again"
+
+
 async def test_a_client_waits_for_the_callback_at_work_and_not_for_the_next_one(store: RedisStore) -> None:
     stage = Stage(store, sync=True)
     run = await stage.session()
