@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator
 
 from service import settings
 from service.cli.panel_flags import add_panel_flags
+from service.cli.rendering import counted
 from service.doctor.findings import Finding, Level
-from service.errors import ConfigError
-from store.connect import open_store
-from store.encryption import Encryption
-from store.errors import StoreConfigError
+from service.errors import Unavailable
+from store.errors import StoreError
 
 __all__ = ("HELP", "add_arguments", "run")
 
@@ -50,7 +49,7 @@ async def _report(options: settings.Settings, url: str | None, *, as_json: bool)
     problems = sum(each.level is Level.PROBLEM for each in found)
     warnings = sum(each.level is Level.WARNING for each in found)
     if not as_json:
-        print(f"\n{problems} problems, {warnings} warnings")
+        print(f"\n{counted(problems, 'problem')}, {counted(warnings, 'warning')}")
     return 1 if problems else 0
 
 
@@ -66,7 +65,7 @@ async def _findings(options: settings.Settings, url: str | None) -> AsyncIterato
     for each in check_process(options):
         yield each
     if options.redis is not None:
-        async for each in _of_fleet(options, options.redis):
+        async for each in _of_fleet(options):
             yield each
     if url is not None:
         from service.doctor.site import check_site
@@ -75,25 +74,22 @@ async def _findings(options: settings.Settings, url: str | None) -> AsyncIterato
             yield each
 
 
-async def _of_fleet(options: settings.Settings, redis: str) -> AsyncIterator[Finding]:
-    from service.doctor.redis import check_redis
+async def _of_fleet(options: settings.Settings) -> AsyncIterator[Finding]:
+    from service.doctor.redis import check_redis, unreachable
     from service.doctor.replicas import check_replicas
+    from service.metrics import Metrics
+    from service.server import open_store_of
 
-    secrets = [key for key in (options.secret_key, options.previous_secret_key) if key]
+    store = open_store_of(options, Metrics())
     try:
-        encryption = Encryption(
-            secrets, writes=options.encrypt_store != "off", requires=options.encrypt_store == "required"
-        )
-        store = open_store(redis, prefix=options.redis_prefix, encryption=encryption)
-    except StoreConfigError as error:
-        raise ConfigError(f"--redis: {error}") from error
-    try:
-        usable = True
+        if (found := await unreachable(store)) is not None:
+            yield found
+            return
         async for each in check_redis(store):
-            usable = usable and not (each.about == "redis" and each.level is Level.PROBLEM)
             yield each
-        if usable:
-            async for each in check_replicas(options, store):
-                yield each
+        async for each in check_replicas(options, store):
+            yield each
+    except StoreError as error:  # it has gone meanwhile
+        raise Unavailable(str(error)) from error
     finally:
         await store.close()

@@ -17,6 +17,7 @@ from store.jobs import JobRecord, JobState
 __all__ = (
     "as_json",
     "as_text",
+    "counted",
     "jobs_as_json",
     "jobs_as_text",
     "parked_as_json",
@@ -95,8 +96,8 @@ def _totals(view: FleetView) -> str:
         return "no replica has a heartbeat in this store"
     sessions = sum(sum(each.sessions.values()) for each in view.replicas)
     connections = sum(each.connections for each in view.replicas)
-    counted = (_count(len(view.replicas), "replica"), _count(sessions, "session"))
-    return ", ".join([*counted, _count(connections, "connection")])
+    totals = [counted(len(view.replicas), "replica"), counted(sessions, "session")]
+    return ", ".join([*totals, counted(connections, "connection")])
 
 
 # -- sessions ------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def sessions_as_text(held: Sequence[SessionRecord], view: FleetView) -> str:
     """A table with the users, and how many there are."""
     columns = (*SESSION_COLUMNS, "USER", "CAME FROM")
     rows = [(*_session_row(each, view), each.request.user or "-", each.request.remote_ip) for each in held]
-    total = _count(len(held), "session")
+    total = counted(len(held), "session")
     return f"{_table(columns, rows)}\n\n{total}" if held else total
 
 
@@ -157,7 +158,7 @@ def parked_as_text(parked: Sequence[Parked], now: float) -> str:
         (each.key.short, each.key.app, duration(now - each.at), str(each.deaths), each.reason)
         for each in parked
     ]
-    total = _count(len(parked), "parked session")
+    total = counted(len(parked), "parked session")
     return f"{_table(PARKED_COLUMNS, rows)}\n\n{total}" if parked else total
 
 
@@ -197,7 +198,7 @@ def tasks_as_text(tasks: Sequence[TaskRecord], now: float) -> str:
         )
         for each in tasks
     ]
-    total = _count(len(tasks), "task")
+    total = counted(len(tasks), "task")
     return f"{_table(TASK_COLUMNS, rows)}\n\n{total}" if tasks else total
 
 
@@ -244,7 +245,7 @@ def jobs_as_text(jobs: Sequence[JobRecord], now: float) -> str:
         )
         for each in jobs
     ]
-    total = _count(len(jobs), "job")
+    total = counted(len(jobs), "job")
     return f"{_table(JOB_COLUMNS, rows)}\n\n{total}" if jobs else total
 
 
@@ -290,5 +291,6 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """``1 session``, ``2 sessions``."""
     return f"{number} {what}{'' if number == 1 else 's'}"

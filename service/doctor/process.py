@@ -16,9 +16,6 @@ from service.web.origins import OriginPolicy
 
 __all__ = ("check_process",)
 
-FILES_PER_PAGE = 1
-"""A page that is open is one socket."""
-
 FILES_ASIDE = 200
 """Connections to Redis and to other replicas, logs, listeners, libraries."""
 
@@ -71,7 +68,7 @@ def _apps(settings: Settings) -> Finding:
 
 def _open_files(settings: Settings) -> Finding:
     files = raise_file_limit()
-    pages = max(0, files - FILES_ASIDE) // FILES_PER_PAGE
+    pages = max(0, files - FILES_ASIDE)  # each is a socket
     says = f"{files} may be open, enough for about {pages} open pages in each process"
     advice = "raise the limit of the container or the service (ulimit -n, LimitNOFILE=)"
     if settings.max_sessions and pages < settings.max_sessions:

@@ -15,7 +15,7 @@ from store.errors import StoreConfigError, StoreError
 from store.facts import ServerFacts
 from store.redis_store import RedisStore
 
-__all__ = ("check_redis",)
+__all__ = ("check_redis", "unreachable")
 
 FULL, NEARLY_FULL = 0.95, 0.8
 """Shares of its memory limit."""
@@ -34,19 +34,21 @@ _APP = "/svc-doctor"
 _ENTRY = {"v:doctor": b"-"}
 
 
-async def check_redis(store: RedisStore) -> AsyncIterator[Finding]:
-    """Ends with the first finding where it cannot be reached."""
+async def unreachable(store: RedisStore) -> Finding | None:
+    """Why nothing else can be said of it."""
     try:
         await store.ping()
-        servers = await store.servers()
     except StoreConfigError as error:
-        yield problem("redis", str(error), "change --redis, see docs/store.md")
-        return
+        return problem("redis", str(error), "change --redis, see docs/store.md")
     except StoreError as error:
-        yield problem(
-            "redis", str(error), "check its address, password and ACL, TLS, network policies and firewalls"
-        )
-        return
+        advice = "check its address, password and ACL, TLS, network policies and firewalls"
+        return problem("redis", str(error), advice)
+    return None
+
+
+async def check_redis(store: RedisStore) -> AsyncIterator[Finding]:
+    """Looks at one that can be reached. Raises StoreError when it goes meanwhile."""
+    servers = await store.servers()
     for number, facts in enumerate(servers, 1):
         about = "redis" if len(servers) == 1 else f"redis {number}"
         for finding in _server(about, facts):

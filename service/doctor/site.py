@@ -23,6 +23,11 @@ VISITS = 4
 _TOKEN = re.compile(r'"token":"([^"]+)"')
 _SCRIPT = re.compile(r'<script[^>]*\ssrc="([^"]*bokeh[^"]*\.js[^"]*)"')
 
+_NO_ANSWER = 599
+"""What Tornado gives for a status where there is none."""
+
+_UNREACHABLE_ADVICE = "check the address, DNS, certificates and firewalls"
+
 _PAGE_ADVICE = {
     401: "log in there: this command knows no password",
     403: "the app does not let this user in, or the proxy does not let this machine in",
@@ -68,10 +73,12 @@ async def _fetch(url: str) -> HTTPResponse | Finding:
             HTTPRequest(url, request_timeout=SECONDS, connect_timeout=SECONDS)
         )
     except HTTPClientError as error:
+        if error.code == _NO_ANSWER:
+            return problem("page", f"{url} cannot be reached: {error.message}", _UNREACHABLE_ADVICE)
         advice = _PAGE_ADVICE.get(error.code, "see the log of the replicas and of the proxy")
         return problem("page", f"{url} answers with {error.code}", advice)
     except (OSError, ValueError) as error:
-        return problem("page", f"{url} cannot be reached: {error}", "check the address, DNS and certificates")
+        return problem("page", f"{url} cannot be reached: {error}", _UNREACHABLE_ADVICE)
 
 
 async def _scripts(url: str, text: str) -> Finding:
@@ -98,17 +105,18 @@ async def _scripts(url: str, text: str) -> Finding:
 
 async def _sockets(url: str) -> list[Finding]:
     """What came of some visits: one line where all went well, else what went wrong, once each."""
-    bad: dict[Finding, None] = {}
-    for _ in range(VISITS):
-        page = await _fetch(url)
-        if isinstance(page, Finding):
-            bad[page] = None
-            continue
-        token = _TOKEN.search(page.body.decode("utf-8", "replace"))
-        found = await _socket(url, token[1]) if token else None
-        if found is not None:
-            bad[found] = None
+    visits = await asyncio.gather(*(_visit(url) for _ in range(VISITS)))
+    bad = dict.fromkeys(found for found in visits if found is not None)
     return list(bad) or [fine("socket", f"a WebSocket opened on each of {VISITS} visits")]
+
+
+async def _visit(url: str) -> Finding | None:
+    """What went wrong."""
+    page = await _fetch(url)
+    if isinstance(page, Finding):
+        return page
+    token = _TOKEN.search(page.body.decode("utf-8", "replace"))
+    return await _socket(url, token[1]) if token else None
 
 
 async def _socket(url: str, token: str) -> Finding | None:
@@ -124,9 +132,9 @@ async def _socket(url: str, token: str) -> Finding | None:
             )
             first = await connection.read_message()
     except HTTPError as error:
-        return _refused(error.code, parts.netloc)
+        return _refused(error.code, parts.netloc) if error.code != _NO_ANSWER else _unanswered()
     except TimeoutError:
-        return problem("socket", f"nothing came within {SECONDS:g} s", _SOCKET_ADVICE[504])
+        return _unanswered()
     except (OSError, ValueError) as error:
         return problem("socket", f"it does not open: {error}", _SOCKET_ADVICE[400])
     connection.close()
@@ -137,6 +145,10 @@ async def _socket(url: str, token: str) -> Finding | None:
             "see the log of the replicas",
         )
     return None
+
+
+def _unanswered() -> Finding:
+    return problem("socket", f"nothing came within {SECONDS:g} s", _SOCKET_ADVICE[504])
 
 
 def _refused(code: int, host: str) -> Finding:

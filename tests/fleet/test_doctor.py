@@ -22,7 +22,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from service.doctor.findings import Finding, Level
-from service.doctor.redis import check_redis
+from service.doctor.redis import check_redis, unreachable
 from service.doctor.replicas import check_replicas
 from service.doctor.site import check_site
 from service.settings import Settings
@@ -145,6 +145,17 @@ async def test_a_user_of_redis_who_may_not_enough() -> None:
     assert found["redis: wake-ups"].level is Level.WARNING
 
 
+async def test_a_user_of_redis_who_is_not_known() -> None:
+    require("redis-server")
+    with RedisServer(WELL) as redis:
+        store = open_store(redis.url.replace("redis://", "redis://nobody:pass@"))
+        found = await unreachable(store)
+        await store.close()
+
+    assert found is not None
+    assert found.level is Level.PROBLEM
+
+
 # -- replicas ------------------------------------------------------------------------------------
 
 
@@ -227,3 +238,13 @@ async def proxy_without_upgrade(upstream: str) -> AsyncIterator[str]:
     finally:
         server.stop()
         await server.close_all_connections()
+
+
+async def test_a_site_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.doctor.site.SECONDS", 0.2)
+    (listening,) = bind_sockets(0, "127.0.0.1")
+    with listening:
+        found = await of_site(f"http://127.0.0.1:{listening.getsockname()[1]}/app")
+
+    assert found["page"].level is Level.PROBLEM
+    assert "cannot be reached" in found["page"].says
