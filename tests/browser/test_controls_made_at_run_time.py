@@ -27,8 +27,7 @@ def two(start_fleet: Callable[..., Fleet]) -> Iterator[Fleet]:
 
 @pytest.fixture
 def page(tab: Tab) -> Tab:
-    for known in ("WebSocket connection to .* failed", "ERR_CONNECTION_REFUSED", "Could not open websocket"):
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
     return tab
 
 

@@ -62,8 +62,8 @@ pn.template.FastListTemplate(title="a template", main=[slider, pn.pane.HTML(show
 
 @pytest.fixture
 def tab(tab: Tab) -> Tab:
-    for known in ("WebSocket connection to .* failed", "Could not open websocket", "Unhandled ERROR reply"):
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
+    tab.expect_problem("Unhandled ERROR reply")
     tab.expect_problem("fonts.googleapis.com")  # which Panel's template asks for
     return tab
 

@@ -14,7 +14,6 @@ from harness.browser import Tab
 from operations.scrape import journaled
 
 GALLERY = Path(__file__).parents[1] / "serve/panel_apps/gallery"
-GONE = ("WebSocket connection to .* failed", "ERR_CONNECTION_REFUSED", "Could not open websocket")
 
 
 async def shows(tab: Tab, text: str) -> None:
@@ -94,8 +93,7 @@ async def goes_on(
     fleet.balance_over([first])
     tabs = [await open_tab() for _ in uses]
     for use, tab in zip(uses, tabs, strict=True):
-        for known in GONE:
-            tab.expect_problem(known)
+        tab.expect_lost_connection()
         await tab.open(fleet.app_url(use.__name__))
         await use(tab, 1)
         await tab.evaluate("(Bokeh.documents[0].roots()[0].before = true, null)")

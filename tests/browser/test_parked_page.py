@@ -54,7 +54,7 @@ async def test_a_parked_page_begins_afresh_and_its_neighbours_go_on(
     fleet = start_fleet([fatal.path], n=DEATHS + 1, args=["--heartbeat-ttl", "3"])
     neighbour, tab = await open_tab(), await open_tab()
     for each in (neighbour, tab):
-        lost_connections_are_expected(each)
+        each.expect_lost_connection()
         await each.open(fleet.app_url("fatal"))
     await neighbour.set("slider", "value", 4)
     await neighbour.wait_value("text", "text", "slider 4")
@@ -70,8 +70,3 @@ async def test_a_parked_page_begins_afresh_and_its_neighbours_go_on(
     await tab.set("slider", "value", 2)
     await tab.wait_value("text", "text", "slider 2")
     eventually(lambda: sum(each.running for each in fleet.replicas) == 1, what="the last one stays")
-
-
-def lost_connections_are_expected(tab: Tab) -> None:
-    for known in ("WebSocket connection to", "Could not open websocket", "Lost websocket", "50[0-9]"):
-        tab.expect_problem(known)

@@ -45,8 +45,7 @@ async def picture(tab: Tab) -> bytes:
 
 
 async def test_the_plot_stays_and_the_next_move_works(fleet: Fleet, gated: Gated, tab: Tab) -> None:
-    for known in ("WebSocket connection to .* failed", "ERR_CONNECTION_REFUSED", "HTTP 50[0-9]"):
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
     await tab.open(fleet.app_url())
     value = await tab.nudge_slider("slider", 3)
     await tab.wait_value("shown", "text", str(int(value)))

@@ -15,7 +15,6 @@ from harness.browser import Tab
 from operations.scrape import journaled
 from playwright.async_api import ConsoleMessage
 
-LOST_SOCKET = ("WebSocket connection to .* failed", "ERR_CONNECTION", "Could not open websocket", "Lost web")
 SOON = 4.0
 """Seconds from the loss of the socket until the page has its Document again: a heartbeat runs out after 5."""
 
@@ -78,8 +77,7 @@ def reconnected(message: ConsoleMessage) -> bool:
 
 @ways
 async def test_an_open_page_goes_on(fleet: Fleet, tab: Tab, way: str) -> None:
-    for known in LOST_SOCKET:
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
     await tab.open(fleet.app_url("sliders"))
     await tab.raw.evaluate("window.neverReloaded = true")
     offset = await tab.drag_slider("offset", 0.8)
@@ -103,8 +101,7 @@ async def test_an_open_page_goes_on(fleet: Fleet, tab: Tab, way: str) -> None:
 
 async def test_a_laptop_that_slept_for_long_can_go_on(fleet: Fleet, tab: Tab) -> None:
     """BokehJS tries five times, which are quick here, and then leaves it to the user."""
-    for known in (*LOST_SOCKET, "WebSocket"):
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
     await tab.raw.add_init_script(HURRIED)
     await tab.open(fleet.app_url("sliders"))
     offset = await tab.drag_slider("offset", 0.8)
@@ -133,8 +130,7 @@ async def test_a_panel_page_and_a_plain_one_beside_it_go_on(
     await knob.open(fleet.app_url("knob"))
     await plain.open(fleet.app_url("sliders"))
     for tab in (knob, plain):
-        for known in LOST_SOCKET:
-            tab.expect_problem(known)
+        tab.expect_lost_connection()
     await knob.raw.evaluate(SET_KNOB, 4)
     await knob.raw.get_by_text("twice is 8").wait_for()
     await plain.set("offset", "value", 1.5)
@@ -158,8 +154,7 @@ async def test_a_panel_page_goes_from_one_front_to_the_other_and_back(
     start_fleet: Callable[..., Fleet], tab: Tab
 ) -> None:
     """Its table and its widgets are the same on ASGI and on Tornado."""
-    for known in LOST_SOCKET:
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
     fleet = start_fleet([PEOPLE], n=2, make_last=AsgiReplica)
     await tab.raw.goto(fleet.app_url())
     await tab.raw.get_by_text("loaded", exact=True).wait_for()

@@ -35,6 +35,16 @@ _FLAGS = [
     "--no-first-run",
 ]
 
+LOST_CONNECTION = (
+    "WebSocket connection to",
+    "Could not open websocket",
+    "Lost websocket",
+    "ERR_CONNECTION",
+    "not connected so cannot send",  # what a page's own player or clock changes meanwhile, before ...
+    "'send' on 'WebSocket'",  # ... and while BokehJS tries again
+    "HTTP 50[234]|status of 50[234]|Unexpected response code: 50[234]",
+)
+
 _IDLE = "() => globalThis.Bokeh?.documents?.length >= 1 && Bokeh.documents.every(each => each.is_idle)"
 
 _MODEL = """
@@ -193,6 +203,10 @@ class Tab:
     def expect_problem(self, pattern: str) -> None:
         """Problems in which this regular expression is found are part of the test."""
         self._expected.append(pattern)
+
+    def expect_lost_connection(self) -> None:
+        """What BokehJS and Chromium say while a page's server is away is part of the test."""
+        self._expected += LOST_CONNECTION
 
     def unexpected(self) -> list[str]:
         return [each for each in self.problems if not any(re.search(known, each) for known in self._expected)]

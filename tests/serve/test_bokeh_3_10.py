@@ -17,7 +17,6 @@ from service.lines import line
 pytestmark = pytest.mark.skipif(line.VERSION < (3, 10), reason="Bokeh 3.9 has neither")
 
 APPS = Path(__file__).parent / "bokeh_3_10_apps"
-LOST_SOCKET = ("WebSocket connection to .* failed", "ERR_CONNECTION", "Could not open websocket", "Lost web")
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +57,7 @@ async def test_a_chosen_file_comes_in_one_event_and_outlives_its_replica(
     start_fleet: Callable[..., Fleet], tab: Tab, tmp_path: Path
 ) -> None:
     """Also what the app keeps of it in Python: the event is replayed like any other input."""
-    for known in LOST_SOCKET:
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
     fleet = start_fleet([APPS / "upload.py"], args=["--durability", "sync"])
     (tmp_path / "three.csv").write_text("a\nb\nc\n")
     await tab.open(fleet.app_url("upload"))

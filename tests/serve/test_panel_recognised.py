@@ -54,8 +54,7 @@ async def test_from_the_first_page_on(
 
 
 async def test_after_a_move(start_fleet: Callable[..., Fleet], tab: Tab) -> None:
-    for known in ("WebSocket connection to .* failed", "ERR_CONNECTION_REFUSED", "Could not open websocket"):
-        tab.expect_problem(known)
+    tab.expect_lost_connection()
     fleet = start_fleet([FOLDER / "by_name.py"], n=2)
     first, second = fleet.replicas
     fleet.balance_over([first])
