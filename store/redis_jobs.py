@@ -58,26 +58,21 @@ class RedisJobs:
         self._values = values
 
     async def submit(self, job: JobSubmission, status: bytes) -> JobSubmitted:
-        app = job.name.app.encode("utf-8", "surrogatepass")
-        await self._link.send("ZADD", self._keys.jobs, _ms(time.time()), app)
-        reply = await self._with_room(job.name, "job_submit", *self._submission(job, status), 0, 0, "", 0)
-        return JobSubmitted(reply.decode())
+        return JobSubmitted((await self._submit(job, status, 0, 0, "", 0)).decode())
 
     async def put_back(self, run: JobRun, worker: str, status: bytes, *, lease: float) -> bool:
-        made = self._submission(run.job, status)
-        reply = await self._with_room(
-            run.job.name, "job_submit", *made, run.fence, run.attempt, worker, _ms(lease)
-        )
-        return bool(reply == b"ok")
+        return await self._submit(run.job, status, run.fence, run.attempt, worker, _ms(lease)) == b"ok"
 
-    def _submission(self, job: JobSubmission, status: bytes) -> list[Any]:
+    async def _submit(self, job: JobSubmission, status: bytes, *run: Any) -> bytes:
         name = job.name
-        return [
-            self._status(name, status),
+        app = name.app.encode("utf-8", "surrogatepass")
+        await self._link.send("ZADD", self._keys.jobs, _ms(time.time()), app)
+        return await self._with_room(
+            name, "job_submit", self._status(name, status),
             self._text(name, "app", name.app), self._text(name, "function", job.function),
             self._values.job(name.tag, "arguments", job.arguments),
-            job.attempts, _ms(job.time_limit), _ms(job.retention), MAX_WAITING, MAX_JOBS, MAX_BYTES,
-        ]  # fmt: skip
+            job.attempts, _ms(job.time_limit), _ms(job.retention), MAX_WAITING, MAX_JOBS, MAX_BYTES, *run,
+        )  # fmt: skip
 
     async def due(self, app: str, *, limit: int = 100, without: Collection[str] = ()) -> list[DueJob]:
         _, due, *_ = self._keys.jobs_of(statuses_of(app).tag, "")

@@ -59,6 +59,11 @@ local function patience()
   return tonumber(held[1]) + tonumber(held[2])
 end
 
+-- A hash alone is left of one that was cancelled and then forgotten while it ran: see job_forget.lua.
+local function was_forgotten()
+  return not redis.call('ZSCORE', KEYS[9], ARGV[1])
+end
+
 local function is_over(state)
   return state == 'done' or state == 'failed' or state == 'cancelled'
 end

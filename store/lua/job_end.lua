@@ -28,7 +28,8 @@ end
 if ARGV[6] == 'queued' then
   redis.call('HSET', KEYS[7], 'state', 'queued', 'attempt', ARGV[10], 'error', ARGV[8])
   redis.call('ZADD', KEYS[8], integer(now() + tonumber(ARGV[9])), ARGV[1])
-  tell(ARGV[4], patience())
+  keep_job(patience() + tonumber(ARGV[9]))
+  tell(ARGV[4], patience() + tonumber(ARGV[9]))
   return {'ok'}
 end
 forget_expired()

@@ -4,11 +4,17 @@
 --
 -- Returns 1, or 0 when it is not over.
 
+local CANCELLED = 10 * 60 * 1000 -- ms in which who runs a cancelled job finds that out, and does not put it back as lost
+
 local state = redis.call('HGET', KEYS[7], 'state')
 if state and not is_over(state) then
   return 0
 end
-redis.call('DEL', KEYS[7])
+if state == 'cancelled' then
+  redis.call('PEXPIRE', KEYS[7], math.min(CANCELLED, redis.call('PTTL', KEYS[7])))
+else
+  redis.call('DEL', KEYS[7])
+end
 redis.call('ZREM', KEYS[8], ARGV[1])
 redis.call('ZREM', KEYS[9], ARGV[1])
 resize(ARGV[1], 0)

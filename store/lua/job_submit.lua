@@ -8,20 +8,21 @@
 -- ARGV[17] its lease, ms
 --
 -- Returns {'ok'}; {'known'} where there is one already, and nothing is changed; {'waiting'} when too many wait; {'full', job, ...}:
--- some that are over have to be forgotten first.
+-- some that are over have to be forgotten first. One that runs had its place before, and is put back in any case.
 
-if redis.call('EXISTS', KEYS[7]) == 1 then
+local runs = ARGV[14] ~= '0'
+if redis.call('EXISTS', KEYS[7]) == 1 and (runs or not was_forgotten()) then
   return {'known'}
 end
 forget_expired()
-if redis.call('ZCARD', KEYS[8]) >= tonumber(ARGV[11]) then
+if not runs and redis.call('ZCARD', KEYS[8]) >= tonumber(ARGV[11]) then
   return {'waiting'}
 end
-if redis.call('ZCARD', KEYS[9]) >= tonumber(ARGV[12]) or bytes_with(#ARGV[7]) > tonumber(ARGV[13]) then
+if not runs and (redis.call('ZCARD', KEYS[9]) >= tonumber(ARGV[12]) or bytes_with(#ARGV[7]) > tonumber(ARGV[13])) then
   return dispensable({'full'})
 end
 
-local runs = ARGV[14] ~= '0'
+redis.call('DEL', KEYS[7])
 redis.call('HSET', KEYS[7], 'state', runs and 'running' or 'queued', 'app', ARGV[5], 'function', ARGV[6],
            'arguments', ARGV[7], 'attempts', ARGV[8], 'limit', ARGV[9], 'retention', ARGV[10], 'attempt', ARGV[15],
            'fence', ARGV[14], 'worker', ARGV[16], 'submitted', integer(now()), 'began', runs and integer(now()) or '0')

@@ -204,6 +204,49 @@ async def test_a_run_that_the_store_has_lost_is_put_back(store: RedisStore, raw:
     assert await state(store) is JobState.DONE
 
 
+async def test_a_run_that_is_put_back_had_its_place(
+    store: RedisStore, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await submitted(store)
+    run = await begun(store)
+    await raw("FLUSHALL")
+    for limit in ("MAX_WAITING", "MAX_JOBS", "MAX_BYTES"):
+        monkeypatch.setattr(redis_jobs, limit, 0)
+
+    assert await store.jobs.put_back(run, "a", b"running", lease=30)
+
+    assert [each.name for each in await store.jobs.all()] == [NAME]
+
+
+async def test_who_runs_what_was_cancelled_and_forgotten_does_not_put_it_back(store: RedisStore) -> None:
+    await submitted(store)
+    old = await begun(store)
+    await store.jobs.cancel(NAME, b"cancelled")
+    assert await store.jobs.forget(NAME)
+
+    assert await store.jobs.renew(old, b"half", lease=30) is Renewed.CANCELLED
+    assert await store.jobs.end(old, JobState.DONE, b"done", result=b"42") is JobEnd.CANCELLED
+    assert await status(store) is None
+    assert await store.jobs.all() == []
+    await submitted(store, arguments=b"others")
+    assert await store.jobs.renew(old, b"half", lease=30) is Renewed.STALE
+    new = await begun(store)
+    assert (new.job.arguments, new.attempt, new.fence > old.fence) == (b"others", 1, True)
+
+
+async def test_what_is_tried_again_is_kept_until_then(
+    store: RedisStore, until: Callable[..., Awaitable[Any]]
+) -> None:
+    await submitted(store, time_limit=0.05, retention=0.05)
+    run = await begun(store)
+
+    assert await store.jobs.hand_back(run, b"queued", attempt=1, delay=0.5) is JobEnd.OK
+
+    again = await until(lambda: taken(store, attempt=1))
+    assert again.attempt == 2
+    assert await status(store) == b"running"
+
+
 async def test_so_many_may_wait(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_jobs, "MAX_WAITING", 2)
     await submitted(store)
