@@ -187,8 +187,8 @@ class JobStore(Protocol):
     async def read(self, name: JobName) -> JobRecord | None:
         """With its result. Raises RecordError when it cannot be read."""
 
-    async def waiting(self, app: str) -> int:
-        """How many jobs are queued or running."""
+    async def waiting(self, apps: Sequence[str]) -> list[int]:
+        """How many jobs of each are queued or running, in order. One round trip."""
 
     async def all(self) -> list[JobRecord]:
         """Those of all apps, oldest first, without results and without those that cannot be read."""

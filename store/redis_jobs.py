@@ -152,9 +152,9 @@ class RedisJobs:
         held = dict(zip((*LISTED, "result"), found, strict=True))
         return self._record(name, held, held["result"])
 
-    async def waiting(self, app: str) -> int:
-        _, due, *_ = self._keys.jobs_of(statuses_of(app).tag, "")
-        return int(await self._link.send("ZCARD", due))
+    async def waiting(self, apps: Sequence[str]) -> list[int]:
+        due = [self._keys.jobs_of(statuses_of(app).tag, "")[1] for app in apps]
+        return list(map(int, await self._link.pipe([Command(("ZCARD", key)) for key in due])))
 
     async def all(self) -> list[JobRecord]:
         listed = self._keys.jobs

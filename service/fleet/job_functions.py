@@ -9,15 +9,15 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, overload
 
 from service.apps.imports import ImportSpace
+from service.apps.when_imported import imported
 
-__all__ = ("JobOptions", "find_function", "job", "name_of_function", "options_of")
+__all__ = ("JobOptions", "find_function", "imported_function", "job", "name_of_function", "options_of")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,20 +102,31 @@ def name_of_function(func: Callable[..., Any], imports: ImportSpace) -> str:
 
 def find_function(name: str, imports: ImportSpace) -> Callable[..., Any] | None:
     """The marked function of that name; None where there is none. Raises what importing its module raises."""
+    found = imported_function(name, imports)
+    parts = _NAME.fullmatch(name)
+    if found is not None or parts is None:
+        return found
+    module_name, attribute = parts.groups()
+    if not _marks(_source(module_name, imports), attribute):
+        return None
+    with imports.entered():
+        importlib.import_module(module_name)  # waits where another thread is about to
+    return imported_function(name, imports)
+
+
+def imported_function(name: str, imports: ImportSpace) -> Callable[..., Any] | None:
+    """As :func:`find_function`, in the modules that are imported already. Runs no code of the app."""
     parts = _NAME.fullmatch(name)
     if parts is None:
         return None
     module_name, attribute = parts.groups()
-    module = sys.modules.get(imports.directory.key(module_name) if imports.directory else module_name)
-    if module is None and _marks(_source(module_name, imports), attribute):
-        with imports.entered():
-            module = importlib.import_module(module_name)
+    module = imported(imports.directory.key(module_name) if imports.directory else module_name)
     func = getattr(module, attribute, None)
     return func if isinstance(getattr(func, MARK, None), JobOptions) else None
 
 
 def _source(module: str, imports: ImportSpace) -> str:
-    """Of a module in the app's directory that was not imported so far; empty where there is none."""
+    """Of a module in the app's directory; empty where there is none."""
     directory = imports.directory
     if directory is None or module.partition(".")[0] not in directory.names:
         return ""

@@ -13,6 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from service.apps.app import App
 from service.background import beside
 from service.errors import FleetFull
 from service.fleet.job_attempts import LEASE_SECONDS, Attempt
-from service.fleet.job_functions import find_function, options_of
+from service.fleet.job_functions import find_function, imported_function, options_of
 from service.fleet.job_status import JobStatus, read_status
 from service.fleet.local_copies import LocalCopy, SharedValues
 from service.fleet.store_thread import StoreThread
@@ -86,7 +87,8 @@ class Jobs:
         self._running: dict[Attempt, asyncio.Task[None]] = {}
         """On the store's thread."""
         self._stopping = False
-        self._polls = False
+        self._polling: Future[None] | None = None
+        """Looks at what is due, once there may be something."""
         self._lock = threading.Lock()
         self._wakes: Callable[[], object] = lambda: None
         self._unknown: dict[str, float] = {}
@@ -111,10 +113,9 @@ class Jobs:
             yield
 
     async def _look(self, store: Store) -> None:
-        while not self._polls:
+        while self._polling is None:
             try:
-                waiting = [await store.jobs.waiting(app) for app in self._apps]
-                if any(waiting):
+                if any(await store.jobs.waiting([*self._apps])):
                     self.needed()
             except StoreError as error:
                 log.debug("cannot look for jobs: %s", error)
@@ -123,24 +124,25 @@ class Jobs:
     def needed(self) -> None:
         """There are jobs. On any thread."""
         with self._lock:
-            begins = bool(self._slots) and not self._polls and not self._stopping
-            self._polls |= begins
-        if begins:
-            self.thread.submit(self._poll)
+            if self._slots and self._polling is None and not self._stopping:
+                self._polling = self.thread.submit(self._poll)
         self._wakes()
 
     def stop(self) -> None:
-        """From here on no job begins here."""
+        """From here on no job begins here, but for one that is being taken from the store."""
         self._stopping = True
+        self._wakes()
 
     async def ended(self, seconds: float) -> None:
         """Wait for what runs; what does not end in time is handed back."""
-        if not self._polls:
+        if (polling := self._polling) is None:
             return
         patience = max(0.0, seconds - HAND_BACK_SECONDS) if self._in_fleet else 0.0
-        await asyncio.wrap_future(self.thread.submit(lambda _: self._drain(patience)))
+        await asyncio.wrap_future(self.thread.submit(lambda _: self._drain(polling, patience)))
 
-    async def _drain(self, patience: float) -> None:
+    async def _drain(self, polling: Future[None], patience: float) -> None:
+        # What it has just taken would otherwise begin after this, and end with the process.
+        await asyncio.wait([asyncio.wrap_future(polling)], timeout=HAND_BACK_SECONDS)
         if self._running and patience:
             log.info("waiting for %d jobs", len(self._running))
             await asyncio.wait(self._running.values(), timeout=patience)
@@ -169,8 +171,12 @@ class Jobs:
     async def _try_to_begin(self, store: Store) -> float:
         """How many seconds there is nothing to do then."""
         try:
-            for app in tuple(self._apps.values()):
-                await self._begin_due(store, app)
+            apps = list(self._apps.values())
+            waiting = await store.jobs.waiting([app.app.path for app in apps])
+            for app, number in zip(apps, waiting, strict=True):
+                self._counts.jobs_seen(app.app.path, number)
+                if number:
+                    await self._begin_due(store, app)
         except StoreError as error:
             log.debug("cannot ask for jobs: %s", error)
             return AWAY_SECONDS
@@ -181,22 +187,22 @@ class Jobs:
         return POLL_SECONDS
 
     async def _begin_due(self, store: Store, app: AppJobs) -> None:
-        self._counts.jobs_seen(app.app.path, await store.jobs.waiting(app.app.path))
         if len(self._running) >= self._slots:
             return
         now = time.monotonic()
         self._unknown = {job: until for job, until in self._unknown.items() if until > now}
         for each in await store.jobs.due(app.app.path, without=self._unknown):
+            func = await self._find(app, each) if each.function else None
             if self._stopping or len(self._running) >= self._slots:
                 return
-            if not each.function or self._knows(app, each):
-                await self._begin(store, app, each)
+            if func is not None or not each.function:
+                await self._begin(store, app, each, func)
 
-    def _knows(self, app: AppJobs, job: DueJob) -> bool:
+    async def _find(self, app: AppJobs, job: DueJob) -> Callable[..., Any] | None:
         """One that is unknown here may be known to a worker with another version of the app."""
         try:
-            if app.find(job.function) is not None:
-                return True
+            if (func := await app.find(job.function)) is not None:
+                return func
             why = "there is no such function with @fleet.job in the app's modules"
         except Exception as error:  # noqa: BLE001 - of the app's module, which is not ours
             why = f"importing its module failed: {type(error).__name__}: {error}"
@@ -206,9 +212,9 @@ class Jobs:
                 "this process cannot run the job %s: %s", job.function, why, extra={"app": app.app.path}
             )
         self._unknown[job.name.id] = time.monotonic() + UNKNOWN_SECONDS
-        return False
+        return None
 
-    async def _begin(self, store: Store, app: AppJobs, due: DueJob) -> None:
+    async def _begin(self, store: Store, app: AppJobs, due: DueJob, func: Callable[..., Any] | None) -> None:
         status = JobStatus(JobState.RUNNING, attempt=due.attempt + 1)
         call = secrets.token_hex(8)
         run = await store.jobs.begin(due, self._worker, status.packed(), call=call, lease=LEASE_SECONDS)
@@ -222,8 +228,7 @@ class Jobs:
             return
         if run.attempt > 1:
             self._counts.job_begun_again(app.app.path)
-        func = app.find(due.function)
-        assert func is not None
+        assert func is not None  # else there was nothing to run
 
         def ended(outcome: str, seconds: float) -> None:
             self._counts.job_ended(app.app.path, outcome, seconds)
@@ -263,11 +268,15 @@ class AppJobs:
     def name(self, job_id: str) -> JobName:
         return JobName(self.app.path, job_id)
 
-    def find(self, function: str) -> Callable[..., Any] | None:
-        """See :func:`find_function`."""
-        return find_function(function, self.app.imports)
-
     # -- on the store's thread -----------------------------------------------------------------
+
+    async def find(self, function: str) -> Callable[..., Any] | None:
+        """See :func:`find_function`. Importing runs code of the app, which leases must not wait for."""
+        found = imported_function(function, self.app.imports)
+        if found is None:
+            work = self.app.run(find_function, function, self.app.imports)
+            found = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+        return found
 
     async def submit(self, store: Store, copy: LocalCopy, job: JobSubmission) -> None:
         """Raises StoreError, FleetFull."""

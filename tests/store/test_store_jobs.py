@@ -84,7 +84,7 @@ async def test_a_job_is_taken_once_and_its_result_is_kept(store: RedisStore) -> 
     assert (record.state, record.result, record.worker, record.attempt) == (JobState.DONE, b"42", "a", 1)
     assert record.submitted <= record.began <= record.ended
     assert await status(store) == b"done"
-    assert await store.jobs.waiting("/äpp") == 0
+    assert await store.jobs.waiting(["/äpp"]) == [0]
 
 
 async def test_submitting_twice_is_submitting_once(store: RedisStore) -> None:
@@ -245,6 +245,16 @@ async def test_what_is_tried_again_is_kept_until_then(
     again = await until(lambda: taken(store, attempt=1))
     assert again.attempt == 2
     assert await status(store) == b"running"
+
+
+async def test_how_many_wait_is_said_of_each_app(store: RedisStore) -> None:
+    await submitted(store)
+    await submitted(store, JobName("/äpp", "2"))
+    await submitted(store, JobName("/other", "1"))
+    await begun(store)
+
+    assert await store.jobs.waiting(["/other", "/none", "/äpp"]) == [1, 0, 2]
+    assert await store.jobs.waiting([]) == []
 
 
 async def test_so_many_may_wait(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
