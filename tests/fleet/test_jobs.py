@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +15,31 @@ from devfleet.fleet import Fleet
 from harness.jobs import JobsApp, Tab, Worker
 
 RESULT = repr({"name": "x", "done": 10, "data": b"\0\1"})
+
+StartWorker = Callable[..., Awaitable[Worker]]
+
+EXITS = """
+import sys
+from service import fleet
+sys.exit(4)
+
+@fleet.job
+def waits(name):
+    pass
+"""
+
+LATE = """
+import sys, time
+from pathlib import Path
+from service import fleet
+
+while "worker" in sys.argv and not Path(__file__).with_name("late.allowed").exists():
+    time.sleep(0.01)
+
+@fleet.job
+def late(name):
+    return name
+"""
 
 
 @pytest.fixture
@@ -38,13 +63,14 @@ def threads(start_fleet: Callable[..., Fleet], app: JobsApp) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def worker(app: JobsApp) -> Iterator[Callable[..., Worker]]:
+def worker(app: JobsApp) -> Iterator[StartWorker]:
     with ExitStack() as started:
 
-        def start(fleet: Fleet, name: str = "worker", **options: object) -> Worker:
+        async def start(fleet: Fleet, name: str = "worker", **options: object) -> Worker:
             made = Worker(app.path, fleet.redis.url, name=name, **options)  # type: ignore[arg-type]
             started.callback(made.stop)
-            return made.ready()
+            made.start()  # on this thread: on another the kernel would not end it with us
+            return await asyncio.to_thread(made.ready)
 
         yield start
 
@@ -55,9 +81,9 @@ def svc(*arguments: str) -> str:
 
 
 async def test_progress_goes_on_after_its_replica_and_its_worker_were_killed(
-    fleet: Fleet, app: JobsApp, worker: Callable[..., Worker]
+    fleet: Fleet, app: JobsApp, worker: StartWorker
 ) -> None:
-    first = await asyncio.to_thread(worker, fleet)
+    first = await worker(fleet)
     owner, other = fleet.replicas
     tab = await Tab.open(owner.app_url())
     job_id = await tab.do("start steps x")
@@ -71,7 +97,7 @@ async def test_progress_goes_on_after_its_replica_and_its_worker_were_killed(
     await tab.expect_bar("0.4 x 4")
 
     first.kill()
-    await asyncio.to_thread(worker, fleet, "second")
+    await worker(fleet, "second")
     app.allow("x", 5)
     await tab.expect_bar("0.5 x 5")
     app.allow("x")
@@ -84,10 +110,8 @@ async def test_progress_goes_on_after_its_replica_and_its_worker_were_killed(
     await tab.client.close()
 
 
-async def test_a_result_is_found_by_who_comes_back(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
-) -> None:
-    await asyncio.to_thread(worker, threads)
+async def test_a_result_is_found_by_who_comes_back(threads: Fleet, app: JobsApp, worker: StartWorker) -> None:
+    await worker(threads)
     left = await Tab.open(threads.replicas[0].app_url())
     job_id = await left.do("once steps x")
     await left.client.close()
@@ -103,9 +127,9 @@ async def test_a_result_is_found_by_who_comes_back(
 
 
 async def test_a_session_is_told_once_also_where_it_moves(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
+    threads: Fleet, app: JobsApp, worker: StartWorker
 ) -> None:
-    await asyncio.to_thread(worker, threads)
+    await worker(threads)
     owner, other = threads.replicas
     tab = await Tab.open(owner.app_url())
     await tab.do("start fails y")
@@ -126,10 +150,8 @@ async def test_a_session_is_told_once_also_where_it_moves(
     await tab.client.close()
 
 
-async def test_cancelling_stops_the_function(
-    fleet: Fleet, app: JobsApp, worker: Callable[..., Worker]
-) -> None:
-    running = await asyncio.to_thread(worker, fleet)
+async def test_cancelling_stops_the_function(fleet: Fleet, app: JobsApp, worker: StartWorker) -> None:
+    running = await worker(fleet)
     tab, other = await Tab.open(fleet.replicas[0].app_url()), await Tab.open(fleet.replicas[1].app_url())
     job_id = await tab.do("start steps x")
     await asyncio.to_thread(app.noted, "begin x")
@@ -143,10 +165,8 @@ async def test_cancelling_stops_the_function(
     await asyncio.gather(tab.client.close(), other.client.close())
 
 
-async def test_what_becomes_of_jobs_that_go_wrong(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
-) -> None:
-    await asyncio.to_thread(worker, threads)
+async def test_what_becomes_of_jobs_that_go_wrong(threads: Fleet, app: JobsApp, worker: StartWorker) -> None:
+    await worker(threads)
     tab = await Tab.open(threads.app_url())
     for name in ("flaky", "endless", "odd", "shares"):
         await tab.do(f"start {name} x")
@@ -169,15 +189,13 @@ def tab_index(name: str) -> int:
     return ["flaky", "endless", "odd", "shares"].index(name)
 
 
-async def test_a_job_that_kills_its_workers_ends(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
-) -> None:
+async def test_a_job_that_kills_its_workers_ends(threads: Fleet, app: JobsApp, worker: StartWorker) -> None:
     tab = await Tab.open(threads.app_url())
     await tab.do("start dies x")
     for attempt in range(2):
-        victim = await asyncio.to_thread(worker, threads, f"victim {attempt}")
+        victim = await worker(threads, f"victim {attempt}")
         await asyncio.to_thread(victim.wait)
-    await asyncio.to_thread(worker, threads, "survivor")
+    await worker(threads, "survivor")
 
     await tab.expect_told(("failed", "None"))
     assert tab.told[0][3] == "it was begun 2 times, and its worker has died each time"
@@ -185,14 +203,14 @@ async def test_a_job_that_kills_its_workers_ends(
 
 
 async def test_a_frozen_worker_writes_nothing_over_who_has_replaced_it(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
+    threads: Fleet, app: JobsApp, worker: StartWorker
 ) -> None:
-    frozen = await asyncio.to_thread(worker, threads)
+    frozen = await worker(threads)
     tab = await Tab.open(threads.app_url())
     await tab.do("start steps x")
     await asyncio.to_thread(app.noted, "begin x")
     frozen.pause()
-    await asyncio.to_thread(worker, threads, "second")
+    await worker(threads, "second")
     await asyncio.to_thread(app.noted, "begin x", 2)
     app.allow("x", 3)
     await tab.expect_bar("0.3 x 3")
@@ -206,13 +224,13 @@ async def test_a_frozen_worker_writes_nothing_over_who_has_replaced_it(
 
 
 async def test_a_drained_worker_hands_back_what_does_not_end(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
+    threads: Fleet, app: JobsApp, worker: StartWorker
 ) -> None:
-    draining = await asyncio.to_thread(worker, threads, args=("--drain-timeout", "4"))
+    draining = await worker(threads, args=("--drain-timeout", "4"))
     tab = await Tab.open(threads.app_url())
     await tab.do("start steps x")
     await asyncio.to_thread(app.noted, "begin x")
-    await asyncio.to_thread(worker, threads, "second")
+    await worker(threads, "second")
 
     draining.terminate()
     assert await asyncio.to_thread(draining.wait) == 0
@@ -225,10 +243,8 @@ async def test_a_drained_worker_hands_back_what_does_not_end(
     await tab.client.close()
 
 
-async def test_a_drained_worker_lets_a_job_end(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
-) -> None:
-    draining = await asyncio.to_thread(worker, threads)
+async def test_a_drained_worker_lets_a_job_end(threads: Fleet, app: JobsApp, worker: StartWorker) -> None:
+    draining = await worker(threads)
     tab = await Tab.open(threads.app_url())
     await tab.do("start steps x")
     await asyncio.to_thread(app.noted, "begin x")
@@ -241,10 +257,8 @@ async def test_a_drained_worker_lets_a_job_end(
     await tab.client.close()
 
 
-async def test_a_job_that_does_not_stop_ends_its_worker(
-    threads: Fleet, worker: Callable[..., Worker]
-) -> None:
-    left = await asyncio.to_thread(worker, threads)
+async def test_a_job_that_does_not_stop_ends_its_worker(threads: Fleet, worker: StartWorker) -> None:
+    left = await worker(threads)
     tab = await Tab.open(threads.app_url())
     await tab.do("start unstoppable x")
 
@@ -278,13 +292,13 @@ async def test_a_replica_goes_on_with_the_jobs_of_one_that_was_killed(
 
 
 async def test_a_session_that_slept_is_told_when_it_wakes_up(
-    start_fleet: Callable[..., Fleet], app: JobsApp, worker: Callable[..., Worker]
+    start_fleet: Callable[..., Fleet], app: JobsApp, worker: StartWorker
 ) -> None:
     main = app.path / "main.py"
     main.write_text("sleep_when_idle = True\n" + main.read_text())
     asleep = ["--hibernate-after", "0.5", "--check-unused-sessions", "100", "--log-level", "debug"]
     fleet = start_fleet([app.path], n=1, args=["--jobs", "0", *asleep])
-    await asyncio.to_thread(worker, fleet)
+    await worker(fleet)
     tab = await Tab.open(fleet.app_url())
     await tab.do("start steps x")
     await asyncio.to_thread(app.noted, "begin x")
@@ -300,25 +314,59 @@ async def test_a_session_that_slept_is_told_when_it_wakes_up(
     fleet.stop()
 
 
-async def test_functions_of_another_version_are_left_to_other_workers(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker], tmp_path: Path
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("", "there is no such function"),
+        (EXITS, r"importing its module failed: Exited: app code raised SystemExit\(4\)"),
+    ],
+    ids=["another version", "its module ends the process"],
+)
+async def test_functions_that_a_worker_does_not_have_are_left_to_others(
+    threads: Fleet, app: JobsApp, worker: StartWorker, tmp_path: Path, module: str, why: str
 ) -> None:
     (tmp_path / "old").mkdir()
     old = JobsApp(tmp_path / "old")
-    (old.path / "work.py").write_text("")
+    (old.path / "work.py").write_text(module)
     with Worker(old.path, threads.redis.url, name="old") as of_old:
         tab = await Tab.open(threads.app_url())
         await tab.do("start waits y")
-        await asyncio.to_thread(of_old.wait_line, "cannot run the job work:waits: there is no such function")
-        await asyncio.to_thread(worker, threads)
+        await asyncio.to_thread(of_old.wait_line, f"cannot run the job work:waits: {why}")
+        await worker(threads)
 
         await tab.expect_told(("done", "['y']"))
         await tab.client.close()
 
 
-async def test_redis_loses_its_data(threads: Fleet, app: JobsApp, worker: Callable[..., Worker]) -> None:
+async def test_jobs_go_on_while_the_module_of_another_is_imported(
+    start_fleet: Callable[..., Fleet], app: JobsApp, worker: StartWorker
+) -> None:
+    (app.path / "late.py").write_text(LATE)
+    main = app.path / "main.py"
+    main.write_text(f"{main.read_text()}\nimport late\nwork.late = late.late\n")
+    fleet = start_fleet([app.path], n=1, args=["--jobs", "0"])
+    await worker(fleet, args=("--jobs", "2"))
+    tab = await Tab.open(fleet.app_url())
+    await tab.do("start steps x")
+    await asyncio.to_thread(app.noted, "begin x")
+    await tab.do("start late y")
+    for done in range(1, 8):  # a tenth of a second each at least: the worker has looked for other jobs
+        app.allow("x", done)
+        await tab.expect_bar(f"0.{done} x {done}")
+    assert tab.told == []
+
+    app.allow("late")
+
+    await tab.expect_told(("done", "'y'"))
+    app.allow("x")
+    await tab.expect_told(("done", "'y'"), ("done", RESULT))
+    await tab.client.close()
+    fleet.stop()
+
+
+async def test_redis_loses_its_data(threads: Fleet, app: JobsApp, worker: StartWorker) -> None:
     """What runs goes on, and sessions are told that what was queued is lost."""
-    await asyncio.to_thread(worker, threads)
+    await worker(threads)
     tab = await Tab.open(threads.app_url())
     running = await tab.do("start steps x")
     await asyncio.to_thread(app.noted, "begin x")
@@ -334,10 +382,8 @@ async def test_redis_loses_its_data(threads: Fleet, app: JobsApp, worker: Callab
     await tab.client.close()
 
 
-async def test_svc_jobs_lists_and_cancels(
-    threads: Fleet, app: JobsApp, worker: Callable[..., Worker]
-) -> None:
-    await asyncio.to_thread(worker, threads)
+async def test_svc_jobs_lists_and_cancels(threads: Fleet, app: JobsApp, worker: StartWorker) -> None:
+    await worker(threads)
     tab = await Tab.open(threads.app_url())
     job_id = await tab.do("start steps x")
     await asyncio.to_thread(app.noted, "begin x")

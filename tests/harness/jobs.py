@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from devfleet.processes import Process
 
@@ -170,8 +170,6 @@ class JobsApp:
 class Worker(Process):
     """`svc worker`."""
 
-    orphan_signal: ClassVar[str] = "KILL"
-
     def __init__(
         self, app: Path, redis_url: str, *, name: str = "worker", args: tuple[str, ...] = ()
     ) -> None:
@@ -179,8 +177,7 @@ class Worker(Process):
         super().__init__(name, [svc, "worker", app, "--redis", redis_url, *args])
 
     def ready(self) -> Worker:
-        """Start it; returns when it runs jobs."""
-        self.start()
+        """Returns when it runs jobs."""
         self.wait_line("runs [0-9]+ jobs at once", 60)
         return self
 
