@@ -11,13 +11,15 @@ import secrets
 import time
 import weakref
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from service.fleet.store_thread import StoreThread
+from service.fleet.store_thread import LOOP_PATIENCE_SECONDS, StoreThread
 from service.metrics import FleetMeter
 from store.contract import Store
-from store.errors import StoreError
+from store.errors import StoreError, StoreUnavailable
 from store.pieces import LARGE, Pieces
 from store.results import ResultName, ResultState
 
@@ -38,6 +40,12 @@ APART_SECONDS = 2.0
 
 TOO_LARGE_APART_SECONDS = 60.0
 """The same for a result that is too large to be kept."""
+
+SILENT_SECONDS = 5.0
+"""In which nobody asks a store that did not answer: each call would wait for it, with its session's lock."""
+
+ON_LOOP_SECONDS = LOOP_PATIENCE_SECONDS / 2
+"""For which code on an event loop, and so all sessions, wait for the store to answer."""
 
 COPIES_BYTES = 64 * 2**20
 """Results that a replica has a copy of, so that they need not be read again."""
@@ -165,6 +173,8 @@ class ReplicaResults:
         self._flights: dict[tuple[ResultName, str], _Flight] = {}
         self._copies = _Copies(COPIES_BYTES)
         self._away = False
+        self._silent_until = 0.0
+        """``time.monotonic()``; 0 where the store has answered last."""
 
     def computes(self, wanted: Wanted) -> bool:
         """Whether somebody of this replica does. On any thread."""
@@ -210,14 +220,19 @@ class ReplicaResults:
         """If there is none, it has to be computed here: with COMPUTE for others, too."""
         copy = self._copies.get(wanted)
         while True:
+            if time.monotonic() < self._silent_until:
+                return _without_store(copy)
+            if self._silent_until:  # one waits to see whether it is back, the others do not
+                self._silent_until = time.monotonic() + SILENT_SECONDS
             try:
-                found = await store.find_result(
-                    wanted.name, wanted.key, call=flight.call, known=copy.id if copy else "",
-                    unreadable=unreadable, lease=LEASE_SECONDS,
-                )  # fmt: skip
+                async with _within(None if wait else ON_LOOP_SECONDS):
+                    found = await store.find_result(
+                        wanted.name, wanted.key, call=flight.call, known=copy.id if copy else "",
+                        unreadable=unreadable, lease=LEASE_SECONDS,
+                    )  # fmt: skip
             except StoreError as error:
                 self._note(error)
-                return Found(copy.id, copy.data) if copy is not None and copy.lives else ResultState.APART
+                return _without_store(copy)
             self._note(None)
             match found.state:
                 case ResultState.SAME if copy is not None:
@@ -337,6 +352,7 @@ class ReplicaResults:
         if error is not None and not self._away:
             log.warning("fleet.cache: each replica computes for itself while there is trouble: %s", error)
         self._away = error is not None
+        self._silent_until = time.monotonic() + SILENT_SECONDS if isinstance(error, StoreUnavailable) else 0.0
 
     def _say_too_large(self, wanted: Wanted, size: int) -> None:
         log.warning(
@@ -346,3 +362,17 @@ class ReplicaResults:
             wanted.limit,
             extra={"app": wanted.name.app},
         )
+
+
+@asynccontextmanager
+async def _within(seconds: float | None) -> AsyncIterator[None]:
+    """Raises StoreUnavailable when it takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise StoreUnavailable(f"no answer within {seconds:g} s") from None
+
+
+def _without_store(copy: _Copy | None) -> Found | ResultState:
+    return Found(copy.id, copy.data) if copy is not None and copy.lives else ResultState.APART

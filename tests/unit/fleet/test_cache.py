@@ -21,6 +21,7 @@ from harness.runs import app_of
 
 from service import fleet
 from service.apps.app import App
+from service.apps.app_code import AppCode
 from service.apps.contexts import current_app
 from service.fleet import results as results_module
 from service.fleet.caching import AppResults
@@ -364,6 +365,22 @@ async def test_a_helper_of_the_app_is_part_of_its_code(store: RedisStore, tmp_pa
         await each.close()
 
 
+async def test_files_of_the_app_that_cannot_be_read_do_no_harm(store: RedisStore, tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "main.py").write_text("")
+    replica = Replica(store, app_of(str(folder)))
+    before = AppCode(replica.app)()
+    (folder / ".#main.py").symlink_to("somebody@somewhere.1234")  # as Emacs has it while main.py is changed
+    assert AppCode(replica.app)() == before
+    (folder / "gone.py").symlink_to("nowhere.py")
+    query = Query()
+
+    assert (await replica.on_thread(query.cached(), 1))["number"] == 1
+    assert await replica.on_thread(fleet.cache(name="asked", ignore="query")(asked_of), query) == 1
+    await replica.close()
+
+
 def asked_of(query: Query) -> int:
     query.calls.append(1)
     return 1
@@ -441,6 +458,36 @@ async def test_while_the_store_is_away_each_replica_computes(
 
     assert query.calls == [1, 2]
     assert any("each replica computes for itself" in each.message for each in caplog.records)
+
+
+async def test_nobody_waits_for_a_store_that_did_not_answer(
+    replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results_module, "SILENT_SECONDS", 1000.0)
+    here = replicas[0]
+    query = Query()
+    cached = query.cached()
+    await here.on_thread(cached, 0)
+    store: Any = here.thread._store
+    find, asked = store.find_result, []
+
+    async def hangs(name: Any, key: str, **_: Any) -> Any:
+        asked.append(key)
+        await asyncio.sleep(2)
+        raise StoreUnavailable("away")
+
+    store.find_result = hangs
+    for number in (0, 1, 2):
+        assert here.call(cached, number)["number"] == number  # on the loop of this test, which waits once
+        assert (await here.on_thread(cached, number))["number"] == number
+    assert len(asked) == 1
+    assert 0 not in query.calls[1:]  # it has a copy of that
+
+    store.find_result = find
+    here.results._silent_until = 0.0  # time goes by
+    await here.on_thread(cached, 3)
+    assert (await replicas[1].on_thread(cached, 3))["number"] == 3
+    assert query.calls.count(3) == 1
 
 
 async def test_it_does_not_wait_for_itself(replicas: tuple[Replica, Replica]) -> None:
