@@ -42,18 +42,32 @@ def _digest(folders: list[Path], version: str) -> str:
     digest = blake2b(version.encode(), digest_size=8)
     for folder in folders:
         for path in sorted(islice(_python_files(folder), MAX_FILES)):
-            content = path.read_bytes()
+            content = _content(path)
             name = f"{path.relative_to(folder)} {len(content)}\n"
             digest.update(name.encode("utf-8", "surrogateescape") + content)
     return digest.hexdigest()
 
 
+def _content(path: Path) -> bytes:
+    """Nothing where it cannot be read: then the app cannot, either."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def _python_files(folder: Path) -> Iterator[Path]:
-    """But for hidden ones, and environments of Python or Node."""
+    """But for hidden ones (Emacs locks ``main.py`` by a link ``.#main.py`` to no file), and environments of
+    Python or Node.
+    """
     for parent, names, files in os.walk(folder):
-        names[:] = [] if "pyvenv.cfg" in files else sorted(set(filter(_may_be_own, names)))
-        yield from (Path(parent, file) for file in files if file.endswith(".py"))
+        names[:] = [] if "pyvenv.cfg" in files else sorted(filter(_may_be_own, names))
+        yield from (Path(parent, file) for file in files if _is_python(file))
 
 
 def _may_be_own(folder: str) -> bool:
     return not folder.startswith(".") and folder not in ("node_modules", "__pycache__")
+
+
+def _is_python(file: str) -> bool:
+    return file.endswith(".py") and not file.startswith(".")

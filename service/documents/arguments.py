@@ -48,6 +48,8 @@ class _KeyWriter(ResultWriter):
     """Not to be read again: arrays are there as digests."""
 
     def encode(self, obj: Any) -> Any:
+        if obj is ...:  # also in tuples of a function's code, as for ``array[..., 0]``
+            return {"ellipsis": None}
         if isinstance(obj, PurePath):
             return {"path": str(obj)}
         if isinstance(obj, Enum):
@@ -81,9 +83,8 @@ class _KeyWriter(ResultWriter):
 
 def _of_class(obj: Any, values: list[Any]) -> dict[str, Any]:
     module = type(obj).__module__
-    if module.startswith(
-        "bokeh_app_"
-    ):  # a session's script, of which each run has another name (bokeh 3.9, 3.10)
+    # A session's script has another name in each run (bokeh 3.9 and 3.10).
+    if module.startswith("bokeh_app_"):
         module = ""
     return {"class": f"{module}.{type(obj).__qualname__}", "values": values}
 
@@ -115,10 +116,6 @@ def _closed_over(name: str, value: Any) -> Any:
 
 
 def _facts(code: CodeType) -> list[Any]:
-    constants = [_facts(each) if isinstance(each, CodeType) else _constant(each) for each in code.co_consts]
+    constants = [_facts(each) if isinstance(each, CodeType) else each for each in code.co_consts]
     names = [code.co_names, code.co_varnames, code.co_freevars]
     return [code.co_code, constants, names, code.co_argcount, code.co_flags, code.co_exceptiontable]
-
-
-def _constant(value: Any) -> Any:
-    return "..." if value is ... else value

@@ -188,6 +188,7 @@ def test_equal_arguments_have_one_key() -> None:
         (np.arange(4), np.arange(8)[:4].copy()),
         (np.arange(6).reshape(2, 3).T, np.ascontiguousarray(np.arange(6).reshape(2, 3).T)),
         (frame, frame.copy()),
+        ((..., 0), (..., 0)),
         (Path("/a"), Path("/a")),
         (Filter("a", [1]), Filter("a", [1])),
         (Point(1, 2), Point(1, 2)),
@@ -234,6 +235,7 @@ def test_code_digests() -> None:
     others = {
         of(f"def f(x):\n    {body}\n")
         for body in ("return 1", "return 2", "return 1.0", "return x", "return (lambda: x + 1)()",
-                     "return (lambda: x + 2)()", "return len(x)", "return min(x)", "return ...")
+                     "return (lambda: x + 2)()", "return len(x)", "return min(x)", "return ...",
+                     "return x[..., 0]", "return x[..., 1]", "return x in (None, ...)")
     }  # fmt: skip
-    assert len(others) == 9
+    assert len(others) == 12
