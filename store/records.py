@@ -138,6 +138,14 @@ def pack_entry(value: Any) -> Packed:
     return _pack("journal entry", JOURNAL_VERSION, {"value": value})
 
 
+def pack_value(value: Any) -> bytes:
+    """As :func:`pack_entry`, for a plain value of an app's. Raises TypeError, which says only why."""
+    try:
+        return bytes(pack_entry(value))
+    except RecordError as error:
+        raise TypeError(str(error.__cause__ or error)) from None
+
+
 def as_payload(data: bytes | memoryview) -> bytes | memoryview | Payload:
     """Bytes for an entry: not to be copied if they are many."""
     return Payload(data) if len(data) > LARGE else data

@@ -63,7 +63,8 @@ class KeptResult:
     """Answer to :meth:`Results.keep_result`."""
 
     kept: bool
-    """False: it was forgotten while it was computed, or somebody else computes it by now."""
+    """False: it was forgotten while it was computed, somebody else computes it by now, or there is no room
+    yet, though as many have gone as one call may evict."""
     evicted: int = 0
     """How many others had to go for it."""
     bytes: int = 0
@@ -102,7 +103,8 @@ class Results(Protocol):
         """Keep what was computed, for ``ttl`` seconds (0: a month after its last use), and end the lease.
 
         Atomic, idempotent. Of all results of the name those go that were not used for longest, until all have
-        ``max_bytes`` at most. ``data`` must not be more than that by itself.
+        ``max_bytes`` at most; but no more than 1,000 at once, as that keeps others waiting. ``data`` must not
+        be more than ``max_bytes`` by itself.
         """
 
     async def give_up_result(

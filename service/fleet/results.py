@@ -311,10 +311,9 @@ class ReplicaResults:
             wanted.name, wanted.key, Pieces((data,)) if len(data) > LARGE else data, call=flight.call,
             generation=flight.generation, ttl=wanted.ttl, max_bytes=wanted.max_bytes,
         )  # fmt: skip
-        if kept.kept:
-            self.meter.results(wanted.name.app, wanted.name.name).kept(kept.bytes, kept.evicted)
-            if not flight.lost:
-                self._copies.put(wanted, flight.call, data, wanted.ttl)
+        self.meter.results(wanted.name.app, wanted.name.name).kept(kept.bytes, kept.evicted)
+        if kept.kept and not flight.lost:
+            self._copies.put(wanted, flight.call, data, wanted.ttl)
 
     def _dropped(
         self, loop: asyncio.AbstractEventLoop, store: Store, wanted: Wanted, flight: _Flight

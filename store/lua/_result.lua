@@ -11,6 +11,7 @@
 local KEPT = 30 * 24 * 3600 * 1000 -- ms after its last use
 local OVERHEAD = 200 -- bytes, about, that Redis takes for a result besides what is in it
 local MAX_EXPIRED = 1000 -- at once
+local MAX_EVICTED = 1000 -- at once: nobody else is served meanwhile
 
 local function generation()
   return redis.call('HGET', KEYS[4], 'generation')

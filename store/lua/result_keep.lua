@@ -9,7 +9,7 @@
 -- ARGV[6]  how many bytes all results may have
 --
 -- Returns {1, how many were evicted, bytes of all}; {0, 0, bytes} when it was forgotten meanwhile, or somebody else
--- computes it. Repeated, it changes nothing. A store that lost its data takes it, too.
+-- computes it; {0, MAX_EVICTED, bytes} when that many had to go and there is still no room for it. Repeated, it changes nothing. A store that lost its data takes it, too.
 
 local field, own = ARGV[1], ARGV[3] .. '/' .. ARGV[2]
 local current, lease = generation(), redis.call('GET', KEYS[6])
@@ -27,8 +27,16 @@ drop(field)
 for _, due in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', integer(now()), 'LIMIT', 0, MAX_EXPIRED)) do
   drop(due)
 end
-local evicted, room = 0, tonumber(ARGV[6]) - #ARGV[4] - #field - OVERHEAD
-while tonumber(redis.call('HGET', KEYS[4], 'bytes')) > math.max(0, room) do
+local room = math.max(0, tonumber(ARGV[6]) - #ARGV[4] - #field - OVERHEAD)
+local function used()
+  return tonumber(redis.call('HGET', KEYS[4], 'bytes'))
+end
+local evicted = 0
+while used() > room do
+  if evicted == MAX_EVICTED then
+    redis.call('DEL', KEYS[6])
+    return {0, evicted, integer(used())}
+  end
   local oldest = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
   if not oldest then
     redis.call('HSET', KEYS[4], 'bytes', 0)

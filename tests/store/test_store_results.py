@@ -145,6 +145,24 @@ async def test_the_least_recently_used_go_first(store: RedisStore) -> None:
     ]  # fmt: skip
 
 
+async def test_room_for_a_large_one_is_made_in_steps(store: RedisStore) -> None:
+    many = 1050
+    first = await find(store, many + 1)
+    for at in range(0, many, 50):
+        keeping = (keep(store, first, f"a {number}", number=number) for number in range(at, at + 50))
+        await asyncio.gather(*keeping)
+    room = {"max_bytes": 2**16 + 2 * ENTRY + 200}  # with what encryption adds
+    evicted = []
+    while not (kept := await computed(store, many, b"x" * 2**16, **room)).kept:
+        evicted.append(kept.evicted)
+        assert len(evicted) == 1
+
+    assert evicted == [1000]
+    assert many - 5 <= sum(evicted) + kept.evicted <= many
+    assert kept.bytes <= room["max_bytes"]
+    assert await states(store, 0, many) == [ResultState.COMPUTE, ResultState.THERE]
+
+
 async def test_a_result_that_replaces_another_counts_once(store: RedisStore) -> None:
     sizes = []
     for size in (1000, 10, 1000):
