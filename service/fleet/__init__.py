@@ -60,36 +60,23 @@ __all__ = (
     "update_sessions",
 )
 
-_JOBS = {
+_MODULES = {
+    "caching": ("Cached", "cache"),
     "job_functions": ("job",),
     "job_handles": ("Job", "asubmit", "asubmit_once", "find_job", "jobs", "submit", "submit_once"),
     "job_runs": ("CurrentJob", "JobStopped", "current_job", "progress"),
-}
+    "messages": ("apublish", "publish", "subscribe", "unsubscribe"),
+    "reaching": (
+        "FleetSession", "asessions", "aupdate_sessions", "session_update", "sessions", "update_sessions",
+    ),
+    "tasks": ("TaskRun", "every"),
+    "values": ("Shared", "shared"),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     # Late: the command line must not wait for bokeh to be imported.
-    if name in ("Shared", "shared"):
-        from service.fleet import values
-
-        return getattr(values, name)
-    if name in ("TaskRun", "every"):
-        from service.fleet import tasks
-
-        return getattr(tasks, name)
-    if name in ("Cached", "cache"):
-        from service.fleet import caching
-
-        return getattr(caching, name)
-    for module, names in _JOBS.items():
+    for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f"service.fleet.{module}"), name)
-    if name in ("apublish", "publish", "subscribe", "unsubscribe"):
-        from service.fleet import messages
-
-        return getattr(messages, name)
-    if name in __all__:
-        from service.fleet import reaching
-
-        return getattr(reaching, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

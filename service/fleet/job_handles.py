@@ -11,12 +11,12 @@ from bokeh.document import Document
 from bokeh.io import curdoc
 
 from service.apps.contexts import AppSessionContext, current_app
+from service.fleet.app_calls import context_of, refuse_on_event_loop
 from service.fleet.job_following import OnDone, OnProgress, follower_of
 from service.fleet.job_functions import name_of_function, options_of
 from service.fleet.job_queue import AppJobs
 from service.fleet.job_status import JobStatus, pack_value, read_status, unpack_value
 from service.fleet.local_copies import LocalCopy
-from service.fleet.store_thread import on_event_loop
 from store.contract import Store
 from store.jobs import JobRecord, JobState, JobSubmission
 
@@ -54,7 +54,7 @@ def submit(func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
     when too many jobs wait, TypeError for a function that is no job and for other arguments, RuntimeError
     outside of an app that ``svc serve`` or ``svc worker`` runs.
     """
-    _no_loop("fleet.asubmit")
+    refuse_on_event_loop("fleet.asubmit")
     with _Order(func, args, kwargs) as order:
         if not order.known:
             order.jobs.thread.wait(order.place)
@@ -81,7 +81,7 @@ def submit_once(key: str, func: Callable[P, Any], /, *args: P.args, **kwargs: P.
     """
     with _Order(func, args, kwargs, key=_checked_key(key)) as order:
         if not order.exists():
-            _no_loop("fleet.asubmit_once")
+            refuse_on_event_loop("fleet.asubmit_once")
             order.jobs.thread.wait(order.place)
         return order.done()
 
@@ -104,7 +104,7 @@ def jobs() -> list[Job]:
     For the code that builds the session, which follows them again when it has moved. Raises RuntimeError
     outside of a session.
     """
-    context, app = _context_of(None), _jobs_of_app()
+    context, app = context_of(None, "this"), _jobs_of_app()
     return [Job(app, job_id) for job_id, _ in _made(context)]
 
 
@@ -256,7 +256,7 @@ class Job:
 
         False where it was over already. Waits for Redis, and raises as :func:`submit` does.
         """
-        _no_loop("acancel")
+        refuse_on_event_loop("acancel")
         return self._jobs.thread.wait(self._cancel)
 
     async def acancel(self) -> bool:
@@ -265,7 +265,7 @@ class Job:
 
     def forget(self) -> None:
         """Forget a job that is over, and its result. Waits for Redis as :meth:`cancel` does."""
-        _no_loop("aforget")
+        refuse_on_event_loop("aforget")
         self._jobs.thread.wait(self._forget)
 
     async def aforget(self) -> None:
@@ -293,7 +293,7 @@ class Job:
         self._follow(document, None, callback)
 
     def _follow(self, document: Document | None, progress: OnProgress | None, done: OnDone | None) -> None:
-        follower = follower_of(_context_of(document), self._jobs)
+        follower = follower_of(context_of(document, "this"), self._jobs)
         follower.add_callbacks(self, progress, done)
         self._jobs.thread.wait(lambda store: follower.follow(store, self.id))
 
@@ -333,15 +333,6 @@ def _jobs_of_app() -> AppJobs:
     return found
 
 
-def _context_of(document: Document | None) -> AppSessionContext:
-    context = (document or curdoc()).session_context
-    if not isinstance(context, AppSessionContext):
-        raise RuntimeError(
-            "this belongs to a session: call it in code of one, or give it the session's document"
-        )
-    return context
-
-
 def _packed(arguments: Any) -> bytes:
     try:
         packed = pack_value(arguments)
@@ -368,10 +359,3 @@ def _digest(*parts: bytes) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
-
-
-def _no_loop(instead: str) -> None:
-    if on_event_loop():
-        raise RuntimeError(
-            f"this would keep the event loop, and so all sessions, waiting for Redis: await {instead}(...)"
-        )

@@ -8,7 +8,7 @@ from typing import Any
 
 from store.errors import RecordError
 from store.jobs import JobState
-from store.records import pack_entry, unpack_entry
+from store.records import pack_value, unpack_entry
 
 __all__ = ("LOST", "MAX_TEXT", "JobStatus", "pack_value", "read_status", "unpack_value")
 
@@ -35,14 +35,6 @@ class JobStatus:
 
     def packed(self) -> bytes:
         return pack_value(asdict(self))
-
-
-def pack_value(value: Any) -> bytes:
-    """Arguments, results, statuses. Raises TypeError for what is no plain value."""
-    try:
-        return bytes(pack_entry(value))
-    except RecordError as error:
-        raise TypeError(str(error).removeprefix("this journal entry cannot be stored: ")) from None
 
 
 def unpack_value(packed: bytes) -> Any:

@@ -9,11 +9,10 @@ from hashlib import blake2b
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.io import curdoc
 
-from service.apps.contexts import AppSessionContext, current_app
+from service.apps.contexts import current_app
 from service.errors import FleetFull
-from service.fleet.store_thread import on_event_loop
+from service.fleet.app_calls import context_of, is_repeated, refuse_on_event_loop
 from service.fleet.subscribing import (
     Callback,
     OnMissed,
@@ -23,8 +22,7 @@ from service.fleet.subscribing import (
 )
 from service.fleet.topics import MAX_KEPT, Topics
 from store.contract import Store, TopicName
-from store.errors import RecordError
-from store.records import pack_entry
+from store.records import pack_value
 
 __all__ = ("apublish", "publish", "published", "subscribe", "topics_of_app", "unsubscribe")
 
@@ -60,11 +58,8 @@ def publish(topic: str, value: Any) -> None:
     then was published already, and is not published again. The code that builds a session runs again, too,
     and what that publishes is published each time.
     """
-    topics, name = _topic(topic)
-    if on_event_loop():
-        raise RuntimeError(
-            "this would keep the event loop, and so all sessions, waiting for Redis: await apublish(...)"
-        )
+    topics, name = _topic(topic, "publish")
+    refuse_on_event_loop("apublish")
     work = published(topics, name, value)
     if work is not None:
         topics.thread.wait(work)
@@ -72,7 +67,7 @@ def publish(topic: str, value: Any) -> None:
 
 async def apublish(topic: str, value: Any) -> None:
     """As :func:`publish`, for coroutines."""
-    topics, name = _topic(topic)
+    topics, name = _topic(topic, "apublish")
     work = published(topics, name, value)
     if work is not None:
         await topics.thread.awaited(work)
@@ -103,10 +98,10 @@ def subscribe(
     ``document`` is the session's; code on a thread that the app has begun must give it. Raises RuntimeError
     without one, FleetFull when a replica has too many topics, FleetUnavailable when Redis does not answer.
     """
-    topics, name = _topic(topic)
+    topics, name = _topic(topic, "subscribe")
     if not 0 <= last <= MAX_KEPT:
         raise ValueError(f"last must be between 0 and {MAX_KEPT}, which is what is kept, not {last}")
-    context = _context_of(document)
+    context = context_of(document, "subscribe()")
     subscriber = subscriber_of(context, topics, name)
     if subscriber is not None:
         subscriber.add(callback, on_missed)
@@ -124,8 +119,8 @@ def subscribe(
 
 def unsubscribe(topic: str, callback: Callback, *, document: Document | None = None) -> None:
     """Call ``callback`` for messages on ``topic`` no more. Raises ValueError when it was not subscribed."""
-    topics, name = _topic(topic)
-    subscriber = subscriber_of(_context_of(document), topics, name)
+    topics, name = _topic(topic, "unsubscribe")
+    subscriber = subscriber_of(context_of(document, "unsubscribe()"), topics, name)
     if subscriber is None:
         raise ValueError(f"this session has subscribed nothing to {topic!r}")
     if subscriber.remove(callback):
@@ -148,7 +143,7 @@ def published(
 ) -> Callable[[Store], Coroutine[Any, Any, None]] | None:
     """What publishes it on the store's thread; None where it was published already."""
     packed = _packed(value)
-    if _is_repeated():
+    if is_repeated():
         return None
     handling = current_handling.get()
     if handling is None or handling.over:
@@ -158,36 +153,20 @@ def published(
     return lambda store: topics.publish(store, name, packed, call, known)
 
 
-def _topic(topic: str) -> tuple[Topics, TopicName]:
+def _topic(topic: str, what: str) -> tuple[Topics, TopicName]:
     if not isinstance(topic, str):
         raise TypeError(f"a topic is text, not {type(topic).__name__}")
     if not 0 < len(topic) <= MAX_NAME or topic.startswith(INTERNAL):
         raise ValueError(f"a topic has 1 to {MAX_NAME} characters, and does not begin with a zero byte")
-    topics, path = topics_of_app("publish")
+    topics, path = topics_of_app(what)
     return topics, TopicName(path, topic)
-
-
-def _is_repeated() -> bool:
-    """Whether code runs for what a user did before his session came here."""
-    context = curdoc().session_context
-    return isinstance(context, AppSessionContext) and context.repeating
-
-
-def _context_of(document: Document | None) -> AppSessionContext:
-    context = (document or curdoc()).session_context
-    if not isinstance(context, AppSessionContext):
-        raise RuntimeError(
-            "subscribe() belongs to a session: call it in code of one, or give it the document"
-        )
-    return context
 
 
 def _packed(value: Any) -> bytes:
     try:
-        packed = bytes(pack_entry(value))
-    except RecordError as error:
-        text = str(error).removeprefix("this journal entry cannot be stored: ")
-        raise TypeError(f"this value cannot be published: {text}") from None
+        packed = pack_value(value)
+    except TypeError as error:
+        raise TypeError(f"this value cannot be published: {error}") from None
     if len(packed) > MAX_BYTES:
         raise FleetFull(
             f"a message has {MAX_BYTES} bytes at most, not {len(packed)}: publish where the rest is, such as "

@@ -12,8 +12,8 @@ from bokeh.document import Document
 from bokeh.io import curdoc
 
 from service.apps.contexts import AppServerContext, AppSessionContext, current_app
+from service.fleet.app_calls import refuse_on_event_loop
 from service.fleet.messages import INTERNAL, published, topics_of_app
-from service.fleet.store_thread import on_event_loop
 from service.fleet.subscribing import SessionSubscriber
 from service.fleet.tasks import is_of_session_script
 from service.fleet.topics import Topics
@@ -55,7 +55,7 @@ def sessions(app: str | None = None) -> list[FleetSession]:
     FleetUnavailable, ValueError for what is no path, RuntimeError outside of an app that ``svc serve`` runs.
     """
     topics, path = topics_of_app("sessions")
-    _no_loop("asessions")
+    refuse_on_event_loop("asessions")
     return topics.thread.wait(partial(_sessions, app=_path(app, path)))
 
 
@@ -116,7 +116,7 @@ def update_sessions(name: str, value: Any = None) -> None:
     :func:`~service.fleet.publish`; ValueError when the app has no such function.
     """
     topics, topic = _update(name)
-    _no_loop("aupdate_sessions")
+    refuse_on_event_loop("aupdate_sessions")
     if (work := published(topics, topic, value)) is not None:
         topics.thread.wait(work)
 
@@ -156,10 +156,3 @@ def _subscribe(
     subscriber = SessionSubscriber(context, topics, topic, 0, joins_at_begin=True)
     subscriber.add(update)
     context.keep(subscriber)
-
-
-def _no_loop(instead: str) -> None:
-    if on_event_loop():
-        raise RuntimeError(
-            f"this would keep the event loop, and so all sessions, waiting for Redis: await {instead}(...)"
-        )

@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.io import curdoc
 
-from service.apps.contexts import AppSessionContext, current_app
+from service.apps.contexts import current_app
 from service.errors import FleetUnavailable
+from service.fleet.app_calls import context_of, is_repeated, refuse_on_event_loop
 from service.fleet.local_copies import LocalCopy, SharedValues
-from service.fleet.store_thread import PATIENCE_SECONDS, on_event_loop
+from service.fleet.store_thread import PATIENCE_SECONDS
 from service.fleet.watching import Changed, watcher_of
 from store.contract import SharedName
-from store.errors import RecordError
-from store.records import pack_entry, unpack_entry
+from store.records import pack_value, unpack_entry
 
 __all__ = ("Shared", "shared")
 
@@ -132,8 +131,8 @@ class Shared(Mapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         """Raises KeyError where there is no such value."""
-        _no_loop("adelete")
-        if key not in self and not _is_repeated():
+        refuse_on_event_loop("adelete")
+        if key not in self and not is_repeated():
             raise KeyError(key)
         self.delete(key)
 
@@ -142,15 +141,15 @@ class Shared(Mapping[str, Any]):
 
         Raises TypeError for what cannot be stored, FleetFull, and FleetUnavailable.
         """
-        _no_loop("aput")
+        refuse_on_event_loop("aput")
         packed = _packed(value)
-        if not _is_repeated():
+        if not is_repeated():
             self._wait(self._write(key, packed, ttl=ttl))
 
     def delete(self, key: str) -> None:
         """Remove a value, if there is one. Raises FleetUnavailable."""
-        _no_loop("adelete")
-        if not _is_repeated():
+        refuse_on_event_loop("adelete")
+        if not is_repeated():
             self._wait(self._write(key, None))
 
     def update(
@@ -161,8 +160,8 @@ class Shared(Mapping[str, Any]):
         ``func`` gets ``default`` where there is none. It is called again if somebody else was faster, so it
         should do nothing but compute. Raises what ``func`` raises, and as :meth:`put`.
         """
-        _no_loop("aupdate")
-        if _is_repeated():
+        refuse_on_event_loop("aupdate")
+        if is_repeated():
             return self.get(key, default)
         self._loaded  # noqa: B018 - so that the first try has a chance
         # One after the other on this replica: those of others are enough to compete with.
@@ -178,12 +177,12 @@ class Shared(Mapping[str, Any]):
     async def aput(self, key: str, value: Any, *, ttl: float | None = None) -> None:
         """As :meth:`put`, for coroutines."""
         packed = _packed(value)
-        if not _is_repeated():
+        if not is_repeated():
             await self._values.thread.awaited(self._write(key, packed, ttl=ttl))
 
     async def adelete(self, key: str) -> None:
         """As :meth:`delete`, for coroutines."""
-        if not _is_repeated():
+        if not is_repeated():
             await self._values.thread.awaited(self._write(key, None))
 
     async def aupdate(
@@ -191,7 +190,7 @@ class Shared(Mapping[str, Any]):
     ) -> Any:
         """As :meth:`update`, for coroutines. ``func`` is a plain function, called on the event loop."""
         await self.load()
-        if _is_repeated():
+        if is_repeated():
             return self.get(key, default)
         deadline, longest = time.monotonic() + PATIENCE_SECONDS, MAX_PAUSE_SECONDS / 10
         while True:
@@ -234,13 +233,13 @@ class Shared(Mapping[str, Any]):
         ``document`` is the session's; code on a thread that the app has begun must give it. Raises
         RuntimeError without one, FleetUnavailable when Redis does not answer.
         """
-        watcher = watcher_of(_context_of(document), self._copy)
+        watcher = watcher_of(context_of(document, "on_change()"), self._copy)
         watcher.add(callback)
         self._wait(lambda store: watcher.watch(self._values, store))
 
     def remove_on_change(self, callback: Changed, *, document: Document | None = None) -> None:
         """Raises ValueError when this session has no such callback."""
-        watcher_of(_context_of(document), self._copy).remove(callback)
+        watcher_of(context_of(document, "remove_on_change()"), self._copy).remove(callback)
 
 
 class _Attempt:
@@ -253,27 +252,11 @@ class _Attempt:
         self.packed = _packed(self.value)
 
 
-def _is_repeated() -> bool:
-    """Whether code runs for what a user did before his session came here."""
-    context = curdoc().session_context
-    return isinstance(context, AppSessionContext) and context.repeating
-
-
-def _context_of(document: Document | None) -> AppSessionContext:
-    context = (document or curdoc()).session_context
-    if not isinstance(context, AppSessionContext):
-        raise RuntimeError(
-            "on_change() belongs to a session: call it in code of one, or give it the session's document"
-        )
-    return context
-
-
 def _packed(value: Any) -> bytes:
     try:
-        return bytes(pack_entry(value))
-    except RecordError as error:
-        text = str(error).removeprefix("this journal entry cannot be stored: ")
-        raise TypeError(f"this value cannot be shared: {text}") from None
+        return pack_value(value)
+    except TypeError as error:
+        raise TypeError(f"this value cannot be shared: {error}") from None
 
 
 def _check_name(what: str, name: str) -> None:
@@ -281,13 +264,6 @@ def _check_name(what: str, name: str) -> None:
         raise TypeError(f"{what} is text, not {type(name).__name__}")
     if not 0 < len(name) <= MAX_NAME:
         raise ValueError(f"{what} has 1 to {MAX_NAME} characters, not {len(name)}")
-
-
-def _no_loop(instead: str) -> None:
-    if on_event_loop():
-        raise RuntimeError(
-            f"this would keep the event loop, and so all sessions, waiting for Redis: await {instead}(...)"
-        )
 
 
 def _too_busy(name: str, key: str) -> FleetUnavailable:
