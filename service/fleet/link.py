@@ -49,6 +49,9 @@ MAX_WAITING = 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 """Of the answer to the handshake."""
 
+NEXT_ADDRESS_SECONDS = 1.0
+"""How long an address of several may take until the next is tried: packets may get lost on the way to it."""
+
 BROKEN = 599
 """Tornado's HTTP status for a connection that ended without an answer."""
 
@@ -80,12 +83,14 @@ async def _connected(
     """Try the addresses of ``host`` in turn. asyncio (3.13) makes one error without a kind of several."""
     loop = asyncio.get_running_loop()
     failed: OSError | None = None
-    for address in await _addresses(host, port):
+    addresses = await _addresses(host, port)
+    for number, address in enumerate(addresses, 1):
         try:
-            _, link = await loop.create_connection(
-                make, address, port, ssl=tls, server_hostname=host if tls else None
-            )
-        except OSError as error:
+            async with asyncio.timeout(NEXT_ADDRESS_SECONDS if number < len(addresses) else None):
+                _, link = await loop.create_connection(
+                    make, address, port, ssl=tls, server_hostname=host if tls else None
+                )
+        except OSError as error:  # TimeoutError, too
             failed = error
         else:
             return link

@@ -141,7 +141,7 @@ class FrameReader:
         self._compressed = False
         self._limit = limit
         self._mask_size = 4 if masked else 0
-        self._longest_short = _MASKED | min(125, limit)
+        self._longest_short = _MASKED | min(125, limit) if masked else 0
         self._buffer = bytearray()
         self._fragments: bytearray | None = None
         self._kind = TEXT

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from service.fleet import link as links
 from service.fleet.link import RelayLink, dial
 
 LIMIT = 4 * 1024 * 1024
@@ -165,6 +168,28 @@ async def test_nobody_listening_is_a_refusal_also_with_several_addresses(port: i
 
     with pytest.raises(ConnectionRefusedError):
         await dialled(nobody, host=host)
+
+
+async def test_an_address_that_swallows_packets_does_not_keep_the_next_waiting(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def addresses(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    monkeypatch.setattr(links, "_addresses", addresses)
+    monkeypatch.setattr(links, "NEXT_ADDRESS_SECONDS", 0.1)
+    with ExitStack() as opened:
+        full = opened.enter_context(socket.socket())
+        full.bind(("127.0.0.2", port))
+        full.listen(0)
+        for _ in range(4):  # nobody accepts them, and the queue is shorter
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        link = await dialled(port)
+
+    assert await link.receive() == "hello"
+    link.close()
 
 
 async def test_no_answer_in_time_is_no_answer(port: int) -> None:

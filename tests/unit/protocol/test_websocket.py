@@ -264,6 +264,13 @@ def test_clients_have_to_mask() -> None:
     assert refused.value.close_code == 1002
 
 
+def test_servers_must_not_mask() -> None:
+    reader = FrameReader(LIMIT, masked=False)
+    assert list(reader.feed(frame(b"x", masked=False))) == [(TEXT, b"x")]
+    with pytest.raises(FrameError, match="with a mask"):
+        list(reader.feed(frame(b"x")))
+
+
 # Cases 7.3, 7.5, 7.7 and 7.9 of the Autobahn test suite 0.8.2 (RFC 6455, sections 5.5.1 and 7.4).
 
 
