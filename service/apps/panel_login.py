@@ -29,9 +29,10 @@ from tornado.web import Application, RequestHandler, create_signed_value
 
 from service.apps.panel import own_file
 from service.apps.panel_pages import without_fonts
-from service.errors import ConfigError
+from service.errors import ConfigError, Unavailable
 from service.settings import Settings
 from store.contract import UserTokens
+from store.errors import StoreError
 
 __all__ = (
     "LOGIN_COOKIE",
@@ -64,6 +65,8 @@ MAX_LOGINS = 10
 """Of one browser at the same time: all cookies have to fit into one header."""
 
 _UNDER_WAY_COOKIE = "panel-oauth-"
+
+NO_STORE = "the session store does not answer. Try again in a moment."
 
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
@@ -533,7 +536,11 @@ class _Login(_Cookies):
             expiry = self.login.expiry(expires_in)
             plain = None if id_token is None else self.login.unsealed(id_token)
             tokens = self.login.tokens(access_token, refresh_token, plain, expiry)
-            await self.hooks.began(self.login.named(self, user), tokens)
+            try:
+                await self.hooks.began(self.login.named(self, user), tokens)
+            except StoreError as error:
+                self.clear_all_cookies()
+                raise Unavailable(f"You are not logged in: {NO_STORE}") from error
         return answer
 
     # State and verifier
@@ -586,7 +593,11 @@ class _Logout(_Cookies):
     async def get(self) -> None:
         login = self.login.login_of(self)
         if login and self.hooks is not None:
-            await self.hooks.ended(login)
+            try:
+                await self.hooks.ended(login)
+            except StoreError as error:
+                # What was asked of it may be done when it is back.
+                raise Unavailable(f"You may still be logged in: {NO_STORE}") from error
         self.login.forget(self)
         super().get()
 

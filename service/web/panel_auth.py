@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -12,12 +13,16 @@ from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from service.apps.panel_login import LoginHooks, PanelLogin
+from service.errors import ServiceError, Unavailable
 from service.fleet.user_tokens import UserTokenKeeper
 from service.settings import Settings
 from service.web.auth import Auth, SecureCookies
+from service.web.base import plain_page
 from service.web.urls import below_prefix, relative_root
 
 __all__ = ("PanelAuth", "panel_auth")
+
+log = logging.getLogger(__name__)
 
 GUEST = "guest"
 """Panel's name for them all."""
@@ -124,6 +129,24 @@ class PanelPage(SecureCookies):
         kept = self.get_cookie("next_url")
         if kept is not None and not stays_here(kept):
             del self.request.cookies["next_url"]
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        if isinstance(value, ServiceError):
+            log.warning("%s %s: %s", self.request.method, self.request.path, value)
+        else:
+            super().log_exception(typ, value, tb)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Panel's pages are of logins that failed: what is our failure has one that says so."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        if not isinstance(error, ServiceError):
+            super().write_error(status_code, **kwargs)
+            return
+        self.set_status(error.http_status)
+        if isinstance(error, Unavailable):
+            self.set_header("Retry-After", error.retry_after)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(plain_page(self._reason, str(error)))
 
     def redirect(self, url: str, permanent: bool = False, status: int | None = None) -> None:
         super().redirect(self._from_here(url) if stays_here(url) else url, permanent, status)

@@ -340,6 +340,32 @@ async def test_a_provider_in_trouble_logs_nobody_out(server: Server | Fleet, pro
     assert (await visitor.get(server.app_url())).status == 200
 
 
+async def test_who_logs_in_or_out_while_the_store_is_away_is_told_so(
+    start_fleet: Callable[..., Fleet], provider: OAuthProvider
+) -> None:
+    fleet = start_fleet([APP], n=1, args=[*provider.args(), "--oauth-refresh-tokens"])
+    inside, outside = Visitor(), Visitor()
+    await inside.logs_in(fleet.app_url())
+    on_the_way = await outside.comes_back(fleet.app_url())
+
+    fleet.redis.pause()
+    out = await inside.get(f"{fleet.url}/logout")
+    come = await outside.follow(on_the_way)
+    fleet.redis.resume()
+
+    assert (out.status, come.status) == (503, 503)
+    assert "You may still be logged in: the session store does not answer" in out.text
+    assert "You are not logged in: the session store does not answer" in come.text
+    assert "Retry-After" in out.headers
+    assert inside.cookies["user"]
+    assert "user" not in outside.cookies
+    async with asyncio.timeout(30):
+        while (await inside.get(f"{fleet.url}/logout")).status != 200:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.2)
+    assert (await inside.get(fleet.app_url())).status == 302
+    assert (await outside.logs_in(fleet.app_url())).status == 200
+
+
 async def test_tokens_that_are_too_long_for_a_cookie(server: Server | Fleet, provider: OAuthProvider) -> None:
     provider.user, provider.padding = "azure@example.com", 5000
     visitor = Visitor()
