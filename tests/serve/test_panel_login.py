@@ -237,17 +237,23 @@ async def test_tokens_are_refreshed_once_for_all_sessions_wherever_they_are(
 async def test_many_pages_with_expired_tokens_cause_one_refresh(
     server: Fleet, provider: OAuthProvider
 ) -> None:
-    provider.user, provider.lifetime = "many@example.com", 1
+    provider.user, provider.lifetime = "many@example.com", 4
+    answers = threading.Event()
+    provider.before_answer = lambda: (provider.asked[-1] != "refresh_token" or answers.wait(30), None)[-1]
     visitor, before = Visitor(), provider.refreshes
     await visitor.logs_in(server.app_url())
+    expired = provider.access_tokens[-1]
     provider.lifetime = 300
-    await until(lambda: not provider.is_good(provider.access_tokens[-1]))
+    await until(lambda: not provider.is_good(expired))
 
-    pages = await asyncio.gather(*(get_page(server.app_url(), cookies=visitor.cookies) for _ in range(12)))
+    visits = [asyncio.create_task(get_page(server.app_url(), cookies=visitor.cookies)) for _ in range(12)]
+    await until(lambda: provider.refreshes > before)
+    answers.set()
+    pages = await asyncio.gather(*visits)
 
     assert {page.status for page in pages} == {200}
     assert {urlsplit(page.url).path for page in pages} == {urlsplit(server.app_url()).path}
-    assert provider.refreshes > before
+    assert provider.refreshes == before + 1
     assert provider.refused == 0, "no refresh token is used twice"
 
 
