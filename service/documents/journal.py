@@ -7,7 +7,7 @@ described in :mod:`service.documents.entries`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -161,6 +161,8 @@ class Journal:
         """Those that took away what others in the history had made."""
         self._own: set[str] = set()
         """Models that got callbacks of the app's, not of a library."""
+        self._inputs_left: dict[tuple[str, str], Any] = {}
+        """What clients had set on models that have left since: an input that is repeated may have used it."""
         self._rewired: set[str] = set()
         """Models whose Python callbacks may have changed."""
         self._wires_at: dict[str, list[Wire]] = {}
@@ -241,6 +243,8 @@ class Journal:
                 if is_input and source is not None:
                     value = getattr(event, "new", _AS_IT_IS)
                     source.values.append((event.model.id, event.attr, self._sequence, ids_before, value))
+                if is_input and event.model.id not in self._seen:  # its own callbacks came first
+                    self._keep_input(event.model, event.attr)
             case ColumnsStreamedEvent():
                 self._note_chunk(event, event.data, [True, None, event.rollover])
             case ColumnsPatchedEvent():
@@ -316,6 +320,7 @@ class Journal:
 
     def work_ends(self) -> None:
         """Put inputs that made controls into the history, with the values that there are now."""
+        self._look()
         source = current_input.get()
         if source is not None:
             self.note_clicks(source)
@@ -345,15 +350,21 @@ class Journal:
             if is_input and sequence > self._history.sequence and sequence not in own
         ]
         values = [
-            [model_id, attr, sequence, ids_before, self._encoded(model, attr, value)]
+            [model_id, attr, sequence, ids_before, value]
             for model_id, attr, sequence, ids_before, given in sorted(
                 (*before, *source.values), key=lambda value: value[2]
             )
-            if (model := self._document.models.get_by_id(ID(model_id))) is not None
-            for value in [getattr(model, attr) if given is _AS_IT_IS else given]
+            if (value := self._input(model_id, attr, given)) is not _AS_IT_IS
         ]
         events = [[ids_before, write_event(event)] for ids_before, event in source.events]
         return PastInput(values, events, sorted(wired), self._history.changed_state(self._state_before()))
+
+    def _input(self, model_id: str, attr: str, given: Any) -> Any:
+        """What a client has set there, encoded; _AS_IT_IS where that is not known any more."""
+        model = self._document.models.get_by_id(ID(model_id))
+        if model is None:
+            return self._inputs_left.get((model_id, attr), _AS_IT_IS)
+        return self._encoded(model, attr, getattr(model, attr) if given is _AS_IT_IS else given)
 
     def note_state(self, key: str) -> None:
         """The app's own state changed at ``key``."""
@@ -378,6 +389,7 @@ class Journal:
         self._makers.clear()
         self._removers.clear()
         self._own.clear()
+        self._inputs_left.clear()
         self._meta.pushed, self._meta.ready = stored.meta.pushed, stored.meta.ready
         self._meta.initial, self._meta.shape = stored.meta.initial, stored.meta.shape
         # What an older release has left out is there once all is written anew.
@@ -546,9 +558,20 @@ class Journal:
         if source is not None and left and self._history.made(left):
             self._makers.setdefault(source, set())
             self._removers.add(source)
+        if left:
+            self._keep_inputs(left)
         self._came = (self._came | came) - left
         self._left = (self._left | left) - came
         self._seen = present
+
+    def _keep_inputs(self, left: Collection[str]) -> None:
+        """For those that may be repeated after them, as a button of a wizard that shows its next page."""
+        for (model_id, attr), (sequence, is_input, _) in self._marks.items():
+            if is_input and model_id in left and sequence > self._history.sequence:
+                self._keep_input(self._seen[ID(model_id)], attr)
+
+    def _keep_input(self, model: Model, attr: str) -> None:
+        self._inputs_left[model.id, attr] = self._encoded(model, attr, getattr(model, attr))
 
     def _forget(self, changes: Changes, model_id: str) -> None:
         prefixes = (f"v:{model_id}:", f"c:{model_id}:", f"w:{model_id}:")
@@ -558,6 +581,7 @@ class Journal:
         self._counted.pop(model_id, None)
         for key in [key for key in self._marks if key[0] == model_id]:
             del self._marks[key]
+            self._inputs_left.pop(key, None)
             self._dirty.discard(key)
         self._chunks.pop(model_id, None)
 

@@ -184,6 +184,57 @@ async def test_rows_that_were_removed_stay_away_and_the_others_work() -> None:
     assert [child.children[0].name for child in run["rows"].children] == ["row 3"]
 
 
+async def test_pages_of_a_wizard_find_what_was_set_on_those_before() -> None:
+    """Which are no longer in the Document then; neither is the button, nor the menu that leads on by itself."""
+
+    def wizard(doc: Document) -> None:
+        chosen: list[float] = []
+        said = Div(name="said")
+
+        def number_page(title: str) -> Column:
+            number, onward = Slider(name=title, start=0, end=9, value=0), Button(name=f"on from {title}")
+            number.on_change("value", lambda attr, old, new: setattr(said, "text", f"{chosen} {new}"))
+
+            def leave() -> None:
+                chosen.append(number.value)
+                page.children = [number_page("second") if len(chosen) == 1 else menu_page()]
+
+            onward.on_click(leave)
+            return column(number, onward)
+
+        def menu_page() -> Column:
+            menu = Select(name="menu", options=["", "a", "b"], value="")
+
+            def leave(attr: str, old: str, new: str) -> None:
+                end = Button(name="end")
+                end.on_click(lambda: setattr(said, "text", f"{chosen} {menu.value}"))
+                page.children = [end]
+
+            menu.on_change("value", leave)
+            return column(menu)
+
+        page = column(number_page("first"))
+        doc.add_root(column(page, said))
+
+    run = await Run.begin(app_of(wizard))
+    await run.pull()
+    await run.sent(("first", "value", 3))
+    await click(run, "on from first")
+
+    run = await moved(run)
+    await run.sent(("second", "value", 4))
+    assert run["said"].text == "[3] 4"
+    run.take()
+    await click(run, "on from second")
+    await run.sent(("menu", "value", "b"))
+
+    for _ in range(2):
+        run = await moved(run)
+        await click(run, "end")
+        assert run["said"].text == "[3, 4] b"
+        assert run.session.pages.messages == []
+
+
 async def test_many_rows_are_made_again_in_their_order() -> None:
     run = await Run.begin(app_of(rows))
     await run.pull()
