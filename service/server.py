@@ -22,6 +22,7 @@ from service.apps import (
     panel_shortcuts,
     panel_tasks,
     panel_user,
+    parameter_flags,
     threads,
 )
 from service.apps.app import App
@@ -752,6 +753,7 @@ def install_patches() -> None:
     panel_shortcuts.install()
     panel_tasks.install()
     panel_user.install()
+    parameter_flags.install()
     curdoc.install()
     scheduling.install()
     classes.install()

@@ -274,10 +274,11 @@ def _is_plain(value: Any) -> bool:
 
 def _set_silently(viewable: Any, values: Parameters) -> None:
     """A parameter that follows another, or a function, goes on to do so, as where Panel takes inputs."""
+    from panel.util.parameters import edit_readonly
     from param.parameterized import _syncing, discard_events
 
     try:
-        with discard_events(viewable), _syncing(viewable, list(values)):
+        with discard_events(viewable), edit_readonly(viewable), _syncing(viewable, list(values)):
             viewable.param.update(**values)
     except ValueError as error:  # the app's bounds or options are others by now
         log.warning("an object of Panel's does not take back %s: %s", ", ".join(values), error)

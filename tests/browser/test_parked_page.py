@@ -9,7 +9,6 @@ import pytest
 from devfleet.fleet import Fleet
 from devfleet.redis_server import eventually
 from harness.apps import CountedApp
-from harness.browser import Tab
 
 FATAL = """
 import os, threading

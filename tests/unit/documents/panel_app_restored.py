@@ -15,6 +15,8 @@ from bokeh.document import Document
 from bokeh.io.state import curstate
 from harness.runs import Run, app_of
 
+from service.apps.panel_objects import PanelObjects
+from service.documents.ids import IdSpace
 from service.documents.restore import Fidelity
 
 TEMPLATE = Path(__file__).parents[2] / "serve/panel_apps/template.py"
@@ -68,6 +70,20 @@ async def comes_back() -> None:
     await second.end()
 
 
+def takes_back_constants() -> None:
+    """Which are read where a thread of another session has just made them variable."""
+    complaints = Complaints()
+    document = Document()
+    player = pn.widgets.Player(start=0, end=9, value=1)
+    player.server_doc(document)
+    model = document.roots[0]
+
+    PanelObjects(IdSpace("a")).restore(document, {model.id: {"value": 5, "value_throttled": 4}})
+
+    assert complaints.found == []
+    assert (player.value, player.value_throttled) == (5, 4)
+
+
 async def ends_quietly() -> None:
     """A script, which Panel's own handlers run."""
     complaints = Complaints()
@@ -84,6 +100,7 @@ async def ends_quietly() -> None:
 async def main() -> None:
     default = curstate().document
     await comes_back()
+    takes_back_constants()
     await ends_quietly()
     assert curstate().document is default
 

@@ -185,7 +185,7 @@ async def test_rows_that_were_removed_stay_away_and_the_others_work() -> None:
 
 
 async def test_pages_of_a_wizard_find_what_was_set_on_those_before() -> None:
-    """Which are no longer in the Document then; neither is the button, nor the menu that leads on by itself."""
+    """They are no longer in the Document then; nor is the button, nor the menu that leads on by itself."""
 
     def wizard(doc: Document) -> None:
         chosen: list[float] = []
