@@ -22,6 +22,7 @@ from service.apps import (
     panel_shortcuts,
     panel_tasks,
     panel_user,
+    param_shortcuts,
     parameter_flags,
     threads,
 )
@@ -751,6 +752,7 @@ def install_patches() -> None:
     threads.install()
     jupyter_widgets.install()
     panel_shortcuts.install()
+    param_shortcuts.install()
     panel_tasks.install()
     panel_user.install()
     parameter_flags.install()
