@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from functools import cache
 from types import FunctionType, ModuleType
@@ -50,7 +51,7 @@ def remove(*names: str) -> None:
 @cache
 def groups() -> tuple[Group, ...]:
     """For the param that is imported, with its own functions as they were when this was first called."""
-    parameterized, parameters = imported("param.parameterized"), imported(_MODULE)
+    parameterized, parameters = sys.modules["param.parameterized"], sys.modules[_MODULE]
     return (
         _updates(parameterized),
         _copies(parameterized),

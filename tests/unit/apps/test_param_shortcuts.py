@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,6 +55,24 @@ def test_a_changed_function_switches_off_its_group_only(
         is_off = any(each.original is first.original for each in other.functions)
         for each in (known for known in other.functions if known.replacement):
             assert vars(each.owner)[each.name] is (each.original if is_off else each.replacement)
+
+
+def test_they_are_in_as_soon_as_an_app_has_imported_panel() -> None:
+    code = """
+import sys
+from service.apps import panel_shortcuts, param_shortcuts
+panel_shortcuts.install()
+param_shortcuts.install()
+assert "param" not in sys.modules
+import panel
+known = [each for group in param_shortcuts.groups() for each in group.functions if each.replacement]
+assert all(vars(each.owner)[each.name] is each.replacement for each in known), known
+config = vars(type(panel.config))["set"]
+others = [panel.reactive.Syncable._init_params, panel.pane.base._descendents]
+print(config.__module__, *(each.__module__ for each in others))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["service.apps.panel_shortcuts"] * 3, done.stderr
 
 
 class Inner(param.Parameterized):
