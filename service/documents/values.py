@@ -100,8 +100,9 @@ class ValueWriter(Serializer):
     def _encode_masked(self, obj: np.ma.MaskedArray[Any, Any]) -> Any:
         """With the values beneath the mask: they are there again when it is lifted."""
         mask = None if obj.mask is np.ma.nomask else self.encode(np.ma.getmaskarray(obj))
-        default = np.ma.default_fill_value(obj)
-        fill = None if obj.fill_value == default else self.encode(obj.fill_value)
+        # Of a view, as reading it sets it: numpy (2.4, 2.5) then refuses to copy arrays of units such as "25Y".
+        value = obj.view().fill_value
+        fill = None if value == np.ma.default_fill_value(obj) else self.encode(value)
         return _tagged("masked", [self.encode(obj.data), mask, fill, bool(obj.hardmask)])
 
     def _encode_strings(self, obj: np.ndarray[Any, Any]) -> Any:
