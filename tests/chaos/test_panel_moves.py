@@ -133,11 +133,31 @@ async def ask_again(client: Client) -> None:
     await shows(client, "one two three one two three")
 
 
+# A pipeline, whose stages are made when they are gone to.
+
+
+async def next_stage(client: Client) -> None:
+    await client.patch(Slider, value=3)
+    await shows(client, "first 3")
+    await client.click({**BUTTON, "label": "Next"})
+    await shows(client, "second 3 1")
+    await client.patch(Slider, value=4)
+    await shows(client, "second 3 4")
+
+
+async def last_stage(client: Client) -> None:
+    await client.patch(Slider, value=5)
+    await shows(client, "second 3 5")
+    await client.click({**BUTTON, "label": "Next"})
+    await shows(client, "third 8")
+
+
 STORIES = (
     Story("template", slide, lambda client: (texts(client), client.value(Slider, "value")), slide_on),
     Story("streams", stream, lambda client: (highest(client), points(client)), stream_on),
     Story("notes", take_notes, texts, take_another),
     Story("streamed", ask, texts, ask_again),
+    Story("stages", next_stage, texts, last_stage),
     Story("kept_table", add_rows, lambda client: (texts(client), rows(client)), add_another),
 )
 
