@@ -17,6 +17,7 @@
 #   make docs    write the generated parts of docs/ anew
 #   make site    the documentation as a site in build/site; a dead link or a warning is an error  (ARGS=...)
 #   make docs-images  the pictures of the admin page and of a terminal, of a fleet started for that
+#   make dist    sdist and wheel in dist/, each wheel installed outside of the checkout and asked for a page  (ARGS='3.12')
 #   make lock    write the locks, of which the Dockerfile installs one   (ARGS=--upgrade)
 #   make clean   remove .venv, those of `make matrix`, and all caches
 #
@@ -37,7 +38,7 @@ TESTED := --constraint constraints.txt $(if $(BOKEH),'bokeh==$(BOKEH)')
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos soak fuzz test lint docs site docs-images
-.PHONY: matrix lock clean programs
+.PHONY: matrix dist lock clean programs
 
 # Before make looks at what is there: a marker that a recipe removed would count as there.
 ifneq ($(PYTHON)$(BOKEH),)
@@ -123,6 +124,9 @@ docs-images: $(VENV)/.installed-test
 
 matrix:
 	@tools/matrix
+
+dist:
+	@tools/dist $(ARGS)
 
 lock:
 	@tools/lock $(ARGS)
