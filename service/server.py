@@ -20,6 +20,7 @@ from service.apps import (
     jupyter_widgets,
     panel_cache,
     panel_shortcuts,
+    panel_styles,
     panel_tasks,
     panel_user,
     parameter_flags,
@@ -751,6 +752,7 @@ def install_patches() -> None:
     threads.install()
     jupyter_widgets.install()
     panel_shortcuts.install()
+    panel_styles.install()
     panel_tasks.install()
     panel_user.install()
     parameter_flags.install()
