@@ -20,6 +20,7 @@ from service.apps import (
     jupyter_widgets,
     panel_cache,
     panel_shortcuts,
+    panel_styles,
     panel_tasks,
     panel_user,
     param_shortcuts,
@@ -753,6 +754,7 @@ def install_patches() -> None:
     jupyter_widgets.install()
     panel_shortcuts.install()
     param_shortcuts.install()
+    panel_styles.install()
     panel_tasks.install()
     panel_user.install()
     parameter_flags.install()
