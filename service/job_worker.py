@@ -20,7 +20,8 @@ from service.fleet.store_thread import StoreThread
 from service.fleet.topics import Topics
 from service.listening import open_metrics_sockets
 from service.metrics import Metrics
-from service.server import SHARED_INTERVAL, install_patches, open_store_of
+from service.patches import install_patches
+from service.server import SHARED_INTERVAL, open_store_of
 from service.settings import Settings
 from service.version import VERSION
 from service.web.accepting import PausingHTTPServer

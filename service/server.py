@@ -15,18 +15,7 @@ from typing import Any
 from service import logs
 from service.admin import FleetWatch, admin_app
 from service.admin.panels import panels_admin_app
-from service.apps import (
-    forked,
-    jupyter_widgets,
-    panel_cache,
-    panel_shortcuts,
-    panel_styles,
-    panel_tasks,
-    panel_user,
-    param_shortcuts,
-    parameter_flags,
-    threads,
-)
+from service.apps import panel_cache
 from service.apps.app import App
 from service.apps.panel import (
     runs_on_this_thread,
@@ -40,7 +29,7 @@ from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
 from service.background import beside, ends_within, spawn
-from service.documents import classes, curdoc, half_imported, ids, scheduling, shortcuts, unpacking, wiring
+from service.documents import shortcuts
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
@@ -62,6 +51,7 @@ from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
 from service.metrics import Metrics, Reading
+from service.patches import install_patches
 from service.plugins import plugin_routes
 from service.probe import try_session, warm
 from service.reloading import Reloader
@@ -92,7 +82,7 @@ from store.errors import StoreConfigError, StoreUnavailable
 from store.journal_thread import JournalThread
 from store.redis_store import RedisStore
 
-__all__ = ("Server", "install_patches", "open_store_of")
+__all__ = ("Server", "open_store_of")
 
 log = logging.getLogger(__name__)
 
@@ -745,28 +735,6 @@ def _encryption(settings: Settings) -> Encryption:
         return Encryption(secrets, writes=mode != "off", requires=mode == "required")
     except StoreConfigError as error:
         raise ConfigError(f"--encrypt-store: {error}") from error
-
-
-def install_patches() -> None:
-    """What is changed in Bokeh, Panel and Python itself. Idempotent."""
-    ids.install()
-    threads.install()
-    jupyter_widgets.install()
-    panel_shortcuts.install()
-    param_shortcuts.install()
-    panel_styles.install()
-    panel_tasks.install()
-    panel_user.install()
-    parameter_flags.install()
-    curdoc.install()
-    scheduling.install()
-    classes.install()
-    unpacking.install()
-    forked.install()
-    half_imported.install()
-    shortcuts.install()
-    wiring.install()
-    logs.log_failures_once()
 
 
 def _is_in_fleet(settings: Settings) -> bool:

@@ -32,7 +32,7 @@ from bokeh.util.callback_manager import PropertyCallbackManager
 from service.documents.shortcuts import checks, dispatch, exchange, properties, roots
 from service.documents.shortcuts.exchange import PatchSerializer
 
-__all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove")
+__all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove", "replaced")
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,13 @@ class Known:
     def put(self, function: Any) -> None:
         if self.replacement is not None:
             setattr(self.owner, self.name, function)
+
+    @property
+    def path(self) -> str:
+        """Its name with that of its module."""
+        owner = self.owner
+        within = "" if isinstance(owner, ModuleType) else f"{owner.__module__}."
+        return f"{within}{owner.__name__}.{self.name}"
 
     def __str__(self) -> str:
         return f"{self.owner.__name__}.{self.name}"
@@ -261,6 +268,11 @@ _installed: set[str] = set()
 def installed() -> Iterator[tuple[str, bool]]:
     """The name of each group, and whether it is in."""
     return ((group.name, group.name in _installed) for group in GROUPS)
+
+
+def replaced() -> tuple[str, ...]:
+    """The dotted names of Bokeh's functions that shortcuts take the place of."""
+    return tuple(each.path for group in GROUPS for each in group.functions if each.replacement is not None)
 
 
 def remove(*names: str) -> None:
