@@ -21,7 +21,13 @@ from service.apps.app import App
 from service.background import beside
 from service.errors import FleetFull
 from service.fleet.job_attempts import LEASE_SECONDS, Attempt
-from service.fleet.job_functions import find_function, imported_function, options_of
+from service.fleet.job_functions import (
+    any_imported,
+    any_in_directory,
+    find_function,
+    imported_function,
+    options_of,
+)
 from service.fleet.job_status import JobStatus, read_status
 from service.fleet.local_copies import LocalCopy, SharedValues
 from service.fleet.store_thread import StoreThread
@@ -113,9 +119,12 @@ class Jobs:
             yield
 
     async def _look(self, store: Store) -> None:
+        spaces = [app.app.imports for app in self._apps.values()]
+        have_jobs = await asyncio.to_thread(lambda: any(map(any_in_directory, spaces)))
         while self._polling is None:
             try:
-                if any(await store.jobs.waiting([*self._apps])):
+                # Where no app has any, the store is not asked.
+                if (have_jobs or any_imported()) and any(await store.jobs.waiting([*self._apps])):
                     self.needed()
             except StoreError as error:
                 log.debug("cannot look for jobs: %s", error)
