@@ -92,7 +92,7 @@ class Jobs:
         self._apps: dict[str, AppJobs] = {}
         self._running: dict[Attempt, asyncio.Task[None]] = {}
         """On the store's thread."""
-        self._stopping = False
+        self._stopping = self._away = False
         self._polling: Future[None] | None = None
         """Looks at what is due, once there may be something."""
         self._lock = threading.Lock()
@@ -187,13 +187,19 @@ class Jobs:
                 if number:
                     await self._begin_due(store, app)
         except StoreError as error:
-            log.debug("cannot ask for jobs: %s", error)
+            self._note(True, f"no job is begun, as the store is away: {error}")
             return AWAY_SECONDS
         except Exception:
             # Whatever it is, it must not stop here: nobody would begin again.
             log.exception("looking for jobs failed")
             return AWAY_SECONDS
+        self._note(False, "the store is back: jobs are begun again")
         return POLL_SECONDS
+
+    def _note(self, away: bool, text: str) -> None:
+        if away != self._away:
+            self._away = away
+            log.log(logging.WARNING if away else logging.INFO, text)
 
     async def _begin_due(self, store: Store, app: AppJobs) -> None:
         if len(self._running) >= self._slots:
