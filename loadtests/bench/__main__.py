@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.bench import report
-from loadtests.bench.figures import browser, costs, crowds, growth, messages, panel, throughput, waiting
+from loadtests.bench.figures import browser, costs, crowds, growth, jobs, messages, panel, throughput, waiting
 from loadtests.bench.scenario import Measured, Scale, Scenario
 from loadtests.bench.servers import BOKEH, OURS, Side, pin_to_load_core, running
 
@@ -23,6 +23,7 @@ SCENARIOS = [
     *panel.SCENARIOS,
     *crowds.SCENARIOS,
     *messages.SCENARIOS,
+    *jobs.SCENARIOS,
     *browser.SCENARIOS,
     *growth.SCENARIOS,
 ]
