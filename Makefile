@@ -16,7 +16,7 @@
 #   make flags   each test of a flag has to fail where the flag is ignored (FLAGS=--port chooses some)
 #   make docs    write the generated parts of docs/ anew
 #   make site    the documentation as a site in build/site; a dead link or a warning is an error  (ARGS=...)
-#   make docs-images  the pictures of the admin page and of a terminal, of a fleet started for that
+#   make docs-images  the pictures of the admin page, of a terminal and of the examples, as they run
 #   make dist    sdist and wheel in dist/, each wheel installed outside of the checkout and asked for a page  (ARGS='3.12')
 #   make lock    write the locks, of which the Dockerfile installs one   (ARGS=--upgrade)
 #   make clean   remove .venv, those of `make matrix`, and all caches

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import gallery_text
 import metrics_table
 
 from service.cli.panel_flags import INSTEAD, SAME
@@ -119,6 +120,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "options": options_table,
     "departures": departures,
     "key_families": key_families,
+    "gallery": gallery_text.markdown,
     "metrics": metrics,
     "panel_flags": panel_flags,
     "patches": patches,
