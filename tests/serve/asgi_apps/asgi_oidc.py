@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 import secrets
+from typing import Annotated
 from urllib.parse import quote_plus, urlencode
 from urllib.request import Request as Asking
 from urllib.request import urlopen
 
 import jwt
 import panel as pn
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse
 from starlette.middleware.sessions import SessionMiddleware
 
@@ -43,10 +44,10 @@ def provider():
 
 
 @app.get("/login")
-def login(request: Request, next: str = "/") -> RedirectResponse:
+def login(request: Request, onward: Annotated[str, Query(alias="next")] = "/") -> RedirectResponse:
     verifier = secrets.token_urlsafe(32)
     under_way = {"state": secrets.token_urlsafe(8), "nonce": secrets.token_urlsafe(8)}
-    request.session["login"] = {**under_way, "verifier": verifier, "next": next}
+    request.session["login"] = {**under_way, "verifier": verifier, "next": onward}
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     asked = {
         **under_way,
