@@ -51,6 +51,8 @@ PAUSE_SECONDS = 5.0
 
 DEATHS_CAREFUL = 2
 DEATHS_PARKED = 3
+DEATHS_ALONE = 2
+"""Of these, in a row, the last ones: one may be chance when replicas are killed from outside."""
 BUILD_DEATHS = 3
 """Replicas in a row that died while they built an app, after which no other tries."""
 
@@ -79,9 +81,9 @@ class Care(StrEnum):
 
 
 def care_for(claim: Claim) -> Care:
-    """By how many owners died, and whether the last one was at work on this session alone."""
+    """By how many owners died, and how many of the last ones were at work on this session alone."""
     if claim.deaths >= DEATHS_PARKED:
-        return Care.PARK if claim.suspects == 1 else Care.ALONE
+        return Care.PARK if claim.alone >= DEATHS_ALONE else Care.ALONE
     if claim.deaths >= DEATHS_CAREFUL or claim.suspects:
         return Care.NO_REPLAY
     return Care.NONE

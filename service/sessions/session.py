@@ -34,7 +34,7 @@ from service.apps.worker_pool import name_of
 from service.background import begin, spawn
 from service.documents.composing import changes_since
 from service.documents.disposal import dispose
-from service.documents.encoding import encode_patch, note_patch, note_shown
+from service.documents.encoding import encode_patch, is_of_model_that_left, note_patch, note_shown
 from service.documents.journal import Journal
 from service.documents.listening import is_page_drawn, runs_app_code
 from service.documents.restore import Fidelity
@@ -609,6 +609,8 @@ class Session(Expirable):
                 "the Document was changed without its lock: change it from a callback, or through "
                 "doc.add_next_tick_callback when on a thread or in an unlocked callback"
             )
+        if is_of_model_that_left(event):
+            return
         setter: object = event.setter
         self._notes.changed(event, is_input=setter is self)
         source = work.source if setter is self else None
