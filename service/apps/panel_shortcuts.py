@@ -153,7 +153,7 @@ def _quicken_classes(module: ModuleType) -> None:
         found, seen = [class_], {class_}
         for each in found:  # while it grows
             try:
-                below = each.__subclasses__()
+                below: list[type] = each.__subclasses__()
             except TypeError:  # of `type`, for example
                 continue
             new = [cls for cls in below if cls not in seen]
