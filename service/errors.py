@@ -24,7 +24,7 @@
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
         ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
-        └── AppCodeAbandoned         503  1013  app code did not end, and its session goes on without it
+        └── AppCodeAbandoned  503  1013  app code did not end, and its session goes on without it
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
 IANA registry). The first argument is one line for people, and never holds a token or a secret.
