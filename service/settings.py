@@ -347,6 +347,15 @@ class Settings:
         metavar="COUNT",
         env=("SVC_MAX_SESSIONS",),
     )
+    max_sessions_per_user: int = option(
+        "--max-sessions-per-user",
+        integer(0),
+        "Sessions with an open page from which on this replica turns new page views of the same user away "
+        "(429); guests are not counted; 0 for no limit",
+        "0",
+        metavar="COUNT",
+        env=("SVC_MAX_SESSIONS_PER_USER",),
+    )
     build_timeout: float = option(
         "--build-timeout",
         number(0),

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn, Protocol
 
-from service.cli import doctor, drain, job_worker, jobs, secret, serve, sessions, status, tasks
+from service.cli import completion, doctor, drain, job_worker, jobs, secret, serve, sessions, status, tasks
 from service.errors import AppLoadError, ConfigError, ServiceError
 
-__all__ = ("COMMANDS", "Command", "fail", "main")
+__all__ = ("COMMANDS", "Command", "fail", "main", "make_parser")
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -35,6 +35,7 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, Command] = {
+    "completion": completion,
     "doctor": doctor,
     "drain": drain,
     "jobs": jobs,
@@ -57,9 +58,9 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``svc`` with these arguments (``sys.argv`` if None); returns the exit code."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = make_parser().parse_args(argv)
         if arguments.command is None:
-            _parser().print_help()
+            make_parser().print_help()
             return EXIT_USAGE
         return COMMANDS[arguments.command].run(arguments)
     except (ConfigError, AppLoadError) as error:
@@ -76,7 +77,8 @@ def fail(error: ServiceError, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line, with all commands and their flags."""
     parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -54,6 +54,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("restore_memory_share", ["75"], 75, 50),
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
+    ("max_sessions_per_user", ["3"], 3, 0),
     ("build_timeout", ["20"], 20.0, 300.0),
     ("slow_callback", ["0.5"], 0.5, 1.0),
     ("app_threads", ["4"], 4, 16),
