@@ -299,6 +299,7 @@ def test_message_names_option_and_source(config: Path) -> None:
         ("--advertise", "host", "names no port"),
         ("--advertise", "host:0", "at least 1"),
         ("--advertise", "host:99999", "at most 65535"),
+        ("--advertise", "fd00::1::2:5006", "neither HOST:PORT"),
         ("--advertise", "ftp://host:1", "neither HOST:PORT"),
         ("--advertise", "http://user@host:1", "neither HOST:PORT"),
         ("--advertise", "http://host:1/?q", "neither HOST:PORT"),
@@ -316,6 +317,8 @@ def test_bad_value_is_refused(flag: str, value: str, reason: str) -> None:
     [
         ("10.1.2.3:5006", "http://10.1.2.3:5006"),
         ("[::1]:5006", "http://[::1]:5006"),
+        ("fd00:10::2a:5006", "http://[fd00:10::2a]:5006"),
+        ("2001:db8:0:1:2:3:4:5:5006", "http://[2001:db8:0:1:2:3:4:5]:5006"),
         ("https://host", "https://host"),
         ("http://host:1/base/", "http://host:1/base"),
     ],
