@@ -200,7 +200,7 @@ PATCHES: tuple[Patch, ...] = (
         f"{_BOKEH}, {_PANEL}",
         "A filter of their loggers: what fails in a session is logged with its traceback once",
         "serve/test_logs_of_apps.py",
-        logs.tell_failures_once,
+        logs.log_failures_once,
     ),
     Patch(
         process_state,
