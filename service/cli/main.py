@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, cast
 from service import memory
 from service.errors import AppLoadError, ConfigError, ServiceError
 
-__all__ = ("COMMANDS", "Command", "fail", "main")
+__all__ = ("COMMANDS", "Command", "fail", "main", "make_parser")
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -36,6 +36,7 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, str] = {
+    "completion": "completion",
     "doctor": "doctor",
     "drain": "drain",
     "jobs": "jobs",
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         with memory.starting():
-            parser = _parser(given[:1])
+            parser = make_parser(given[:1])
             arguments = parser.parse_args(given)
         if arguments.command is None:
             parser.print_help()
@@ -81,8 +82,8 @@ def fail(error: ServiceError, code: int) -> int:
     return code
 
 
-def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
-    """With the command that the ``first`` argument names, or with all where it names none."""
+def make_parser(first: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line with the command that the ``first`` argument names, or with all where it names none."""
     parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
