@@ -83,7 +83,7 @@ def fail(error: ServiceError, code: int) -> int:
 
 
 def make_parser(first: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The command line with the command that the ``first`` argument names, or with all where it names none."""
+    """The command line with the command that the ``first`` argument names, or with all if it names none."""
     parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
