@@ -17,7 +17,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import traceback
 import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Protocol
 
 import service
+from service.apps.forked import end_process
 from service.cli import worker
 from service.errors import ConfigError
 from service.listening import Inherited, open_public_sockets
@@ -181,31 +181,35 @@ def _fork(settings: Settings, inherited: Inherited, held: int) -> _Forked:
     sys.stderr.flush()
     # A signal that came before the child has handlers of its own would go to the parent's.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
-    with warnings.catch_warnings():
-        # Python sees the threads of numpy's linear algebra, which are prepared for this; there are no others.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+    pid = -1
+    try:
+        with warnings.catch_warnings():
+            # Python sees the threads of numpy, which are prepared for this. There is no other,
+            # but for that in which asyncio (3.11) waits for redis-server.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return _Forked(pid)
-    status = 1
     try:
         os.close(held)
         _begin_anew(before)
-        status = worker.serve_as_child(settings, inherited)
-    except BaseException:  # noqa: BLE001 - below is the parent's event loop
-        traceback.print_exc()
-    finally:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        ended: BaseException = SystemExit(worker.serve_as_child(settings, inherited))
+    except BaseException as error:  # noqa: BLE001 - below is the parent's event loop
+        ended = error
+    logging.shutdown()
+    end_process(ended)
+    raise AssertionError("a child has no way back into its parent's event loop")
 
 
 def _begin_anew(mask: set[signal.Signals | int]) -> None:
-    """Leave the parent's session, event loop, signal handlers, standard input and random numbers."""
+    """Leave the parent's session, signal handlers, standard input and random numbers.
+
+    Its event loop Python leaves by itself.
+    """
     os.setsid()  # a Ctrl-C in the terminal is the parent's to hand on
-    asyncio._set_running_loop(None)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
