@@ -23,6 +23,7 @@
     ├── FleetFull           500  1011  an app shares more than it may
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
+        ├── TooManySessions  429  1013  a user has as many sessions open as one may (--max-sessions-per-user)
         ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
         └── AppCodeAbandoned  503  1013  app code did not end, and its session goes on without it
 
@@ -57,6 +58,7 @@ __all__ = (
     "TokenExpired",
     "TokenInvalid",
     "TokenMisdirected",
+    "TooManySessions",
     "Unavailable",
 )
 
@@ -202,6 +204,12 @@ class Full(Unavailable):
     """This replica holds as many sessions as it may; another one, or a moment later, may do."""
 
     spread = 7
+
+
+class TooManySessions(Unavailable):
+    """The user has as many sessions open here as one may (``--max-sessions-per-user``)."""
+
+    http_status = 429
 
 
 class AppCodeAbandoned(Unavailable):

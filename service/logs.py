@@ -31,7 +31,7 @@ __all__ = (
     "this_replica",
 )
 
-CONTEXT = ("replica", "app", "session")
+CONTEXT = ("replica", "app", "session", "operator", "action", "target", "outcome")
 """``extra`` fields shown with a line; ``session`` is the shortened form (``SessionKey.short``)."""
 
 _facts: ContextVar[Mapping[str, str]] = ContextVar("log_facts", default={})  # noqa: B039 - never changed

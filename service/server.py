@@ -13,8 +13,7 @@ from functools import partial
 from typing import Any
 
 from service import logs
-from service.admin import FleetWatch, admin_app
-from service.admin.panels import panels_admin_app
+from service.admin.watch import FleetWatch
 from service.apps import panel_cache
 from service.apps.app import App
 from service.apps.panel import (
@@ -28,6 +27,7 @@ from service.apps.panel_settings import PanelSettings, check_page_config, tell_p
 from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
+from service.audit import acted
 from service.background import beside, ends_within, spawn
 from service.documents import shortcuts
 from service.documents.extensions import installed_versions, made_with
@@ -190,7 +190,7 @@ class Server:
             self._keeping.registry.changes,
             ttl=settings.heartbeat_ttl,
             on_doubt=self._in_doubt,
-            on_drain=self.asked_to_stop.set,
+            on_drain=self._asked_to_drain,
             on_end=self._keeping.asked_to_end,
         )
         self.services = self._make_services(
@@ -537,6 +537,9 @@ class Server:
         settings = self.settings
         if not settings.admin:
             return {}
+        from service.admin.app import admin_app  # late: plots and layouts take a while to import
+        from service.admin.panels import panels_admin_app
+
         path = settings.admin_endpoint
         made = {path: admin_app(self._store, self._watch, can_drain=settings.redis is not None, path=path)}
         if settings.profiler is not None:
@@ -610,6 +613,12 @@ class Server:
                     log.warning("waiting for the store: %s", error)
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
+
+    def _asked_to_drain(self) -> None:
+        """The heartbeat says so until this replica has left the fleet."""
+        if not self.asked_to_stop.is_set():
+            acted("drain", self.replica, "this replica was asked to drain, and begins to")
+            self.asked_to_stop.set()
 
     async def _drain(self) -> None:
         """Unready at once; serve on until the balancer has noticed; then move the sessions away."""

@@ -6,7 +6,6 @@ the fleet comes in with the ticks. Session ids never leave the server: rows go b
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable
 from typing import Any
 
@@ -25,6 +24,7 @@ from service.admin.tables import (
 )
 from service.admin.watch import MAX_SESSIONS, FleetWatch
 from service.admin.widgets import FULL_WIDTH, Charts, Confirmed, heading, notice, tiles
+from service.audit import acted
 from service.fleet.ending import begin_to_end
 from service.fleet.view import FleetView, SessionFilter
 from store.contract import SessionRecord, Store
@@ -32,7 +32,6 @@ from store.errors import StoreError
 
 __all__ = ("AdminPage",)
 
-log = logging.getLogger(__name__)
 
 TICK = 1000
 """Milliseconds."""
@@ -132,26 +131,28 @@ class AdminPage:
     # -- what can be done ----------------------------------------------------------------------
 
     async def _do_drain(self, replica: str) -> None:
-        log.warning("operator %s asks replica %s to drain", self._user or "(no user)", replica)
-        await self._try(
+        said = await self._try(
             self._store.ask_to_drain(replica), f"{replica} was asked to drain", f"{replica} is gone"
         )
+        acted("drain", replica, said, operator=self._user)
 
     async def _do_end(self, short: str) -> None:
-        log.warning("operator %s ends session %s", self._user or "(no user)", short)
-        record = self._record(short)
+        record, gone = self._record(short), f"{short} is gone already"
         if record is None:
-            self._say(f"{short} is gone already")
+            said = gone
+            self._say(said)
         else:
-            await self._try(
-                begin_to_end(self._store, record.key), f"{short} ends", f"{short} is gone already"
-            )
+            said = await self._try(begin_to_end(self._store, record.key), f"{short} ends", gone)
+        acted("end", short, said, operator=self._user)
 
-    async def _try(self, work: Awaitable[bool], done: str, missing: str) -> None:
+    async def _try(self, work: Awaitable[bool], done: str, missing: str) -> str:
+        """What came of it, which is shown as well."""
         try:
-            self._say(done if await work else missing)
+            said = done if await work else missing
         except StoreError as error:
-            self._say(f"that did not work: {error}")
+            said = f"that did not work: {error}"
+        self._say(said)
+        return said
 
     def _record(self, short: str) -> SessionRecord | None:
         view = self._watch.latest()

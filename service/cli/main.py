@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, cast
 from service import memory
 from service.errors import AppLoadError, ConfigError, ServiceError
 
-__all__ = ("COMMANDS", "Command", "fail", "main")
+__all__ = ("COMMANDS", "Command", "command_of", "fail", "main", "make_parser")
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -36,6 +36,7 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, str] = {
+    "completion": "completion",
     "doctor": "doctor",
     "drain": "drain",
     "jobs": "jobs",
@@ -61,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         with memory.starting():
-            parser = _parser(given[:1])
+            parser = make_parser(given[:1])
             arguments = parser.parse_args(given)
         if arguments.command is None:
             parser.print_help()
             return EXIT_USAGE
-        return _command(arguments.command).run(arguments)
+        return command_of(arguments.command).run(arguments)
     except (ConfigError, AppLoadError) as error:
         return fail(error, EXIT_USAGE)
     except ServiceError as error:
@@ -81,19 +82,20 @@ def fail(error: ServiceError, code: int) -> int:
     return code
 
 
-def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
-    """With the command that the ``first`` argument names, or with all where it names none."""
+def make_parser(first: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line: of the command that the ``first`` argument names, or of all if it names none."""
     parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS.keys() & set(first) or COMMANDS:
-        command = _command(name)
+        command = command_of(name)
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
         command.add_arguments(sub)
     return parser
 
 
-def _command(name: str) -> Command:
+def command_of(name: str) -> Command:
+    """The module of the command ``name``, imported now."""
     return cast(Command, import_module(f"service.cli.{COMMANDS[name]}"))
 
 

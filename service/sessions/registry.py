@@ -313,6 +313,13 @@ class Registry:
         """Live sessions, but for those of operators' pages."""
         return sum(not each.app.for_operators for each in self)
 
+    def count_open(self, user: str) -> int:
+        """Live sessions of this user with an open page, but for those of operators' pages."""
+        return sum(
+            each.request.user == user and bool(each.connections) and not each.app.for_operators
+            for each in self
+        )
+
     def counts(self, *, used: bool = False) -> Counter[str]:
         """Sessions by app path; with ``used`` only those that somebody is connected to."""
         return Counter(each.key.app for each in self.held() if each.connections or not used)
