@@ -1,8 +1,9 @@
 """What operators did, in log lines of one logger: ``service.audit``.
 
-With ``--log-format json`` a line has the fields ``operator``, ``action``, ``target`` and ``outcome``, for log
-collectors. The admin page knows who acts. ``svc drain``, ``svc sessions --end`` and the like act on Redis
-with the rights of whoever has its URL: a replica that is asked can only say what was asked.
+With ``--log-format json`` a line has the fields ``operator``, ``action``, ``target`` and ``outcome``, by
+which a log collector finds and keeps it. The admin page knows who acts. ``svc drain``, ``svc sessions --end``
+and the like act on Redis with the rights of whoever has its URL: the replica that is asked can only say what
+was asked.
 """
 
 from __future__ import annotations

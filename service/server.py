@@ -13,8 +13,7 @@ from functools import partial
 from typing import Any
 
 from service import logs
-from service.admin import FleetWatch, admin_app
-from service.admin.panels import panels_admin_app
+from service.admin.watch import FleetWatch
 from service.apps import panel_cache
 from service.apps.app import App
 from service.apps.panel import (
@@ -538,6 +537,9 @@ class Server:
         settings = self.settings
         if not settings.admin:
             return {}
+        from service.admin.app import admin_app  # late: plots and layouts take a while to import
+        from service.admin.panels import panels_admin_app
+
         path = settings.admin_endpoint
         made = {path: admin_app(self._store, self._watch, can_drain=settings.redis is not None, path=path)}
         if settings.profiler is not None:
