@@ -156,6 +156,7 @@ class Server(LiveSessions):
 
     @property
     def io_loop(self) -> IOLoop:
+        """The loop that it runs on."""
         return self._io_loop
 
     @property
@@ -165,6 +166,7 @@ class Server(LiveSessions):
 
     @property
     def address(self) -> str | None:
+        """The host or IP address it listens on; None for all."""
         return self._replica.settings.address
 
     @property
@@ -179,6 +181,7 @@ class Server(LiveSessions):
 
     @property
     def prefix(self) -> str:
+        """What the paths of all apps begin with: a path with a slash before it and none behind, or empty."""
         return self._replica.settings.prefix
 
     @property

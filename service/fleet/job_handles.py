@@ -94,7 +94,10 @@ async def asubmit_once(key: str, func: Callable[P, Any], /, *args: P.args, **kwa
 
 
 def find_job(job_id: str) -> Job:
-    """The job with that :attr:`Job.id`. Of one that nobody knows (any more) the state is ``lost``."""
+    """The job with that :attr:`Job.id`. Of one that nobody knows (any more) the state is ``lost``.
+
+    Raises RuntimeError outside of an app's code.
+    """
     return Job(_jobs_of_app(), job_id)
 
 

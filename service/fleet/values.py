@@ -81,6 +81,7 @@ class Shared(Mapping[str, Any]):
 
     @property
     def name(self) -> str:
+        """As it was given to :func:`shared`."""
         return self._copy.name.name
 
     # -- reading ---------------------------------------------------------------------------------
