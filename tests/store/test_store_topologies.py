@@ -22,7 +22,9 @@ from store.contract import (
     SharedName,
     SharedOutcome,
     SharedWrite,
+    TaskName,
     TopicName,
+    Turn,
     Written,
 )
 from store.encryption import Encryption
@@ -67,6 +69,7 @@ async def essentials(store: RedisStore) -> None:
     await share(store)
     await publish(store)
     await run_job(store)
+    await run_tasks(store)
 
     stored, seized, *rest = KEYS
     assert await store.release(stored, "a", epoch=epochs[stored], retention=60)
@@ -133,6 +136,24 @@ async def publish(store: RedisStore) -> None:
     ]
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def run_tasks(store: RedisStore) -> None:
+    """Those that one replica at a time runs, in several slots."""
+    names = [TaskName("/app", os.urandom(4).hex()) for _ in range(5)]
+    options = {"schedule": "10s", "next_due": 20.0, "known": 0.0, "since": 0.0, "lease": 30.0}
+    for name in names:
+        first = await store.begin_task(name, "a", due=10, call=os.urandom(4).hex(), **options)
+        held = await store.begin_task(name, "b", due=10, call=os.urandom(4).hex(), **options)
+        assert (first.turn, held.turn) == (Turn.RUN, Turn.HELD)
+        assert await store.renew_task(name, "a", fence=first.fence, due=10, lease=30)
+        assert await store.end_task(name, fence=first.fence, error="no")
+        second = await store.begin_task(name, "b", due=20, call=os.urandom(4).hex(), **options)
+        assert second.turn is Turn.RUN
+        assert second.fence > first.fence
+        assert not await store.end_task(name, fence=first.fence)
+    listed = {each.name: each.owner for each in await store.tasks()}
+    assert [listed[name] for name in names] == ["b"] * len(names)
 
 
 async def run_job(store: RedisStore) -> None:
