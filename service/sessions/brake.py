@@ -26,7 +26,7 @@ from enum import StrEnum
 from service.apps.app import App
 from service.background import spawn
 from service.errors import AppError
-from service.sessions.session import Session
+from service.sessions.session import AT_RISK_SECONDS, Session
 from store.contract import Claim, SessionKey, Store
 from store.errors import StoreError
 
@@ -36,9 +36,6 @@ log = logging.getLogger(__name__)
 
 OBSERVED_SECONDS = 3.0
 """How long a session must run here until it is cleared of suspicion."""
-
-AT_RISK_SECONDS = 10.0
-"""Seconds after an input in which its timers are announced."""
 
 ANNOUNCEMENTS_PER_SECOND = 20.0
 """Budget of a replica for announcing timers."""

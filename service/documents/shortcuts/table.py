@@ -12,7 +12,10 @@ from types import ModuleType
 from typing import Any
 
 import bokeh.document.callbacks as bokeh_callbacks
+import bokeh.document.document as bokeh_document
 import bokeh.model.util as bokeh_util
+import bokeh.util.callback_manager as bokeh_callback_manager
+import bokeh.util.functions as bokeh_functions
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
 from bokeh.core.property.descriptors import ColumnDataPropertyDescriptor, PropertyDescriptor
@@ -26,7 +29,7 @@ from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
 from bokeh.util.callback_manager import PropertyCallbackManager
 
-from service.documents.shortcuts import dispatch, exchange, properties, roots
+from service.documents.shortcuts import checks, dispatch, exchange, properties, roots
 from service.documents.shortcuts.exchange import PatchSerializer
 
 __all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove")
@@ -101,9 +104,8 @@ def _strip(node: ast.AST) -> None:
 
 
 def _shortcut(owner: type | ModuleType, name: str, *digests: str) -> Known:
-    (replacement,) = (
-        vars(module)[name] for module in (properties, exchange, dispatch, roots) if name in vars(module)
-    )
+    modules = (properties, exchange, dispatch, roots, checks)
+    (replacement,) = (vars(module)[name] for module in modules if name in vars(module))
     return Known(owner, name, digests, owner.__dict__[name], replacement)
 
 
@@ -135,7 +137,7 @@ GROUPS = (
             _relied_on(Property, "_raw_default", "471a1642dad8a069"),
             _relied_on(Property, "_copy_default", "ea9c1be9e3c5c247"),
             _relied_on(bokeh_util, "collect_filtered_models", "a3ddbd854b831e1f"),
-            _relied_on(bokeh_util, "visit_value_and_its_immediate_references", "fe1f6a71b28e660b"),
+            _shortcut(bokeh_util, "visit_value_and_its_immediate_references", "fe1f6a71b28e660b"),
         ),
     ),
     Group(
@@ -143,6 +145,8 @@ GROUPS = (
         (
             _shortcut(HasProps, "__setattr__", "59c0887e669186ad"),
             _shortcut(HasProps, "themed_values", "849036eb7884f521"),
+            _shortcut(HasProps, "apply_theme", "7c68f307f4518e13"),
+            _relied_on(HasProps, "unapply_theme", "39234a8dc3caff14"),
         ),
     ),
     Group(
@@ -213,6 +217,16 @@ GROUPS = (
             _relied_on(DocumentModelManager, "_pop_freeze", "dc4fc5509d6a6072"),
             _relied_on(DocumentModelManager, "invalidate", "76924b8ce5975a50"),
             _relied_on(Model, "_attach_document", "9c3f347d12769a93"),
+        ),
+    ),
+    Group(
+        "checks",
+        (
+            _shortcut(bokeh_document, "check_integrity", "af971fc894f7ed4c"),
+            # The first is that of 3.9.0.
+            _shortcut(bokeh_callback_manager, "_check_callback", "337a22847138a80c", "96a58f0da59d42e3"),
+            _relied_on(bokeh_functions, "get_param_info", "1ad1616849400c8e"),
+            _relied_on(Document, "validate", "92716f98e25c63a3"),
         ),
     ),
     Group(
