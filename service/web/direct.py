@@ -109,7 +109,7 @@ class DirectHandshakes:
         websocket = self._open(connected, request, accepted)
         if websocket is not None:
             log.debug("a handshake for %s was done on the socket itself", request.path)
-            logs.speaking_of(**accepted.key.facts)
+            logs.bind_log_context(**accepted.key.facts)
             await _guarded(accepted.answers, websocket, request)
         return True
 
@@ -186,7 +186,7 @@ class DirectHandshakes:
             if connected.family in (socket.AF_INET, socket.AF_INET6):
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
-            log.debug("a client left during the handshake: %s", error)
+            log.debug("a client disconnected during the handshake: %s", error)
             connected.close()
             return None
         assert len(taken) == request.size
@@ -201,7 +201,7 @@ class DirectHandshakes:
         websocket.write(_answer(request.fields["sec-websocket-key"], accepted.headers))
         websocket.resume()
         if not websocket.open:
-            log.debug("a client left during the handshake")
+            log.debug("a client disconnected during the handshake")
             return None
         return websocket
 

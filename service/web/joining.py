@@ -65,12 +65,12 @@ class Arrival:
             with self._span(key, await self._page_view(key)):
                 await self._join(key, websocket)
         except NotAuthorized as error:
-            log.warning("refusing a socket: %s", error)
+            log.warning("refusing a WebSocket: %s", error)
             websocket.close(error.close_code, str(error))
         except AppError as error:
             tell(app_failed(websocket, error, developing=self._services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
-            log.warning("refusing a socket: %s", error)
+            log.warning("refusing a WebSocket: %s", error)
             if self._token.minted_by_us:
                 tell(_notice(error, websocket), websocket)
             else:
@@ -79,7 +79,7 @@ class Arrival:
             failure = failure_of(error)
             if failure is None:
                 raise
-            log.warning("refusing a socket: %s", failure)
+            log.warning("refusing a WebSocket: %s", failure)
             websocket.close(failure.close_code, str(failure))
 
     def _span(self, key: SessionKey, parent: str) -> AbstractContextManager[None]:
@@ -93,7 +93,7 @@ class Arrival:
         try:
             handoff = await self._services.store.handoff(key, self._token.token_id)
         except StoreError as error:
-            log.debug("the trace begins here: %s", error)
+            log.debug("starting a new trace: %s", error)
             return ""
         return "" if handoff is None else handoff.trace
 
@@ -143,7 +143,7 @@ class RelayPeer:
         try:
             return self._link.send(frame)
         except WebSocketClosedError:
-            log.debug("a frame came too late for a closed relay")
+            log.debug("dropping a frame for a closed relay")
             return None
 
     async def closed(self) -> None:
@@ -180,7 +180,7 @@ def join(
     """
     outdated = services.rendered.is_outdated(token_id, _generation(slot, services))
     if page is not None and (outdated or not fits(page, slot, services)):
-        log.info("a page made with %s is told to load again", page.text, extra=slot.key.facts)
+        log.info("telling a page made with %s to reload", page.text, extra=slot.key.facts)
         tell(app_updated(websocket, slot.key, embedded=page.embedded), websocket)
         return
     limit = services.settings.websocket_max_message_size
