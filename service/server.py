@@ -66,6 +66,7 @@ from service.tracing import tracing_for
 from service.version import VERSION
 from service.web.accepting import PausingHTTPServer
 from service.web.auth import Auth, load_auth
+from service.web.direct import DirectHandshakes
 from service.web.health import Health, make_metrics_application
 from service.web.keep_alive import KeepAlive
 from service.web.origins import OriginPolicy
@@ -204,10 +205,16 @@ class Server:
         tls = self._listener.tls
         paused = self.metrics.accept_pauses.inc
         options = {"xheaders": settings.use_xheaders, **(http_options or {})}
-        self._http = PausingHTTPServer(self.application, ssl_options=tls, paused=paused, **options)
-        self._internal = PausingHTTPServer(
-            make_internal_application(self.services), ssl_options=tls, paused=paused
+        internal = make_internal_application(self.services)
+        # With TLS, or other rules about HTTP, all connections are Tornado's.
+        pages, relays = (
+            DirectHandshakes(self.services, each).take if tls is None and not http_options else None
+            for each in (self.application, internal)
         )
+        self._http = PausingHTTPServer(
+            self.application, ssl_options=tls, paused=paused, takes=pages, **options
+        )
+        self._internal = PausingHTTPServer(internal, ssl_options=tls, paused=paused, takes=relays)
         self._running = AsyncExitStack()
 
     @property

@@ -146,6 +146,11 @@ class Registry:
                     return slot
         return None
 
+    def at_hand(self, key: SessionKey) -> SessionSlot | None:
+        """As :meth:`slot`, where that need not wait."""
+        slot = self._slots.get(key)
+        return slot if slot is not None and slot.open else None
+
     def opening(self, key: SessionKey) -> asyncio.Task[Any] | None:
         """What claims and builds the session right now."""
         slot = self._slots.get(key)

@@ -6,17 +6,20 @@ thousands of tracebacks a second. Here new connections wait with the kernel unti
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import add_accept_handler
+
+from service.background import spawn
 
 __all__ = ("PausingHTTPServer", "out_of_files", "raise_file_limit")
 
@@ -24,6 +27,9 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.5
 """Until the next try."""
+
+SILENT_SECONDS = 5.0
+"""How long at least a connection may say nothing until it is left to Tornado."""
 
 SAID_SECONDS = 60.0
 """Between two log lines about it."""
@@ -52,14 +58,23 @@ def raise_file_limit() -> int:
     return wanted
 
 
+Takes = Callable[[socket.socket], Awaitable[bool]]
+"""Whether a new connection was taken. If not, nothing has happened to it."""
+
+
 class PausingHTTPServer(HTTPServer):
-    """``paused`` is called each time that accepting pauses."""
+    """``paused`` is called each time that accepting pauses; ``takes`` may have connections before Tornado."""
 
     def initialize(  # type: ignore[override]
-        self, *args: Any, paused: Callable[[], None], **options: Any
+        self, *args: Any, paused: Callable[[], None], takes: Takes | None = None, **options: Any
     ) -> None:
         super().initialize(*args, **options)
         self._paused = paused
+        self._takes = takes
+        self._silent: dict[socket.socket, tuple[Takes, Any]] = {}
+        """Connections that nothing has come from yet, with who may take them, and their addresses."""
+        self._looks_again = False
+        """There is a timer for them: one for all."""
         self._said = -SAID_SECONDS
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
@@ -69,7 +84,53 @@ class PausingHTTPServer(HTTPServer):
 
     def _accept_from(self, listening: socket.socket) -> None:
         source: Any = _Listening(listening, self._pause)
-        self._handlers[listening.fileno()] = add_accept_handler(source, self._handle_connection)
+        self._handlers[listening.fileno()] = add_accept_handler(source, self._connected)
+
+    def _connected(self, connection: socket.socket, address: Any) -> None:
+        if self._takes is None:
+            self._handle_connection(connection, address)
+        elif _is_silent(connection):
+            self._wait_for(connection, self._takes, address)
+        else:
+            spawn(self._offer(self._takes, connection, address))
+
+    def _wait_for(self, connection: socket.socket, takes: Takes, address: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self._silent[connection] = takes, address
+        loop.add_reader(connection, self._readable, connection)
+        if not self._looks_again:
+            self._look_again(frozenset())
+
+    def _readable(self, connection: socket.socket) -> None:
+        takes, address = self._forget(connection)
+        spawn(self._offer(takes, connection, address))
+
+    def _forget(self, connection: socket.socket) -> tuple[Takes, Any]:
+        asyncio.get_running_loop().remove_reader(connection)
+        return self._silent.pop(connection)
+
+    def _give_up_waiting(self, known: frozenset[socket.socket]) -> None:
+        """Those that have said nothing since the last time are Tornado's, which has a limit for that."""
+        for connection in known & self._silent.keys():
+            _, address = self._forget(connection)
+            self._handle_connection(connection, address)
+        self._looks_again = False
+        if self._silent:
+            self._look_again(frozenset(self._silent))
+
+    def _look_again(self, known: frozenset[socket.socket]) -> None:
+        self._looks_again = True
+        asyncio.get_running_loop().call_later(SILENT_SECONDS, self._give_up_waiting, known)
+
+    async def close_all_connections(self) -> None:
+        for connection in list(self._silent):
+            self._forget(connection)
+            connection.close()
+        await super().close_all_connections()
+
+    async def _offer(self, takes: Takes, connection: socket.socket, address: Any) -> None:
+        if not await takes(connection):
+            self._handle_connection(connection, address)
 
     def _pause(self, listening: socket.socket) -> None:
         number, loop = listening.fileno(), IOLoop.current()
@@ -82,6 +143,17 @@ class PausingHTTPServer(HTTPServer):
             self._said = now
             limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             log.warning("no file descriptors are left (the limit is %d): new connections have to wait", limit)
+
+
+def _is_silent(connection: socket.socket) -> bool:
+    """Whether nothing has come yet, not even its end."""
+    try:
+        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        log.debug("a connection broke before anything came from it: %s", error)
+    return False
 
 
 class _Listening:

@@ -17,7 +17,7 @@ from service.web.services import Services
 from service.web.urls import relative_root
 from store.errors import StoreError, StoreUnavailable
 
-__all__ = ("BaseHandler", "UserHandler", "failure_of", "plain_page")
+__all__ = ("BaseHandler", "UserHandler", "failure_of", "log_failure", "plain_page")
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +61,8 @@ class BaseHandler(SecureCookies):
             raise Unavailable("the server is starting or waits for its store") from None
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
-        """Expected failures are one line; only bugs get a traceback."""
-        if isinstance(value, ServiceError | StoreError) or out_of_files(value):
-            log.warning("%s %s: %s", self.request.method, self.request.path, value)
-        elif value is not None and not isinstance(value, HTTPError):
-            log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+        if value is not None:
+            log_failure(self.request.method, self.request.path, value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]
@@ -129,6 +126,14 @@ class UserHandler(BaseHandler):
         if not location:
             raise HTTPError(401, "log in first")
         self.redirect(location)
+
+
+def log_failure(method: str | None, path: str, error: BaseException) -> None:
+    """Expected failures are one line; only bugs get a traceback."""
+    if isinstance(error, ServiceError | StoreError) or out_of_files(error):
+        log.warning("%s %s: %s", method, path, error)
+    elif not isinstance(error, HTTPError):
+        log.error("%s %s failed", method, path, exc_info=error)
 
 
 def failure_of(error: BaseException | None) -> ServiceError | None:

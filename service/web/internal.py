@@ -26,13 +26,14 @@ from service.tokens import RelayGrant
 from service.tracing import HEADER
 from service.web.autoload import Asked, script_of_session
 from service.web.base import BaseHandler
+from service.web.joining import join, make_ready, tell
 from service.web.page import render_page
-from service.web.socket import answer_with_notice, join, make_ready
+from service.web.services import Services
 from service.web.upgrade import UpgradeHandler
 from service.web.websocket import Socket
 from store.contract import SessionKey
 
-__all__ = ("OwnerAutoloadHandler", "OwnerPageHandler", "RelayHandler")
+__all__ = ("OwnerAutoloadHandler", "OwnerPageHandler", "RelayHandler", "join_relayed")
 
 log = logging.getLogger(__name__)
 
@@ -121,14 +122,19 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
 
     async def opened(self, websocket: Socket) -> None:
         if isinstance(self._found, AppError):
-            answer_with_notice(
-                app_failed(websocket, self._found, developing=self.services.developing), websocket
-            )
+            tell(app_failed(websocket, self._found, developing=self.services.developing), websocket)
             return
-        try:
-            join(self._found, websocket, self._token_id, self._page, self.services)
-        except SessionMoved as error:
-            websocket.close(error.close_code, str(error))
+        await join_relayed(self._found, self._token_id, self._page, self.services, websocket)
+
+
+async def join_relayed(
+    slot: SessionSlot, token_id: str, page: PageVersions | None, services: Services, websocket: Socket
+) -> None:
+    """Let the session answer a page that came to another replica."""
+    try:
+        join(slot, websocket, token_id, page, services)
+    except SessionMoved as error:
+        websocket.close(error.close_code, str(error))
 
 
 class OwnerPageHandler(OwnerHandler):

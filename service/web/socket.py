@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Awaitable
-from contextlib import AbstractContextManager
-from itertools import count
 from typing import Any
 
 from tornado.web import HTTPError
-from tornado.websocket import WebSocketClosedError
 
 from service import logs
-from service.background import spawn
-from service.documents.shape import extensions_of
-from service.errors import (
-    AppError,
-    NotAuthorized,
-    SessionMoved,
-    SessionParked,
-    SessionUnknown,
-    TokenExpired,
-    TokenInvalid,
-)
-from service.fleet.link import RelayLink
-from service.metrics import Metrics
-from service.page_versions import PageVersions
-from service.protocol.messages import Frame, Frames
-from service.sessions.connection import Connection
-from service.sessions.notice import Notice, app_failed, app_updated, session_ended, session_parked
-from service.sessions.registry import SessionSlot
-from service.sessions.slot import Slot
+from service.errors import TokenExpired, TokenInvalid
 from service.tokens import VerifiedToken
-from service.web.base import failure_of
+from service.web.joining import Arrival
 from service.web.opening import AppHandler
 from service.web.requests import request_from_payload
-from service.web.services import Services
 from service.web.upgrade import UpgradeHandler
 from service.web.websocket import Socket
-from store.contract import SessionKey
-from store.errors import StoreError
+from store.contract import PageRequest
 
-__all__ = ("SocketHandler", "answer_with_notice", "join", "make_ready")
-
-log = logging.getLogger(__name__)
-
-MAX_ATTEMPTS = 5
-"""How often a session is looked for that leaves just as it was found."""
-
-CLOSE_RELAY_LOST = 1012
-"""What a browser is told when a relay's other end is gone: come back at once."""
+__all__ = ("SocketHandler", "offered_token")
 
 
 class SocketHandler(UpgradeHandler, AppHandler):
@@ -63,7 +30,8 @@ class SocketHandler(UpgradeHandler, AppHandler):
         # Ours first: Tornado 6.6 does not ask check_origin when Origin equals Host.
         self.services.origins.check(self.request.headers.get("Origin"), self.request.host)
         self.check_upgrade()
-        self.token = self.services.tokens.verify(self._offered_token(), self.app.path)
+        offered = offered_token(self.request.headers.get("Sec-WebSocket-Protocol", ""))
+        self.token = self.services.tokens.verify(offered, self.app.path)
         self.services.tokens.check_user(self.token, *self.users)
         await super().get(*args, **kwargs)
 
@@ -77,12 +45,6 @@ class SocketHandler(UpgradeHandler, AppHandler):
             return None
         return {"compression_level": level, **({} if memory is None else {"mem_level": memory})}
 
-    def _offered_token(self) -> str:
-        offered = [part.strip() for part in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-        if len(offered) != 2 or offered[0] != "bokeh":
-            raise TokenInvalid("the subprotocols are not 'bokeh' and a token")
-        return offered[1]
-
     def check_origin(self, origin: str) -> bool:
         return True  # get() has checked it, by stricter rules
 
@@ -90,82 +52,14 @@ class SocketHandler(UpgradeHandler, AppHandler):
         return "bokeh"
 
     async def open(self, *args: str, **kwargs: str) -> None:
-        self._key = SessionKey(self.app.path, self.token.session_id)
-        logs.bind_log_context(**self._key.facts)
+        self._arrival = Arrival(self.services, self.app, self.token, self._own_request)
+        logs.bind_log_context(**self._arrival.key.facts)
         await super().open(*args, **kwargs)
 
     async def opened(self, websocket: Socket) -> None:
-        key = self._key
-        try:
-            with self._span(key, await self._page_view(key)):
-                await self._join(key, websocket)
-        except NotAuthorized as error:
-            log.warning("refusing a WebSocket: %s", error)
-            websocket.close(error.close_code, str(error))
-        except AppError as error:
-            answer_with_notice(app_failed(websocket, error, developing=self.services.developing), websocket)
-        except (SessionUnknown, SessionParked) as error:
-            log.warning("refusing a WebSocket: %s", error)
-            if self.token.minted_by_us:
-                answer_with_notice(_notice(error, websocket), websocket)
-            else:
-                websocket.close(error.close_code, str(error))
-        except Exception as error:
-            failure = failure_of(error)
-            if failure is None:
-                raise
-            log.warning("refusing a WebSocket: %s", failure)
-            websocket.close(failure.close_code, str(failure))
+        await self._arrival.opened(websocket)
 
-    def _span(self, key: SessionKey, parent: str) -> AbstractContextManager[None]:
-        tracing = self.services.tracing
-        return tracing.span("socket", parent=parent, kind="server", app=key.app, session=key.short)
-
-    async def _page_view(self, key: SessionKey) -> str:
-        """The span of the page that this socket is of, if it is known (any more) and somebody cares."""
-        if not self.services.tracing.on:
-            return ""
-        try:
-            handoff = await self.services.store.handoff(key, self.token.token_id)
-        except StoreError as error:
-            log.debug("starting a new trace: %s", error)
-            return ""
-        return "" if handoff is None else handoff.trace
-
-    async def _join(self, key: SessionKey, websocket: Socket) -> None:
-        """Also where the session leaves in this moment.
-
-        For BokehJS (3.9 and 3.10) gives a page up whose first connection is closed before it is answered.
-        """
-        tries = count(1)
-        while True:
-            generation = self.app.generation
-            try:
-                await self._join_once(key, websocket)
-            except AppError:
-                if self.app.generation == generation:  # else it is the old code that failed
-                    raise
-            except SessionMoved:
-                if next(tries) == MAX_ATTEMPTS or self.services.closed:
-                    raise
-            else:
-                return
-
-    async def _join_once(self, key: SessionKey, websocket: Socket) -> None:
-        page = self.token.page
-        found = await self.services.router.session(key, self.token.token_id, self._own_request(), page)
-        if isinstance(found, Slot):
-            await make_ready(found, page, self.services)
-        if not websocket.open:
-            if isinstance(found, RelayLink):
-                found.close()
-        elif isinstance(found, Slot):
-            join(found, websocket, self.token.token_id, page, self.services)
-        else:
-            websocket.begin(RelayPeer(found))
-            spawn(forward_frames(found, websocket, self.services.metrics))
-
-    def _own_request(self) -> Any:
+    def _own_request(self) -> PageRequest | None:
         """What a session may be begun with when there is no handoff: a Bokeh token brings it along."""
         if self.token.minted_by_us:
             return None
@@ -176,95 +70,9 @@ class SocketHandler(UpgradeHandler, AppHandler):
         return self.placed(request)
 
 
-class RelayPeer:
-    """Passes a browser's frames on to the owner."""
-
-    __slots__ = ("_link",)
-
-    def __init__(self, link: RelayLink) -> None:
-        self._link = link
-
-    def receive(self, frame: Frame) -> Awaitable[None] | None:
-        try:
-            return self._link.send(frame)
-        except WebSocketClosedError:
-            log.debug("dropping a frame for a closed relay")
-            return None
-
-    async def closed(self) -> None:
-        self._link.close()
-
-
-async def forward_frames(link: RelayLink, websocket: Socket, metrics: Metrics) -> None:
-    """Pass the owner's frames on to the browser until one of them closes."""
-    with metrics.relays.track_inprogress():
-        while (frame := await link.receive()) is not None:
-            websocket.send(Frames((frame,)))
-            if websocket.unsent:
-                await websocket.drained()
-        websocket.close(
-            link.close_code or CLOSE_RELAY_LOST, link.close_reason or "the session's replica is gone"
-        )
-
-
-async def make_ready(slot: SessionSlot, page: PageVersions | None, services: Services) -> None:
-    """Wake the session where its record cannot be shown, or not to this page. Raises as Slot.awake."""
-    if slot.hidden or not (page is None or page.made_as(services.versions)):
-        await slot.awake()
-
-
-def join(
-    slot: SessionSlot, websocket: Socket, token_id: str, page: PageVersions | None, services: Services
-) -> None:
-    """Let a session answer, or say that the page is too old for it.
-
-    After :func:`make_ready`. Raises SessionMoved when it has ended since.
-    """
-    outdated = services.rendered.is_outdated(token_id, _generation(slot, services))
-    if page is not None and (outdated or not fits(page, slot, services)):
-        log.info("telling a page made with %s to reload", page.text, extra=slot.key.facts)
-        answer_with_notice(app_updated(websocket, slot.key, embedded=page.embedded), websocket)
-        return
-    limit = services.settings.websocket_max_message_size
-    keeps_buffers = page is not None and page.keeps_buffers
-    connection = Connection(
-        slot, websocket, token_id,
-        meter=services.metrics.app(slot.key.app), max_bytes=limit, keeps_buffers=keeps_buffers,
-        is_page=page is not None,
-    )  # fmt: skip
-    connection.open()
-    websocket.begin(connection)
-
-
-def _generation(slot: SessionSlot, services: Services) -> int:
-    """Of the code that made what is shown; records are shown of the present code only."""
-    return services.apps[slot.key.app].generation if slot.session is None else slot.session.generation
-
-
-def fits(page: PageVersions, slot: SessionSlot, services: Services) -> bool:
-    """Whether the page can show the session, and need not say what restoring lost.
-
-    BokehJS of another version only warns, and draws all that Bokeh itself has; what an extension's models
-    look like changes from release to release.
-    """
-    if page.made_as(services.versions):
-        return True
-    session = slot.session
-    if session is None:
-        raise SessionMoved("the session has just left this replica, or fallen asleep")
-    if session.pages.losses and not page.embedded:
-        return False
-    drawn_with = extensions_of(session.document) & services.installed.keys()
-    return page.has_extensions_of(services.versions) or not drawn_with
-
-
-def _notice(error: SessionUnknown | SessionParked, websocket: Socket) -> Notice:
-    if isinstance(error, SessionParked):
-        return session_parked(websocket, for_memory=error.for_memory)
-    return session_ended(websocket)
-
-
-def answer_with_notice(notice: Notice, websocket: Socket) -> None:
-    """Let a notice answer, for want of a session."""
-    websocket.begin(notice)
-    notice.open()
+def offered_token(subprotocols: str) -> str:
+    """The token among what a ``Sec-WebSocket-Protocol`` header offers. Raises TokenInvalid."""
+    offered = [part.strip() for part in subprotocols.split(",")]
+    if len(offered) != 2 or offered[0] != "bokeh":
+        raise TokenInvalid("the subprotocols are not 'bokeh' and a token")
+    return offered[1]
