@@ -42,4 +42,4 @@ if owner ~= '' then
   end
   redis.call('HSET', KEYS[1], 'deaths', integer(deaths), 'suspects', suspects)
 end
-return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 0, request, deaths, suspects}
+return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch), 0, request, deaths, suspects}
