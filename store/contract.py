@@ -170,6 +170,8 @@ class Claim:
     suspects: int = 0
     """How many sessions the last of them had announced work on (:meth:`Store.announce`), if this is one:
     with 1 it died while it worked on this session and on no other."""
+    alone: int = 0
+    """How many owners in a row, up to the last, died while they worked on this session and on no other."""
 
 
 @dataclass(frozen=True, slots=True)

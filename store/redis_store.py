@@ -191,12 +191,11 @@ class RedisStore(RedisResults):
         owner, epoch = reply[1].decode(), int(reply[2])
         if outcome is Outcome.RELAY:
             return Claim(outcome, owner, epoch)
-        created, deaths, suspects = bool(reply[3]), int(reply[5]), int(reply[6])
-        claim = Claim(outcome, owner, epoch, created, deaths=deaths, suspects=suspects)
+        deaths, suspects, alone = map(int, reply[5:8])
+        claim = Claim(outcome, owner, epoch, bool(reply[3]), deaths=deaths, suspects=suspects, alone=alone)
+        begun_with = begun_with if claim.created else None
         try:
-            return replace(
-                claim, request=self._values.read_request(key.tag, reply[4], begun_with if created else None)
-            )
+            return replace(claim, request=self._values.read_request(key.tag, reply[4], begun_with))
         except RecordDamaged as error:
             return replace(claim, damage=str(error))
 

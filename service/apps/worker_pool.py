@@ -24,7 +24,7 @@ from service.apps.stacks import where
 from service.apps.threads import handed_on, note_panel_work, within
 from service.errors import GivenUp
 
-__all__ = ("Job", "PoolExecutor", "WorkerPool", "Workers", "name_of")
+__all__ = ("WAIT_SECONDS", "Job", "PoolExecutor", "WorkerPool", "Workers", "name_of")
 
 log = logging.getLogger(__name__)
 

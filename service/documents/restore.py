@@ -34,6 +34,7 @@ from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.shape import known_as, model_class, shape_of, type_name
 from service.documents.undoing import Undoing
 from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
+from service.documents.value_errors import value_errors
 from service.documents.values import ValueReader, reason_of
 from service.documents.wiring import (
     PERIODIC,
@@ -483,7 +484,7 @@ class Restorer:
                 self._replay_chunk(source, chunk)
             except UnknownReferenceError:
                 raise
-            except Exception as error:  # noqa: BLE001 - rows that do not fit any more cost themselves
+            except value_errors() as error:  # rows that do not fit any more cost themselves
                 self.losses.add(place_of(source, "rows of data"), reason_of(error))
 
     def _replay_chunk(self, source: Any, chunk: Chunk) -> None:

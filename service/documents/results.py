@@ -17,6 +17,7 @@ from bokeh.core.serialization import DeserializationError, SerializationError
 
 from service.documents.columns import LIBRARIES, column_facts
 from service.documents.scalars import SINGLE
+from service.documents.value_errors import value_errors
 from service.documents.values import ValueReader, ValueWriter, reason_of
 from store.errors import RecordError
 from store.pieces import Pieces
@@ -126,7 +127,7 @@ def _polars_frame(frame: Any, _: Encode) -> Facts:
     sink = io.BytesIO()
     try:
         frame.write_ipc(sink)
-    except Exception as error:
+    except value_errors() as error:
         raise TypeError(f"this polars.DataFrame cannot be stored: {reason_of(error)}") from error
     return {"svc": "PolarsFrame", "value": as_payload(sink.getvalue())}
 

@@ -18,7 +18,9 @@ from functools import partial
 from typing import Any
 
 from service.apps.contexts import AppSessionContext
+from service.apps.execution import is_coroutine_function
 from service.apps.frames import exc_info_of_app
+from service.apps.together import Call
 from service.background import spawn
 from service.errors import FleetUnavailable, GivenUp
 from service.fleet.topics import AGAIN_SECONDS, MAX_KEPT, Topics
@@ -166,6 +168,14 @@ class SessionSubscriber:
         if self.loop is not None and session is not None:
             # As a next-tick callback, which takes Bokeh three times as long to add and remove.
             spawn(self._run(session))
+
+    def call(self) -> Call | None:
+        """What tells the session, beside others; None where it has to be told by itself."""
+        session = self._context.session
+        if session is None or any(is_coroutine_function(callback) for callback, _ in self._callbacks):
+            return None
+        call: Call | None = session.call_beside_others(self._tell)
+        return call
 
     async def _run(self, session: Any) -> None:
         try:

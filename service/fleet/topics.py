@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from service.apps.together import Told, tell_together
+from service.background import spawn
 from service.errors import FleetFull, FleetUnavailable
 from service.fleet.store_thread import StoreThread
 from service.metrics import Metrics
@@ -46,8 +48,8 @@ REFUSED_SECONDS = 60.0
 """Until wake-ups are asked for again: after the connection is lost, and where they are not permitted."""
 
 
-class Subscriber(Protocol):
-    """One session's interest in one topic."""
+class Subscriber(Told, Protocol):
+    """One session's interest in one topic. It is told on its event loop."""
 
     loop: asyncio.AbstractEventLoop | None
     """Of the session, once that is whole."""
@@ -56,10 +58,7 @@ class Subscriber(Protocol):
         """It was told of all up to there."""
 
     def put(self, messages: Sequence[Message]) -> bool:
-        """Note those that are new; whether :meth:`schedule` is due."""
-
-    def schedule(self) -> None:
-        """Tell the session soon. On its event loop."""
+        """Note those that are new; whether it has to be told."""
 
 
 class LocalTopic:
@@ -328,5 +327,4 @@ def _give(subscribers: Sequence[Subscriber], messages: Sequence[Message]) -> Non
 
 
 def _schedule(subscribers: list[Subscriber]) -> None:
-    for each in subscribers:
-        each.schedule()
+    spawn(tell_together(subscribers))

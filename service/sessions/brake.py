@@ -26,7 +26,7 @@ from enum import StrEnum
 from service.apps.app import App
 from service.background import spawn
 from service.errors import AppError
-from service.sessions.session import Session
+from service.sessions.session import AT_RISK_SECONDS, Session
 from store.contract import Claim, SessionKey, Store
 from store.errors import StoreError
 
@@ -36,9 +36,6 @@ log = logging.getLogger(__name__)
 
 OBSERVED_SECONDS = 3.0
 """How long a session must run here until it is cleared of suspicion."""
-
-AT_RISK_SECONDS = 10.0
-"""Seconds after an input in which its timers are announced."""
 
 ANNOUNCEMENTS_PER_SECOND = 20.0
 """Budget of a replica for announcing timers."""
@@ -54,6 +51,8 @@ PAUSE_SECONDS = 5.0
 
 DEATHS_CAREFUL = 2
 DEATHS_PARKED = 3
+DEATHS_ALONE = 2
+"""Of these, in a row, the last ones: one may be chance when replicas are killed from outside."""
 BUILD_DEATHS = 3
 """Replicas in a row that died while they built an app, after which no other tries."""
 
@@ -82,9 +81,9 @@ class Care(StrEnum):
 
 
 def care_for(claim: Claim) -> Care:
-    """By how many owners died, and whether the last one was at work on this session alone."""
+    """By how many owners died, and how many of the last ones were at work on this session alone."""
     if claim.deaths >= DEATHS_PARKED:
-        return Care.PARK if claim.suspects == 1 else Care.ALONE
+        return Care.PARK if claim.alone >= DEATHS_ALONE else Care.ALONE
     if claim.deaths >= DEATHS_CAREFUL or claim.suspects:
         return Care.NO_REPLAY
     return Care.NONE

@@ -7,11 +7,13 @@ is given back, so all connections see all changes in one order.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, nullcontext
+from contextvars import Context
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -27,11 +29,12 @@ from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
+from service.apps.together import Call
 from service.apps.worker_pool import name_of
 from service.background import begin, spawn
 from service.documents.composing import changes_since
 from service.documents.disposal import dispose
-from service.documents.encoding import encode_patch, note_patch, note_shown
+from service.documents.encoding import encode_patch, is_of_model_that_left, note_patch, note_shown
 from service.documents.journal import Journal
 from service.documents.listening import is_page_drawn, runs_app_code
 from service.documents.restore import Fidelity
@@ -49,12 +52,15 @@ from service.sessions.wakefulness import Wakefulness
 from service.sessions.work import Outbox, Outgoing, Work
 from store.contract import PageRequest, SessionKey
 
-__all__ = ("NO_UPKEEP", "Session", "Upkeep")
+__all__ = ("AT_RISK_SECONDS", "NO_UPKEEP", "Session", "Upkeep")
 
 log = logging.getLogger(__name__)
 
 INPUT_SECONDS = 1.0
 """How long a session that is to end waits for what clients' inputs have put off."""
+
+AT_RISK_SECONDS = 10.0
+"""Seconds after an input in which what runs in a session may be what ends its replica."""
 
 _MISSED = object()
 """The session was gone before something could run."""
@@ -85,6 +91,10 @@ class _Phase(Enum):
     """It is taken apart, or has been: what comes now has missed it."""
     GIVEN_UP = auto()
     """The same, while code of its goes on and on."""
+
+
+async def _awaited(result: Awaitable[Any]) -> None:
+    await result
 
 
 class Session(Expirable):
@@ -309,6 +319,62 @@ class Session(Expirable):
                 finally:
                     self._notes.went_on()
             return await self.with_document_locked(callback)
+
+    def call_beside_others(self, func: Callable[[], Any]) -> Call | None:
+        """Run ``func`` under the lock as :meth:`run_callback` does, on a thread that does so for others, too.
+
+        None where that is not for now: something runs in this session, or waits for its lock, or a client
+        that did something a moment ago has it for itself.
+        """
+        context = Context()
+        if not self._at_rest or not context.run(self._lock.take):
+            return None
+        self._waiting += 1
+        work = self._begin(Work(func))
+        return Call(self._execution, partial(self._call_noted, func), context, partial(self._called, work))
+
+    @property
+    def _at_rest(self) -> bool:
+        if self._waiting or self._lock.taken or self._phase is not _Phase.WHOLE or self.lost:
+            return False
+        execution = self._execution
+        if not execution.threaded or execution.at_work or not execution.quick or self.congested:
+            return False
+        return time.monotonic() - self._last_input >= AT_RISK_SECONDS
+
+    def _call_noted(self, func: Callable[[], Any]) -> Any:
+        if self._wakefulness.has_to_note:
+            self._wakefulness.note()
+        return func()
+
+    def _called(self, work: Work, call: Call) -> None:
+        """On the event loop, still with the lock."""
+        if call.over:
+            self.meter.callback_seconds.observe(call.seconds)
+        try:
+            self._worked(work)
+        except Exception as error:  # noqa: BLE001 - it is raised below, as others have still to be told
+            call.error = call.error or error
+        if call.error is not None or self.congested or inspect.isawaitable(call.result):
+            spawn(self._go_on(call.result, call.error))
+        else:
+            self._waiting -= 1
+            self._lock.give_back()
+
+    async def _go_on(self, result: Any, error: Exception | None) -> None:
+        """What cannot be done at once of such a call."""
+        try:
+            if inspect.isawaitable(result) and not self.destroyed:
+                await self._collecting(_awaited, result)
+            elif not self.destroyed:
+                await self._let_slow_connections_catch_up()
+            if error is not None:
+                raise error
+        except GivenUp as given_up:
+            log.debug("a callback was given up: %s", given_up)
+        finally:
+            self._waiting -= 1
+            self._lock.give_back()
 
     async def _note_before_clock(self, callback: Callable[..., Any]) -> None:
         """``callback`` follows from the app's own clock, not from its run."""
@@ -543,6 +609,8 @@ class Session(Expirable):
                 "the Document was changed without its lock: change it from a callback, or through "
                 "doc.add_next_tick_callback when on a thread or in an unlocked callback"
             )
+        if is_of_model_that_left(event):
+            return
         setter: object = event.setter
         self._notes.changed(event, is_input=setter is self)
         source = work.source if setter is self else None

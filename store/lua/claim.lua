@@ -11,14 +11,15 @@
 -- ARGV[6]  app
 -- ARGV[7]  session id
 --
--- Returns {'own', replica, epoch, created 0|1, request, deaths, suspects}, {'relay', owner, epoch}, {'parked', reason}
--- (see park.lua) or {'unknown'}. What deaths and suspects are: seize.lua.
+-- Returns {'own', replica, epoch, created 0|1, request, deaths, suspects, alone}, {'relay', owner, epoch},
+-- {'parked', reason} (see park.lua) or {'unknown'}. What deaths, suspects and alone are: seize.lua.
 -- Repeated, it finds the caller to be the owner and changes nothing. A session that was ended (end.lua)
 -- begins anew from a request only.
 
-local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'call', 'request', 'ended', 'parked', 'deaths', 'suspects')
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'call', 'request', 'ended', 'parked', 'deaths', 'suspects',
+                        'alone')
 local owner, epoch, call, request, ended = held[1], held[2], held[3], held[4], held[5]
-local deaths, suspects = held[7] or '0', held[8] or '0'
+local deaths, suspects, alone = held[7] or '0', held[8] or '0', held[9] or '0'
 
 if not owner then
   request = ARGV[3]
@@ -34,13 +35,13 @@ if not owner then
   end
   epoch = take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch, 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],
                'created', integer(now()), 'request', request, 'call', ARGV[2])
-  return {'own', ARGV[1], epoch, 1, request, 0, 0}
+  return {'own', ARGV[1], epoch, 1, request, 0, 0, 0}
 end
 
 if owner == ARGV[1] then
-  return {'own', owner, epoch, call == ARGV[2] and 1 or 0, request, deaths, suspects}
+  return {'own', owner, epoch, call == ARGV[2] and 1 or 0, request, deaths, suspects, alone}
 end
 if owner ~= '' then
   return {'relay', owner, epoch}
 end
-return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch), 0, request, deaths, suspects}
+return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch), 0, request, deaths, suspects, alone}

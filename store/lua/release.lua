@@ -16,7 +16,7 @@ if epoch ~= ARGV[2] then
 end
 if owner == ARGV[1] then
   redis.call('HSET', KEYS[1], 'state', 'stored', 'owner', '', 'released_by', ARGV[1])
-  redis.call('HDEL', KEYS[1], 'deaths', 'suspects') -- this owner has survived it
+  redis.call('HDEL', KEYS[1], 'deaths', 'suspects', 'alone') -- this owner has survived it
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[3])
   return 1

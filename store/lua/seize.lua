@@ -14,17 +14,20 @@
 --
 -- `deaths` counts owners in a row that died within `calm` of taking the session or of its last change. An owner that
 -- had it for longer did not die of restoring it, so that the count begins anew. Many sessions of one owner may be
--- counted for one death; which of them it worked on is in `suspects`.
+-- counted for one death; which of them it worked on is in `suspects`. `alone` counts deaths in a row, up to the last,
+-- at which it worked on this session and on no other: one such death may be chance where replicas are killed from outside.
 
-local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'request', 'deaths', 'suspects', 'taken', 'active')
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'request', 'deaths', 'suspects', 'taken', 'active',
+                        'alone')
 local owner, epoch, request = held[1], held[2], held[3]
 local deaths, suspects = tonumber(held[4] or '0'), held[5] or '0'
+local alone = tonumber(held[8] or '0')
 
 if not owner then
   return {'unknown'}
 end
 if owner == ARGV[1] then
-  return {'own', owner, epoch, 0, request, deaths, suspects}
+  return {'own', owner, epoch, 0, request, deaths, suspects, alone}
 end
 if owner ~= '' and (owner ~= ARGV[2] or epoch ~= ARGV[3]) then
   return {'relay', owner, epoch}
@@ -40,6 +43,7 @@ if owner ~= '' then
   if suspects ~= '0' or died - active <= calm then
     deaths = deaths + 1
   end
-  redis.call('HSET', KEYS[1], 'deaths', integer(deaths), 'suspects', suspects)
+  alone = suspects == '1' and math.min(alone + 1, deaths) or 0
+  redis.call('HSET', KEYS[1], 'deaths', integer(deaths), 'suspects', suspects, 'alone', integer(alone))
 end
-return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch), 0, request, deaths, suspects}
+return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch), 0, request, deaths, suspects, alone}

@@ -39,7 +39,7 @@ def on_session_restored(session_context):
         threading.Timer(1.5, os._exit, [139]).start()
 """
 
-DEATHS = 3
+DEATHS = 4
 
 
 @pytest.fixture

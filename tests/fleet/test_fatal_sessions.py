@@ -151,20 +151,22 @@ async def test_it_is_not_repeated_after_a_drain_either(fatal: Fleet) -> None:
 
 @pytest.mark.parametrize("fatal", [FATAL_ONCE_BUILT], indirect=True)
 async def test_a_session_that_ends_each_replica_is_parked(fatal: Fleet) -> None:
+    """Two deaths of nobody knows what, then two in a row while nothing else was at work."""
     others = await neighbours(fatal)
+    fatal.add_replica()
     client = await Client.open(fatal.replicas[0].app_url("fatal"), arguments={"fatal": "1"})
 
-    await follow(client, fatal, deaths=3)
+    await follow(client, fatal, deaths=4)
 
     shown = client.document.select_one({"type": Div})
     assert shown is not None
     assert "This session was stopped." in shown.text
     (parked,) = parked_sessions(fatal)
-    assert (parked["app"], parked["replicas_lost"]) == ("/fatal", 3)
+    assert (parked["app"], parked["replicas_lost"]) == ("/fatal", 4)
     await client.reconnect()  # no other answer the next time
-    assert dead(fatal) == 3
+    assert dead(fatal) == 4
     await all_go_on(others, fatal)
-    metrics = (await get_page(f"{fatal.replicas[3].url}/metrics")).text
+    metrics = (await get_page(f"{fatal.replicas[4].url}/metrics")).text
     assert 'svc_parked_sessions_total{app="/fatal",reason="deaths"} 1.0' in metrics
     await client.close()
 

@@ -122,6 +122,51 @@ async def test_suspicion_is_of_the_last_death_only(store: RedisStore) -> None:
     assert (await seized(store, claim, "c")).suspects == 0
 
 
+async def test_deaths_in_which_it_alone_was_at_work_are_counted_in_a_row(store: RedisStore) -> None:
+    claim = await begun(store)
+    counted = []
+    for number, work in enumerate([[], [KEY], [KEY], [KEY, OTHER], [KEY], [], [OTHER], [KEY], [KEY], [KEY]]):
+        for key in work:
+            await store.announce(claim.owner, key)
+        claim = await seized(store, claim, f"r{number}")
+        counted.append(claim.alone)
+
+    assert counted == [0, 1, 2, 0, 1, 0, 0, 1, 2, 3]
+    assert await store.seize(KEY, claim.owner, owner="r8", epoch=claim.epoch - 1) == claim, "a retry"
+    assert (await store.claim(KEY, claim.owner)).alone == 3
+
+
+async def test_a_row_of_lonely_deaths_is_part_of_the_row_of_deaths(store: RedisStore, raw: Any) -> None:
+    claim = await begun(store)
+    await store.announce("a", KEY)
+    claim = await seized(store, claim, "b")
+    await lived(raw, KEY, seconds=60)
+    await store.announce("b", KEY)
+
+    claim = await seized(store, claim, "c")
+
+    assert (claim.deaths, claim.alone) == (1, 1), "b had it for long: what was before does not count"
+
+
+async def test_who_gives_it_up_ends_the_row_of_lonely_deaths(store: RedisStore) -> None:
+    claim = await begun(store)
+    await store.announce("a", KEY)
+    claim = await seized(store, claim, "b")
+    await store.release(KEY, "b", epoch=claim.epoch, retention=60)
+
+    assert (await store.claim(KEY, "c")).alone == 0
+
+
+async def test_one_that_was_alone_at_work_by_chance_in_a_storm_of_kills_has_no_row(store: RedisStore) -> None:
+    claim = await begun(store)
+    for replica in "bc":
+        claim = await seized(store, claim, replica)
+    await store.announce("c", KEY)
+    claim = await seized(store, claim, "d")
+
+    assert (claim.deaths, claim.suspects, claim.alone) == (3, 1, 1)
+
+
 async def test_a_parked_session_is_not_begun_anew_by_open_pages(store: RedisStore, raw: Any) -> None:
     await store.put_handoff(KEY, "token", REQUEST, ttl=60)
     claim = await seized(store, await begun(store), "b")

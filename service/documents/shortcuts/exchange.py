@@ -27,6 +27,7 @@ from bokeh.document.models import DocumentModelManager
 from bokeh.model import DataModel, Model
 from bokeh.settings import settings
 
+from service.documents.shortcuts.attributes import attributes_of, encodes_as_bokeh
 from service.documents.shortcuts.facts import SIMPLE
 
 __all__ = ("PatchSerializer",)
@@ -102,12 +103,8 @@ def _plain_changes(patch: Any, models: Mapping[ID, Model]) -> list[Any] | None:
 
 def to_json(self: Document, *, deferred: bool = True) -> Any:
     """Bokeh's own takes longer to find out which classes are data models than to write most models."""
-    data_models = [
-        model
-        for model in list(Model.model_class_reverse_map.values())  # threads define further ones
-        if getattr(model, "__data_model__", False) and model is not DataModel
-    ]
     serializer = Serializer(deferred=deferred)
+    data_models = _data_models()
     definitions = serializer.encode(data_models)
     document = {
         "version": __version__,
@@ -122,6 +119,13 @@ def to_json(self: Document, *, deferred: bool = True) -> Any:
         document["callbacks"] = callbacks
     self.models.flush_synced()
     return Serialized(document, buffers=serializer.buffers) if deferred else document
+
+
+def _data_models() -> list[type[HasProps]]:
+    if not DataModel.__subclasses__():
+        return []
+    every = list(Model.model_class_reverse_map.values())  # threads define further ones
+    return [model for model in every if getattr(model, "__data_model__", False) and model is not DataModel]
 
 
 _buffers = itertools.count(1)
@@ -142,8 +146,11 @@ def to_serializable(self: HasProps, serializer: Serializer) -> Any:
     if include_defaults is None:
         include_defaults = settings.serialize_include_defaults()
         vars(serializer)["_svc_include_defaults"] = include_defaults
-    properties = self.properties_with_values(include_defaults=include_defaults)
-    attributes = {name: serializer.encode(value) for name, value in properties.items()}
+        vars(serializer)["_svc_plain"] = not include_defaults and encodes_as_bokeh(serializer)
+    attributes = attributes_of(self, serializer) if vars(serializer)["_svc_plain"] else None
+    if attributes is None:
+        properties = self.properties_with_values(include_defaults=include_defaults)
+        attributes = {name: serializer.encode(value) for name, value in properties.items()}
     rep: dict[str, Any] = {"type": "object", "name": self.__qualified_model__}
     if attributes:
         rep["attributes"] = attributes

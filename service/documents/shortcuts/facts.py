@@ -6,14 +6,14 @@ Bokeh asks for most of this once per property of each new model.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.descriptors import PropertyDescriptor
 from bokeh.core.property.singletons import Intrinsic, Undefined
 from bokeh.core.property.wrappers import PropertyValueDict, PropertyValueList, PropertyValueSet
 
-__all__ = ("SIMPLE", "Facts", "facts_of")
+__all__ = ("SIMPLE", "Facts", "Layout", "facts_of")
 
 SIMPLE = frozenset({int, float, str, bool, type(None)})
 """Types whose values cannot change and compare without surprises. Subclasses do not count."""
@@ -25,6 +25,15 @@ _learning = threading.Lock()
 """What one thread learns must not be lost to what another learns of the same class."""
 
 
+class Layout(NamedTuple):
+    """What is sent of models of one class that have values of their own for the same properties."""
+
+    complete: bool
+    """False when reading its properties makes values, or may fail."""
+    properties: list[tuple[str, PropertyDescriptor[Any] | None]]
+    """In Bokeh's order; with the descriptor where it has to be asked for the value."""
+
+
 class Facts:
     """Of one class; kept in the class's own namespace, so it goes when the class goes."""
 
@@ -34,6 +43,7 @@ class Facts:
         "descriptors",
         "eager",
         "empty",
+        "layouts",
         "order",
         "required",
         "serialized",
@@ -62,6 +72,8 @@ class Facts:
         """Defaults that are the same for all models, as far as they were asked for."""
         self.empty: dict[str, type] = {}
         """Types of containers that are new and empty for each model, as far as they were asked for."""
+        self.layouts: dict[tuple[str | None, ...], Layout] = {}
+        """By the names of values that were given, None, and those of values that were made."""
         self.required = tuple(name for name in self.serialized if not self._surely_has_default(name))
         """Serialized properties that may have no value at all."""
 
@@ -78,6 +90,7 @@ class Facts:
         if type(value) in _CONTAINERS and not value and self._raw_default(name) in _EMPTY:
             self.empty[name] = type(value)
             self.eager = tuple(each for each in self.eager if each[0] != name)
+            self.layouts = {}
 
     def _raw_default(self, name: str) -> Any:
         if name in self._overridden:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from bokeh.core.json_encoder import serialize_json
 from bokeh.core.property.bases import Property
 from bokeh.core.property.singletons import Undefined
+from bokeh.core.serialization import Serializer
 from bokeh.document import Document
 from bokeh.document import events as bokeh_events
 from bokeh.events import ButtonClick
@@ -205,6 +207,47 @@ def test_a_deleted_property_has_its_default_again() -> None:
 
     theirs, ours = both(make)
     assert ours == theirs
+
+
+class Doubling(Serializer):
+    """One of a program that writes texts its own way, as each class derived from Bokeh's may."""
+
+    def _encode(self, obj: Any) -> Any:
+        return super()._encode(obj + obj if isinstance(obj, str) else obj)
+
+
+class Unlike(Slider):
+    def properties_with_values(self, **options: Any) -> dict[str, Any]:
+        return {**super().properties_with_values(**options), "title": "another"}
+
+
+@pytest.mark.parametrize("kind", [Serializer, Doubling])
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"), -float("inf"), 0.1, 2**53 - 2, True, None, "text", (1, [2.0, None]), {"a": [1], 2: {}},
+        {}, [], {1, 2}, b"bytes", [Range1d(start=1, end=2)], np.arange(3.0), np.float64(1.5), np.int8(1),
+        [{"deep": [float("nan"), {"er": Range1d(start=0, end=1)}]}], datetime(2026, 1, 2), slice(1, None),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_values_are_encoded_the_same(kind: type[Serializer], value: Any) -> None:
+    source = ColumnDataSource({"x": [1.5, float("nan"), 2]}, tags=[value, value], name="a name")
+    unlike = Unlike(start=0, end=1, value=0)
+
+    def encoded() -> Any:
+        serializer = kind(deferred=False)
+        return repr(re.sub("'id': '[^']*'", "", repr([serializer.encode(each) for each in (source, unlike)])))
+
+    theirs, ours = both(encoded)
+    assert ours == theirs
+
+
+def test_a_registered_encoder_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Serializer._encoders, str, lambda value, serializer: value.upper())
+    theirs, ours = both(lambda: json_of(Slider(start=0, end=1, value=0, title="text")))
+    assert ours == theirs
+    assert "TEXT" in ours[0]
 
 
 def test_secrets_are_not_remembered() -> None:

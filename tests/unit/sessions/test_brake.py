@@ -23,22 +23,26 @@ KEY, OTHER = SessionKey("/app", "s"), SessionKey("/app", "t")
 
 
 @pytest.mark.parametrize(
-    ("deaths", "suspects", "care"),
+    ("deaths", "suspects", "alone", "care"),
     [
-        (0, 0, Care.NONE),
-        (1, 0, Care.NONE),
-        (1, 1, Care.NO_REPLAY),
-        (1, 2, Care.NO_REPLAY),
-        (2, 0, Care.NO_REPLAY),
-        (2, 1, Care.NO_REPLAY),
-        (3, 0, Care.ALONE),
-        (3, 2, Care.ALONE),
-        (3, 1, Care.PARK),
-        (9, 0, Care.ALONE),
+        (0, 0, 0, Care.NONE),
+        (1, 0, 0, Care.NONE),
+        (1, 1, 1, Care.NO_REPLAY),
+        (1, 2, 0, Care.NO_REPLAY),
+        (2, 0, 0, Care.NO_REPLAY),
+        (2, 1, 1, Care.NO_REPLAY),
+        (2, 1, 2, Care.NO_REPLAY),
+        (3, 0, 0, Care.ALONE),
+        (3, 2, 0, Care.ALONE),
+        (3, 1, 1, Care.ALONE),
+        (3, 1, 2, Care.PARK),
+        (9, 0, 0, Care.ALONE),
     ],
 )
-def test_care_grows_with_deaths_and_parks_the_only_suspect(deaths: int, suspects: int, care: Care) -> None:
-    assert care_for(Claim(Outcome.OWN, "me", 7, deaths=deaths, suspects=suspects)) is care
+def test_care_grows_with_deaths_and_parks_who_twice_was_the_only_suspect(
+    deaths: int, suspects: int, alone: int, care: Care
+) -> None:
+    assert care_for(Claim(Outcome.OWN, "me", 7, deaths=deaths, suspects=suspects, alone=alone)) is care
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document, without_document_lock
 from bokeh.io import curdoc as bokeh_curdoc
-from bokeh.models import ColumnDataSource, Slider
+from bokeh.models import ColumnDataSource, Row, Slider
 from harness.runs import built
 
 from service.apps.loading import apps_from_applications
@@ -167,6 +167,29 @@ async def test_changes_wait_for_each_other(open_session: Any) -> None:
 
 def set_value(session: Session, value: int) -> None:
     model(session, "slider").value = value
+
+
+async def test_no_client_is_told_of_models_that_came_and_went_while_the_document_was_held(
+    open_session: Any,
+) -> None:
+    session = await open_session(
+        lambda document: document.add_root(Row(name="row", children=[Slider(start=0, end=9, value=1)]))
+    )
+    connection, wire = joined(session)
+    await say(connection, "PULL-DOC-REQ")
+    row, passing = model(session, "row"), Slider(name="passing", start=0, end=9, value=1)
+
+    def swap() -> None:
+        session.document.hold()
+        row.children = [*row.children, passing]
+        passing.title = "seen by nobody"
+        row.children = [Slider(title="stays", start=0, end=9, value=1)]
+        session.document.unhold()
+
+    await session.with_document_locked(swap)
+    (events,) = [each.content["events"] for each in wire.seen if each.msgtype == "PATCH-DOC"]
+    assert [event["attr"] for event in events] == ["children"]
+    assert "seen by nobody" not in str(events)
 
 
 async def test_a_change_without_the_lock_is_refused_and_says_how_else(open_session: Any) -> None:
