@@ -24,7 +24,7 @@
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
         ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
-        └── GivenUp         503  1013  app code did not end, and its session goes on without it
+        └── AppCodeAbandoned         503  1013  app code did not end, and its session goes on without it
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
 IANA registry). The first argument is one line for people, and never holds a token or a secret.
@@ -35,6 +35,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = (
+    "AppCodeAbandoned",
     "AppError",
     "AppLoadError",
     "BuildTimeout",
@@ -42,7 +43,6 @@ __all__ = (
     "FleetFull",
     "FleetUnavailable",
     "Full",
-    "GivenUp",
     "MemoryExceeded",
     "MessageTooBig",
     "NotAuthorized",
@@ -204,7 +204,7 @@ class Full(Unavailable):
     spread = 7
 
 
-class GivenUp(Unavailable):
+class AppCodeAbandoned(Unavailable):
     """App code goes on and on, while its replica stops or its session has to go: it is not waited for."""
 
 

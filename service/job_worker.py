@@ -33,10 +33,10 @@ __all__ = ("run",)
 
 log = logging.getLogger(__name__)
 
-STUCK = 1
+EXIT_STUCK = 1
 """Exit code where a job does not stop: whoever started the process should start another."""
 
-AGAIN_SECONDS = 2.0
+RETRY_SECONDS = 2.0
 
 
 def run(settings: Settings) -> int:
@@ -79,7 +79,7 @@ async def _run(settings: Settings) -> int:
         finally:
             await asyncio.to_thread(thread.close)
     log.info("stopped")
-    return STUCK if stuck.is_set() else 0
+    return EXIT_STUCK if stuck.is_set() else 0
 
 
 def _share(apps: Mapping[str, App], jobs: Jobs, thread: StoreThread, metrics: Metrics) -> None:
@@ -126,7 +126,7 @@ async def _answers(store: Store, stopping: asyncio.Event) -> bool:
                 said = True
                 log.warning("waiting for the store: %s", error)
         try:
-            async with asyncio.timeout(AGAIN_SECONDS):
+            async with asyncio.timeout(RETRY_SECONDS):
                 await stopping.wait()
         except TimeoutError:
             pass

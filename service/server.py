@@ -44,19 +44,18 @@ from service.errors import ConfigError
 from service.fleet.agreement import Agreement
 from service.fleet.caching import AppResults
 from service.fleet.files import PeerFiles
-from service.fleet.heartbeat import BEAT_INTERVAL, Heart
+from service.fleet.heartbeat import BEAT_INTERVAL, Heartbeater
 from service.fleet.job_queue import Jobs
 from service.fleet.local_copies import SharedValues
 from service.fleet.panel_caching import PanelCache
 from service.fleet.peers import Peers
-from service.fleet.relay import Dialer
+from service.fleet.relay import ReplicaClient
 from service.fleet.results import ReplicaResults
 from service.fleet.routing import Router
 from service.fleet.store_thread import StoreThread
 from service.fleet.tasks import Tasks
 from service.fleet.topics import Topics
 from service.fleet.user_tokens import UserTokenKeeper
-from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
@@ -64,7 +63,8 @@ from service.metrics import Metrics, Reading
 from service.plugins import plugin_routes
 from service.probe import try_session, warm
 from service.reloading import Reloader
-from service.sessions.departures import COME_BACK
+from service.session_runtime import SessionRuntime
+from service.sessions.departures import CLOSE_SERVICE_RESTART
 from service.sessions.registry import SessionSlot
 from service.sessions.user_tokens import SessionTokens
 from service.settings import Settings
@@ -104,11 +104,11 @@ SHARED_INTERVAL = 0.1
 
 SHARED_ALONE_INTERVAL = 1.0
 
-NOTABLE_SECONDS = 0.01
+LOGGED_STOP_SECONDS = 0.01
 """That a part takes to end."""
 
-SLOW_CALLS_TOLD = 5
-BUILDS_TOLD = 50
+MAX_SLOW_CALLS_IN_HEARTBEAT = 5
+MAX_BUILDS_IN_HEARTBEAT = 50
 """Of each replica, in its heartbeat."""
 
 
@@ -176,7 +176,7 @@ class Server:
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         tokens = self._session_tokens(login)
-        self._keeping = Keeping(
+        self._keeping = SessionRuntime(
             self._store,
             self._journals or self._store,
             self.apps,
@@ -192,7 +192,7 @@ class Server:
         self._slow = SlowCalls(settings.slow_callback, self._count_slow, self._app_of_file)
         self.asked_to_stop = asyncio.Event()
         """Set when somebody asked this replica to drain; who runs the server then stops it."""
-        self._heart = Heart(
+        self._heart = Heartbeater(
             self._store.twin,
             self._describe,
             self._keeping.registry.changes,
@@ -380,7 +380,7 @@ class Server:
             yield
         finally:
             if not await ends_within(self.settings.drain_timeout, self._unload_apps()):
-                log.error("hooks at the server's end take too long: not waiting for them%s", self._doing())
+                log.error("server hooks take too long at shutdown: continuing without them%s", self._doing())
 
     async def _unload_apps(self) -> None:
         for app in self.apps.values():
@@ -560,7 +560,7 @@ class Server:
 
     def _make_services(self, origins: OriginPolicy) -> Services:
         settings = self.settings
-        dialer = Dialer(
+        dialer = ReplicaClient(
             lambda: self.services.tokens,
             self._heart.store_time,
             settings.prefix,
@@ -641,7 +641,7 @@ class Server:
         )
         self._give_up_builds()
         for websocket in list(self.services.websockets):  # those of relays
-            websocket.close(COME_BACK, "the replica stops")
+            websocket.close(CLOSE_SERVICE_RESTART, "the replica stops")
 
     def _sign_tokens(self, secret: str, previous: str | None = None) -> None:
         self.services.sign_with(TokenAuthority(secret, previous, session_ids=self.settings.session_ids))
@@ -669,7 +669,7 @@ class Server:
 
     def _building(self) -> dict[str, float]:
         """The longest of them, which somebody may want to end."""
-        longest = self._keeping.registry.being_built()[:BUILDS_TOLD]
+        longest = self._keeping.registry.being_built()[:MAX_BUILDS_IN_HEARTBEAT]
         return {slot.key.tag: attempt.since for slot, attempt in longest}
 
     def _describe(self) -> Heartbeat:
@@ -688,7 +688,7 @@ class Server:
             versions=self._versions,
             build=self._build,
             building=self._building(),
-            slow=[dataclasses.asdict(each) for each in self._slow.latest()[:SLOW_CALLS_TOLD]],
+            slow=[dataclasses.asdict(each) for each in self._slow.latest()[:MAX_SLOW_CALLS_IN_HEARTBEAT]],
         )
 
 
@@ -704,7 +704,7 @@ async def _end_timed(part: Callable[[], AbstractAsyncContextManager[None]]) -> A
                 began = time.monotonic()
     finally:
         took = time.monotonic() - began
-        if took > NOTABLE_SECONDS:
+        if took > LOGGED_STOP_SECONDS:
             log.debug("stopping: to end %s took %.2f s", part.__name__.strip("_").replace("_", " "), took)
 
 
@@ -766,7 +766,7 @@ def install_patches() -> None:
     half_imported.install()
     shortcuts.install()
     wiring.install()
-    logs.tell_failures_once()
+    logs.log_failures_once()
 
 
 def _is_in_fleet(settings: Settings) -> bool:

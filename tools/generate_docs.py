@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from service.cli.panel_flags import INSTEAD, SAME
-from service.sessions.life import DEPARTURES, TRANSITIONS, Departure, Do, State
+from service.sessions.life import DEPARTURES, TRANSITIONS, Action, Departure, State
 from service.settings import options_table
 from store.keys import FAMILIES
 
@@ -75,7 +75,7 @@ def panel_flags() -> str:
 def session_life() -> str:
     """The transitions that change the state, as a diagram."""
     moves = [
-        f"    {state} --> {then}: {event}" + ("" if do is Do.NOTHING else f" / {do}")
+        f"    {state} --> {then}: {event}" + ("" if do is Action.NOTHING else f" / {do}")
         for (state, event), (then, do) in TRANSITIONS.items()
         if then is not state
     ]

@@ -23,10 +23,10 @@ from service.admin.tables import (
     slow_columns,
     slow_rows,
 )
-from service.admin.watch import MOST, FleetWatch
+from service.admin.watch import MAX_SESSIONS, FleetWatch
 from service.admin.widgets import FULL_WIDTH, Charts, Confirmed, heading, notice, tiles
 from service.fleet.ending import begin_to_end
-from service.fleet.view import Chosen, FleetView
+from service.fleet.view import FleetView, SessionFilter
 from store.contract import SessionRecord, Store
 from store.errors import StoreError
 
@@ -113,7 +113,7 @@ class AdminPage:
         self._replica.options = [ANY, *sorted(replicas | {self._replica.value} - {ANY})]
 
     def _show_sessions(self, view: FleetView) -> None:
-        chosen = Chosen(
+        chosen = SessionFilter(
             app=None if self._app.value == ANY else self._app.value,
             replica=None if self._replica.value == ANY else self._replica.value,
             user=self._username.value or None,
@@ -122,7 +122,11 @@ class AdminPage:
         self._sessions.show([session_row(each, view) for each in chosen])
         there = sum(sum(each.sessions.values()) for each in view.replicas)
         there = max(there, len(view.held or ()))  # those that are being built are not counted
-        cut = f" (only {MOST} are read; <code>svc sessions</code> reads all)" if there > MOST else ""
+        cut = (
+            f" (only {MAX_SESSIONS} are read; <code>svc sessions</code> reads all)"
+            if there > MAX_SESSIONS
+            else ""
+        )
         self._listed.text = f"{len(chosen)} of {there} sessions{cut}"
 
     # -- what can be done ----------------------------------------------------------------------

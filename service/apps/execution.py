@@ -142,7 +142,8 @@ class Execution:
     def begin(self, func: Callable[..., Any], *args: Any) -> Awaitable[None] | None:
         """Run ``func(*args)``, which gives nothing, on a thread, and wait a moment for it.
 
-        What has to be awaited at once where it is not over by then. Raises what ``func`` raises, and GivenUp.
+        What has to be awaited at once where it is not over by then. Raises what ``func`` raises, and
+        AppCodeAbandoned.
         """
         assert self._workers is not None
         with self._context(self._document):
@@ -162,7 +163,7 @@ class Execution:
     def share_thread(self, work: Callable[[], None]) -> Job:
         """Run ``work``, which makes calls of this app's sessions. Next is ``runs_at_once`` of what it gives.
 
-        Raises GivenUp when the server stops.
+        Raises AppCodeAbandoned when the server stops.
         """
         assert self._workers is not None
         return self._workers.submit(work, wait=True)
@@ -190,7 +191,7 @@ class Execution:
         """Run ``func(*args)`` and, if that gives an awaitable, await it under the same conditions.
 
         With ``locked=False`` ``curdoc()`` is Bokeh's guard that refuses unsafe changes. ``build`` says that
-        nobody has a page of it yet. Raises what ``func`` raises, and GivenUp.
+        nobody has a page of it yet. Raises what ``func`` raises, and AppCodeAbandoned.
         """
         try:
             return await self._run(func, args, locked=locked, build=build)

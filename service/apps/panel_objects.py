@@ -222,7 +222,7 @@ def _apart(which: object) -> Iterator[None]:
     try:
         yield
     except Exception:
-        log.exception("an object of Panel's does not take back what was kept: %r", which)
+        log.exception("cannot restore the stored state of a Panel object: %r", which)
 
 
 _TABLE, _MADE, _UNSEEN, _WIDGETS, _STREAMS = "-table", "-made", "-unseen", "-ipywidgets", "-streams"

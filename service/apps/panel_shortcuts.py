@@ -20,7 +20,7 @@ from typing import Any
 from service.apps.when_imported import when_imported
 from service.documents.shortcuts.table import digest_of
 
-__all__ = ("install", "quicken")
+__all__ = ("apply_shortcuts", "install")
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def install() -> None:
         when_imported(name, put)
 
 
-def quicken() -> None:
+def apply_shortcuts() -> None:
     """Put them in now, in those modules that are imported."""
     for name, put in _SHORTCUTS.items():
         if name in sys.modules:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from service.apps.execution import Execution
 from service.apps.raised import as_exception
 from service.apps.worker_pool import Job
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 
 __all__ = ("Call", "Told", "tell_together")
 
@@ -114,7 +114,7 @@ async def _make(calls: list[Call]) -> list[Call]:
         return []
     try:
         job = calls[0].execution.share_thread(partial(_make_all, tuple(calls)))
-    except GivenUp:  # the server stops, and tells them so
+    except AppCodeAbandoned:  # the server stops, and tells them so
         return _taken_back(calls)
     try:
         if not job.runs_at_once():
@@ -154,7 +154,7 @@ def _settle(calls: list[Call], job: Job) -> None:
     """End those that are over; the one that is not yet when it is, or when nobody waits for it any longer."""
     for call in tuple(calls):
         if job.done() and not call.over:
-            call.error = GivenUp("not waiting for code that goes on and on")
+            call.error = AppCodeAbandoned("app code did not return in time")
         if call.over or call.error is not None:
             calls.remove(call)
             call.end()

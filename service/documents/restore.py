@@ -46,7 +46,7 @@ from service.documents.wiring import (
     periodic_wires,
     wires_of,
 )
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 from service.lines import line
 from service.memory import Growth
 
@@ -283,11 +283,11 @@ class Restorer:
             with self._growth.counted(), self._following(ready):
                 await self._run(self._document.callbacks.trigger_event, DocumentReady())
                 await self._settle()
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception:
             self.failed_inputs += 1
-            log.exception("what waited for the page failed")
+            log.exception("a callback that waited for the page failed")
 
     async def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
         done = await self._replay_history() if with_ids else ()
@@ -309,7 +309,7 @@ class Restorer:
             try:
                 with self._growth.counted(), self._following(place):
                     await self._replay_input(model, attr, value, attributes[model_id])
-            except GivenUp:
+            except AppCodeAbandoned:
                 raise
             except Exception:
                 self.failed_inputs += 1
@@ -353,7 +353,7 @@ class Restorer:
             with self._growth.counted(), self._following(ids_before):
                 await self._run(what)
                 await self._settle()
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception:
             self.failed_inputs += 1
@@ -380,7 +380,7 @@ class Restorer:
             with self._growth.counted():
                 await self._run(self._replay_more)
                 await self._settle()
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception:
             self.failed_inputs += 1

@@ -22,7 +22,7 @@ __all__ = ("JobOptions", "find_function", "imported_function", "job", "name_of_f
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MARK = "__fleet_job__"
+MARK_ATTRIBUTE = "__fleet_job__"
 
 MAX_ATTEMPTS = 100
 MAX_SECONDS = 30 * 24 * 3600.0
@@ -77,7 +77,7 @@ def job(
 
     def mark(func: Callable[..., Any]) -> Callable[..., Any]:
         _check_importable(func)
-        setattr(func, MARK, options)
+        setattr(func, MARK_ATTRIBUTE, options)
         return func
 
     return mark if func is None else mark(func)
@@ -85,7 +85,7 @@ def job(
 
 def options_of(func: Callable[..., Any]) -> JobOptions:
     """Raises TypeError for one that is not marked."""
-    options = getattr(func, MARK, None)
+    options = getattr(func, MARK_ATTRIBUTE, None)
     if not isinstance(options, JobOptions):
         name = getattr(func, "__qualname__", repr(func))
         raise TypeError(f"{name} is no job: put it into a module of the app, and @fleet.job before it")
@@ -122,7 +122,7 @@ def imported_function(name: str, imports: ImportSpace) -> Callable[..., Any] | N
     module_name, attribute = parts.groups()
     module = imported(imports.directory.key(module_name) if imports.directory else module_name)
     func = getattr(module, attribute, None)
-    return func if isinstance(getattr(func, MARK, None), JobOptions) else None
+    return func if isinstance(getattr(func, MARK_ATTRIBUTE, None), JobOptions) else None
 
 
 def _source(module: str, imports: ImportSpace) -> str:

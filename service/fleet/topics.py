@@ -43,7 +43,7 @@ LOOK_SECONDS = 1.0
 POLL_SECONDS = 0.1
 """The same while none come."""
 
-AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 REFUSED_SECONDS = 60.0
 """Until wake-ups are asked for again: after the connection is lost, and where they are not permitted."""
 
@@ -131,7 +131,9 @@ class Topics:
                         self._heard(name.tag)
                     return
                 await self._restore(store, topic)
-        raise FleetUnavailable("the store loses what it is given: is it being flushed all the time?")
+        raise FleetUnavailable(
+            "the store keeps losing its data: does something run FLUSHALL, or does Redis evict keys?"
+        )
 
     # -- subscribing -----------------------------------------------------------------------------
 
@@ -177,7 +179,9 @@ class Topics:
                 topic.saw(reading.last)
                 return reading
             await self._restore(store, topic)
-        raise FleetUnavailable("the store loses what it is given: is it being flushed all the time?")
+        raise FleetUnavailable(
+            "the store keeps losing its data: does something run FLUSHALL, or does Redis evict keys?"
+        )
 
     @contextmanager
     def _using(self, name: TopicName) -> Iterator[LocalTopic]:
@@ -290,11 +294,11 @@ class Topics:
                 text = f"looking for messages each {POLL_SECONDS:g} s, as no wake-ups come: {error}"
                 log.log(logging.DEBUG if text == said else logging.WARNING, text)
                 said = text
-                seconds = REFUSED_SECONDS if isinstance(error, StoreConfigError) else AGAIN_SECONDS
+                seconds = REFUSED_SECONDS if isinstance(error, StoreConfigError) else RETRY_SECONDS
             except Exception:
                 # Whatever it is, it must not end here: nobody would begin again.
                 log.exception("waiting for messages failed")
-                seconds = AGAIN_SECONDS
+                seconds = RETRY_SECONDS
             self._hears = False
             await asyncio.sleep(seconds)
 

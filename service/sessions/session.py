@@ -39,7 +39,7 @@ from service.documents.journal import Journal
 from service.documents.listening import is_page_drawn, runs_app_code
 from service.documents.restore import Fidelity
 from service.documents.wiring import Input, current_input, following
-from service.errors import GivenUp, SessionMoved
+from service.errors import AppCodeAbandoned, SessionMoved
 from service.metrics import AppMeter
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import SessionCallbacks, on_loop
@@ -52,7 +52,7 @@ from service.sessions.wakefulness import Wakefulness
 from service.sessions.work import Outbox, Outgoing, Work
 from store.contract import PageRequest, SessionKey
 
-__all__ = ("AT_RISK_SECONDS", "NO_UPKEEP", "Session", "Upkeep")
+__all__ = ("AT_RISK_SECONDS", "NO_MAINTENANCE", "Maintenance", "Session")
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ _MISSED = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Upkeep:
+class Maintenance:
     """What is done for live sessions beside their own work; by itself, nothing."""
 
     mark: Callable[[Session], None] = lambda session: None
@@ -80,7 +80,7 @@ class Upkeep:
     """What callbacks run inside of that nobody waits for, of a session that another replica may take over."""
 
 
-NO_UPKEEP = Upkeep()
+NO_MAINTENANCE = Maintenance()
 
 
 class _Phase(Enum):
@@ -108,7 +108,7 @@ class Session(Expirable):
         execution: Execution,
         *,
         meter: AppMeter,
-        upkeep: Upkeep,
+        upkeep: Maintenance,
         journal: Journal | None = None,
         fidelity: Fidelity | None = None,
         losses: Sequence[str] = (),
@@ -370,7 +370,7 @@ class Session(Expirable):
                 await self._let_slow_connections_catch_up()
             if error is not None:
                 raise error
-        except GivenUp as given_up:
+        except AppCodeAbandoned as given_up:
             log.debug("a callback was given up: %s", given_up)
         finally:
             self._waiting -= 1
@@ -494,7 +494,7 @@ class Session(Expirable):
     def _apply(self, change: Callable[[], None], source: Client, content: Any = None) -> None:
         work = self._work
         if work is None:
-            raise GivenUp("the session was given up before this could be done")
+            raise AppCodeAbandoned("the session was given up before this could be done")
         work.source = source
         self._last_input = time.monotonic()
         self.context.state.work_begins()
@@ -518,7 +518,7 @@ class Session(Expirable):
             if self._phase is not _Phase.GIVEN_UP or task is None:
                 raise
             task.uncancel()  # it was cancelled by give_up_code, and goes on to deal with the error
-            raise GivenUp("not waiting for code that goes on and on") from None
+            raise AppCodeAbandoned("app code did not return in time") from None
         finally:
             self.meter.callback_seconds.observe(time.monotonic() - began)
             self._worked(work)
@@ -642,7 +642,7 @@ class Session(Expirable):
             return
         try:
             await self.with_document_locked(self._connection_lost)
-        except GivenUp as error:
+        except AppCodeAbandoned as error:
             log.debug("%s", error)
         except Exception as error:
             text = "a callback for ConnectionLost failed"
@@ -706,7 +706,7 @@ class Session(Expirable):
             async with self._lock:
                 more_came = self._callbacks.puts_off_input and time.monotonic() < deadline
                 if not self.destroyed and (self.lost or not more_came):
-                    with logs.about(**self.key.facts):
+                    with logs.log_context(**self.key.facts):
                         await self._destroy(farewell)
 
     async def _destroy(self, farewell: Callable[[], Awaitable[None]]) -> None:
@@ -744,7 +744,7 @@ class Session(Expirable):
         self._callbacks.close()
 
     def give_up_code(self) -> None:
-        """Once it is disowned: whoever waits for its code, which may go on for ever, gets GivenUp."""
+        """Once it is disowned: who waits for its code, which may go on for ever, gets AppCodeAbandoned."""
         task = None if self._work is None else self._work.task
         if task is not None and not self._execution.at_work:  # a coroutine
             task.cancel()

@@ -103,7 +103,7 @@ class AppHandler(UserHandler):
         if requested is None and not self.app.for_operators:
             self._check_room()
         key = SessionKey(self.app.path, requested or self.services.tokens.new_session_id())
-        logs.speaking_of(**key.facts)
+        logs.bind_log_context(**key.facts)
         token_id = new_token_id()
         token = self.mint(key, token_id, self.page_versions)
         request = None if given is None else await self.request_of(given)

@@ -42,14 +42,14 @@ from service.web.websocket import Socket
 from store.contract import SessionKey
 from store.errors import StoreError
 
-__all__ = ("SocketHandler", "join", "make_ready", "tell")
+__all__ = ("SocketHandler", "answer_with_notice", "join", "make_ready")
 
 log = logging.getLogger(__name__)
 
-TRIES = 5
+MAX_ATTEMPTS = 5
 """How often a session is looked for that leaves just as it was found."""
 
-VANISHED = 1012
+CLOSE_RELAY_LOST = 1012
 """What a browser is told when a relay's other end is gone: come back at once."""
 
 
@@ -91,7 +91,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
 
     async def open(self, *args: str, **kwargs: str) -> None:
         self._key = SessionKey(self.app.path, self.token.session_id)
-        logs.speaking_of(**self._key.facts)
+        logs.bind_log_context(**self._key.facts)
         await super().open(*args, **kwargs)
 
     async def opened(self, websocket: Socket) -> None:
@@ -100,21 +100,21 @@ class SocketHandler(UpgradeHandler, AppHandler):
             with self._span(key, await self._page_view(key)):
                 await self._join(key, websocket)
         except NotAuthorized as error:
-            log.warning("refusing a socket: %s", error)
+            log.warning("refusing a WebSocket: %s", error)
             websocket.close(error.close_code, str(error))
         except AppError as error:
-            tell(app_failed(websocket, error, developing=self.services.developing), websocket)
+            answer_with_notice(app_failed(websocket, error, developing=self.services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
-            log.warning("refusing a socket: %s", error)
+            log.warning("refusing a WebSocket: %s", error)
             if self.token.minted_by_us:
-                tell(_notice(error, websocket), websocket)
+                answer_with_notice(_notice(error, websocket), websocket)
             else:
                 websocket.close(error.close_code, str(error))
         except Exception as error:
             failure = failure_of(error)
             if failure is None:
                 raise
-            log.warning("refusing a socket: %s", failure)
+            log.warning("refusing a WebSocket: %s", failure)
             websocket.close(failure.close_code, str(failure))
 
     def _span(self, key: SessionKey, parent: str) -> AbstractContextManager[None]:
@@ -128,7 +128,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
         try:
             handoff = await self.services.store.handoff(key, self.token.token_id)
         except StoreError as error:
-            log.debug("the trace begins here: %s", error)
+            log.debug("starting a new trace: %s", error)
             return ""
         return "" if handoff is None else handoff.trace
 
@@ -146,7 +146,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
                 if self.app.generation == generation:  # else it is the old code that failed
                     raise
             except SessionMoved:
-                if next(tries) == TRIES or self.services.closed:
+                if next(tries) == MAX_ATTEMPTS or self.services.closed:
                     raise
             else:
                 return
@@ -163,7 +163,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
             join(found, websocket, self.token.token_id, page, self.services)
         else:
             websocket.begin(RelayPeer(found))
-            spawn(carry(found, websocket, self.services.metrics))
+            spawn(forward_frames(found, websocket, self.services.metrics))
 
     def _own_request(self) -> Any:
         """What a session may be begun with when there is no handoff: a Bokeh token brings it along."""
@@ -188,21 +188,23 @@ class RelayPeer:
         try:
             return self._link.send(frame)
         except WebSocketClosedError:
-            log.debug("a frame came too late for a closed relay")
+            log.debug("dropping a frame for a closed relay")
             return None
 
     async def closed(self) -> None:
         self._link.close()
 
 
-async def carry(link: RelayLink, websocket: Socket, metrics: Metrics) -> None:
+async def forward_frames(link: RelayLink, websocket: Socket, metrics: Metrics) -> None:
     """Pass the owner's frames on to the browser until one of them closes."""
     with metrics.relays.track_inprogress():
         while (frame := await link.receive()) is not None:
             websocket.send(Frames((frame,)))
             if websocket.unsent:
                 await websocket.drained()
-        websocket.close(link.close_code or VANISHED, link.close_reason or "the session's replica is gone")
+        websocket.close(
+            link.close_code or CLOSE_RELAY_LOST, link.close_reason or "the session's replica is gone"
+        )
 
 
 async def make_ready(slot: SessionSlot, page: PageVersions | None, services: Services) -> None:
@@ -220,8 +222,8 @@ def join(
     """
     outdated = services.rendered.is_outdated(token_id, _generation(slot, services))
     if page is not None and (outdated or not fits(page, slot, services)):
-        log.info("a page made with %s is told to load again", page.text, extra=slot.key.facts)
-        tell(app_updated(websocket, slot.key, embedded=page.embedded), websocket)
+        log.info("telling a page made with %s to reload", page.text, extra=slot.key.facts)
+        answer_with_notice(app_updated(websocket, slot.key, embedded=page.embedded), websocket)
         return
     limit = services.settings.websocket_max_message_size
     keeps_buffers = page is not None and page.keeps_buffers
@@ -262,7 +264,7 @@ def _notice(error: SessionUnknown | SessionParked, websocket: Socket) -> Notice:
     return session_ended(websocket)
 
 
-def tell(notice: Notice, websocket: Socket) -> None:
+def answer_with_notice(notice: Notice, websocket: Socket) -> None:
     """Let a notice answer, for want of a session."""
     websocket.begin(notice)
     notice.open()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service.errors import ConfigError
-from service.keeping import most_memory
+from service.session_runtime import most_memory
 from service.settings import OPTIONS, Settings, add_arguments, from_arguments, options_table
 from service.tokens import SessionIds
 

@@ -44,13 +44,13 @@ def _panel_as_it_was() -> Iterator[None]:
 def both(make: Callable[[], Any]) -> tuple[Any, Any]:
     """What ``make`` gives with Panel's own functions and with ours."""
     theirs = make()
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     return theirs, make()
 
 
 def test_panel_is_one_the_shortcuts_were_written_for() -> None:
     before = [vars(owner)[name] for owner, name in REPLACED]
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     assert [vars(owner)[name] for owner, name in REPLACED if vars(owner)[name] in before] == []
 
 
@@ -59,7 +59,7 @@ def test_a_changed_function_stays(monkeypatch: pytest.MonkeyPatch) -> None:
         return object.__getattribute__(self, attr)
 
     monkeypatch.setattr(CONFIG._config, "__getattribute__", changed)
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     assert vars(CONFIG._config)["__getattribute__"] is changed
 
 
@@ -197,7 +197,7 @@ def test_files_of_themes_are_where_they_were() -> None:
 
 def test_a_busy_indicator_shows_what_its_own_session_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(state), "_indicators", [])
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     documents, indicators = [Document(), Document()], []
     for document in documents:
         context = SimpleNamespace(request=SimpleNamespace(arguments={}), session=None)

@@ -24,10 +24,10 @@ from service.metrics import Metrics
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frames, Message
-from service.sessions.building import Builder, Grant
+from service.sessions.building import Builder, OwnershipGrant
 from service.sessions.connection import Connection
 from service.sessions.registry import Registry
-from service.sessions.session import NO_UPKEEP, Session, Upkeep
+from service.sessions.session import NO_MAINTENANCE, Maintenance, Session
 from store.contract import PageRequest, SessionKey
 
 
@@ -72,10 +72,12 @@ def open_session() -> Callable[..., Any]:
     ids.install()
     curdoc.install()
 
-    async def build(make: Callable[[Document], None] = app, upkeep: Upkeep = NO_UPKEEP) -> Session:
+    async def build(make: Callable[[Document], None] = app, upkeep: Maintenance = NO_MAINTENANCE) -> Session:
         apps = apps_from_applications({"/app": Application(FunctionHandler(make))})
         builder = Builder(durable=False, replay_inputs=True, metrics=Metrics(), upkeep=upkeep)
-        return await built(Registry(apps, builder), Grant(SessionKey("/app", "one"), 1, PageRequest()))
+        return await built(
+            Registry(apps, builder), OwnershipGrant(SessionKey("/app", "one"), 1, PageRequest())
+        )
 
     return build
 
@@ -342,7 +344,7 @@ async def test_a_patch_that_must_be_stored_first_is_not_answered_at_once(open_se
         assert wire.kinds() == ["ACK"]
         await stored.wait()
 
-    session = await open_session(upkeep=Upkeep(settle=settle))
+    session = await open_session(upkeep=Maintenance(settle=settle))
     connection, wire = joined(session)
     *_, left = hand_over(connection, change(session, 4))
     patching = asyncio.ensure_future(left)
