@@ -33,9 +33,9 @@ if not owner then
     redis.call('HDEL', KEYS[1], 'ended', 'parked', 'deaths', 'reason')
     redis.call('PERSIST', KEYS[1])
   end
-  redis.call('HSET', KEYS[1], 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],
-             'created', integer(now()), 'request', request, 'call', ARGV[2])
-  return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 1, request, 0, 0, 0}
+  epoch = take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch, 'v', ARGV[5], 'app', ARGV[6], 'session_id', ARGV[7],
+               'created', integer(now()), 'request', request, 'call', ARGV[2])
+  return {'own', ARGV[1], epoch, 1, request, 0, 0, 0}
 end
 
 if owner == ARGV[1] then
@@ -44,4 +44,4 @@ end
 if owner ~= '' then
   return {'relay', owner, epoch}
 end
-return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 0, request, deaths, suspects, alone}
+return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch), 0, request, deaths, suspects, alone}

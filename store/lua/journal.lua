@@ -38,10 +38,10 @@ local first = 6 + tonumber(ARGV[5])
 for i = 6, first - 1 do
   redis.call('HDEL', KEYS[2], ARGV[i])
 end
-for i = first, #ARGV, 2 do
-  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
+redis.call('HSET', KEYS[2], 'write', stamp, unpack(ARGV, first, math.min(first + 999, #ARGV)))
+for i = first + 1000, #ARGV, 1000 do -- Lua passes a few thousand values at most
+  redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
-redis.call('HSET', KEYS[2], 'write', stamp)
 redis.call('HSET', KEYS[1], 'active', integer(now())) -- for seize.lua
 local ttl = redis.call('PTTL', KEYS[1])
 if ttl > 0 then

@@ -46,4 +46,4 @@ if owner ~= '' then
   alone = suspects == '1' and math.min(alone + 1, deaths) or 0
   redis.call('HSET', KEYS[1], 'deaths', integer(deaths), 'suspects', suspects, 'alone', integer(alone))
 end
-return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4]), 0, request, deaths, suspects, alone}
+return {'own', ARGV[1], take(KEYS[1], KEYS[2], ARGV[1], ARGV[4], epoch), 0, request, deaths, suspects, alone}

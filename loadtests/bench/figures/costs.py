@@ -77,23 +77,42 @@ async def churn(side: Side, scale: Scale) -> Measures:
 
 
 async def redis(side: Side, scale: Scale) -> Measures:
-    """As the server counts its requests: a pipeline is one, however long. With the journal on."""
+    """As the server counts its requests: a pipeline is one, however long. With the journal on.
+
+    Commands, those of scripts included, and bytes as Redis counts them.
+    """
+    assert side.redis is not None
+    port = side.redis.port
 
     async def counted() -> tuple[float, float]:
         found = await side.metrics("svc_store_request_seconds_count", "svc_journal_writes_total")
         return found[0] - found[1], found[1]
 
+    async def served() -> tuple[float, float]:
+        async with Redis(port=port) as client:
+            calls = await client.info("commandstats")
+            network = await client.info("stats")
+        return sum(each["calls"] for each in calls.values()), network["total_net_input_bytes"]
+
     await open_many(side, "sliders", 4)
     await asyncio.sleep(1)
-    idle, _ = await counted()
+    (idle, _), at_rest = await counted(), await served()
     await asyncio.sleep(2)
     per_second = ((await counted())[0] - idle) / 2
+    resting = [(after - before) / 2 for before, after in zip(at_rest, await served(), strict=True)]
     loop, count = asyncio.get_running_loop(), scale.count(200, 40)
-    (trips, writes), began = await counted(), loop.time()
+    (trips, writes), before, began = await counted(), await served(), loop.time()
     await open_many(side, "sliders", count)
     took = loop.time() - began
     trips_then, writes_then = await counted()
+    await asyncio.sleep(2 * INTERVAL)  # the last ones are written, too
+    rest, after = loop.time() - began, await served()
+    commands, sent = (
+        (then - first - idly * rest) / count for first, then, idly in zip(before, after, resting, strict=True)
+    )
     return {
+        "redis_commands": commands,
+        "redis_kb": sent / 1000,
         # To a tenth: a heartbeat more or less falls into this time.
         "trips": round((trips_then - trips - per_second * took) / count, 1),
         "writes": (writes_then - writes) / (took / INTERVAL),
@@ -214,6 +233,13 @@ SCENARIOS = [
         "redis",
         [
             Row("trips", "round trips to Redis per session opened, beside the journal", "", Upto(2)),
+            Row(
+                "redis_commands",
+                "commands to Redis per session opened, those of scripts included",
+                "",
+                Upto(12),
+            ),
+            Row("redis_kb", "the same: bytes to Redis", "kB", Upto(6, "kB")),
             Row("writes", "journal writes to Redis per interval and replica, at work", "", Upto(1)),
         ],
         redis,
