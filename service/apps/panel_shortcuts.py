@@ -54,7 +54,7 @@ def _put(owner: Any, name: str, digest: str | Sequence[str], made: Callable[...,
     return is_known
 
 
-def _quicken_config(module: ModuleType) -> None:
+def _shorten_config(module: ModuleType) -> None:
     """Values of ``pn.config``: Panel's own imports a module, and asks for a session's table, with each."""
     config = module._config
     inherited = module._base_config.__getattribute__
@@ -114,7 +114,7 @@ def _curdoc() -> Any:
     return state.state.curdoc
 
 
-def _quicken_extensions(module: ModuleType) -> None:
+def _shorten_extensions(module: ModuleType) -> None:
     """Panel's own (1.10) turns a table round for each of a thousand classes of models."""
 
     def extension_declared(cls: type) -> bool:
@@ -128,7 +128,7 @@ def _quicken_extensions(module: ModuleType) -> None:
         _put(module, "extension_declared", "39e80459b80043f3", extension_declared)
 
 
-def _quicken_specs(module: ModuleType) -> None:
+def _shorten_specs(module: ModuleType) -> None:
     """Panel's own (1.10) asks a generator for each base class of each class of models."""
     names = module._RESOURCE_ATTRS
 
@@ -143,7 +143,7 @@ def _quicken_specs(module: ModuleType) -> None:
     _put(module, "_has_resources", "7d8badaae85ad1b6", _has_resources)
 
 
-def _quicken_classes(module: ModuleType) -> None:
+def _shorten_classes(module: ModuleType) -> None:
     """Panel's own looks through a list of all classes found for each further one."""
     is_abstract = module._is_abstract
 
@@ -164,7 +164,7 @@ def _quicken_classes(module: ModuleType) -> None:
     _put(module, "_descendents", ("cda555e95e3cfe9f", "7faefa80eb8a620c"), _descendents)
 
 
-def _quicken_values(module: ModuleType) -> None:
+def _shorten_values(module: ModuleType) -> None:
     """Panel's own makes, for each parameter of an object, the list of those that models have, too."""
 
     def _init_params(self: Any) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _quicken_values(module: ModuleType) -> None:
     _put(module.Syncable, "_init_params", "56fd08beffdf076b", _init_params)
 
 
-def _quicken_themes(module: ModuleType) -> None:
+def _shorten_themes(module: ModuleType) -> None:
     """Panel's own asks for each component of a page whether the same two files are its own."""
     relative_to = module.relative_to
     _put(module, "relative_to", "dd2a764ae2bc936f", lru_cache(_MOST_PATHS)(relative_to))
@@ -208,11 +208,11 @@ def _concerns(indicator: Any, document: Any) -> bool:
 
 
 _SHORTCUTS: dict[str, Callable[[ModuleType], None]] = {
-    "panel.config": _quicken_config,
+    "panel.config": _shorten_config,
     "panel.io.state": _confine_busy_indicators,
-    "panel.io.resources": _quicken_extensions,
-    "panel.io.resource_spec": _quicken_specs,
-    "panel.reactive": _quicken_values,
-    "panel.theme.base": _quicken_themes,
-    "panel.util": _quicken_classes,
+    "panel.io.resources": _shorten_extensions,
+    "panel.io.resource_spec": _shorten_specs,
+    "panel.reactive": _shorten_values,
+    "panel.theme.base": _shorten_themes,
+    "panel.util": _shorten_classes,
 }

@@ -20,7 +20,7 @@ from service.apps.when_imported import imported, when_imported
 from service.documents.shortcuts.facts import SIMPLE
 from service.documents.shortcuts.table import Group, Known
 
-__all__ = ("groups", "install", "quicken", "remove")
+__all__ = ("apply_shortcuts", "groups", "install", "remove")
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def install() -> None:
     when_imported(_MODULE, _put)
 
 
-def quicken() -> None:
+def apply_shortcuts() -> None:
     """Put them in now, if param is imported."""
     if (module := imported(_MODULE)) is not None:
         _put(module)

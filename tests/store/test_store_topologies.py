@@ -13,6 +13,7 @@ from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster
 from store.contract import (
     Heartbeat,
     JournalWrite,
+    LeaseState,
     MessagePlace,
     Outcome,
     PageRequest,
@@ -24,7 +25,6 @@ from store.contract import (
     SharedWrite,
     TaskName,
     TopicName,
-    Turn,
     Written,
 )
 from store.encryption import Encryption
@@ -145,11 +145,11 @@ async def run_tasks(store: RedisStore) -> None:
     for name in names:
         first = await store.begin_task(name, "a", due=10, call=os.urandom(4).hex(), **options)
         held = await store.begin_task(name, "b", due=10, call=os.urandom(4).hex(), **options)
-        assert (first.turn, held.turn) == (Turn.RUN, Turn.HELD)
+        assert (first.turn, held.turn) == (LeaseState.RUN, LeaseState.HELD)
         assert await store.renew_task(name, "a", fence=first.fence, due=10, lease=30)
         assert await store.end_task(name, fence=first.fence, error="no")
         second = await store.begin_task(name, "b", due=20, call=os.urandom(4).hex(), **options)
-        assert second.turn is Turn.RUN
+        assert second.turn is LeaseState.RUN
         assert second.fence > first.fence
         assert not await store.end_task(name, fence=first.fence)
     listed = {each.name: each.owner for each in await store.tasks()}

@@ -33,7 +33,7 @@ def both(make: Callable[[], Any]) -> tuple[Any, Any]:
     """What ``make`` gives with param's own functions and with ours."""
     param_shortcuts.remove()
     theirs = make()
-    param_shortcuts.quicken()
+    param_shortcuts.apply_shortcuts()
     ours = make()
     param_shortcuts.remove()
     return theirs, ours
@@ -50,7 +50,7 @@ def test_a_changed_function_switches_off_its_group_only(
 ) -> None:
     first = group.functions[0]
     monkeypatch.setattr(type(first), "as_read", property(lambda each: each.original is not first.original))
-    param_shortcuts.quicken()
+    param_shortcuts.apply_shortcuts()
     for other in GROUPS:
         is_off = any(each.original is first.original for each in other.functions)
         for each in (known for known in other.functions if known.replacement):
@@ -298,7 +298,7 @@ def test_numbers_that_are_made_anew_are_checked_each_time() -> None:
     for quick in (False, True):
         counted = iter(range(10))
         if quick:
-            param_shortcuts.quicken()
+            param_shortcuts.apply_shortcuts()
         results.append(read())
     assert results[0] == results[1]
     assert results[1][0][1:] == [("mine", 1), None, 0]
