@@ -15,7 +15,9 @@
 #   make fuzz    what nobody would send: no traceback, no 5xx, bounded memory  (FUZZ_MINUTES=10, ARGS='--seed 1')
 #   make flags   each test of a flag has to fail where the flag is ignored (FLAGS=--port chooses some)
 #   make docs    write the generated parts of docs/ anew
-#   make docs-images  the pictures of the admin page and of a terminal, of a fleet started for that
+#   make site    the documentation as a site in build/site; a dead link or a warning is an error  (ARGS=...)
+#   make docs-images  the pictures of the admin page, of a terminal and of the examples, as they run
+#   make dist    sdist and wheel in dist/, each wheel installed outside of the checkout and asked for a page  (ARGS='3.12')
 #   make lock    write the locks, of which the Dockerfile installs one   (ARGS=--upgrade)
 #   make clean   remove .venv, those of `make matrix`, and all caches
 #
@@ -35,8 +37,8 @@ export PYTHON BOKEH VENV
 TESTED := --constraint constraints.txt $(if $(BOKEH),'bokeh==$(BOKEH)')
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
-.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos soak fuzz test lint docs docs-images
-.PHONY: matrix lock clean programs
+.PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos soak fuzz test lint docs site docs-images
+.PHONY: matrix dist lock clean programs
 
 # Before make looks at what is there: a marker that a recipe removed would count as there.
 ifneq ($(PYTHON)$(BOKEH),)
@@ -111,12 +113,20 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed
 	@$(BIN)/python tools/generate_docs.py
 
+# NO_MKDOCS_2_WARNING: pyproject.toml has no MkDocs 2, and the theme warns of it.
+site: $(VENV)/.installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict $(ARGS)
+	@echo "site: build/site/index.html"
+
 docs-images: $(VENV)/.installed-test
 	@tools/setup/programs redis-server nginx chromium
 	@PYTHONPATH=tools:tests $(BIN)/python tools/docs_images.py
 
 matrix:
 	@tools/matrix
+
+dist:
+	@tools/dist $(ARGS)
 
 lock:
 	@tools/lock $(ARGS)
@@ -146,4 +156,9 @@ $(VENV)/.installed-loadtest: pyproject.toml constraints.txt | $(VENV)/.made
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "setup: installing svc and what its tests need into $(VENV)"
 	@$(PIP) $(TESTED) --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "setup: installing svc and what makes its site into $(VENV)"
+	@$(PIP) $(TESTED) --editable '.[docs]'
 	@touch $@ $(VENV)/.installed

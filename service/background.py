@@ -13,7 +13,7 @@ __all__ = ("begin", "beside", "end", "ends_within", "spawn")
 
 log = logging.getLogger(__name__)
 
-AGAIN = 0.1
+RECANCEL_SECONDS = 0.1
 """Seconds after which a task that did not end is cancelled again."""
 
 _tasks: set[asyncio.Task[Any]] = set()
@@ -45,10 +45,10 @@ def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
 
 
 async def _go_on(work: Coroutine[Any, Any, None], waits_for: Any) -> None:
-    await _Begun(work, waits_for)
+    await _Started(work, waits_for)
 
 
-class _Begun:
+class _Started:
     """Awaits a coroutine that waits for something already."""
 
     def __init__(self, work: Coroutine[Any, Any, None], waits_for: Any) -> None:
@@ -88,7 +88,7 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=AGAIN)
+        _, left = await asyncio.wait(left, timeout=RECANCEL_SECONDS)
 
 
 async def ends_within(seconds: float, work: Coroutine[Any, Any, None]) -> bool:

@@ -120,6 +120,8 @@ class Server(LiveSessions):
     ) -> None:
         if redis is not None:
             options["redis"] = redis
+        if options.pop("dev", None) not in (None, False):
+            raise ConfigError("dev is for svc serve: a program is started anew to have new code")
         settings = settings_of(options)
         if settings.num_procs != 1:
             raise ConfigError("num_procs is for svc serve: a program cannot be in several processes")

@@ -23,8 +23,9 @@
     ├── FleetFull           500  1011  an app shares more than it may
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
+        ├── TooManySessions  429  1013  a user has as many sessions open as one may (--max-sessions-per-user)
         ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
-        └── GivenUp         503  1013  app code did not end, and its session goes on without it
+        └── AppCodeAbandoned  503  1013  app code did not end, and its session goes on without it
 
 The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
 IANA registry). The first argument is one line for people, and never holds a token or a secret.
@@ -35,6 +36,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = (
+    "AppCodeAbandoned",
     "AppError",
     "AppLoadError",
     "BuildTimeout",
@@ -42,7 +44,6 @@ __all__ = (
     "FleetFull",
     "FleetUnavailable",
     "Full",
-    "GivenUp",
     "MemoryExceeded",
     "MessageTooBig",
     "NotAuthorized",
@@ -57,6 +58,7 @@ __all__ = (
     "TokenExpired",
     "TokenInvalid",
     "TokenMisdirected",
+    "TooManySessions",
     "Unavailable",
 )
 
@@ -204,7 +206,13 @@ class Full(Unavailable):
     spread = 7
 
 
-class GivenUp(Unavailable):
+class TooManySessions(Unavailable):
+    """The user has as many sessions open here as one may (``--max-sessions-per-user``)."""
+
+    http_status = 429
+
+
+class AppCodeAbandoned(Unavailable):
     """App code goes on and on, while its replica stops or its session has to go: it is not waited for."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -20,7 +21,8 @@ from service.fleet.store_thread import StoreThread
 from service.fleet.topics import Topics
 from service.listening import open_metrics_sockets
 from service.metrics import Metrics
-from service.server import SHARED_INTERVAL, install_patches, open_store_of
+from service.patches import install_patches
+from service.server import SHARED_INTERVAL, open_store_of
 from service.settings import Settings
 from service.version import VERSION
 from service.web.accepting import PausingHTTPServer
@@ -33,10 +35,13 @@ __all__ = ("run",)
 
 log = logging.getLogger(__name__)
 
-STUCK = 1
+EXIT_STUCK = 1
 """Exit code where a job does not stop: whoever started the process should start another."""
 
-AGAIN_SECONDS = 2.0
+RETRY_SECONDS = 2.0
+
+NEVER_SECONDS = 60.0
+"""After which a store that has not answered yet is taken for a mistake. One that was there is waited for."""
 
 
 def run(settings: Settings) -> int:
@@ -79,7 +84,7 @@ async def _run(settings: Settings) -> int:
         finally:
             await asyncio.to_thread(thread.close)
     log.info("stopped")
-    return STUCK if stuck.is_set() else 0
+    return EXIT_STUCK if stuck.is_set() else 0
 
 
 def _share(apps: Mapping[str, App], jobs: Jobs, thread: StoreThread, metrics: Metrics) -> None:
@@ -115,18 +120,22 @@ async def _measuring(settings: Settings, metrics: Metrics) -> AsyncIterator[None
 
 
 async def _answers(store: Store, stopping: asyncio.Event) -> bool:
-    """Wait for the store; False if it is time to stop before that."""
-    said = False
+    """Wait for the store; False if it is time to stop before that. Raises ConfigError if it never answers."""
+    began, said = time.monotonic(), False
     while not stopping.is_set():
         try:
             await store.ping()
+            if said:
+                log.info("the store is there")
             return True
         except StoreUnavailable as error:
+            if time.monotonic() - began >= NEVER_SECONDS:
+                raise ConfigError(f"--redis: no answer within {NEVER_SECONDS:g} s: {error}") from error
             if not said:
                 said = True
                 log.warning("waiting for the store: %s", error)
         try:
-            async with asyncio.timeout(AGAIN_SECONDS):
+            async with asyncio.timeout(RETRY_SECONDS):
                 await stopping.wait()
         except TimeoutError:
             pass

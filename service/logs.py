@@ -23,15 +23,15 @@ from service.errors import ConfigError
 __all__ = (
     "CONTEXT",
     "FORMATS",
-    "about",
+    "bind_log_context",
+    "log_context",
+    "log_failures_once",
     "redact",
     "set_up",
-    "speaking_of",
-    "tell_failures_once",
     "this_replica",
 )
 
-CONTEXT = ("replica", "app", "session")
+CONTEXT = ("replica", "app", "session", "operator", "action", "target", "outcome")
 """``extra`` fields shown with a line; ``session`` is the shortened form (``SessionKey.short``)."""
 
 _facts: ContextVar[Mapping[str, str]] = ContextVar("log_facts", default={})  # noqa: B039 - never changed
@@ -147,15 +147,15 @@ def set_up(
     return handler
 
 
-def speaking_of(**facts: str) -> Token[Mapping[str, str]]:
+def bind_log_context(**facts: str) -> Token[Mapping[str, str]]:
     """From here on, lines of this task that say nothing else carry these of :data:`CONTEXT`."""
     return _facts.set({**_facts.get(), **facts})
 
 
 @contextmanager
-def about(**facts: str) -> Iterator[None]:
-    """As :func:`speaking_of`, for a while."""
-    token = speaking_of(**facts)
+def log_context(**facts: str) -> Iterator[None]:
+    """As :func:`bind_log_context`, for a while."""
+    token = bind_log_context(**facts)
     try:
         yield
     finally:
@@ -175,7 +175,7 @@ _TOLD_TWICE = {
 """Loggers of libraries and how what they log of an app's failure begins, which the server logs as well."""
 
 
-def tell_failures_once() -> None:
+def log_failures_once() -> None:
     """Keep the tracebacks of sessions' failures out of the lines of Bokeh and Panel. Idempotent."""
     for name in _TOLD_TWICE:
         logging.getLogger(name).addFilter(_without_traceback)

@@ -118,6 +118,10 @@ class TakesArguments(Protocol):
 # -- sources -------------------------------------------------------------------------------------
 
 
+PATHS: dict[str, Any] = {}
+"""How shells complete paths. ``svc completion`` fills it in, and finds it at the arguments that are some."""
+
+
 def add_options(parser: TakesArguments, options: Mapping[str, Option]) -> None:
     """Add a flag per option. Only flags that are given show up in the namespace, unparsed."""
     for name, opt in options.items():
@@ -126,7 +130,9 @@ def add_options(parser: TakesArguments, options: Mapping[str, Option]) -> None:
             more["dest"] = name
         if opt.arity != "switch":
             more["metavar"] = opt.metavar
-        parser.add_argument(opt.flag, default=argparse.SUPPRESS, help=_help(opt), **more)
+        action = parser.add_argument(opt.flag, default=argparse.SUPPRESS, help=_help(opt), **more)
+        if not opt.flag.startswith("--"):
+            action.complete = PATHS
 
 
 def lookup(opt: Option, given: Any, environ: Mapping[str, str], file: Mapping[str, Any], path: str) -> Any:

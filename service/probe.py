@@ -25,7 +25,7 @@ from service.documents.encoding import apply_patch, encode_document
 from service.documents.restore import Fidelity
 from service.errors import AppError, AppLoadError
 from service.metrics import Metrics
-from service.sessions.building import Builder, Grant
+from service.sessions.building import Builder, OwnershipGrant
 from service.sessions.session import Session
 from service.web.page import render_page
 from service.web.resources import PageResources
@@ -65,7 +65,7 @@ async def warm(app: App) -> None:
 @asynccontextmanager
 async def _session(app: App, builder: Builder, fields: JournalFields | None = None) -> AsyncIterator[Session]:
     request = PageRequest(uri=app.path)
-    grant = Grant(SessionKey(app.path, "probe"), 1, request, fields)
+    grant = OwnershipGrant(SessionKey(app.path, "probe"), 1, request, fields)
     session = await builder.build_alone(app, grant)
     try:
         yield session

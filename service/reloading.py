@@ -16,8 +16,8 @@ from pathlib import Path
 from service.apps.app import App
 from service.apps.loading import reload_app
 from service.background import ends_within, spawn
-from service.errors import AppLoadError, ConfigError, GivenUp
-from service.sessions.departures import COME_BACK, STUCK_SECONDS, Departures
+from service.errors import AppCodeAbandoned, AppLoadError, ConfigError
+from service.sessions.departures import CLOSE_SERVICE_RESTART, STUCK_SECONDS, Departures
 from service.sessions.life import Reason, State
 from service.sessions.registry import Registry, SessionSlot
 from service.web.resources import PageResources
@@ -87,7 +87,7 @@ class Reloader:
         """Read the app anew, and begin its sessions again."""
         log.info("reloading %s", self._path)
         if not await ends_within(STUCK_SECONDS, self._app.unload()):
-            log.error("not waiting for on_server_unloaded, which goes on and on")
+            log.error("on_server_unloaded does not return: continuing without it")
         try:
             reload_app(self._app, self._path, self._argv)
         except AppLoadError as error:
@@ -104,7 +104,7 @@ class Reloader:
         slots = [each for each in held if each.life.state in (State.LIVE, State.ASLEEP)]
         await asyncio.gather(*map(self._renew, slots))
         for websocket in before:  # of pages that show why there is no session
-            websocket.close(COME_BACK, "the app has changed")
+            websocket.close(CLOSE_SERVICE_RESTART, "the app has changed")
 
     def _is_of_app(self, websocket: Socket) -> bool:
         """Other apps' pages go on; of a relay it is not known whose it is."""
@@ -125,7 +125,7 @@ class Reloader:
         loop = asyncio.get_running_loop()
         building = [each for slot, each in self._registry.being_built() if slot.key.app == self._app.path]
         for attempt in building:
-            loop.call_later(STUCK_SECONDS, attempt.give_up, GivenUp("the app has changed"))
+            loop.call_later(STUCK_SECONDS, attempt.give_up, AppCodeAbandoned("the app has changed"))
         if building:
             log.info("%d sessions that are being built are built anew", len(building))
 
@@ -135,7 +135,7 @@ class Reloader:
         while not (await asyncio.wait([loading], timeout=INTERVAL))[0] and not self._differs(self._look()):
             pass
         if not loading.done():
-            log.error("not waiting for on_server_loaded, which goes on and on")
+            log.error("on_server_loaded does not return: continuing without it")
             loading.cancel()
 
     async def _settled(self) -> dict[Path, tuple[int, int]]:

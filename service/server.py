@@ -13,18 +13,8 @@ from functools import partial
 from typing import Any
 
 from service import logs
-from service.admin import FleetWatch, admin_app
-from service.admin.panels import panels_admin_app
-from service.apps import (
-    forked,
-    jupyter_widgets,
-    panel_cache,
-    panel_shortcuts,
-    panel_tasks,
-    panel_user,
-    parameter_flags,
-    threads,
-)
+from service.admin.watch import FleetWatch
+from service.apps import panel_cache
 from service.apps.app import App
 from service.apps.panel import (
     runs_on_this_thread,
@@ -37,34 +27,36 @@ from service.apps.panel_settings import PanelSettings, check_page_config, tell_p
 from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
+from service.audit import acted
 from service.background import beside, ends_within, spawn
-from service.documents import classes, curdoc, half_imported, ids, scheduling, shortcuts, unpacking, wiring
+from service.documents import shortcuts
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
 from service.fleet.caching import AppResults
 from service.fleet.files import PeerFiles
-from service.fleet.heartbeat import BEAT_INTERVAL, Heart
+from service.fleet.heartbeat import BEAT_INTERVAL, Heartbeater
 from service.fleet.job_queue import Jobs
 from service.fleet.local_copies import SharedValues
 from service.fleet.panel_caching import PanelCache
 from service.fleet.peers import Peers
-from service.fleet.relay import Dialer
+from service.fleet.relay import ReplicaClient
 from service.fleet.results import ReplicaResults
 from service.fleet.routing import Router
 from service.fleet.store_thread import StoreThread
 from service.fleet.tasks import Tasks
 from service.fleet.topics import Topics
 from service.fleet.user_tokens import UserTokenKeeper
-from service.keeping import Keeping
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
 from service.memory import Collector, keep_large_blocks
 from service.metrics import Metrics, Reading
+from service.patches import install_patches
 from service.plugins import plugin_routes
 from service.probe import try_session, warm
 from service.reloading import Reloader
-from service.sessions.departures import COME_BACK
+from service.session_runtime import SessionRuntime
+from service.sessions.departures import CLOSE_SERVICE_RESTART
 from service.sessions.registry import SessionSlot
 from service.sessions.user_tokens import SessionTokens
 from service.settings import Settings
@@ -91,7 +83,7 @@ from store.errors import StoreConfigError, StoreUnavailable
 from store.journal_thread import JournalThread
 from store.redis_store import RedisStore
 
-__all__ = ("Server", "install_patches", "open_store_of")
+__all__ = ("Server", "open_store_of")
 
 log = logging.getLogger(__name__)
 
@@ -105,11 +97,11 @@ SHARED_INTERVAL = 0.1
 
 SHARED_ALONE_INTERVAL = 1.0
 
-NOTABLE_SECONDS = 0.01
+LOGGED_STOP_SECONDS = 0.01
 """That a part takes to end."""
 
-SLOW_CALLS_TOLD = 5
-BUILDS_TOLD = 50
+MAX_SLOW_CALLS_IN_HEARTBEAT = 5
+MAX_BUILDS_IN_HEARTBEAT = 50
 """Of each replica, in its heartbeat."""
 
 
@@ -177,7 +169,7 @@ class Server:
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         tokens = self._session_tokens(login)
-        self._keeping = Keeping(
+        self._keeping = SessionRuntime(
             self._store,
             self._journals or self._store,
             self.apps,
@@ -193,13 +185,13 @@ class Server:
         self._slow = SlowCalls(settings.slow_callback, self._count_slow, self._app_of_file)
         self.asked_to_stop = asyncio.Event()
         """Set when somebody asked this replica to drain; who runs the server then stops it."""
-        self._heart = Heart(
+        self._heart = Heartbeater(
             self._store.twin,
             self._describe,
             self._keeping.registry.changes,
             ttl=settings.heartbeat_ttl,
             on_doubt=self._in_doubt,
-            on_drain=self.asked_to_stop.set,
+            on_drain=self._asked_to_drain,
             on_end=self._keeping.asked_to_end,
         )
         self.services = self._make_services(
@@ -387,7 +379,7 @@ class Server:
             yield
         finally:
             if not await ends_within(self.settings.drain_timeout, self._unload_apps()):
-                log.error("hooks at the server's end take too long: not waiting for them%s", self._doing())
+                log.error("server hooks take too long at shutdown: continuing without them%s", self._doing())
 
     async def _unload_apps(self) -> None:
         for app in self.apps.values():
@@ -552,6 +544,9 @@ class Server:
         settings = self.settings
         if not settings.admin:
             return {}
+        from service.admin.app import admin_app  # late: plots and layouts take a while to import
+        from service.admin.panels import panels_admin_app
+
         path = settings.admin_endpoint
         made = {path: admin_app(self._store, self._watch, can_drain=settings.redis is not None, path=path)}
         if settings.profiler is not None:
@@ -564,7 +559,7 @@ class Server:
 
     def _make_services(self, origins: OriginPolicy) -> Services:
         settings = self.settings
-        dialer = Dialer(
+        dialer = ReplicaClient(
             lambda: self.services.tokens,
             self._heart.store_time,
             settings.prefix,
@@ -626,6 +621,12 @@ class Server:
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
 
+    def _asked_to_drain(self) -> None:
+        """The heartbeat says so until this replica has left the fleet."""
+        if not self.asked_to_stop.is_set():
+            acted("drain", self.replica, "this replica was asked to drain, and begins to")
+            self.asked_to_stop.set()
+
     async def _drain(self) -> None:
         """Unready at once; serve on until the balancer has noticed; then move the sessions away."""
         settings = self.settings
@@ -645,7 +646,7 @@ class Server:
         )
         self._give_up_builds()
         for websocket in list(self.services.websockets):  # those of relays
-            websocket.close(COME_BACK, "the replica stops")
+            websocket.close(CLOSE_SERVICE_RESTART, "the replica stops")
 
     def _sign_tokens(self, secret: str, previous: str | None = None) -> None:
         self.services.sign_with(TokenAuthority(secret, previous, session_ids=self.settings.session_ids))
@@ -673,7 +674,7 @@ class Server:
 
     def _building(self) -> dict[str, float]:
         """The longest of them, which somebody may want to end."""
-        longest = self._keeping.registry.being_built()[:BUILDS_TOLD]
+        longest = self._keeping.registry.being_built()[:MAX_BUILDS_IN_HEARTBEAT]
         return {slot.key.tag: attempt.since for slot, attempt in longest}
 
     def _describe(self) -> Heartbeat:
@@ -692,7 +693,7 @@ class Server:
             versions=self._versions,
             build=self._build,
             building=self._building(),
-            slow=[dataclasses.asdict(each) for each in self._slow.latest()[:SLOW_CALLS_TOLD]],
+            slow=[dataclasses.asdict(each) for each in self._slow.latest()[:MAX_SLOW_CALLS_IN_HEARTBEAT]],
         )
 
 
@@ -708,7 +709,7 @@ async def _end_timed(part: Callable[[], AbstractAsyncContextManager[None]]) -> A
                 began = time.monotonic()
     finally:
         took = time.monotonic() - began
-        if took > NOTABLE_SECONDS:
+        if took > LOGGED_STOP_SECONDS:
             log.debug("stopping: to end %s took %.2f s", part.__name__.strip("_").replace("_", " "), took)
 
 
@@ -750,26 +751,6 @@ def _encryption(settings: Settings) -> Encryption:
         return Encryption(secrets, writes=mode != "off", requires=mode == "required")
     except StoreConfigError as error:
         raise ConfigError(f"--encrypt-store: {error}") from error
-
-
-def install_patches() -> None:
-    """What is changed in Bokeh, Panel and Python itself. Idempotent."""
-    ids.install()
-    threads.install()
-    jupyter_widgets.install()
-    panel_shortcuts.install()
-    panel_tasks.install()
-    panel_user.install()
-    parameter_flags.install()
-    curdoc.install()
-    scheduling.install()
-    classes.install()
-    unpacking.install()
-    forked.install()
-    half_imported.install()
-    shortcuts.install()
-    wiring.install()
-    logs.tell_failures_once()
 
 
 def _is_in_fleet(settings: Settings) -> bool:

@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,20 @@ def _key_prefix(raw: str) -> str:
     return raw
 
 
+def _ipv6_address(raw: str) -> IPv6Address:
+    try:
+        return IPv6Address(raw)
+    except AddressValueError:
+        raise ValueError("is neither HOST:PORT nor an http:// or https:// URL") from None
+
+
 def _base_url(raw: str) -> str:
-    """``HOST:PORT``, or a URL with nothing behind its path."""
+    """``HOST:PORT``, or a URL with nothing behind its path.
+
+    An IPv6 address may go without brackets where a port follows it: Kubernetes composes ``$(POD_IP):5006``.
+    """
+    if bare := re.fullmatch(r"([0-9A-Fa-f]*:[0-9A-Fa-f:.]*):([0-9]{1,5})", raw, re.ASCII):
+        raw = f"[{_ipv6_address(bare[1])}]:{bare[2]}"
     found = re.fullmatch(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?(/[^\s?#]*)?", raw, re.ASCII)
     if found is None:
         raise ValueError("is neither HOST:PORT nor an http:// or https:// URL")
@@ -346,6 +359,15 @@ class Settings:
         "0",
         metavar="COUNT",
         env=("SVC_MAX_SESSIONS",),
+    )
+    max_sessions_per_user: int = option(
+        "--max-sessions-per-user",
+        integer(0),
+        "Sessions with an open page from which on this replica turns new page views of the same user away "
+        "(429); guests are not counted; 0 for no limit",
+        "0",
+        metavar="COUNT",
+        env=("SVC_MAX_SESSIONS_PER_USER",),
     )
     build_timeout: float = option(
         "--build-timeout",

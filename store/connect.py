@@ -27,7 +27,6 @@ from redis.asyncio.sentinel import (
 from redis.backoff import NoBackoff
 
 from store.addresses import remembering
-from store.embedded import connector
 from store.encryption import PLAIN, Encryption
 from store.errors import StoreConfigError
 from store.keys import Keys
@@ -67,6 +66,10 @@ def open_store(
     if patience <= 0 or connections < 1:
         raise StoreConfigError("patience and connections must be greater than zero")
     if url is None:
+        from store.embedded import (
+            connector,  # late: fakeredis takes long to import, and a fleet has no use for it
+        )
+
         link = Link(connector(), where="embedded", patience=patience, observe=observe)
         return RedisStore(link, keys, encryption, vault)
     parsed = parse(url)

@@ -27,6 +27,7 @@ __all__ = (
     "JournalFields",
     "JournalWrite",
     "Journals",
+    "LeaseState",
     "Message",
     "MessagePlace",
     "Outcome",
@@ -44,13 +45,12 @@ __all__ = (
     "SharedWrite",
     "SharedWritten",
     "Store",
+    "TaskLease",
     "TaskName",
     "TaskRecord",
-    "TaskTurn",
     "TokenLease",
     "TopicName",
     "TopicReading",
-    "Turn",
     "UserTokens",
     "Written",
 )
@@ -483,7 +483,7 @@ class TaskName:
         return "t" + blake2b(text, digest_size=16).hexdigest()
 
 
-class Turn(StrEnum):
+class LeaseState(StrEnum):
     RUN = "run"
     """The caller has the lease."""
     HELD = "held"
@@ -493,10 +493,10 @@ class Turn(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskTurn:
+class TaskLease:
     """Answer to :meth:`Store.begin_task`. Times are wall-clock seconds by the store's clock."""
 
-    turn: Turn
+    turn: LeaseState
     now: float
     fence: int = 0
     """With RUN: grows with each run, and never goes back, not even when the store lost its data."""
@@ -767,7 +767,7 @@ class Store(Journals, Results, Protocol):
         known: float,
         since: float,
         lease: float,
-    ) -> TaskTurn:
+    ) -> TaskLease:
         """Take the lease of a run that was due at ``due``, if nobody has it and it was not run. Atomic.
 
         A run whose lease is over and that did not end is run again, with a higher fencing number; of those

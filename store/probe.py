@@ -9,9 +9,9 @@ from typing import Any
 from store.errors import StoreConfigError, StoreError, StoreUnavailable
 from store.link import Link
 
-__all__ = ("OLDEST", "check")
+__all__ = ("MIN_REDIS_VERSION", "check")
 
-OLDEST = (6, 2)
+MIN_REDIS_VERSION = (6, 2)
 """``SET`` with ``PX`` and ``GET`` at once, and ``ZADD GT``."""
 
 
@@ -25,8 +25,8 @@ async def check(link: Link) -> None:
 
 def find_problem(info: Mapping[str, Any], where: str, *, clustered: bool) -> StoreError | None:
     version = str(info.get("redis_version", ""))
-    if _numbers(version) < OLDEST:
-        wanted = ".".join(map(str, OLDEST))
+    if _numbers(version) < MIN_REDIS_VERSION:
+        wanted = ".".join(map(str, MIN_REDIS_VERSION))
         return StoreConfigError(
             f"the store at {where} is version {version or '?'}; we need {wanted} or later"
         )

@@ -94,7 +94,7 @@ class RedisJobs:
         try:
             return DueJob(name, self._read_text(name, "function", function), int(attempt))
         except RecordError as error:
-            log.error("a job is left out: %s", error)
+            log.error("skipping a job: %s", error)
             return None
 
     async def begin(
@@ -219,7 +219,7 @@ class RedisJobs:
         try:
             return self._record(name, held)
         except RecordError as error:
-            log.error("a job is left out: %s", error)
+            log.error("skipping a job: %s", error)
             return None
 
     def _record(self, name: JobName, held: Mapping[str, Any], result: bytes | None = None) -> JobRecord:

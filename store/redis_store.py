@@ -21,6 +21,7 @@ from store.contract import (
     Heartbeat,
     JournalFields,
     JournalWrite,
+    LeaseState,
     Message,
     MessagePlace,
     Outcome,
@@ -36,13 +37,12 @@ from store.contract import (
     SharedReading,
     SharedWrite,
     SharedWritten,
+    TaskLease,
     TaskName,
     TaskRecord,
-    TaskTurn,
     TokenLease,
     TopicName,
     TopicReading,
-    Turn,
     UserTokens,
     Written,
 )
@@ -68,13 +68,13 @@ T = TypeVar("T")
 _JOURNAL_WEIGHT = 8
 """A journal may have MBs: a pipeline that others share reads so few that all replies come in time."""
 
-_GRACE = 60.0
+_UNLISTED_SECONDS = 60.0
 """Seconds that a record lives which its owner has not listed as opened yet."""
 
-_ENDED = 24 * 3600.0
+_ENDED_SECONDS = 24 * 3600.0
 """Seconds in which a session that was ended is not begun anew from what was there before."""
 
-_CALM = 10.0
+_SURVIVED_SECONDS = 10.0
 """Seconds after which an owner that still lives has survived what it took a session for."""
 
 _ANNOUNCED = 600.0
@@ -159,7 +159,7 @@ class RedisStore(RedisResults):
         encoded = b"" if request is None else self._values.request(key, request)
         reply = await self._link.run(
             load("claim")(
-                touched, replica, os.urandom(8), encoded, _ms(_GRACE),
+                touched, replica, os.urandom(8), encoded, _ms(_UNLISTED_SECONDS),
                 records.SESSION_VERSION, *self._values.identity(key),
             )
         )  # fmt: skip
@@ -177,7 +177,9 @@ class RedisStore(RedisResults):
         died = "" if last_beat is None else round(float(last_beat))
         keys = self._keys.record(key.tag)
         reply = await self._link.run(
-            load("seize")(keys, replica, owner, epoch, _ms(_GRACE), died, suspects, _ms(_CALM))
+            load("seize")(
+                keys, replica, owner, epoch, _ms(_UNLISTED_SECONDS), died, suspects, _ms(_SURVIVED_SECONDS)
+            )
         )
         return self._claimed(key, reply)
 
@@ -212,7 +214,7 @@ class RedisStore(RedisResults):
         # Listed first: what is listed and not parked is taken off again by who lists it.
         await self._link.run(load("enlist")([self._keys.parked], key.tag))
         keys = self._keys.record(key.tag)
-        return bool(await self._link.run(load("park")(keys, replica, epoch, _ms(_ENDED), reason)))
+        return bool(await self._link.run(load("park")(keys, replica, epoch, _ms(_ENDED_SECONDS), reason)))
 
     async def parked(self) -> list[Parked]:
         tags = [tag.decode() for tag in await self._link.send("ZRANGE", self._keys.parked, 0, -1)]
@@ -268,7 +270,7 @@ class RedisStore(RedisResults):
 
     async def end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
         keys = self._keys.record(key.tag)
-        return bool(await self._link.run(load("end")(keys, owner, epoch, _ms(_ENDED))))
+        return bool(await self._link.run(load("end")(keys, owner, epoch, _ms(_ENDED_SECONDS))))
 
     async def reassert(self, key: SessionKey, replica: str, *, epoch: int, request: PageRequest) -> Written:
         reply = await self._link.run(
@@ -337,7 +339,7 @@ class RedisStore(RedisResults):
     async def ask_to_drain(self, replica: str) -> bool:
         if await self.replica(replica) is None:
             return False
-        await self._link.send("SET", self._keys.drain(replica), b"1", "PX", _ms(_GRACE))
+        await self._link.send("SET", self._keys.drain(replica), b"1", "PX", _ms(_UNLISTED_SECONDS))
         return True
 
     async def ask_to_end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
@@ -345,7 +347,10 @@ class RedisStore(RedisResults):
             return False
         asked = self._keys.end(owner)
         await self._link.pipe(
-            [Command(("SADD", asked, f"{key.tag}/{epoch}")), Command(("PEXPIRE", asked, _ms(_GRACE)))]
+            [
+                Command(("SADD", asked, f"{key.tag}/{epoch}")),
+                Command(("PEXPIRE", asked, _ms(_UNLISTED_SECONDS))),
+            ]
         )
         return True
 
@@ -361,7 +366,7 @@ class RedisStore(RedisResults):
     async def retire(self, replica: str) -> None:
         await self._link.send("DEL", self._keys.heartbeat(replica))
         # What it did not release stays claimable for a while, then goes as with a replica that died.
-        while not await self._sweeper.bury(replica, _ms(_GRACE), limit=1000):
+        while not await self._sweeper.bury(replica, _ms(_UNLISTED_SECONDS), limit=1000):
             pass
 
     async def sessions(self, replica: str, *, limit: int | None = None) -> list[SessionRecord]:
@@ -439,7 +444,7 @@ class RedisStore(RedisResults):
             try:
                 changes.append(self._changed(tag, *found[at : at + 4]))
             except RecordDamaged as error:
-                log.error("a shared value is left out: %s", error)
+                log.error("skipping a shared value: %s", error)
         return SharedReading(born.decode(), int(version), bool(whole), changes)
 
     async def restore_shared(self, name: SharedName, changes: Sequence[SharedChange], version: int) -> str:
@@ -485,7 +490,7 @@ class RedisStore(RedisResults):
             try:
                 value = self._values.read_message(tag, data)
             except RecordDamaged as error:
-                log.error("a message is left out: %s", error)
+                log.error("dropping a message: %s", error)
             else:
                 messages.append(Message(_place(born, *name.split(b"-")), value))
         return TopicReading(_place(*reply[:3]), messages)
@@ -528,7 +533,7 @@ class RedisStore(RedisResults):
         known: float,
         since: float,
         lease: float,
-    ) -> TaskTurn:
+    ) -> TaskLease:
         tag, encode = name.tag, self._values.task
         times = [round(seconds * 1000) for seconds in (due, next_due, known, since, lease, _TASK_KEPT)]
         begin = load("task_begin")(
@@ -537,12 +542,12 @@ class RedisStore(RedisResults):
         )  # fmt: skip
         listed = [Command(("ZADD", self._keys.tasks, times[0], tag))] if times[0] else []
         (turn, number, now, *last), *_ = await self._link.pipe([begin, *listed])
-        found = Turn(turn.decode())
-        return TaskTurn(
+        found = LeaseState(turn.decode())
+        return TaskLease(
             found,
             int(now) / 1000,
-            fence=int(number) if found is Turn.RUN else 0,
-            left=int(number) / 1000 if found is Turn.HELD else 0.0,
+            fence=int(number) if found is LeaseState.RUN else 0,
+            left=int(number) / 1000 if found is LeaseState.HELD else 0.0,
             due=int(last[0]) / 1000 if last else due,
         )
 

@@ -14,7 +14,7 @@ from store.scripts import Command, load
 
 __all__ = ("Sweeper",)
 
-_GONE_NOW = 1
+_REMOVED_BY_CALLER = 1
 """What ``discard.lua`` answers to the caller that removed the record."""
 
 
@@ -80,4 +80,4 @@ class Sweeper:
         replies = await self._link.pipe(
             [load("discard")(self._keys.record(tag), *held, retention_ms) for tag, held in owners.items()]
         )
-        return replies.count(_GONE_NOW)
+        return replies.count(_REMOVED_BY_CALLER)

@@ -64,14 +64,14 @@ def parse(url: str) -> StoreUrl:
     """Raises :class:`StoreConfigError` with what is wrong and an example of the right form."""
     scheme, separator, rest = url.strip().partition("://")
     if not separator or scheme not in _EXAMPLES:
-        raise _Wrong(f"it has to begin with one of {', '.join(f'{known}://' for known in _EXAMPLES)}")
+        raise _InvalidUrl(f"it has to begin with one of {', '.join(f'{known}://' for known in _EXAMPLES)}")
     try:
         return _parse(scheme, rest)
-    except _Wrong as wrong:
-        raise _Wrong(wrong.reason, scheme) from None
+    except _InvalidUrl as wrong:
+        raise _InvalidUrl(wrong.reason, scheme) from None
 
 
-class _Wrong(StoreConfigError):
+class _InvalidUrl(StoreConfigError):
     def __init__(self, reason: str, scheme: str = "redis") -> None:
         super().__init__(f"the store URL is not usable: {reason}; for example {_EXAMPLES[scheme]}")
         self.reason = reason
@@ -79,7 +79,7 @@ class _Wrong(StoreConfigError):
 
 def _parse(scheme: str, rest: str) -> StoreUrl:
     if re.search(r"[\s\x00-\x1f]", rest):
-        raise _Wrong("it contains white space")
+        raise _InvalidUrl("it contains white space")
     body, _, query = rest.partition("?")
     authority, slash, path = body.partition("/")
     userinfo, _, hosts = authority.rpartition("@")
@@ -91,33 +91,35 @@ def _parse(scheme: str, rest: str) -> StoreUrl:
         options=_options(scheme, query),
     )
     if parts.username and parts.password is None:
-        raise _Wrong("it has a user name, but no password (to give a password alone, write :password@host)")
+        raise _InvalidUrl(
+            "it has a user name, but no password (to give a password alone, write :password@host)"
+        )
     return _BY_KIND[parts.kind](parts, hosts, slash + path)
 
 
 def _redis(parts: StoreUrl, hosts: str, path: str) -> StoreUrl:
     servers = _servers(hosts, 6379)
     if len(servers) != 1:
-        raise _Wrong("it names several hosts; that needs +sentinel or +cluster in the scheme")
+        raise _InvalidUrl("it names several hosts; that needs +sentinel or +cluster in the scheme")
     return replace(parts, hosts=servers, db=_db(path[1:]))
 
 
 def _unix(parts: StoreUrl, hosts: str, path: str) -> StoreUrl:
     if hosts or len(path) < 2:
-        raise _Wrong("it needs an absolute path after unix://")
+        raise _InvalidUrl("it needs an absolute path after unix://")
     return replace(parts, path=unquote(path), db=_db(parts.options.pop("db", "")))
 
 
 def _sentinel(parts: StoreUrl, hosts: str, path: str) -> StoreUrl:
     master, _, db = path[1:].partition("/")
     if not re.fullmatch(r"[\w.-]+", master):
-        raise _Wrong("it needs the name of the master after the Sentinels")
+        raise _InvalidUrl("it needs the name of the master after the Sentinels")
     return replace(parts, hosts=_servers(hosts, 26379), master=master, db=_db(db))
 
 
 def _cluster(parts: StoreUrl, hosts: str, path: str) -> StoreUrl:
     if path.strip("/") not in ("", "0"):
-        raise _Wrong("a Redis Cluster has no database but 0")
+        raise _InvalidUrl("a Redis Cluster has no database but 0")
     return replace(parts, hosts=_servers(hosts, 6379))
 
 
@@ -131,19 +133,19 @@ def _servers(hosts: str, port: int) -> tuple[tuple[str, int], ...]:
 def _server(text: str, default_port: int) -> tuple[str, int]:
     found = _HOST.fullmatch(text)
     if found is None:
-        raise _Wrong(
+        raise _InvalidUrl(
             "its hosts cannot be read as host:port (within a password, '/', '?', '#', '@' and ',' "
             "have to be percent-encoded)"
         )
     port = int(found["port"] or default_port)
     if not 0 < port < 65536:
-        raise _Wrong("its port is not between 1 and 65535")
+        raise _InvalidUrl("its port is not between 1 and 65535")
     return found["v6"] or found["host"], port
 
 
 def _db(text: str) -> int:
     if text and not re.fullmatch(r"\d{1,5}", text):
-        raise _Wrong("its database is not a number")
+        raise _InvalidUrl("its database is not a number")
     return int(text or 0)
 
 
@@ -156,5 +158,5 @@ def _options(scheme: str, query: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     if not set(options) <= set(allowed):
         known = ", ".join(allowed) or "none"
-        raise _Wrong(f"it has options that are unknown here (known with {scheme}: {known})")
+        raise _InvalidUrl(f"it has options that are unknown here (known with {scheme}: {known})")
     return options

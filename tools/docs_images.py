@@ -1,4 +1,4 @@
-"""The pictures in docs/operate: the admin page and `svc status --watch`, of a fleet that really runs.
+"""The pictures of the admin page and of `svc status --watch`, of a fleet that really runs, and of examples.
 
 `make docs-images` runs this. Visitors come and go on loopback while Chromium looks; what a terminal
 shows is drawn by Chromium, too.
@@ -19,6 +19,7 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import gallery
 from devfleet.fleet import Fleet
 from harness.browser import Tab, chromium, tab
 from harness.client import Client
@@ -51,6 +52,7 @@ def main() -> int:
         args = ["--auth-module", str(auth), "--admin", "--admin-user", "ada"]
         with Fleet(APPS, n=3, args=args) as fleet:
             asyncio.run(_shoot(fleet))
+    asyncio.run(gallery.shoot())
     return 0
 
 

@@ -11,8 +11,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import gallery_text
+import metrics_table
+
 from service.cli.panel_flags import INSTEAD, SAME
-from service.sessions.life import DEPARTURES, TRANSITIONS, Departure, Do, State
+from service.patches import PATCHES, Patch
+from service.sessions.life import DEPARTURES, TRANSITIONS, Action, Departure, State
 from service.settings import options_table
 from store.keys import FAMILIES
 
@@ -75,7 +79,7 @@ def panel_flags() -> str:
 def session_life() -> str:
     """The transitions that change the state, as a diagram."""
     moves = [
-        f"    {state} --> {then}: {event}" + ("" if do is Do.NOTHING else f" / {do}")
+        f"    {state} --> {then}: {event}" + ("" if do is Action.NOTHING else f" / {do}")
         for (state, event), (then, do) in TRANSITIONS.items()
         if then is not state
     ]
@@ -97,11 +101,29 @@ def _departure(departure: Departure) -> tuple[str, str, str, str]:
     return written, departure.told, told, f"`{departure.metric}`" if departure.metric else ""
 
 
+def metrics() -> str:
+    return _table(("metric", "type", "labels", "what it says"), metrics_table.rows())
+
+
+def patches() -> str:
+    columns = ("in `service`", "replaces", "read for", "why", "put in", "test")
+    return _table(columns, [_patch(each) for each in PATCHES])
+
+
+def _patch(patch: Patch) -> tuple[str, ...]:
+    module = getattr(patch.module, "__name__", "").removeprefix("service.")
+    targets = ", ".join(f"`{each}`" for each in patch.targets)
+    return f"`{module}`", targets, patch.versions, patch.why, patch.when, f"`{patch.test}`"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "options": options_table,
     "departures": departures,
     "key_families": key_families,
+    "gallery": gallery_text.markdown,
+    "metrics": metrics,
     "panel_flags": panel_flags,
+    "patches": patches,
     "scripts": scripts,
     "session_life": session_life,
 }

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.bench import report
-from loadtests.bench.figures import browser, costs, crowds, growth, messages, panel, throughput, waiting
+from loadtests.bench.figures import browser, costs, crowds, growth, jobs, messages, panel, throughput, waiting
 from loadtests.bench.scenario import Measured, Scale, Scenario
-from loadtests.bench.servers import Side, pin_to_load_core, running
+from loadtests.bench.servers import BOKEH, OURS, Side, pin_to_load_core, running
 
 SCENARIOS = [
     *throughput.SCENARIOS,
@@ -23,6 +23,7 @@ SCENARIOS = [
     *panel.SCENARIOS,
     *crowds.SCENARIOS,
     *messages.SCENARIOS,
+    *jobs.SCENARIOS,
     *browser.SCENARIOS,
     *growth.SCENARIOS,
 ]
@@ -68,11 +69,12 @@ def _complete(
     scenario: Scenario, scale: Scale, rounds: int, rows: list[Measured], against: Path | None
 ) -> None:
     """Measure the rounds that are missing."""
+    sides = scenario.sides if against is None else (OURS, BOKEH)
     for number in range(rounds):
         # Alternating, and each first as often: drift of the machine hits both sides.
-        for name in scenario.sides if number % 2 else reversed(scenario.sides):
+        for name in sides if number % 2 else reversed(sides):
             done = max(len(row.values[name]) for row in rows)
-            if done <= number < scenario.due(name, rounds):
+            if done <= number < scenario.due(name, rounds, sides):
                 _measure(scenario, scale, name, rows, against)
 
 

@@ -131,9 +131,9 @@ class Scenario:
     peer: type[Server] = BokehServe
     """What it is compared with."""
 
-    def due(self, side: str, asked: int) -> int:
-        """How many rounds ``side`` has when ``asked`` are asked for."""
-        if side not in self.sides:
+    def due(self, side: str, asked: int, sides: Sequence[str]) -> int:
+        """How many rounds ``side``, of ``sides``, has when ``asked`` are asked for."""
+        if side not in sides:
             return 0
         limits = (self.rounds, self.bokeh_rounds if side == BOKEH else None)
         return min([asked, *(limit for limit in limits if limit is not None)])

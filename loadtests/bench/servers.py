@@ -91,7 +91,8 @@ def running(
     ``against`` is another checkout of ours: its server stands on the other side then.
     """
     secret = secrets.token_hex(16)
-    env = {"BOKEH_SECRET_KEY": secret, "SVC_SECRET_KEY": secret}
+    env: dict[str, str | None] = {"BOKEH_SECRET_KEY": secret, "SVC_SECRET_KEY": secret}
+    env["PYTHONDONTWRITEBYTECODE"] = None  # as where packages were installed, modules are compiled once
     if against is not None and name == BOKEH:
         env["PYTHONPATH"] = str(against.resolve(strict=True))
     runs = kind if name == OURS or against is not None else peer

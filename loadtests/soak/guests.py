@@ -1,7 +1,7 @@
 """Visitors who come, use an app for a while and go, in all the ways in which tabs go.
 
 What a visitor set and the server acknowledged has to be there when it comes back; what is wrong is in
-:attr:`Tally.wrong`.
+:attr:`SessionCounts.wrong`.
 """
 
 from __future__ import annotations

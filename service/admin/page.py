@@ -6,7 +6,6 @@ the fleet comes in with the ticks. Session ids never leave the server: rows go b
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable
 from typing import Any
 
@@ -23,16 +22,16 @@ from service.admin.tables import (
     slow_columns,
     slow_rows,
 )
-from service.admin.watch import MOST, FleetWatch
+from service.admin.watch import MAX_SESSIONS, FleetWatch
 from service.admin.widgets import FULL_WIDTH, Charts, Confirmed, heading, notice, tiles
+from service.audit import acted
 from service.fleet.ending import begin_to_end
-from service.fleet.view import Chosen, FleetView
+from service.fleet.view import FleetView, SessionFilter
 from store.contract import SessionRecord, Store
 from store.errors import StoreError
 
 __all__ = ("AdminPage",)
 
-log = logging.getLogger(__name__)
 
 TICK = 1000
 """Milliseconds."""
@@ -113,7 +112,7 @@ class AdminPage:
         self._replica.options = [ANY, *sorted(replicas | {self._replica.value} - {ANY})]
 
     def _show_sessions(self, view: FleetView) -> None:
-        chosen = Chosen(
+        chosen = SessionFilter(
             app=None if self._app.value == ANY else self._app.value,
             replica=None if self._replica.value == ANY else self._replica.value,
             user=self._username.value or None,
@@ -122,32 +121,38 @@ class AdminPage:
         self._sessions.show([session_row(each, view) for each in chosen])
         there = sum(sum(each.sessions.values()) for each in view.replicas)
         there = max(there, len(view.held or ()))  # those that are being built are not counted
-        cut = f" (only {MOST} are read; <code>svc sessions</code> reads all)" if there > MOST else ""
+        cut = (
+            f" (only {MAX_SESSIONS} are read; <code>svc sessions</code> reads all)"
+            if there > MAX_SESSIONS
+            else ""
+        )
         self._listed.text = f"{len(chosen)} of {there} sessions{cut}"
 
     # -- what can be done ----------------------------------------------------------------------
 
     async def _do_drain(self, replica: str) -> None:
-        log.warning("operator %s asks replica %s to drain", self._user or "(no user)", replica)
-        await self._try(
+        said = await self._try(
             self._store.ask_to_drain(replica), f"{replica} was asked to drain", f"{replica} is gone"
         )
+        acted("drain", replica, said, operator=self._user)
 
     async def _do_end(self, short: str) -> None:
-        log.warning("operator %s ends session %s", self._user or "(no user)", short)
-        record = self._record(short)
+        record, gone = self._record(short), f"{short} is gone already"
         if record is None:
-            self._say(f"{short} is gone already")
+            said = gone
+            self._say(said)
         else:
-            await self._try(
-                begin_to_end(self._store, record.key), f"{short} ends", f"{short} is gone already"
-            )
+            said = await self._try(begin_to_end(self._store, record.key), f"{short} ends", gone)
+        acted("end", short, said, operator=self._user)
 
-    async def _try(self, work: Awaitable[bool], done: str, missing: str) -> None:
+    async def _try(self, work: Awaitable[bool], done: str, missing: str) -> str:
+        """What came of it, which is shown as well."""
         try:
-            self._say(done if await work else missing)
+            said = done if await work else missing
         except StoreError as error:
-            self._say(f"that did not work: {error}")
+            said = f"that did not work: {error}"
+        self._say(said)
+        return said
 
     def _record(self, short: str) -> SessionRecord | None:
         view = self._watch.latest()

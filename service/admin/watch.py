@@ -16,19 +16,19 @@ __all__ = ("FleetWatch",)
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0
+POLL_SECONDS = 1.0
 """Seconds between looks at the replicas."""
 
-IDLE = 10.0
+IDLE_SECONDS = 10.0
 """Seconds after which nobody who has not asked is watching any more."""
 
-KEPT = 60
+HISTORY_LENGTH = 60
 """Looks that a replica's line goes back."""
 
-MOST = 2000
+MAX_SESSIONS = 2000
 """Sessions that are listed; more would hold up this replica's own."""
 
-SHARE = 0.05
+MAX_READ_SHARE = 0.05
 """Of the time that reading the sessions may take."""
 
 
@@ -48,7 +48,7 @@ class FleetWatch:
         """How many sessions each replica had at the last looks."""
 
     def latest(self) -> FleetView | None:
-        """The fleet a moment ago, with up to :data:`MOST` sessions; None before the first look."""
+        """The fleet a moment ago, with up to :data:`MAX_SESSIONS` sessions; None before the first look."""
         self._asked = time.monotonic()
         self._wanted.set()
         return self._view
@@ -58,8 +58,8 @@ class FleetWatch:
         while True:
             await self._wanted.wait()
             await self._look()
-            await asyncio.sleep(LOOK_EVERY)
-            if time.monotonic() - self._asked > IDLE:
+            await asyncio.sleep(POLL_SECONDS)
+            if time.monotonic() - self._asked > IDLE_SECONDS:
                 self._wanted.clear()
                 self._view = None
 
@@ -68,7 +68,7 @@ class FleetWatch:
             view = await look(self._store)
             await self._look_at_sessions(view)
         except StoreError as error:
-            log.debug("cannot look at the fleet: %s", error)
+            log.debug("cannot read the fleet's state: %s", error)
             self.trouble = str(error)
             return
         self.trouble = ""
@@ -82,13 +82,13 @@ class FleetWatch:
             return
         held: list[SessionRecord] = []
         for each in view.replicas:
-            held += await self._store.sessions(each.replica, limit=MOST - len(held))
+            held += await self._store.sessions(each.replica, limit=MAX_SESSIONS - len(held))
         self._held = held
-        self._held_due = time.monotonic() + (time.monotonic() - begun) / SHARE
+        self._held_due = time.monotonic() + (time.monotonic() - begun) / MAX_READ_SHARE
 
     def _draw_on(self, view: FleetView) -> None:
         now = {each.replica: sum(each.sessions.values()) for each in view.replicas}
         self.lines = {
-            replica: deque([*self.lines.get(replica, ()), count], maxlen=KEPT)
+            replica: deque([*self.lines.get(replica, ()), count], maxlen=HISTORY_LENGTH)
             for replica, count in now.items()
         }

@@ -47,7 +47,7 @@ from service.apps.raised import STRAY, Exited
 from service.apps.threads import within
 from service.apps.worker_pool import Workers
 from service.documents.bundles import bundles_for, extensions_of
-from service.errors import AppError, GivenUp
+from service.errors import AppCodeAbandoned, AppError
 from service.lines import line
 
 __all__ = ("App", "known_sources")
@@ -170,7 +170,7 @@ class App:
         return self._says("pause_when_hidden") is True
 
     def _says(self, name: str) -> bool | None:
-        said = (said_by(handler, name) for handler in self.application.handlers)
+        said = (declared_by(handler, name) for handler in self.application.handlers)
         return next((each for each in said if each is not None), None)
 
     @property
@@ -378,7 +378,7 @@ class App:
             # Handlers wrap async hooks in a coroutine that returns the hook's own, un-awaited.
             if inspect.isawaitable(result):
                 await execution.run(_awaiting, result)
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception as error:
             if isinstance(error, Exited) and name == "on_server_loaded":
@@ -445,7 +445,7 @@ def mentions_template(source: str) -> bool:
     return any(token.type == tokenize.NAME and "template" in token.string for token in tokens)
 
 
-def said_by(handler: Any, name: str) -> bool | None:
+def declared_by(handler: Any, name: str) -> bool | None:
     """What the app says with ``name = True`` or ``False``: in its script or hooks, or on its function."""
     lifecycle = getattr(handler, "_lifecycle_handler", handler)
     for place in (getattr(handler, "_func", None), getattr(lifecycle, "_module", None)):
@@ -453,10 +453,10 @@ def said_by(handler: Any, name: str) -> bool | None:
         if isinstance(said, bool):
             return said
     runner = getattr(getattr(handler, "_main_handler", handler), "_runner", None)
-    return None if runner is None else _said_in(runner.source, name)
+    return None if runner is None else _declared_in(runner.source, name)
 
 
-def _said_in(source: str, name: str) -> bool | None:
+def _declared_in(source: str, name: str) -> bool | None:
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):

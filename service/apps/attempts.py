@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from service.apps.execution import Execution
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 
 __all__ = ("Attempt",)
 
@@ -71,7 +71,7 @@ class Attempt:
         timer = self._watch_clock()
         try:
             yield
-        except (GivenUp, asyncio.CancelledError) as stopped:
+        except (AppCodeAbandoned, asyncio.CancelledError) as stopped:
             if self._error is None:
                 raise
             if isinstance(stopped, asyncio.CancelledError):

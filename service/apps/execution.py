@@ -28,7 +28,7 @@ from service.apps.imports import ImportSpace
 from service.apps.panel import note_thread
 from service.apps.raised import STRAY, as_exception, is_stray
 from service.apps.steps import Step, stepwise
-from service.apps.worker_pool import Job, Workers
+from service.apps.worker_pool import WAIT_SECONDS, Job, Workers
 from service.documents.curdoc import current_documents
 from service.documents.ids import Ids, IdSpace, OnWired, current_ids
 from service.documents.wiring import Input, current_input
@@ -142,7 +142,8 @@ class Execution:
     def begin(self, func: Callable[..., Any], *args: Any) -> Awaitable[None] | None:
         """Run ``func(*args)``, which gives nothing, on a thread, and wait a moment for it.
 
-        What has to be awaited at once where it is not over by then. Raises what ``func`` raises, and GivenUp.
+        What has to be awaited at once where it is not over by then. Raises what ``func`` raises, and
+        AppCodeAbandoned.
         """
         assert self._workers is not None
         with self._context(self._document):
@@ -152,13 +153,45 @@ class Execution:
         job.result()
         return None
 
+    # -- beside other sessions' calls, on one thread (service.apps.together) ---------------------
+
+    @property
+    def quick(self) -> bool:
+        """Whether the last call on a thread took no longer than the event loop may wait for it."""
+        return self._quick
+
+    def share_thread(self, work: Callable[[], None]) -> Job:
+        """Run ``work``, which makes calls of this app's sessions. Next is ``runs_at_once`` of what it gives.
+
+        Raises AppCodeAbandoned when the server stops.
+        """
+        assert self._workers is not None
+        return self._workers.submit(work, wait=True)
+
+    def begins_on_thread(self, job: Job) -> None:
+        """``job`` makes a call of this session, and the event loop does not wait for it."""
+        self._job = job
+        self._idle.clear()
+
+    def call_on_thread(self, func: Callable[[], Any]) -> Any:
+        """On that thread."""
+        with self._context(self._document):
+            return self._work(func, ())
+
+    def ended_on_thread(self, seconds: float) -> None:
+        self._job = None
+        self._idle.set()
+        self._quick = seconds < WAIT_SECONDS
+
+    # --------------------------------------------------------------------------------------------
+
     async def run(
         self, func: Callable[..., Any], *args: Any, locked: bool = True, build: bool = False
     ) -> Any:
         """Run ``func(*args)`` and, if that gives an awaitable, await it under the same conditions.
 
         With ``locked=False`` ``curdoc()`` is Bokeh's guard that refuses unsafe changes. ``build`` says that
-        nobody has a page of it yet. Raises what ``func`` raises, and GivenUp.
+        nobody has a page of it yet. Raises what ``func`` raises, and AppCodeAbandoned.
         """
         try:
             return await self._run(func, args, locked=locked, build=build)

@@ -17,7 +17,7 @@ from functools import cache, wraps
 
 from service.apps.steps import Step, under_way, watch_steps
 
-__all__ = ("after_hooks", "install")
+__all__ = ("after_hooks", "end_process", "install")
 
 
 @cache
@@ -77,7 +77,7 @@ class _Child:
 
     def ended(self, step: Step, seconds: float) -> None:
         if step in self._inherited:
-            _end_process(sys.exc_info()[1])
+            end_process(sys.exc_info()[1])
 
 
 def _begun() -> None:
@@ -89,7 +89,7 @@ def _begun() -> None:
         watch_steps(_Child(frozenset(inherited)))
 
 
-def _end_process(error: BaseException | None) -> None:
+def end_process(error: BaseException | None) -> None:
     """As Python ends on ``error``, but for what the server had put off until its own end."""
     if isinstance(error, KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.SIG_DFL)

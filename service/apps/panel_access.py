@@ -50,12 +50,12 @@ def _answer(ask: Ask, document: Document) -> Any:
         arguments = (state.user_info, request.path)[: len(inspect.signature(ask).parameters)]
         answer = ask(*arguments)
     except Exception as error:
-        log.exception("authorize_callback failed: nobody is let in")
+        log.exception("authorize_callback failed: access is denied to everybody")
         raise NotAuthorized("It could not be found out whether you may use this application.") from error
     if inspect.isawaitable(answer):  # which would count as yes
         if inspect.iscoroutine(answer):
             answer.close()
-        log.error("authorize_callback must not be async: nobody is let in")
+        log.error("authorize_callback must not be async: access is denied to everybody")
         return False
     return answer
 

@@ -105,7 +105,7 @@ class LoginHooks:
     ended: Callable[[str], Awaitable[None]]
 
 
-_told: set[str] = set()
+_configured_providers: set[str] = set()
 """Providers that Panel was told of here, and not by the program."""
 
 
@@ -119,7 +119,7 @@ def with_panels_config(settings: Settings) -> Settings:
         return settings
     config = module.config
     basic, provider = config.basic_auth, config.oauth_provider
-    if provider in _told:
+    if provider in _configured_providers:
         provider = None  # that of another server of this process
     if not (basic or provider):
         return settings
@@ -179,7 +179,7 @@ class PanelLogin:
             value = _as_panels(theirs, value)
             setattr(self._config, theirs, value)
             if ours == "oauth_provider":
-                _told.add(value)
+                _configured_providers.add(value)
             told = getattr(self._config, theirs)
             if _plain(told) != _plain(value):
                 flag = "--" + ours.replace("_", "-")
@@ -398,7 +398,7 @@ class PanelLogin:
         """What the provider gives for the refresh token. Raises RefreshRefused, ProviderAway."""
         client = _NotingClient()
         base = self._auth.AUTH_PROVIDERS[self._settings.oauth_provider]
-        handler = _bare(type(base.__name__, (_Quiet, base), {"client": client}), self._cookie_secret)
+        handler = _bare(type(base.__name__, (_SilentHandler, base), {"client": client}), self._cookie_secret)
         try:
             answer = await handler._fetch_access_token(
                 client_id=self._config.oauth_key,
@@ -619,7 +619,7 @@ class _NotingClient:
             raise
 
 
-class _Quiet(RequestHandler):
+class _SilentHandler(RequestHandler):
     client: _NotingClient
 
     def get_auth_http_client(self) -> Any:

@@ -18,6 +18,7 @@ from bokeh.document import Document
 from bokeh.model import DataModel, Model
 
 from service.apps import jupyter_widgets
+from service.apps.holoviews_streams import figures_of, heard_by, is_plot, read_streams, stream_values
 from service.apps.panel_chats import (
     go_on,
     is_answering,
@@ -119,6 +120,8 @@ class PanelObjects:
             kept[_TABLE] = read_table(viewable, self._cells.get(model.id, {}))
         if is_feed(viewable):
             kept[_UNSEEN] = unseen_objects(viewable, ref)
+        if is_plot(viewable):
+            kept[_STREAMS] = read_streams(viewable, ref)
         if not 0 < self._ids.number(model.id) <= self._built:
             kept[_MADE] = describe(viewable, ref)
             if kept[_MADE] and is_placeholder(viewable, chats):
@@ -126,10 +129,13 @@ class PanelObjects:
         return {name: value for name, value in kept.items() if value}
 
     def clicks(self, model: Model) -> object:
-        """What the object behind a model has counted; None where nothing counts."""
+        """What the object behind a model has counted, or heard; None where nothing does."""
         # bokeh 3.9 and 3.10: where a model keeps its callbacks.
         for callbacks in model._event_callbacks.values():
             for callback in callbacks:
+                heard = heard_by(callback)
+                if heard is not None:
+                    return heard
                 owner = getattr(getattr(callback, "func", None), "__self__", None)
                 if owner is not None:
                     return getattr(owner, "clicks", None), getattr(owner, "clicked", None)
@@ -166,9 +172,14 @@ class PanelObjects:
 
         Must run in the Document's context.
         """
-        for model, viewable, _ in _objects(document):
+        for model, viewable, ref in _objects(document):
+            kept = stored.get(model.id, {})
             with _apart(viewable):
-                self._restore(model, viewable, stored.get(model.id, {}))
+                self._restore(model, viewable, kept)
+            if _STREAMS in kept and is_plot(viewable):
+                with _apart(viewable):
+                    for stream, values in stream_values(viewable, ref, kept[_STREAMS]):
+                        _set_silently(stream, values)
         for model in jupyter_widgets.models_of(document):
             with _apart(model):
                 self._widgets.restore(model, stored.get(model.id, {}).get(_WIDGETS, {}))
@@ -211,10 +222,10 @@ def _apart(which: object) -> Iterator[None]:
     try:
         yield
     except Exception:
-        log.exception("an object of Panel's does not take back what was kept: %r", which)
+        log.exception("cannot restore the stored state of a Panel object: %r", which)
 
 
-_TABLE, _MADE, _UNSEEN, _WIDGETS = "-table", "-made", "-unseen", "-ipywidgets"
+_TABLE, _MADE, _UNSEEN, _WIDGETS, _STREAMS = "-table", "-made", "-unseen", "-ipywidgets", "-streams"
 """Keys of what is kept besides parameters, none of which has such a name."""
 
 
@@ -222,6 +233,8 @@ def _ids_of(model: Any, viewable: Any, ref: str) -> set[str]:
     """The models whose changes may mean that there is something new to be kept of the object."""
     if is_table(viewable):
         return {model.id, model.source.id, model.source.selected.id}
+    if is_plot(viewable):
+        return {model.id, *figures_of(viewable, ref)}
     return {*_own_ids(model), *models_of_message(viewable, ref)}
 
 

@@ -36,12 +36,12 @@ class PanelSettings:
     root_path: str | None = None
 
 
-_told = [PanelSettings()]
+_applied = [PanelSettings()]
 
 
 def tell_panel(settings: PanelSettings) -> None:
     """From here on, in all sessions that do not say otherwise. Cheap where Panel is not imported."""
-    _told[:] = [settings]
+    _applied[:] = [settings]
     when_imported(_CONFIG, _tell)
     if (module := imported(_CONFIG)) is not None:
         _tell(module)  # also of a further server, of which Panel was not told as it was imported
@@ -63,7 +63,7 @@ def check_page_config(text: str) -> None:
 
 def _tell(module: Any) -> None:
     # Whoever imports Panel may be a session, and what is set there is of that session alone.
-    Context().run(_set, module.config, sys.modules[_STATE].state, _told[0])
+    Context().run(_set, module.config, sys.modules[_STATE].state, _applied[0])
 
 
 def _set(config: Any, state: Any, told: PanelSettings) -> None:

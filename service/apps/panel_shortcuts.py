@@ -11,18 +11,22 @@ import copy
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from service.apps.when_imported import when_imported
 from service.documents.shortcuts.table import digest_of
 
-__all__ = ("install", "quicken")
+__all__ = ("apply_shortcuts", "install")
 
 log = logging.getLogger(__name__)
 
 _ALWAYS_OWN = frozenset({"_param__private", "_globals", "_parameter_set", "__class__", "param"})
+_MOST_PATHS = 256
+"""Of style sheets whose place is remembered."""
 _COPIED = frozenset({"raw_css", "global_css", "css_files", "js_files", "js_modules"})
 
 
@@ -32,20 +36,22 @@ def install() -> None:
         when_imported(name, put)
 
 
-def quicken() -> None:
+def apply_shortcuts() -> None:
     """Put them in now, in those modules that are imported."""
     for name, put in _SHORTCUTS.items():
         if name in sys.modules:
             put(sys.modules[name])
 
 
-def _put(owner: Any, name: str, digest: str, made: Callable[..., Any]) -> None:
+def _put(owner: Any, name: str, digest: str | Sequence[str], made: Callable[..., Any]) -> bool:
     panels = vars(owner)[name]
-    if digest_of(panels) == digest:
+    is_known = digest_of(panels) in ([digest] if isinstance(digest, str) else digest)
+    if is_known:
         made.panels = panels  # type: ignore[attr-defined]  # to compare with
         setattr(owner, name, made)
     else:
         log.debug("Panel has changed %s.%s, which runs at its own speed", owner.__name__, name)
+    return is_known
 
 
 def _quicken_config(module: ModuleType) -> None:
@@ -56,6 +62,9 @@ def _quicken_config(module: ModuleType) -> None:
     def __getattribute__(self: Any, attr: str) -> Any:  # noqa: N807
         if attr in _ALWAYS_OWN or module._config_uninitialized:
             return inherited(self, attr)
+        return value(self, attr, values_of_session(self))
+
+    def values_of_session(self: Any) -> dict[str, Any] | None:
         own: dict[str, Any] | None = None
         document = _curdoc()
         if document:
@@ -63,17 +72,41 @@ def _quicken_config(module: ModuleType) -> None:
             own = sessions.get(document)
             if own is None:
                 own = sessions[document] = {}
-            if attr in _COPIED and attr not in own:
-                setattr(self, attr, copy.copy(inherited(self, attr)))
+        return own
+
+    def value(self: Any, attr: str, own: dict[str, Any] | None) -> Any:
+        if own is not None and attr in _COPIED and attr not in own:
+            setattr(self, attr, copy.copy(inherited(self, attr)))
         if attr in config._globals or attr == "theme":
             return inherited(self, attr)
         if own is not None and attr in own:
             return own[attr]
-        if f"_{attr}" in config._parameter_set and (value := inherited(self, f"_{attr}_")) is not None:
-            return value
+        if f"_{attr}" in config._parameter_set and (other := inherited(self, f"_{attr}_")) is not None:
+            return other
         return inherited(self, attr)
 
-    _put(config, "__getattribute__", "531eeb67dbfb86a7", __getattribute__)
+    @contextmanager
+    def set_for_a_while(self: Any, **kwargs: Any) -> Iterator[None]:
+        own, names = values_of_session(self), list(self.param)
+        values = [(name, value(self, name, own)) for name in names if name != "name"]
+        overrides = [
+            (f"{name}_", value(self, f"{name}_", own))
+            for name in config._parameter_set
+            if name.startswith("_") and name[1:] not in config._globals
+        ]
+        for name, new in kwargs.items():
+            setattr(self, name, new)
+        try:
+            yield
+        finally:
+            own = values_of_session(self)
+            now = {name: value(self, name, own) for name in self.param}
+            self.param.update(**{name: before for name, before in values if before is not now.get(name)})
+            for name, before in overrides:
+                setattr(self, name, before)
+
+    if _put(config, "__getattribute__", "531eeb67dbfb86a7", __getattribute__):
+        _put(config, "set", "a8bf17033a28d77c", set_for_a_while)
 
 
 def _curdoc() -> Any:
@@ -110,6 +143,44 @@ def _quicken_specs(module: ModuleType) -> None:
     _put(module, "_has_resources", "7d8badaae85ad1b6", _has_resources)
 
 
+def _quicken_classes(module: ModuleType) -> None:
+    """Panel's own looks through a list of all classes found for each further one."""
+    is_abstract = module._is_abstract
+
+    def _descendents(class_: type, concrete: bool = False) -> list[type]:
+        if not isinstance(class_, type):
+            raise TypeError(f"descendents expected a class object, not {type(class_).__name__}")
+        found, seen = [class_], {class_}
+        for each in found:  # while it grows
+            try:
+                below: list[type] = each.__subclasses__()
+            except TypeError:  # of `type`, for example
+                continue
+            new = [cls for cls in below if cls not in seen]
+            seen.update(new)
+            found += new
+        return [each for each in found if not (concrete and is_abstract(each))]
+
+    _put(module, "_descendents", ("cda555e95e3cfe9f", "7faefa80eb8a620c"), _descendents)
+
+
+def _quicken_values(module: ModuleType) -> None:
+    """Panel's own makes, for each parameter of an object, the list of those that models have, too."""
+
+    def _init_params(self: Any) -> dict[str, Any]:
+        synced = frozenset(self._synced_params)
+        values = {name: getattr(self, name) for name in self.param if name in synced}
+        return {name: value for name, value in values.items() if value is not None}
+
+    _put(module.Syncable, "_init_params", "56fd08beffdf076b", _init_params)
+
+
+def _quicken_themes(module: ModuleType) -> None:
+    """Panel's own asks for each component of a page whether the same two files are its own."""
+    relative_to = module.relative_to
+    _put(module, "relative_to", "dd2a764ae2bc936f", lru_cache(_MOST_PATHS)(relative_to))
+
+
 def _confine_busy_indicators(module: ModuleType) -> None:
     """Panel's own switches the indicators of all sessions on and off with each event of any of them.
 
@@ -141,4 +212,7 @@ _SHORTCUTS: dict[str, Callable[[ModuleType], None]] = {
     "panel.io.state": _confine_busy_indicators,
     "panel.io.resources": _quicken_extensions,
     "panel.io.resource_spec": _quicken_specs,
+    "panel.reactive": _quicken_values,
+    "panel.theme.base": _quicken_themes,
+    "panel.util": _quicken_classes,
 }

@@ -223,7 +223,7 @@ def _take_shown(table: Any, shown: Mapping[str, Any]) -> None:
                 if not _equal(present[name], shown[name]):
                     frame[name] = _column_of(table, shown, name)
     except (TypeError, ValueError) as error:
-        log.warning("a table does not take back its rows: %s", error)
+        log.warning("cannot restore the rows of a table: %s", error)
 
 
 def _equal(one: Any, other: Any) -> bool:

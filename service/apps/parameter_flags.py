@@ -1,10 +1,11 @@
-"""Panel's and Param's ways to change constant and read-only parameters, for several threads at once.
+"""Constant and read-only parameters as Panel, HoloViews and Param change them, for several threads at once.
 
-Both (``edit_readonly`` of panel 1.9 and 1.10, ``edit_constant`` of param 2) clear the flags of an object's
-parameters and later set them to what they were. Most of these are the parameters of the class, which the
-widgets of all sessions share: with two threads at it, one sets a flag while the other has yet to change the
-value, which raises TypeError and loses an input; or the other finds the flag cleared and leaves it so for
-good. Here objects have copies of these parameters, and a flag is cleared until nobody needs that any more.
+They (``edit_readonly`` of panel 1.9 and 1.10, ``edit_constant`` of param 2, and ``disable_constant`` of
+holoviews 1.22 and 1.23, by which streams take what a user did) clear the flags of an object's parameters and
+later set them to what they were. Most of these are the parameters of the class, which the widgets and streams
+of all sessions share: with two threads at it, one sets a flag while the other has yet to change the value,
+which raises TypeError and loses an input; or the other finds the flag cleared and leaves it so for good.
+Here objects have copies of these parameters, and a flag is cleared until nobody needs that any more.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def install() -> None:
     """Idempotent."""
     when_imported("param.parameterized", _replace_edit_constant)
     when_imported("panel.util.parameters", _replace_edit_readonly)
+    when_imported("holoviews.core.util", _replace_disable_constant)
 
 
 def _replace_edit_constant(module: ModuleType) -> None:
@@ -41,6 +43,10 @@ def _replace_edit_constant(module: ModuleType) -> None:
 
 def _replace_edit_readonly(module: ModuleType) -> None:
     _replace(module, "edit_readonly", _BOTH)
+
+
+def _replace_disable_constant(module: ModuleType) -> None:
+    _replace(module, "disable_constant", _CONSTANT)
 
 
 def _replace(module: ModuleType, name: str, flags: Sequence[str]) -> None:

@@ -41,13 +41,13 @@ def install() -> None:
     if isinstance(sys, _Module):
         return
     io_functions: list[str] = CodeHandler._io_functions
-    _divide_module(sys, ("argv", "path"))
-    _divide_module(bokeh.io, io_functions)
+    _make_module_per_run(sys, ("argv", "path"))
+    _make_module_per_run(bokeh.io, io_functions)
     # Panel (1.9 and 1.10) ends each run of an app with ``set_curdoc(curdoc())``: the session's Document would
     # be that of all code outside of sessions, and stay in memory after its session.
-    _divide(State, ("_document",), names_of_run)
+    _make_per_run(State, ("_document",), names_of_run)
     for owner in (CodeRunner, Handler):
-        _divide(owner, ("_failed", "_error", "_error_detail"), _outcome_of_run)
+        _make_per_run(owner, ("_failed", "_error", "_error_detail"), _outcome_of_run)
     line.allow_runs_at_once()
     working_folder.install()
 
@@ -70,7 +70,7 @@ def run_apart(*, loads: bool = False) -> Iterator[None]:
         _outcome_of_run.reset(tokens[1])
 
 
-class _Divided:
+class _PerRunAttribute:
     """An attribute whose value belongs to a run, or outside of runs to its owner."""
 
     def __init__(self, name: str, values: ContextVar[Names | None]) -> None:
@@ -103,10 +103,12 @@ class _Module(ModuleType):
         return __import__, (self.__name__, None, None, ("*",))
 
 
-def _divide_module(module: ModuleType, names: tuple[str, ...] | list[str]) -> None:
-    module.__class__ = type("module", (_Module,), {name: _Divided(name, names_of_run) for name in names})
+def _make_module_per_run(module: ModuleType, names: tuple[str, ...] | list[str]) -> None:
+    module.__class__ = type(
+        "module", (_Module,), {name: _PerRunAttribute(name, names_of_run) for name in names}
+    )
 
 
-def _divide(owner: type[Any], names: tuple[str, ...], values: ContextVar[Names | None]) -> None:
+def _make_per_run(owner: type[Any], names: tuple[str, ...], values: ContextVar[Names | None]) -> None:
     for name in names:
-        setattr(owner, name, _Divided(name, values))
+        setattr(owner, name, _PerRunAttribute(name, values))

@@ -27,16 +27,16 @@ __all__ = ("SlowCall", "SlowCalls")
 
 log = logging.getLogger(__name__)
 
-LOOKS = 4
+SAMPLES_PER_LIMIT = 4
 """How often the thread looks within the limit: most calls have been seen before they count as slow."""
 
 LONGEST_PAUSE = 0.25
 """Seconds between looks, however high the limit is."""
 
-SILENCE = 60.0
+LOG_INTERVAL_SECONDS = 60.0
 """Seconds in which one place in the code is logged once."""
 
-KEPT = 20
+MAX_LATEST = 20
 """Calls that :meth:`SlowCalls.latest` knows."""
 
 MAX_PLACES = 1000
@@ -95,8 +95,8 @@ class SlowCalls:
     ) -> None:
         self.limit = limit
         self._count, self._app_of_file = count, app_of_file
-        self._pause = min(limit / LOOKS, LONGEST_PAUSE)
-        self._latest: deque[SlowCall] = deque(maxlen=KEPT)
+        self._pause = min(limit / SAMPLES_PER_LIMIT, LONGEST_PAUSE)
+        self._latest: deque[SlowCall] = deque(maxlen=MAX_LATEST)
         self._logged: dict[tuple[str, str], tuple[float, int]] = {}
         """When a place of an app was logged, and how often it was slow since."""
         self._lock = threading.Lock()
@@ -152,7 +152,7 @@ class SlowCalls:
             try:
                 self._look_once(time.monotonic())
             except Exception:
-                log.exception("cannot look at what apps do")
+                log.exception("sampling running app code failed")
 
     def _look_once(self, now: float) -> None:
         for thread, step in list(under_way.items()):
@@ -203,8 +203,8 @@ class SlowCalls:
     def _is_news(self, app: str, place: str) -> int | None:
         """How often it was kept quiet since it was last logged; None when it is kept quiet once more."""
         now = time.monotonic()
-        at, quiet = self._logged.pop((app, place), (now - SILENCE, 0))
-        is_news = now - at >= SILENCE
+        at, quiet = self._logged.pop((app, place), (now - LOG_INTERVAL_SECONDS, 0))
+        is_news = now - at >= LOG_INTERVAL_SECONDS
         self._logged[app, place] = (now, 0) if is_news else (at, quiet + 1)
         if len(self._logged) > MAX_PLACES:
             del self._logged[next(iter(self._logged))]

@@ -22,16 +22,16 @@ from service.apps.pool_threads import PoolThread, let_others_run
 from service.apps.raised import as_exception
 from service.apps.stacks import where
 from service.apps.threads import handed_on, note_panel_work, within
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 
-__all__ = ("Job", "PoolExecutor", "WorkerPool", "Workers", "name_of")
+__all__ = ("WAIT_SECONDS", "Job", "PoolExecutor", "WorkerPool", "Workers", "name_of")
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-OTHERS_SHARE = 4
+RESERVED_DIVISOR = 4
 """One thread of so many stays free for the other apps, where there are any."""
 
 WAIT_SECONDS = 0.004
@@ -44,12 +44,12 @@ wake-up through a socket. What takes longer goes on without it, the first time t
 WAIT_AGAIN_SECONDS = 0.1
 """How long it does not do that any more after it was in vain once, for whomever."""
 
-YIELDS = 4
+YIELDS_BEFORE_WAIT = 4
 """How often it lets others run before it goes to sleep for that: the thread that it has just woken begins
 then, and is mostly through with a quick call.
 """
 
-BUILDS_SHARE = 2
+BUILDS_DIVISOR = 2
 """One thread of so many may build; the others are for whoever has a page already."""
 
 
@@ -142,7 +142,7 @@ class Job(asyncio.Future[Any]):
         return False
 
     def _is_over_soon(self) -> bool:
-        for _ in range(YIELDS):
+        for _ in range(YIELDS_BEFORE_WAIT):
             if self._over:
                 return True
             let_others_run()
@@ -169,12 +169,12 @@ class Job(asyncio.Future[Any]):
         self.set_exception(error)
         if self._unwanted:
             self.exception()  # nobody else will ask for it
-            log.error("app code failed whose caller has gone", exc_info=error)
+            log.error("app code failed after its caller had left", exc_info=error)
 
     def give_up(self) -> None:
-        """Whoever waits for it goes on, with :class:`GivenUp`."""
+        """Whoever waits for it goes on, with :class:`AppCodeAbandoned`."""
         if not self.done():
-            self.set_exception(GivenUp("not waiting for code that goes on and on"))
+            self.set_exception(AppCodeAbandoned("app code did not return in time"))
             self.exception()
 
 
@@ -238,12 +238,12 @@ class WorkerPool:
     @property
     def share(self) -> int:
         """Threads that one app may have."""
-        return self.size if len(self._shares) < 2 else self.size - self.size // OTHERS_SHARE
+        return self.size if len(self._shares) < 2 else self.size - self.size // RESERVED_DIVISOR
 
     @property
     def builds(self) -> int:
         """Threads on which one app may be built."""
-        return max(1, self.size // BUILDS_SHARE)
+        return max(1, self.size // BUILDS_DIVISOR)
 
     def may_wait(self) -> bool:
         """Whether the event loop may stand still for a moment."""
@@ -256,9 +256,9 @@ class WorkerPool:
         return list(self._running)
 
     def submit(self, job: Job) -> None:
-        """On the event loop. Raises GivenUp when the pool is closed."""
+        """On the event loop. Raises AppCodeAbandoned when the pool is closed."""
         if self._closed:
-            raise GivenUp("this server stops")
+            raise AppCodeAbandoned("this server stops")
         if job.workers.may_begin(job):
             self._begin(job, 0.0)
         else:
@@ -365,8 +365,8 @@ class Workers:
     def submit(self, func: Callable[..., Any], *args: Any, build: bool = False, wait: bool = False) -> Job:
         """Call ``func(*args)`` on a thread, in a copy of this context; what is returned is to be awaited.
 
-        With ``wait`` :meth:`Job.runs_at_once` has to be called next. On the event loop only. Raises GivenUp
-        when the server stops.
+        With ``wait`` :meth:`Job.runs_at_once` has to be called next. On the event loop only. Raises
+        AppCodeAbandoned when the server stops.
         """
         job = Job(self, func, args, build=build, wait=wait)
         self.pool.submit(job)
@@ -435,7 +435,7 @@ class PoolExecutor(Executor):
     def _begin(self, future: Future[Any], work: Callable[[], Any]) -> None:
         try:
             self._pool.workers(self._app).submit(_fulfil, future, work).add_done_callback(_look)
-        except GivenUp:
+        except AppCodeAbandoned:
             future.cancel()
 
 

@@ -246,7 +246,7 @@ class Application(LiveSessions):
         try:
             await answer.send(send)
         except OSError as error:
-            log.debug("a client left before it was answered: %s", error)
+            log.debug("a client disconnected before its answer: %s", error)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         server = self._ready()
@@ -256,7 +256,7 @@ class Application(LiveSessions):
         try:
             request = request_of({**scope, "method": "GET"}, b"", handshake, self.settings.prefix)
         except HTTPInputError as error:
-            log.warning("refusing a socket: %s", error)
+            log.warning("refusing a WebSocket: %s", error)
             await send({"type": "websocket.close", "code": 1002})
             return
         server.application.find_handler(request).execute()

@@ -97,7 +97,7 @@ class EventSocket(Answering):
 
     def send(self, frames: Frames) -> None:
         if self._closing or not self.open:
-            log.debug("a message came too late for a closed socket")
+            log.debug("dropping a message for a closed WebSocket")
             return
         for frame in frames:
             self._put(_event_of(frame), len(frame))
@@ -150,7 +150,7 @@ class EventSocket(Answering):
                 self._relieve()
             all_sent = True
         except OSError as error:
-            log.debug("a socket of %s broke: %s", self.about, error)
+            log.debug("a WebSocket of %s failed: %s", self.about, error)
         finally:
             self._writing = None
             if self._closing or not all_sent:
@@ -213,11 +213,11 @@ class EventSocket(Answering):
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, ServiceError):  # what the client did wrong closes this socket and nothing else
-            log.warning("closing a socket of %s: %s", self.about, error)
+            log.warning("closing a WebSocket of %s: %s", self.about, error)
             self.close(error.close_code, str(error))
         else:
-            log.error("a message on a socket of %s failed", self.about, exc_info=error)
-            self.close(1011, "the message failed")
+            log.error("handling a message of a WebSocket of %s failed", self.about, exc_info=error)
+            self.close(1011, "internal error while handling a message")
         self._discards_input = True
         self._backlog.clear()
         self._backlog_size = 0

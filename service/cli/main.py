@@ -1,6 +1,6 @@
 """``svc``: picks the command and turns what went wrong into one line and an exit code.
 
-What a command does is in its own module, listed in :data:`COMMANDS`.
+What a command does is in its own module, named in :data:`COMMANDS`.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, cast
 
-from service.cli import doctor, drain, job_worker, jobs, secret, serve, sessions, status, tasks
+from service import memory
 from service.errors import AppLoadError, ConfigError, ServiceError
 
-__all__ = ("COMMANDS", "Command", "fail", "main")
+__all__ = ("COMMANDS", "Command", "command_of", "fail", "main", "make_parser")
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -34,17 +35,19 @@ class Command(Protocol):
         """Do it; returns the exit code. A ServiceError becomes one line on stderr."""
 
 
-COMMANDS: Mapping[str, Command] = {
-    "doctor": doctor,
-    "drain": drain,
-    "jobs": jobs,
-    "sessions": sessions,
-    "serve": serve,
-    "secret": secret,
-    "status": status,
-    "tasks": tasks,
-    "worker": job_worker,
+COMMANDS: Mapping[str, str] = {
+    "completion": "completion",
+    "doctor": "doctor",
+    "drain": "drain",
+    "jobs": "jobs",
+    "sessions": "sessions",
+    "serve": "serve",
+    "secret": "secret",
+    "status": "status",
+    "tasks": "tasks",
+    "worker": "job_worker",
 }
+"""The module of each, imported where it is asked for: a server need not wait for what others use."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,12 +59,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``svc`` with these arguments (``sys.argv`` if None); returns the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = _parser().parse_args(argv)
+        with memory.starting():
+            parser = make_parser(given[:1])
+            arguments = parser.parse_args(given)
         if arguments.command is None:
-            _parser().print_help()
+            parser.print_help()
             return EXIT_USAGE
-        return COMMANDS[arguments.command].run(arguments)
+        return command_of(arguments.command).run(arguments)
     except (ConfigError, AppLoadError) as error:
         return fail(error, EXIT_USAGE)
     except ServiceError as error:
@@ -76,14 +82,21 @@ def fail(error: ServiceError, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser(first: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line: of the command that the ``first`` argument names, or of all if it names none."""
     parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, command in COMMANDS.items():
+    for name in COMMANDS.keys() & set(first) or COMMANDS:
+        command = command_of(name)
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
         command.add_arguments(sub)
     return parser
+
+
+def command_of(name: str) -> Command:
+    """The module of the command ``name``, imported now."""
+    return cast(Command, import_module(f"service.cli.{COMMANDS[name]}"))
 
 
 def _version() -> str:

@@ -1,7 +1,8 @@
 """``--num-procs``: several replicas on one port, started and replaced by a small parent process.
 
 The parent opens the port, so that it stays open whoever crashes, and without ``--redis`` starts a
-redis-server of its own for them. It serves nothing and imports no app.
+redis-server of its own for them. It serves nothing and imports no app. On Linux it imports what its children
+need and forks them, so they begin at once and share that memory; elsewhere each begins as a new program.
 """
 
 from __future__ import annotations
@@ -16,18 +17,26 @@ import shutil
 import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import service
+from service.apps.forked import end_process
+from service.cli import worker
 from service.errors import ConfigError
 from service.listening import Inherited, open_public_sockets
+from service.memory import starting
 from service.settings import Settings
 
 __all__ = ("run",)
 
 log = logging.getLogger(__name__)
+
+FORKS = sys.platform == "linux"
+"""Elsewhere libraries of the system may not survive it."""
 
 USAGE = 2
 """Exit code of a child that would fail again in the same way."""
@@ -41,6 +50,9 @@ PATIENCE = 20.0
 
 def run(settings: Settings) -> int:
     """Serve from ``settings.num_procs`` processes until SIGTERM or SIGINT; the exit status."""
+    if FORKS:
+        with starting():
+            import service.running  # noqa: F401 - for the children
     return asyncio.run(_run(settings))
 
 
@@ -66,7 +78,7 @@ class Family:
         self._sockets = sockets
         self._lifeline, self._held = os.pipe()
         self._stopping = asyncio.Event()
-        self._children: set[asyncio.subprocess.Process] = set()
+        self._children: set[_Child] = set()
         self._failed: int | None = None
 
     async def live(self) -> int:
@@ -116,28 +128,126 @@ class Family:
         loaded, loading = os.pipe()
         settings = dataclasses.replace(self._settings, num_procs=1, show=self._settings.show and number == 0)
         inherited = Inherited(self._sockets, self._lifeline, loading)
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *_python_flags(),
-            "-m",
-            "service.cli.worker",
-            stdin=asyncio.subprocess.PIPE,
-            pass_fds=(*self._sockets, self._lifeline, loading),
-            start_new_session=True,  # a Ctrl-C in the terminal is the parent's to hand on
-        )
+        child = _fork(settings, inherited, self._held) if FORKS else await _execute(settings, inherited)
         os.close(loading)
         self._children.add(child)
         if self._stopping.is_set():
             child.terminate()
         asyncio.get_running_loop().add_reader(loaded, _seen, loaded, ready)
         try:
-            await child.communicate(pickle.dumps((settings, inherited)))
+            return await child.wait()
         finally:
             asyncio.get_running_loop().remove_reader(loaded)
             os.close(loaded)
             self._children.discard(child)
-        assert child.returncode is not None
-        return child.returncode
+
+
+class _Child(Protocol):
+    """A process that was started here."""
+
+    def terminate(self) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
+class _Forked:
+    """Has this process's modules. ``pidfd`` becomes readable when it has ended."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._pidfd = os.pidfd_open(pid)
+
+    def terminate(self) -> None:
+        """Not once :meth:`wait` has returned."""
+        signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+
+    async def wait(self) -> int:
+        """Its exit code; minus the number of the signal that ended it."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._pidfd, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._pidfd)
+        _, status = os.waitpid(self._pid, 0)  # noqa: ASYNC222 - it has ended
+        os.close(self._pidfd)
+        return os.waitstatus_to_exitcode(status)
+
+
+def _fork(settings: Settings, inherited: Inherited, held: int) -> _Forked:
+    """Returns in the parent only. ``held`` is the end of the lifeline that nobody else may hold."""
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A signal that came before the child has handlers of its own would go to the parent's.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
+    pid = -1
+    try:
+        with warnings.catch_warnings():
+            # Python sees the threads of numpy, which are prepared for this. There is no other,
+            # but for that in which asyncio (3.11) waits for redis-server.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if pid:
+        return _Forked(pid)
+    try:
+        os.close(held)
+        _begin_anew(before)
+        ended: BaseException = SystemExit(worker.serve_as_child(settings, inherited))
+    except BaseException as error:  # noqa: BLE001 - below is the parent's event loop
+        ended = error
+    logging.shutdown()
+    end_process(ended)
+    raise AssertionError("a child has no way back into its parent's event loop")
+
+
+def _begin_anew(mask: set[signal.Signals | int]) -> None:
+    """Leave the parent's session, signal handlers, standard input and random numbers.
+
+    Its event loop Python leaves by itself.
+    """
+    os.setsid()  # a Ctrl-C in the terminal is the parent's to hand on
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed()  # Python's own has new ones by itself
+
+
+class _Executed:
+    """A program of its own, which reads what it needs."""
+
+    def __init__(self, process: asyncio.subprocess.Process, given: bytes) -> None:
+        self._process = process
+        self._given = given
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    async def wait(self) -> int:
+        await self._process.communicate(self._given)
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+
+async def _execute(settings: Settings, inherited: Inherited) -> _Executed:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *_python_flags(),
+        "-m",
+        "service.cli.worker",
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=(*inherited.sockets, inherited.lifeline, inherited.ready),
+        start_new_session=True,
+    )
+    return _Executed(process, pickle.dumps((settings, inherited)))
 
 
 def _python_flags() -> Sequence[str]:

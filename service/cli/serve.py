@@ -11,7 +11,7 @@ from service import logs, settings
 from service.cli.panel_flags import add_panel_flags
 from service.lines import check_bokeh
 from service.listening import Inherited
-from service.memory import share_freed_blocks
+from service.memory import share_freed_blocks, starting
 
 __all__ = ("HELP", "add_arguments", "run", "serve")
 
@@ -41,7 +41,8 @@ def serve(options: settings.Settings, inherited: Inherited | None = None) -> int
         sys.stdout.reconfigure(line_buffering=True)  # what apps print is seen at once, in a pipe, too
     if not (os.environ.get("MALLOC_ARENA_MAX") or "arena_max" in os.environ.get("GLIBC_TUNABLES", "")):
         share_freed_blocks()
-    from service.running import run as run_server  # late: a typo need not wait until bokeh is imported
+    with starting():
+        from service.running import run as run_server  # late: a typo need not wait until bokeh is imported
 
     if options.use_config is not None:
         from bokeh.settings import settings as bokehs

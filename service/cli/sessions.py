@@ -10,7 +10,7 @@ from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import parked_as_json, parked_as_text, sessions_as_json, sessions_as_text
 from service.errors import ConfigError, Unavailable
 from service.fleet.ending import end_session
-from service.fleet.view import Chosen, FleetView, look
+from service.fleet.view import FleetView, SessionFilter, look
 from store.contract import SessionKey, SessionRecord, Store
 
 __all__ = ("HELP", "add_arguments", "run")
@@ -72,7 +72,7 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(arguments: argparse.Namespace, view: FleetView) -> list[SessionRecord]:
-    chosen = Chosen(
+    chosen = SessionFilter(
         session=arguments.session,
         app=arguments.app,
         replica=arguments.replica,

@@ -35,7 +35,7 @@ def _digest(value: Any) -> bytes:
     try:
         packed = pack_entry(_KeyWriter().encode(value))
     except RecursionError:
-        raise TypeError("it has itself in it, or lists within lists without end") from None
+        raise TypeError("it contains itself, or is nested too deeply") from None
     except (SerializationError, RecordError) as error:
         raise TypeError(str(error)) from None
     digest = blake2b(digest_size=16)

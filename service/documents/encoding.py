@@ -15,7 +15,13 @@ from bokeh.core.json_encoder import PayloadEncoder, serialize_json
 from bokeh.core.serialization import Buffer, Serialized, Serializer
 from bokeh.core.types import ID
 from bokeh.document import Document
-from bokeh.document.events import DocumentPatchedEvent
+from bokeh.document.events import (
+    ColumnDataChangedEvent,
+    ColumnsPatchedEvent,
+    ColumnsStreamedEvent,
+    DocumentPatchedEvent,
+    ModelChangedEvent,
+)
 from bokeh.document.models import DocumentModelManager
 from bokeh.model import Model
 from bokeh.settings import settings
@@ -26,8 +32,8 @@ from service.errors import ProtocolError
 
 __all__ = (
     "PAGE_MESSAGE_ROOT", "Buffers", "apply_patch", "encode_definitions", "encode_document",
-    "encode_js_callbacks", "encode_patch", "note_shown", "replace_document", "said_by_itself",
-    "says_nothing_new", "to_json",
+    "encode_js_callbacks", "encode_patch", "is_of_model_that_left", "note_shown",
+    "replace_document", "said_by_itself", "says_nothing_new", "to_json",
 )  # fmt: skip
 
 PAGE_MESSAGE_ROOT = "svc-page-message"
@@ -77,6 +83,17 @@ def _encoded(event: DocumentPatchedEvent) -> tuple[str, list[Buffer]]:
     if models._new_models:
         models.flush_synced(lambda model: not serializer.has_ref(model))
     return to_json(content), serializer.buffers or []
+
+
+def is_of_model_that_left(event: DocumentPatchedEvent) -> bool:
+    """Whether it tells of a model that came and went while the Document was held: no client knows that one.
+
+    Bokeh (3.9 and 3.10) tells of it all the same, and who is told cannot resolve the reference.
+    """
+    match event:
+        case ModelChangedEvent() | ColumnDataChangedEvent() | ColumnsStreamedEvent() | ColumnsPatchedEvent():
+            return event.document.models.get_by_id(event.model.id) is None
+    return False
 
 
 def note_shown(document: Document) -> None:

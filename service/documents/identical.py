@@ -19,6 +19,8 @@ from bokeh.core.property.wrappers import (
 )
 from bokeh.model import Model
 
+from service.documents.value_errors import value_errors
+
 __all__ = ("identical", "set_exactly")
 
 _SIMPLE = frozenset({str, int, bool, type(None), bytes, memoryview})
@@ -55,7 +57,7 @@ def set_exactly(model: Model, attr: str, value: Any) -> None:
         return
     try:
         _set(model, attr, value)
-    except Exception:
+    except value_errors():
         if before is _UNEQUAL:
             raise
     else:

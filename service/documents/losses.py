@@ -9,6 +9,7 @@ from typing import Any
 from bokeh.core.serialization import DeserializationError, UnknownReferenceError
 from bokeh.model import Model
 
+from service.documents.value_errors import value_errors
 from service.documents.values import reason_of
 
 __all__ = ("Losses", "columns_or_gaps", "place_of", "reading")
@@ -50,7 +51,7 @@ def reading(read: Read) -> Any:
         return read()
     except DeserializationError:
         raise
-    except Exception as error:
+    except value_errors() as error:
         raise DeserializationError(reason_of(error)) from error
 
 

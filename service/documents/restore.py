@@ -34,6 +34,7 @@ from service.documents.losses import Losses, columns_or_gaps, place_of, reading
 from service.documents.shape import known_as, model_class, shape_of, type_name
 from service.documents.undoing import Undoing
 from service.documents.unpacking import MAX_RECORD_BYTES, unpacked_at_most
+from service.documents.value_errors import value_errors
 from service.documents.values import ValueReader, reason_of
 from service.documents.wiring import (
     PERIODIC,
@@ -45,7 +46,7 @@ from service.documents.wiring import (
     periodic_wires,
     wires_of,
 )
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 from service.lines import line
 from service.memory import Growth
 
@@ -282,11 +283,11 @@ class Restorer:
             with self._growth.counted(), self._following(ready):
                 await self._run(self._document.callbacks.trigger_event, DocumentReady())
                 await self._settle()
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception:
             self.failed_inputs += 1
-            log.exception("what waited for the page failed")
+            log.exception("a callback that waited for the page failed")
 
     async def _replay(self, values: dict[tuple[str, str], Value], *, with_ids: bool = True) -> None:
         done = await self._replay_history() if with_ids else ()
@@ -308,7 +309,7 @@ class Restorer:
             try:
                 with self._growth.counted(), self._following(place):
                     await self._replay_input(model, attr, value, attributes[model_id])
-            except GivenUp:
+            except AppCodeAbandoned:
                 raise
             except Exception:
                 self.failed_inputs += 1
@@ -352,7 +353,7 @@ class Restorer:
             with self._growth.counted(), self._following(ids_before):
                 await self._run(what)
                 await self._settle()
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception:
             self.failed_inputs += 1
@@ -379,7 +380,7 @@ class Restorer:
             with self._growth.counted():
                 await self._run(self._replay_more)
                 await self._settle()
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception:
             self.failed_inputs += 1
@@ -483,7 +484,7 @@ class Restorer:
                 self._replay_chunk(source, chunk)
             except UnknownReferenceError:
                 raise
-            except Exception as error:  # noqa: BLE001 - rows that do not fit any more cost themselves
+            except value_errors() as error:  # rows that do not fit any more cost themselves
                 self.losses.add(place_of(source, "rows of data"), reason_of(error))
 
     def _replay_chunk(self, source: Any, chunk: Chunk) -> None:

@@ -17,6 +17,7 @@ from bokeh.core.serialization import DeserializationError, SerializationError
 
 from service.documents.columns import LIBRARIES, column_facts
 from service.documents.scalars import SINGLE
+from service.documents.value_errors import value_errors
 from service.documents.values import ValueReader, ValueWriter, reason_of
 from store.errors import RecordError
 from store.pieces import Pieces
@@ -24,7 +25,7 @@ from store.records import as_payload, pack_entry, unpack_entry
 
 __all__ = ("ResultWriter", "packed_result", "unpacked_result")
 
-MANY_TEXTS = 1000
+MIN_ARROW_TEXTS = 1000
 """From so many on, a column of texts is written in Arrow's format, where pyarrow is there."""
 
 
@@ -33,7 +34,7 @@ def packed_result(value: Any) -> bytes | Pieces:
     try:
         return pack_entry(ResultWriter().encode(value))
     except RecursionError:
-        raise TypeError("it has itself in it, or lists within lists without end") from None
+        raise TypeError("it contains itself, or is nested too deeply") from None
     except (SerializationError, RecordError) as error:
         raise TypeError(str(error).removeprefix("this journal entry cannot be stored: ")) from None
 
@@ -59,7 +60,7 @@ class ResultWriter(ValueWriter):
             found = writer(obj, self.encode)
             if found is not None:
                 return found
-        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is nothing that can be stored{_hint(name)}")
+        raise TypeError(f"{kind.__module__}.{kind.__qualname__} cannot be stored{_hint(name)}")
 
 
 _EXACT: frozenset[type] = frozenset({
@@ -93,7 +94,7 @@ def _texts(obj: Any, encode: Encode) -> Facts | None:
     """A column of many texts in pandas, which one by one would take long."""
     import pandas as pd  # type: ignore[import-untyped]
 
-    if not isinstance(obj, pd.api.extensions.ExtensionArray) or len(obj) < MANY_TEXTS:
+    if not isinstance(obj, pd.api.extensions.ExtensionArray) or len(obj) < MIN_ARROW_TEXTS:
         return None
     if not isinstance(obj.dtype, pd.StringDtype) or (pa := _pyarrow()) is None:
         return None
@@ -126,7 +127,7 @@ def _polars_frame(frame: Any, _: Encode) -> Facts:
     sink = io.BytesIO()
     try:
         frame.write_ipc(sink)
-    except Exception as error:
+    except value_errors() as error:
         raise TypeError(f"this polars.DataFrame cannot be stored: {reason_of(error)}") from error
     return {"svc": "PolarsFrame", "value": as_payload(sink.getvalue())}
 

@@ -49,7 +49,7 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class StoredModel:
     """A model of the stored Document."""
 
     id: str
@@ -88,7 +88,7 @@ class _Translator:
     dropped: list[str] = field(default_factory=list)
     match: dict[str, str] = field(default_factory=dict)
     """Ids of then to ids of now."""
-    then: dict[str, Made] = field(default_factory=dict)
+    then: dict[str, StoredModel] = field(default_factory=dict)
     later: bool = False
     """Whether models that came after the app's run are kept: what callbacks make differs between releases
     of an extension, but not between those of Bokeh."""
@@ -126,7 +126,7 @@ class _Translator:
 
     # -- which model is which ------------------------------------------------------------------
 
-    def _made_then(self) -> Iterator[Made]:
+    def _made_then(self) -> Iterator[StoredModel]:
         """The models that the app's run made, as a client first saw them."""
         if self.stored.base is None:
             return
@@ -134,7 +134,7 @@ class _Translator:
             attributes = found.get("attributes", {})
             number, type_ = self.ids.number(found["id"]), same_in_each_run(found["name"])
             if 0 < number <= self.stored.meta.initial:
-                yield Made(found["id"], number, type_, attributes.get("name"), attributes)
+                yield StoredModel(found["id"], number, type_, attributes.get("name"), attributes)
 
     def _identity(self) -> dict[str, str]:
         return {model.id: model.id for model in self.document.models}
@@ -179,7 +179,7 @@ class _Translator:
             return None
         try:
             return replace(value, value=self._decodable(self.match[model_id], attr, value.value))
-        except _Unfit as unfit:
+        except _Untranslatable as unfit:
             self._lose(f"{about}: {unfit}", noticed=value.is_input)
             return None
 
@@ -190,7 +190,7 @@ class _Translator:
         if model is None:  # one that came later, and is made anew from its attributes
             return encoded
         if attr not in model.properties():
-            raise _Unfit("this version does not know it")
+            raise _Untranslatable("this version does not know it")
         if not _has_references(encoded):
             _check(model, attr, encoded)
         return encoded
@@ -202,7 +202,7 @@ class _Translator:
             return value
         if value.keys() == {"id"} and isinstance(value["id"], str):
             if value["id"] not in self.match:
-                raise _Unfit("it refers to a part that is made anew")
+                raise _Untranslatable("it refers to a part that is made anew")
             return {"id": self.match[value["id"]]}
         return {key: self._with_ids_of_now(item) for key, item in value.items()}
 
@@ -255,7 +255,7 @@ class _Translator:
         (self.losses if noticed else self.dropped).append(what)
 
 
-class _Unfit(Exception):
+class _Untranslatable(Exception):
     """A value that has no place here; the text says why."""
 
 
@@ -263,7 +263,7 @@ _STORED = "stored-"
 """Before the ids of the stored base's buffers, which the new Document's may have, too."""
 
 
-def _matched(olds: list[Made], models: list[Model]) -> dict[str, str]:
+def _matched(olds: list[StoredModel], models: list[Model]) -> dict[str, str]:
     match: dict[str, str] = {}
     for made in list(olds):
         same = [model for model in models if made.name is not None and model.name == made.name]
@@ -276,7 +276,7 @@ def _matched(olds: list[Made], models: list[Model]) -> dict[str, str]:
     return match
 
 
-def _alike(made: Made, model: Model) -> bool:
+def _alike(made: StoredModel, model: Model) -> bool:
     label = getattr(model, "title", None) or getattr(model, "label", None)
     return not made.label or not isinstance(label, str) or label == made.label
 
@@ -286,9 +286,9 @@ def _check(model: Model, attr: str, encoded: Any) -> None:
         value = ValueReader(()).decode(encoded)
         valid = model.lookup(attr).property.is_valid(value)
     except Exception as error:  # whatever a property of an extension raises
-        raise _Unfit(str(error)) from error
+        raise _Untranslatable(str(error)) from error
     if not valid:
-        raise _Unfit("this version does not take its value")
+        raise _Untranslatable("this version does not take its value")
 
 
 def _has_references(value: Any) -> bool:
@@ -305,7 +305,7 @@ def _has_data(type_: str) -> bool:
     return "." not in type_ and type_ != "ImportedStyleSheet"
 
 
-def _data_of(made: Made, now: Mapping[str, Any]) -> dict[str, Any]:
+def _data_of(made: StoredModel, now: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes that are set in both, and lead to no other model."""
     return {
         name: _renamed(value)

@@ -22,6 +22,7 @@ from service.documents.arrays import array_facts, as_class, dtype_of, is_strings
 from service.documents.columns import LIBRARIES, around, column_facts, is_column, read_column
 from service.documents.copies import Copies, copy_of
 from service.documents.scalars import SINGLE, enum_facts, enum_of, read_single, single_facts
+from service.documents.value_errors import value_errors
 from store.records import as_payload
 
 __all__ = ("ValueReader", "ValueWriter", "lost", "reason_of", "write_value")
@@ -100,8 +101,9 @@ class ValueWriter(Serializer):
     def _encode_masked(self, obj: np.ma.MaskedArray[Any, Any]) -> Any:
         """With the values beneath the mask: they are there again when it is lifted."""
         mask = None if obj.mask is np.ma.nomask else self.encode(np.ma.getmaskarray(obj))
-        default = np.ma.default_fill_value(obj)
-        fill = None if obj.fill_value == default else self.encode(obj.fill_value)
+        # Of a view, as reading it sets it: numpy 2.4 and 2.5 then do not copy arrays of units such as "25Y".
+        value = obj.view().fill_value
+        fill = None if value == np.ma.default_fill_value(obj) else self.encode(value)
         return _tagged("masked", [self.encode(obj.data), mask, fill, bool(obj.hardmask)])
 
     def _encode_strings(self, obj: np.ndarray[Any, Any]) -> Any:
@@ -156,7 +158,7 @@ def write_value(value: Any, copies: Copies | None = None) -> tuple[Any, dict[str
 def _written(value: Any, copies: Copies | None) -> tuple[Any, str | None]:
     try:
         return ValueWriter(copies).encode(value), None
-    except Exception as error:  # noqa: BLE001 - an app's values run code of any kind here; callers report it
+    except value_errors() as error:  # an app's values run code of any kind here; callers report it
         reason = reason_of(error)
         return lost(reason), reason
 
@@ -166,7 +168,7 @@ def lost(reason: str) -> dict[str, Any]:
     return _tagged("lost", reason)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """One line for logs and records."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
@@ -191,7 +193,7 @@ class ValueReader(Deserializer):
             return super().decode(obj, buffers)
         except DeserializationError:
             raise
-        except Exception as error:
+        except value_errors() as error:
             # Damaged data ends in all kinds of errors, also of pandas and others.
             raise DeserializationError(reason_of(error)) from error
 

@@ -40,7 +40,7 @@ class Agreement:
             try:
                 agreed = await self._store.agree_secret(name, secret)
             except StoreError as error:
-                log.warning("cannot say again what was agreed upon: %s", error)
+                log.warning("cannot write agreed secrets to the store again: %s", error)
                 return  # the store is away, and comes back with another doubt
             if agreed != secret:
                 log.warning("the store lost the secret for %s, and a new replica was faster", name)

@@ -19,7 +19,7 @@ from service.apps.contexts import current_app
 from service.documents.arguments import code_digest, key_of
 from service.documents.results import packed_result, unpacked_result
 from service.errors import FleetUnavailable
-from service.fleet.results import Answer, Found, Raised, ReplicaResults, Turn, Wanted
+from service.fleet.results import Answer, ComputeLease, Found, Raised, ReplicaResults, Wanted
 from service.fleet.store_thread import StoreThread, on_event_loop
 from service.metrics import FleetMeter
 from store.results import ResultName
@@ -276,7 +276,7 @@ class AppResults:
                         unreadable = id_
                 case Raised(error=error):
                     raise error
-                case Turn():
+                case ComputeLease():
                     return self._compute(answer, func)
                 case None:
                     return func()
@@ -298,7 +298,7 @@ class AppResults:
                         unreadable = id_
                 case Raised(error=error):
                     raise error
-                case Turn():
+                case ComputeLease():
                     return await self._acompute(answer, func)
                 case None:
                     return await func()
@@ -354,7 +354,7 @@ class AppResults:
 
     # -- computing -------------------------------------------------------------------------------
 
-    def _compute(self, turn: Turn, func: Callable[[], Any]) -> Any:
+    def _compute(self, turn: ComputeLease, func: Callable[[], Any]) -> Any:
         try:
             with self._computing(turn.wanted):
                 value = func()
@@ -368,7 +368,7 @@ class AppResults:
         self._tell(lambda store: self._results.computed(store, turn, data))
         return copy
 
-    async def _acompute(self, turn: Turn, func: Callable[[], Awaitable[Any]]) -> Any:
+    async def _acompute(self, turn: ComputeLease, func: Callable[[], Awaitable[Any]]) -> Any:
         try:
             with self._computing(turn.wanted):
                 value = await func()
@@ -391,7 +391,7 @@ class AppResults:
         finally:
             _computing.reset(token)
 
-    def _tell_failed(self, turn: Turn, error: Exception) -> None:
+    def _tell_failed(self, turn: ComputeLease, error: Exception) -> None:
         self._tell(lambda store: self._results.failed(store, turn, error))
 
     def _tell(self, work: Callable[[Any], Any]) -> None:

@@ -19,14 +19,14 @@ __all__ = ("Drain",)
 
 log = logging.getLogger(__name__)
 
-BATCH = 25
+MIN_BATCH_SIZE = 25
 """Sessions that move side by side, at least; their clients come back to the others at about the same time."""
 
-PACE = 0.05
+BATCH_INTERVAL_SECONDS = 0.05
 """Seconds from the beginning of a batch to that of the next one, before jitter: the others then have 500
 sessions a second to take over at most, unless that would take too long."""
 
-SHARE = 0.5
+SPREAD_SHARE = 0.5
 """Of the timeout: over how much of it the batches are spread. With more sessions batches are larger."""
 
 AT_WORK_SECONDS = 1.0
@@ -65,16 +65,18 @@ class Drain:
         return 0
 
     async def _batches(self, total: int) -> None:
-        size = max(BATCH, math.ceil(total * PACE / (self._timeout * SHARE)))
+        size = max(MIN_BATCH_SIZE, math.ceil(total * BATCH_INTERVAL_SECONDS / (self._timeout * SPREAD_SHARE)))
         moving: dict[SessionSlot, asyncio.Task[None]] = {}
         began_all = time.monotonic()
         while left := [each for each in self._registry.held() if each not in moving]:
             # Looking for all that are left takes milliseconds with thousands, so not for each batch.
             for at in range(0, len(left), size):
                 began = time.monotonic()
-                in_time = began - began_all <= self._timeout * SHARE * len(moving) / total
-                await self._begin(left[at : at + size], moving, AT_WORK_SECONDS if in_time else PACE)
-                rest = began + PACE * random.uniform(0.5, 1.5) - time.monotonic()
+                in_time = began - began_all <= self._timeout * SPREAD_SHARE * len(moving) / total
+                await self._begin(
+                    left[at : at + size], moving, AT_WORK_SECONDS if in_time else BATCH_INTERVAL_SECONDS
+                )
+                rest = began + BATCH_INTERVAL_SECONDS * random.uniform(0.5, 1.5) - time.monotonic()
                 await asyncio.sleep(max(rest, 0) if at + size < len(left) else 0)
         await asyncio.gather(*moving.values())
 

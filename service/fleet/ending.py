@@ -12,7 +12,7 @@ from store.contract import SessionKey, Store
 
 __all__ = ("begin_to_end", "end_session")
 
-LOOK_EVERY = 0.2
+POLL_SECONDS = 0.2
 """Seconds between looks whether the owner has done it."""
 
 
@@ -25,7 +25,7 @@ async def end_session(store: Store, key: SessionKey) -> bool:
     found = False
     while await begin_to_end(store, key):
         found = True
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_SECONDS)
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tornado.httpclient import HTTPError
 
 from service.fleet.peers import Peers
-from service.fleet.relay import Dialer
+from service.fleet.relay import ReplicaClient
 from store.contract import Heartbeat
 from store.errors import StoreError
 
@@ -51,7 +51,7 @@ _Key = tuple[str, str, str]
 class PeerFiles:
     """Asks one replica of each build other than ``build``, and keeps what it got for a while."""
 
-    def __init__(self, peers: Peers, dialer: Dialer, build: str) -> None:
+    def __init__(self, peers: Peers, dialer: ReplicaClient, build: str) -> None:
         self._peers = peers
         self._dialer = dialer
         self._build = build
@@ -107,7 +107,7 @@ class PeerFiles:
             if of_apps:
                 replicas += [each for each in await self._peers.alive() if each not in replicas][:MAX_ASKED]
         except StoreError as error:
-            log.warning("nobody can be asked for %s: %s", path, error)
+            log.warning("no replica can be asked for %s: %s", path, error)
             return None
         for replica in replicas:
             try:

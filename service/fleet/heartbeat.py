@@ -17,18 +17,18 @@ from contextlib import suppress
 from store.contract import Beat, Heartbeat, SessionKey, Store
 from store.errors import StoreError
 
-__all__ = ("BEAT_INTERVAL", "Heart")
+__all__ = ("BEAT_INTERVAL", "Heartbeater")
 
 log = logging.getLogger(__name__)
 
 BEAT_INTERVAL = 0.3
 """Seconds between beats: three in the time after which a silent owner counts as gone."""
 
-DOUBTFUL = 0.9
+MAX_BEAT_GAP_SECONDS = 0.9
 """Seconds between two beats after which the others may have taken this replica for gone."""
 
 
-class Heart:
+class Heartbeater:
     """Beats from :meth:`start` to :meth:`stop`.
 
     ``describe`` gives the present state and is called on the heart's thread; ``changes`` are the
@@ -148,7 +148,7 @@ class Heart:
             )
         except StoreError as error:
             self._changes.extendleft(reversed(changes))
-            self._note(False, f"the store does not take heartbeats: {error}")
+            self._note(False, f"heartbeat writes fail: {error}")
         except OSError as error:  # such as that there are no file descriptors left
             self._changes.extendleft(reversed(changes))
             self._note(False, f"a heartbeat cannot be sent: {error}")
@@ -157,7 +157,7 @@ class Heart:
             self._changes.extendleft(reversed(changes))
             log.exception("a heartbeat failed")
         else:
-            self._note(True, "the store takes heartbeats")
+            self._note(True, "heartbeat writes succeed")
             self._judge(beat)
 
     def _judge(self, beat: Beat) -> None:
@@ -165,8 +165,12 @@ class Heart:
         last, now = self._last_beat, time.monotonic()
         self._store_ahead = beat.now - now
         assert self._home is not None
-        doubtful = self._thread is not None and last is not None and (not beat.known or now - last > DOUBTFUL)
-        self.doubts += doubtful  # before the beat counts: see Doubt.sure
+        doubtful = (
+            self._thread is not None
+            and last is not None
+            and (not beat.known or now - last > MAX_BEAT_GAP_SECONDS)
+        )
+        self.doubts += doubtful  # before the beat counts: see OwnershipCheck.sure
         self._last_beat = now
         if beat.end:
             self._home.call_soon_threadsafe(self._on_end, beat.end)

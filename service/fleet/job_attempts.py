@@ -18,7 +18,7 @@ from service.apps.execution import is_coroutine_function
 from service.apps.frames import exc_info_of_app
 from service.fleet.job_functions import JobOptions
 from service.fleet.job_runs import CurrentJob, JobThread, as_coroutine
-from service.fleet.job_status import MAX_TEXT, JobStatus, pack_value, unpack_value
+from service.fleet.job_status import MAX_TEXT_LENGTH, JobStatus, pack_value, unpack_value
 from store.contract import Store
 from store.errors import RecordError, StoreError
 from store.jobs import JobEnd, JobRun, JobState, Renewed
@@ -47,13 +47,13 @@ WRITE_SECONDS = 600.0
 MAX_PAUSE_SECONDS = 60.0
 """Before what has failed is tried again."""
 
-MAX_RESULT = 64 * 2**20
+MAX_RESULT_BYTES = 64 * 2**20
 """Bytes, packed."""
 
-CANCELLED = "the job was cancelled"
-REPLACED = "another worker runs the job by now"
-TOO_LONG = "it took longer than its time limit of {:g} s"
-STOPS = "the worker stops"
+CANCELLED_REASON = "the job was cancelled"
+REPLACED_REASON = "another worker runs the job by now"
+TIME_LIMIT_REASON = "it took longer than its time limit of {:g} s"
+WORKER_STOPPING_REASON = "the worker stops"
 
 
 class Attempt:
@@ -93,7 +93,7 @@ class Attempt:
 
     def hand_back(self) -> None:
         """The process ends: let another worker begin it again, at once."""
-        self._stop(STOPS)
+        self._stop(WORKER_STOPPING_REASON)
 
     async def live(self, store: Store) -> None:
         began = time.monotonic()
@@ -148,7 +148,7 @@ class Attempt:
             if work.done():
                 return
             if time.monotonic() >= deadline:
-                self._stop(TOO_LONG.format(self._options.time_limit))
+                self._stop(TIME_LIMIT_REASON.format(self._options.time_limit))
             await self._renew(store)
             if self._is_stuck():
                 return
@@ -156,7 +156,7 @@ class Attempt:
 
     def _is_stuck(self) -> bool:
         """Whether nobody waits for the function any more."""
-        stops = self._current.stopped is STOPS
+        stops = self._current.stopped is WORKER_STOPPING_REASON
         patience = LEAVING_SECONDS if stops else STOPPING_SECONDS
         if not self._told_to_stop or time.monotonic() - self._told_to_stop < patience:
             return False
@@ -181,9 +181,9 @@ class Attempt:
         self._note(None)
         self._written = reported
         if found is Renewed.CANCELLED:
-            self._stop(CANCELLED)
+            self._stop(CANCELLED_REASON)
         elif found is Renewed.STALE:
-            self._stop(REPLACED)
+            self._stop(REPLACED_REASON)
 
     async def _put_back(self, store: Store) -> None:
         status = self._status(JobState.RUNNING).packed()
@@ -194,11 +194,11 @@ class Attempt:
     async def _end(self, store: Store, work: asyncio.Future[Any]) -> str:
         """The outcome, as it is counted."""
         why = self._current.stopped
-        if why in (CANCELLED, REPLACED):
+        if why in (CANCELLED_REASON, REPLACED_REASON):
             log.info("the job %s was stopped: %s", self._name, why, extra=self._facts)
-            return "cancelled" if why is CANCELLED else "lost"
+            return "cancelled" if why is CANCELLED_REASON else "lost"
         if why and not (work.done() and _is_result(work)):
-            return await (self._give_back(store) if why is STOPS else self._fail(store, why))
+            return await (self._give_back(store) if why is WORKER_STOPPING_REASON else self._fail(store, why))
         if not _is_result(work):
             return await self._failed(store, _error_of(work))
         return await self._succeed(store, work.result())
@@ -208,8 +208,10 @@ class Attempt:
             packed = pack_value(result)
         except TypeError as error:
             return await self._fail(store, f"its result cannot be kept: {error}")
-        if len(packed) > MAX_RESULT:
-            return await self._fail(store, f"its result has {len(packed)} bytes, more than {MAX_RESULT}")
+        if len(packed) > MAX_RESULT_BYTES:
+            return await self._fail(
+                store, f"its result has {len(packed)} bytes, more than {MAX_RESULT_BYTES}"
+            )
         status = JobStatus(JobState.DONE, 1.0, self._current.reported[1], self._run.attempt)
         ended = await self._write(
             store, lambda: store.jobs.end(self._run, JobState.DONE, status.packed(), result=packed)
@@ -287,4 +289,4 @@ def _error_of(work: asyncio.Future[Any]) -> BaseException:
 
 
 def _short(error: str) -> str:
-    return " ".join(error.split())[:MAX_TEXT]
+    return " ".join(error.split())[:MAX_TEXT_LENGTH]

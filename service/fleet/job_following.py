@@ -26,13 +26,13 @@ __all__ = ("JobFollower", "OnDone", "OnProgress", "follower_of")
 
 log = logging.getLogger(__name__)
 
-TOLD = "fleet.jobs told"
+REPORTED_KEY = "fleet.jobs told"
 """Where a session's state has what it was told: of each job the version, and whether it was over."""
 
-MAX_TOLD = 200
+MAX_REPORTED_JOBS = 200
 """Jobs; the first ones go when there are more."""
 
-AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 """After the store did not give a result."""
 
 
@@ -50,7 +50,7 @@ OnDone = Callable[[Any], Awaitable[None] | None]
 
 
 @dataclass(slots=True)
-class _Wish:
+class _JobCallback:
     """One call of ``on_progress`` or ``on_done``."""
 
     job: FollowedJob
@@ -59,7 +59,7 @@ class _Wish:
     new: bool
     """It is no repetition of what the session's code has done before: it is told how things are, once."""
 
-    def is_like(self, other: _Wish) -> bool:
+    def is_like(self, other: _JobCallback) -> bool:
         return (self.progress is None) == (other.progress is None)
 
 
@@ -83,7 +83,7 @@ class JobFollower(SessionWatcher):
         self.placing: set[str] = set()
         """Jobs that are being submitted."""
         self._jobs = jobs
-        self._wishes: dict[str, list[_Wish]] = {}
+        self._wishes: dict[str, list[_JobCallback]] = {}
         self._records: dict[str, JobRecord | None] = {}
         """Of jobs that are done and not told of yet."""
         self._reading: dict[str, asyncio.Task[None]] = {}
@@ -100,7 +100,7 @@ class JobFollower(SessionWatcher):
         if new and not self._wishes and self._loop is not None:  # else begin() says it
             self._loop.call_soon_threadsafe(self._context.session.changed_from_outside)
         wishes = self._wishes.setdefault(job.id, [])
-        wish = _Wish(job, progress, done, new)
+        wish = _JobCallback(job, progress, done, new)
         # A callback that is repeated asks again for what the code that builds the session has asked for.
         if not (self._context.repeating and any(wish.is_like(each) for each in wishes)):
             wishes.append(wish)
@@ -144,7 +144,7 @@ class JobFollower(SessionWatcher):
                 return None
             except StoreError as error:
                 log.debug("the result of a job waits for the store: %s", error)
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
         return None
 
     # -- under the session's lock ----------------------------------------------------------------
@@ -196,11 +196,15 @@ class JobFollower(SessionWatcher):
 
     @property
     def _told(self) -> dict[str, tuple[int | None, bool]]:
-        return {key: (told[0], told[1]) for key, told in (self._context.state.hidden(TOLD) or {}).items()}
+        return {
+            key: (told[0], told[1]) for key, told in (self._context.state.hidden(REPORTED_KEY) or {}).items()
+        }
 
     def _note_told(self, key: str, version: int | None, over: bool) -> None:
         told = {**{name: each for name, each in self._told.items() if name != key}, key: (version, over)}
-        self._context.state.hide(TOLD, {name: list(each) for name, each in list(told.items())[-MAX_TOLD:]})
+        self._context.state.hide(
+            REPORTED_KEY, {name: list(each) for name, each in list(told.items())[-MAX_REPORTED_JOBS:]}
+        )
 
     def _status(self, key: str) -> JobStatus:
         entry = self.copy.current(key)

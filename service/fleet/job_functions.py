@@ -9,23 +9,37 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, overload
 
 from service.apps.imports import ImportSpace
 from service.apps.when_imported import imported
 
-__all__ = ("JobOptions", "find_function", "imported_function", "job", "name_of_function", "options_of")
+__all__ = (
+    "JobOptions",
+    "any_imported",
+    "any_in_directory",
+    "find_function",
+    "imported_function",
+    "job",
+    "name_of_function",
+    "options_of",
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MARK = "__fleet_job__"
+MARK_ATTRIBUTE = "__fleet_job__"
 
 MAX_ATTEMPTS = 100
 MAX_SECONDS = 30 * 24 * 3600.0
+
+MAX_FILES = 1000
+"""That are looked at for marks; a directory with more may be anything, such as an environment."""
 
 _NAME = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 
@@ -77,15 +91,31 @@ def job(
 
     def mark(func: Callable[..., Any]) -> Callable[..., Any]:
         _check_importable(func)
-        setattr(func, MARK, options)
+        setattr(func, MARK_ATTRIBUTE, options)
+        _any_here.set()
         return func
 
     return mark if func is None else mark(func)
 
 
+_any_here = threading.Event()
+"""A function was marked in this process."""
+
+
+def any_imported() -> bool:
+    """Whether a module that marks functions was imported in this process, for whichever app."""
+    return _any_here.is_set()
+
+
+def any_in_directory(imports: ImportSpace) -> bool:
+    """Whether a module in the app's directory marks functions; also where it has too many to look at."""
+    files = list(islice(_files(imports), MAX_FILES + 1))
+    return len(files) > MAX_FILES or any(_marks(each.read_text("utf-8", "replace")) for each in files)
+
+
 def options_of(func: Callable[..., Any]) -> JobOptions:
     """Raises TypeError for one that is not marked."""
-    options = getattr(func, MARK, None)
+    options = getattr(func, MARK_ATTRIBUTE, None)
     if not isinstance(options, JobOptions):
         name = getattr(func, "__qualname__", repr(func))
         raise TypeError(f"{name} is no job: put it into a module of the app, and @fleet.job before it")
@@ -122,7 +152,7 @@ def imported_function(name: str, imports: ImportSpace) -> Callable[..., Any] | N
     module_name, attribute = parts.groups()
     module = imported(imports.directory.key(module_name) if imports.directory else module_name)
     func = getattr(module, attribute, None)
-    return func if isinstance(getattr(func, MARK, None), JobOptions) else None
+    return func if isinstance(getattr(func, MARK_ATTRIBUTE, None), JobOptions) else None
 
 
 def _source(module: str, imports: ImportSpace) -> str:
@@ -137,15 +167,28 @@ def _source(module: str, imports: ImportSpace) -> str:
     return ""
 
 
-def _marks(source: str, function: str) -> bool:
-    """Whether it has a function of that name under ``@fleet.job``, ``@job`` or the like."""
+def _files(imports: ImportSpace) -> Iterator[Path]:
+    """Of all modules that could be imported from the app's directory."""
+    directory = imports.directory
+    if directory is None:
+        return
+    for name in directory.names:
+        base = Path(directory.path, name)
+        found = base.rglob("*.py") if base.is_dir() else [base.with_suffix(".py")]
+        yield from (file for file in found if file.is_file())
+
+
+def _marks(source: str, function: str | None = None) -> bool:
+    """Whether it has a function of that name, or any, under ``@fleet.job``, ``@job`` or the like."""
+    if "job" not in source:
+        return False
     try:
         statements = ast.parse(source).body
     except SyntaxError:
         return False
     return any(
         isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and each.name == function
+        and function in (None, each.name)
         and any(map(_is_mark, each.decorator_list))
         for each in statements
     )

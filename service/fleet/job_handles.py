@@ -24,13 +24,13 @@ __all__ = ("Job", "asubmit", "asubmit_once", "find_job", "jobs", "submit", "subm
 
 P = ParamSpec("P")
 
-MAX_ARGUMENTS = 2**20
+MAX_ARGUMENT_BYTES = 2**20
 """Bytes, packed."""
 
-MAX_KEY = 200
+MAX_KEY_LENGTH = 200
 """Characters."""
 
-MAX_OF_SESSION = 100
+MAX_REMEMBERED_JOBS = 100
 """Jobs that a session remembers; the first ones go when there are more."""
 
 MADE, COUNT = "fleet.jobs", "fleet.jobs count"
@@ -55,7 +55,7 @@ def submit(func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
     outside of an app that ``svc serve`` or ``svc worker`` runs.
     """
     refuse_on_event_loop("fleet.asubmit")
-    with _Order(func, args, kwargs) as order:
+    with _Submission(func, args, kwargs) as order:
         if not order.known:
             order.jobs.thread.wait(order.place)
         return order.done()
@@ -63,7 +63,7 @@ def submit(func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
 
 async def asubmit(func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
     """As :func:`submit`, for coroutines."""
-    with _Order(func, args, kwargs) as order:
+    with _Submission(func, args, kwargs) as order:
         if not order.known:
             await order.jobs.thread.awaited(order.place)
         return order.done()
@@ -79,7 +79,7 @@ def submit_once(key: str, func: Callable[P, Any], /, *args: P.args, **kwargs: P.
     On an event loop it finds one that is there, and raises RuntimeError where it would have to submit it:
     await :func:`asubmit_once` there.
     """
-    with _Order(func, args, kwargs, key=_checked_key(key)) as order:
+    with _Submission(func, args, kwargs, key=_checked_key(key)) as order:
         if not order.exists():
             refuse_on_event_loop("fleet.asubmit_once")
             order.jobs.thread.wait(order.place)
@@ -88,7 +88,7 @@ def submit_once(key: str, func: Callable[P, Any], /, *args: P.args, **kwargs: P.
 
 async def asubmit_once(key: str, func: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
     """As :func:`submit_once`, for coroutines."""
-    with _Order(func, args, kwargs, key=_checked_key(key)) as order:
+    with _Submission(func, args, kwargs, key=_checked_key(key)) as order:
         await order.jobs.thread.awaited(order.place)
         return order.done()
 
@@ -108,7 +108,7 @@ def jobs() -> list[Job]:
     return [Job(app, job_id) for job_id, _ in _made(context)]
 
 
-class _Order:
+class _Submission:
     """One call of :func:`submit` or :func:`submit_once`."""
 
     def __init__(self, func: Callable[..., Any], args: Any, kwargs: Any, *, key: str = "") -> None:
@@ -130,7 +130,7 @@ class _Order:
             options.attempts, options.time_limit, options.retention,
         )  # fmt: skip
 
-    def __enter__(self) -> _Order:
+    def __enter__(self) -> _Submission:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -150,7 +150,7 @@ class _Order:
         if self._context is not None and not self.known:
             made = _made(self._context)
             if all(job_id != self._id for job_id, _ in made):
-                self._context.state.hide(MADE, [*made, [self._id, self._digest]][-MAX_OF_SESSION:])
+                self._context.state.hide(MADE, [*made, [self._id, self._digest]][-MAX_REMEMBERED_JOBS:])
                 self._context.state.hide(COUNT, _count(self._context) + 1)
         return Job(self.jobs, self._id, self._copy)
 
@@ -338,9 +338,9 @@ def _packed(arguments: Any) -> bytes:
         packed = pack_value(arguments)
     except TypeError as error:
         raise TypeError(f"these arguments cannot be given to a job: {error}") from None
-    if len(packed) > MAX_ARGUMENTS:
+    if len(packed) > MAX_ARGUMENT_BYTES:
         raise ValueError(
-            f"the arguments of a job have {MAX_ARGUMENTS} bytes at most, not {len(packed)}: "
+            f"the arguments of a job have {MAX_ARGUMENT_BYTES} bytes at most, not {len(packed)}: "
             "tell it where to find them"
         )
     return packed
@@ -349,8 +349,8 @@ def _packed(arguments: Any) -> bytes:
 def _checked_key(key: str) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key is text, not {type(key).__name__}")
-    if not 0 < len(key) <= MAX_KEY:
-        raise ValueError(f"a key has 1 to {MAX_KEY} characters, not {len(key)}")
+    if not 0 < len(key) <= MAX_KEY_LENGTH:
+        raise ValueError(f"a key has 1 to {MAX_KEY_LENGTH} characters, not {len(key)}")
     return key
 
 

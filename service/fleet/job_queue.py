@@ -21,7 +21,13 @@ from service.apps.app import App
 from service.background import beside
 from service.errors import FleetFull
 from service.fleet.job_attempts import LEASE_SECONDS, Attempt
-from service.fleet.job_functions import find_function, imported_function, options_of
+from service.fleet.job_functions import (
+    any_imported,
+    any_in_directory,
+    find_function,
+    imported_function,
+    options_of,
+)
 from service.fleet.job_status import JobStatus, read_status
 from service.fleet.local_copies import LocalCopy, SharedValues
 from service.fleet.store_thread import StoreThread
@@ -86,7 +92,7 @@ class Jobs:
         self._apps: dict[str, AppJobs] = {}
         self._running: dict[Attempt, asyncio.Task[None]] = {}
         """On the store's thread."""
-        self._stopping = False
+        self._stopping = self._away = False
         self._polling: Future[None] | None = None
         """Looks at what is due, once there may be something."""
         self._lock = threading.Lock()
@@ -113,9 +119,12 @@ class Jobs:
             yield
 
     async def _look(self, store: Store) -> None:
+        spaces = [app.app.imports for app in self._apps.values()]
+        have_jobs = await asyncio.to_thread(lambda: any(map(any_in_directory, spaces)))
         while self._polling is None:
             try:
-                if any(await store.jobs.waiting([*self._apps])):
+                # Where no app has any, the store is not asked.
+                if (have_jobs or any_imported()) and any(await store.jobs.waiting([*self._apps])):
                     self.needed()
             except StoreError as error:
                 log.debug("cannot look for jobs: %s", error)
@@ -178,13 +187,19 @@ class Jobs:
                 if number:
                     await self._begin_due(store, app)
         except StoreError as error:
-            log.debug("cannot ask for jobs: %s", error)
+            self._note(True, f"no job is begun, as the store is away: {error}")
             return AWAY_SECONDS
         except Exception:
             # Whatever it is, it must not stop here: nobody would begin again.
             log.exception("looking for jobs failed")
             return AWAY_SECONDS
+        self._note(False, "the store is back: jobs are begun again")
         return POLL_SECONDS
+
+    def _note(self, away: bool, text: str) -> None:
+        if away != self._away:
+            self._away = away
+            log.log(logging.WARNING if away else logging.INFO, text)
 
     async def _begin_due(self, store: Store, app: AppJobs) -> None:
         if len(self._running) >= self._slots:

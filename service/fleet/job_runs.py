@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any
 
-from service.fleet.job_status import MAX_TEXT
+from service.fleet.job_status import MAX_TEXT_LENGTH
 
 __all__ = ("CurrentJob", "JobStopped", "JobThread", "as_coroutine", "current_job", "progress")
 
@@ -46,7 +46,7 @@ class CurrentJob:
             raise JobStopped(self.stopped)
         if not 0 <= fraction <= 1:
             raise ValueError(f"progress is between 0 and 1, not {fraction!r}")
-        reported = float(fraction), str(text)[:MAX_TEXT]
+        reported = float(fraction), str(text)[:MAX_TEXT_LENGTH]
         if reported != self.reported:
             self.reported = reported
             self._changed()

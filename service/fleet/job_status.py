@@ -10,14 +10,14 @@ from store.errors import RecordError
 from store.jobs import JobState
 from store.records import pack_value, unpack_entry
 
-__all__ = ("LOST", "MAX_TEXT", "JobStatus", "pack_value", "read_status", "unpack_value")
+__all__ = ("LOST", "MAX_TEXT_LENGTH", "JobStatus", "pack_value", "read_status", "unpack_value")
 
 log = logging.getLogger(__name__)
 
 LOST = "lost"
 """The state of a job that nobody knows (any more)."""
 
-MAX_TEXT = 500
+MAX_TEXT_LENGTH = 500
 """Characters of a text or an error."""
 
 
@@ -56,5 +56,5 @@ def read_status(packed: bytes | None) -> JobStatus:
         known = {name: values[name] for name, types in _TYPES.items() if isinstance(values[name], types)}
         return JobStatus(JobState(values["state"]), **known)
     except (RecordError, TypeError, KeyError, ValueError) as error:
-        log.error("what is said of a job cannot be read: %s", error)
+        log.error("the status of a job cannot be read: %s", error)
         return JobStatus()

@@ -52,7 +52,7 @@ MAX_HEAD_BYTES = 64 * 1024
 NEXT_ADDRESS_SECONDS = 1.0
 """How long an address of several may take until the next is tried: packets may get lost on the way to it."""
 
-BROKEN = 599
+STATUS_CONNECTION_LOST = 599
 """Tornado's HTTP status for a connection that ended without an answer."""
 
 
@@ -72,7 +72,7 @@ async def dial(
             await link.opened(where.netloc, where.path, headers)
     except TimeoutError as error:
         if limited.expired():
-            raise HTTPClientError(BROKEN, "no answer") from error
+            raise HTTPClientError(STATUS_CONNECTION_LOST, "no answer") from error
         raise  # the system's own, for an address that leads nowhere
     return link
 
@@ -252,7 +252,7 @@ class RelayLink(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if not self._answer.done():
-            self._answer.set_exception(HTTPClientError(BROKEN, "the connection was closed"))
+            self._answer.set_exception(HTTPClientError(STATUS_CONNECTION_LOST, "the connection was closed"))
         self.resume_writing()
         self._wake()
 
@@ -273,8 +273,8 @@ def _check_answer(head: bytes, key: bytes) -> None:
     status, *lines = head.decode("latin-1").split("\r\n")
     _, code, reason = (*status.split(" ", 2), "", "")[:3]
     if not _agrees(head):
-        raise HTTPClientError(int(code) if code.isdecimal() else BROKEN, reason)
+        raise HTTPClientError(int(code) if code.isdecimal() else STATUS_CONNECTION_LOST, reason)
     fields = dict(line.partition(":")[::2] for line in lines)
     accepts = {name.strip().lower(): value.strip() for name, value in fields.items()}
     if accepts.get("sec-websocket-accept") != WebSocketProtocol13.compute_accept_value(key):
-        raise HTTPClientError(BROKEN, "the answer to the handshake is not of its key")
+        raise HTTPClientError(STATUS_CONNECTION_LOST, "the answer to the handshake is not of its key")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.errors import FleetFull, FleetUnavailable
+from service.fleet.fair_lock import FairLock
 from service.fleet.store_thread import StoreThread
-from service.fleet.turns import Turns
 from service.metrics import FleetMeter, Reading, SharedMeter
 from store.contract import (
     SharedChange,
@@ -90,7 +90,7 @@ class LocalCopy:
         """The last change in here, which may be one of this replica's own."""
         self.loaded = False
         self.watchers: set[Watcher] = set()
-        self._turns: weakref.WeakValueDictionary[str, Turns] = weakref.WeakValueDictionary()
+        self._turns: weakref.WeakValueDictionary[str, FairLock] = weakref.WeakValueDictionary()
         """Of those keys that somebody changes right now."""
 
     def current(self, key: str) -> Entry | None:
@@ -98,9 +98,9 @@ class LocalCopy:
         entry = self.entries.get(key)
         return entry if entry is not None and entry.lives else None
 
-    def turns(self, key: str) -> Turns:
+    def turns(self, key: str) -> FairLock:
         """In which threads of this replica change a value that depends on what it was."""
-        return self._turns.setdefault(key, Turns())
+        return self._turns.setdefault(key, FairLock())
 
     def keys(self) -> list[str]:
         return [key for key, entry in self.entries.copy().items() if entry.lives]
@@ -246,7 +246,9 @@ class SharedValues:
                 copy.counted.conflicts += written.outcome is SharedOutcome.CHANGED
                 return _taken(copy, key, written, max_bytes)
             await self._restore(store, copy)
-        raise FleetUnavailable("the store loses what it is given: is it being flushed all the time?")
+        raise FleetUnavailable(
+            "the store keeps losing its data: does something run FLUSHALL, or does Redis evict keys?"
+        )
 
     async def _follow(self, store: Store) -> None:
         """Until nobody has a copy any more."""

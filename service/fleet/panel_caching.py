@@ -16,7 +16,7 @@ __all__ = ("PanelCache",)
 
 log = logging.getLogger(__name__)
 
-BY_KEY = "pn.state.as_cached"
+AS_CACHED_NAME = "pn.state.as_cached"
 """All of an app's results by key are bounded together."""
 
 
@@ -54,14 +54,14 @@ class PanelCache:
     def by_key(
         self, key: Any, ttl: Any, kwargs: dict[str, Any], own: Callable[[], Any], clear: Callable[[], Any]
     ) -> Any:
-        name = f"{BY_KEY}({key!r})"
+        name = f"{AS_CACHED_NAME}({key!r})"
         try:
             digest = key_of(self._results.version, key, kwargs)
         except TypeError:
             return own()
         if name in self._own:
             return own()
-        wanted = Wanted(self._results.name(BY_KEY), digest, float(ttl or 0), DEFAULT_MAX_BYTES)
+        wanted = Wanted(self._results.name(AS_CACHED_NAME), digest, float(ttl or 0), DEFAULT_MAX_BYTES)
         try:
             found = self._results.call(wanted, own)
         except Unstorable as error:

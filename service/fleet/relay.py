@@ -23,7 +23,7 @@ from service.tracing import HEADER, OFF, Tracing
 from store.contract import Heartbeat, SessionKey
 
 __all__ = (
-    "ADOPT",
+    "ADOPT_EPOCH",
     "AUTOLOAD_PATH",
     "FILE_PATH",
     "OTHER_TOKEN_HEADER",
@@ -32,7 +32,7 @@ __all__ = (
     "RELAY_PATH",
     "ROOT_HEADER",
     "TOKEN_ID_HEADER",
-    "Dialer",
+    "ReplicaClient",
     "result_of",
 )
 
@@ -50,20 +50,20 @@ PAGE_HEADER = "Svc-Page"
 ROOT_HEADER = "Svc-Root"
 """What our URLs begin with, seen from the page that is asked for."""
 
-ADOPT = 0
+ADOPT_EPOCH = 0
 """In the place of an epoch: whoever is dialled shall become the owner of a session that nobody holds."""
 
-FILE_SECONDS = 20.0
+FILE_TIMEOUT_SECONDS = 20.0
 """How long another replica may take to send a file."""
 
-GONE = 410
+STATUS_NOT_OWNER = 410
 """HTTP status of a replica that does not own the session it was dialled for."""
 
-LONGEST_ANSWER = 300.0
+MAX_ANSWER_SECONDS = 300.0
 """Seconds until a dialled owner that beats but does not answer is given up."""
 
 
-class Dialer:
+class ReplicaClient:
     """Makes authenticated requests to other replicas. ``clock`` is one on which all of them agree."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Dialer:
             return await dial(
                 owner.address + self._prefix + RELAY_PATH,
                 headers,
-                seconds=LONGEST_ANSWER,
+                seconds=MAX_ANSWER_SECONDS,
                 limit=self._max_message_size,
                 tls=self._tls,
             )
@@ -123,8 +123,8 @@ class Dialer:
                 OTHER_TOKEN_HEADER: tokens[-1],
                 "Accept-Encoding": encoding,
             },
-            connect_timeout=FILE_SECONDS,
-            request_timeout=FILE_SECONDS,
+            connect_timeout=FILE_TIMEOUT_SECONDS,
+            request_timeout=FILE_TIMEOUT_SECONDS,
             decompress_response=False,
             follow_redirects=False,
             ssl_options=self._tls,
@@ -145,8 +145,8 @@ class Dialer:
         return HTTPRequest(
             owner.address + self._prefix + path,
             headers=self._headers(owner, key, epoch),
-            connect_timeout=LONGEST_ANSWER,
-            request_timeout=LONGEST_ANSWER,
+            connect_timeout=MAX_ANSWER_SECONDS,
+            request_timeout=MAX_ANSWER_SECONDS,
             ssl_options=self._tls,
         )
 
@@ -170,7 +170,7 @@ def result_of(attempt: asyncio.Future[Any]) -> Dialled:
     match error:
         case None:
             return Dialled.ACCEPTED
-        case HTTPClientError(code=code) if code == GONE:
+        case HTTPClientError(code=code) if code == STATUS_NOT_OWNER:
             return Dialled.NOT_OWNER
         case HTTPClientError(code=403 | 404):
             return Dialled.DENIED

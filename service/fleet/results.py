@@ -16,14 +16,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from service.fleet.store_thread import LOOP_PATIENCE_SECONDS, StoreThread
+from service.fleet.store_thread import MAX_LOOP_WAIT_SECONDS, StoreThread
 from service.metrics import FleetMeter
 from store.contract import Store
 from store.errors import StoreError, StoreUnavailable
 from store.pieces import LARGE, Pieces
 from store.results import ResultName, ResultState
 
-__all__ = ("Answer", "Found", "Raised", "ReplicaResults", "Turn", "Wanted")
+__all__ = ("Answer", "ComputeLease", "Found", "Raised", "ReplicaResults", "Wanted")
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,16 @@ RENEW_SECONDS = 1.0
 LOOK_SECONDS = 0.1
 """Between looks whether another replica has it by now."""
 
-APART_SECONDS = 2.0
+COMPUTE_APART_SECONDS = 2.0
 """In which all who waited compute by themselves after a failure: one after the other would take long."""
 
-TOO_LARGE_APART_SECONDS = 60.0
+TOO_LARGE_COMPUTE_APART_SECONDS = 60.0
 """The same for a result that is too large to be kept."""
 
 SILENT_SECONDS = 5.0
 """In which nobody asks a store that did not answer: each call would wait for it, with its session's lock."""
 
-ON_LOOP_SECONDS = LOOP_PATIENCE_SECONDS / 2
+ON_LOOP_SECONDS = MAX_LOOP_WAIT_SECONDS / 2
 """For which code on an event loop, and so all sessions, wait for the store to answer."""
 
 COPIES_BYTES = 64 * 2**20
@@ -90,18 +90,18 @@ class Raised:
     error: Exception
 
 
-class Turn:
+class ComputeLease:
     """The caller has to compute it, and to say how that went. If it is dropped, the next one has to."""
 
-    def __init__(self, wanted: Wanted, flight: _Flight) -> None:
+    def __init__(self, wanted: Wanted, flight: _SingleFlight) -> None:
         self.wanted = wanted
         self.flight = flight
 
 
-Answer: TypeAlias = Found | Raised | Turn
+Answer: TypeAlias = Found | Raised | ComputeLease
 
 
-class _Flight:
+class _SingleFlight:
     """A result that somebody of this replica asks for or computes, and others of it wait for."""
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class ReplicaResults:
     def __init__(self, thread: StoreThread, meter: FleetMeter) -> None:
         self.thread = thread
         self.meter = meter
-        self._flights: dict[tuple[ResultName, str], _Flight] = {}
+        self._flights: dict[tuple[ResultName, str], _SingleFlight] = {}
         self._copies = _Copies(COPIES_BYTES)
         self._away = False
         self._silent_until = 0.0
@@ -190,14 +190,14 @@ class ReplicaResults:
         """
         while (flight := self._flights.get(wanted.id)) is not None:
             if not wait and not flight.landed.done():
-                return Turn(wanted, _Flight())
+                return ComputeLease(wanted, _SingleFlight())
             outcome = await asyncio.shield(flight.landed)
             if outcome is not None:
                 return outcome
         return await self._lead(store, wanted, wait, unreadable)
 
-    async def _lead(self, store: Store, wanted: Wanted, wait: bool, unreadable: str) -> Found | Turn:
-        flight = self._flights[wanted.id] = _Flight()
+    async def _lead(self, store: Store, wanted: Wanted, wait: bool, unreadable: str) -> Found | ComputeLease:
+        flight = self._flights[wanted.id] = _SingleFlight()
         try:
             found = await self._look(store, wanted, flight, wait, unreadable)
         except BaseException:
@@ -208,14 +208,14 @@ class ReplicaResults:
             return found
         if found is ResultState.COMPUTE:
             flight.renewing = asyncio.create_task(self._renew(store, wanted, flight))
-        turn = Turn(wanted, flight)
+        turn = ComputeLease(wanted, flight)
         weakref.finalize(
             turn, self._dropped, asyncio.get_running_loop(), store, wanted, flight
         ).atexit = False
         return turn
 
     async def _look(
-        self, store: Store, wanted: Wanted, flight: _Flight, wait: bool, unreadable: str
+        self, store: Store, wanted: Wanted, flight: _SingleFlight, wait: bool, unreadable: str
     ) -> Found | ResultState:
         """If there is none, it has to be computed here: with COMPUTE for others, too."""
         copy = self._copies.get(wanted)
@@ -251,7 +251,7 @@ class ReplicaResults:
                     flight.generation = found.generation
                     return found.state
 
-    async def _renew(self, store: Store, wanted: Wanted, flight: _Flight) -> None:
+    async def _renew(self, store: Store, wanted: Wanted, flight: _SingleFlight) -> None:
         """Until it is cancelled, or the lease is another one's."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
@@ -270,7 +270,7 @@ class ReplicaResults:
 
     # -- how it went -----------------------------------------------------------------------------
 
-    async def computed(self, store: Store, turn: Turn, data: bytes) -> None:
+    async def computed(self, store: Store, turn: ComputeLease, data: bytes) -> None:
         """Others get it at once, and then the store."""
         wanted, flight = turn.wanted, turn.flight
         flight.land(Found(flight.call, data))
@@ -283,12 +283,12 @@ class ReplicaResults:
         finally:
             self._unlist(wanted, flight)
 
-    async def failed(self, store: Store, turn: Turn, error: Exception) -> None:
+    async def failed(self, store: Store, turn: ComputeLease, error: Exception) -> None:
         """Who waits on this replica gets the error; who waits on others tries it."""
         self._land(turn.wanted, turn.flight, Raised(error))
-        await self._give_up(store, turn.wanted, turn.flight, APART_SECONDS)
+        await self._give_up(store, turn.wanted, turn.flight, COMPUTE_APART_SECONDS)
 
-    async def abandoned(self, store: Store, turn: Turn) -> None:
+    async def abandoned(self, store: Store, turn: ComputeLease) -> None:
         """The next one has to compute it."""
         self._abandon(store, turn.wanted, turn.flight)
 
@@ -302,10 +302,10 @@ class ReplicaResults:
                 if flight is not None:
                     flight.lost = True
 
-    async def _keep(self, store: Store, wanted: Wanted, flight: _Flight, data: bytes) -> None:
+    async def _keep(self, store: Store, wanted: Wanted, flight: _SingleFlight, data: bytes) -> None:
         if len(data) > wanted.limit:
             self._say_too_large(wanted, len(data))
-            await self._give_up(store, wanted, flight, TOO_LARGE_APART_SECONDS)
+            await self._give_up(store, wanted, flight, TOO_LARGE_COMPUTE_APART_SECONDS)
             return
         kept = await store.keep_result(
             wanted.name, wanted.key, Pieces((data,)) if len(data) > LARGE else data, call=flight.call,
@@ -316,7 +316,7 @@ class ReplicaResults:
             self._copies.put(wanted, flight.call, data, wanted.ttl)
 
     def _dropped(
-        self, loop: asyncio.AbstractEventLoop, store: Store, wanted: Wanted, flight: _Flight
+        self, loop: asyncio.AbstractEventLoop, store: Store, wanted: Wanted, flight: _SingleFlight
     ) -> None:
         """Nobody computes it any more. On any thread, at any time."""
         try:
@@ -324,12 +324,12 @@ class ReplicaResults:
         except RuntimeError:  # the replica has stopped
             return
 
-    def _abandon(self, store: Store, wanted: Wanted, flight: _Flight) -> None:
+    def _abandon(self, store: Store, wanted: Wanted, flight: _SingleFlight) -> None:
         if not flight.landed.done():
             self._land(wanted, flight, None)
             flight.renewing = asyncio.create_task(self._give_up(store, wanted, flight))
 
-    async def _give_up(self, store: Store, wanted: Wanted, flight: _Flight, apart: float = 0.0) -> None:
+    async def _give_up(self, store: Store, wanted: Wanted, flight: _SingleFlight, apart: float = 0.0) -> None:
         if not flight.generation:
             return
         try:
@@ -339,11 +339,11 @@ class ReplicaResults:
         except StoreError as error:
             self._note(error)  # the lease ends by itself
 
-    def _land(self, wanted: Wanted, flight: _Flight, outcome: Found | Raised | None) -> None:
+    def _land(self, wanted: Wanted, flight: _SingleFlight, outcome: Found | Raised | None) -> None:
         flight.land(outcome)
         self._unlist(wanted, flight)
 
-    def _unlist(self, wanted: Wanted, flight: _Flight) -> None:
+    def _unlist(self, wanted: Wanted, flight: _SingleFlight) -> None:
         if self._flights.get(wanted.id) is flight:
             del self._flights[wanted.id]
 

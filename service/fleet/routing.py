@@ -19,11 +19,11 @@ from service.fleet.dials import Dials
 from service.fleet.link import RelayLink
 from service.fleet.ownership import Dialled, Ownership, Step
 from service.fleet.peers import Peers
-from service.fleet.relay import ADOPT, Dialer, result_of
+from service.fleet.relay import ADOPT_EPOCH, ReplicaClient, result_of
 from service.metrics import Metrics
 from service.page_versions import PageVersions
-from service.sessions.brake import Brake, Care, care_for
-from service.sessions.building import Grant
+from service.sessions.building import OwnershipGrant
+from service.sessions.crash_guard import CrashGuard, TakeoverMode, takeover_mode
 from service.sessions.parking import Parking, parked
 from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
@@ -51,16 +51,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Dial = Callable[[Heartbeat, int], Awaitable[T]]
 
-PATIENCE = 1.0
+SILENT_OWNER_SECONDS = 1.0
 """Seconds without an answer after which an owner is silent."""
 
-MOMENT = 0.05
+RELEASE_WAIT_SECONDS = 0.05
 """Seconds until a session that is about to be released is claimed again."""
 
-LOOK_AGAIN = 0.25
+HEARTBEAT_POLL_SECONDS = 0.25
 """Seconds between looks at the heartbeat of a silent owner, which ages from when it stopped."""
 
-ADOPTERS = 3
+MAX_ADOPTERS = 3
 """Replicas with a page's versions that are asked to take its session, before this one does."""
 
 ADOPT_SECONDS = 60.0
@@ -85,12 +85,12 @@ class Router:
         store: Store,
         registry: Registry,
         replica: str,
-        dialer: Dialer,
+        dialer: ReplicaClient,
         metrics: Metrics,
         *,
         failed: Callable[[SessionSlot], Awaitable[None]],
         is_ours: Callable[[SessionSlot], Awaitable[bool]],
-        brake: Brake | None = None,
+        brake: CrashGuard | None = None,
         waking: Waking | None = None,
         tracing: Tracing = OFF,
         versions: PageVersions | None = None,
@@ -104,7 +104,7 @@ class Router:
         self._dialer = dialer
         self._failed = failed
         self._is_ours = is_ours
-        self._brake = brake or Brake(store, replica)
+        self._brake = brake or CrashGuard(store, replica)
         self._waking = waking
         self._parking = Parking(store, replica, metrics)
         self._claims = metrics.claims
@@ -188,7 +188,7 @@ class Router:
             adopted = await self._adopted(key, other_page, dial)
             if adopted is not None:
                 return adopted[0]
-        ownership = Ownership(silence=PATIENCE)
+        ownership = Ownership(silence=SILENT_OWNER_SECONDS)
         claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)
         answer = await self._open(key, claim, "own", ownership)
         while not isinstance(answer, Slot):
@@ -201,7 +201,7 @@ class Router:
                 if adopted is not None:
                     return adopted[0]
             if ownership.step is Step.CLAIM:
-                await asyncio.sleep(MOMENT)
+                await asyncio.sleep(RELEASE_WAIT_SECONDS)
                 answer = await self._open(key, claim, "own", ownership)
                 continue
             owner, epoch = ownership.claim.owner, ownership.claim.epoch
@@ -224,14 +224,14 @@ class Router:
         if record is None or record.state is not SessionState.LIVE:
             return None
         owner = await self._store.replica(record.owner)
-        return owner if owner is not None and owner.age <= PATIENCE else None
+        return owner if owner is not None and owner.age <= SILENT_OWNER_SECONDS else None
 
     async def _adopted(self, key: SessionKey, page: PageVersions, dial: Dial[T]) -> tuple[T] | None:
         """A relay to a replica that makes pages like ``page``, and has become the session's owner for it."""
-        for peer in (await self._peers.with_versions(page))[:ADOPTERS]:
+        for peer in (await self._peers.with_versions(page))[:MAX_ADOPTERS]:
             try:
                 async with asyncio.timeout(ADOPT_SECONDS):
-                    reached = await dial(peer, ADOPT)
+                    reached = await dial(peer, ADOPT_EPOCH)
             except (HTTPError, OSError) as error:  # TimeoutError is an OSError
                 log.info("%s does not take the session: %s", peer.replica, error, extra=key.facts)
             else:
@@ -282,7 +282,7 @@ class Router:
         assert claim.request is not None
         slot.granted(claim.epoch, claim.request)
         try:
-            await self._take_up(slot, claim, care_for(claim), fields)
+            await self._take_up(slot, claim, takeover_mode(claim), fields)
         except Exception:
             await self._failed(slot)
             raise
@@ -292,7 +292,7 @@ class Router:
         self, key: SessionKey, claim: Claim, ask: Callable[[], Awaitable[Claim]]
     ) -> tuple[JournalFields, Claim]:
         """Without the request it was opened with a session cannot be restored: it begins afresh."""
-        log.error("what is stored of the session cannot be read: %s", claim.damage, extra=key.facts)
+        log.error("the session's record cannot be read: %s", claim.damage, extra=key.facts)
         await self._store.discard(key, owner=self._replica, epoch=claim.epoch)
         fields = JournalFields()
         fields.damage = claim.damage
@@ -303,24 +303,28 @@ class Router:
         return fields, claim
 
     async def _take_up(
-        self, slot: SessionSlot, claim: Claim, care: Care, fields: JournalFields | None
+        self, slot: SessionSlot, claim: Claim, care: TakeoverMode, fields: JournalFields | None
     ) -> None:
         """Build it, unless its record will do for now: ``fields``, where that is known already."""
         key = slot.key
-        if care is Care.PARK:
+        if care is TakeoverMode.PARK:
             why = f"{claim.deaths} replicas died with it, one after another"
             await self._parking.park(key, claim.epoch, ParkReason.DEATHS, why)
-        if care is not Care.NONE:
+        if care is not TakeoverMode.NONE:
             log.warning("%d replicas died with the session: it is restored without running its inputs again",
                         claim.deaths, extra=key.facts)  # fmt: skip
         if fields is None and not claim.created:
             fields = await self._store.read_journal(key)
-            if care is Care.NONE and self._waking is not None and self._waking.leave_asleep(slot, fields):
+            if (
+                care is TakeoverMode.NONE
+                and self._waking is not None
+                and self._waking.leave_asleep(slot, fields)
+            ):
                 return
         async with self._brake.taking_over(key, care), self._brake.building(self._registry.app(key.app)):
-            grant = Grant(
+            grant = OwnershipGrant(
                 key, slot.epoch, slot.request, fields,
-                replay=care is Care.NONE, most_memory=self._brake.most_memory,
+                replay=care is TakeoverMode.NONE, most_memory=self._brake.most_memory,
             )  # fmt: skip
             with self._tracing.span("build" if claim.created else "restore", session=key.short):
                 try:
@@ -346,7 +350,7 @@ class Router:
             attempt.cancel()
 
     async def _listen(self, ownership: Ownership, attempt: asyncio.Future[T]) -> Step:
-        pause = PATIENCE
+        pause = SILENT_OWNER_SECONDS
         while True:
             await asyncio.wait([attempt], timeout=pause)
             result = result_of(attempt) if attempt.done() else Dialled.SILENT
@@ -355,8 +359,8 @@ class Router:
             if ownership.dialled(result) is not Step.KEEP_WAITING:
                 return ownership.step
             if ownership.obstacle is not None:
-                await asyncio.sleep(PATIENCE)
-            pause = LOOK_AGAIN
+                await asyncio.sleep(SILENT_OWNER_SECONDS)
+            pause = HEARTBEAT_POLL_SECONDS
             owner = await self._store.replica(ownership.claim.owner)
             match ownership.looked_again(owner):
                 case Step.SEIZE:

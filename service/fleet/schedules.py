@@ -12,7 +12,7 @@ __all__ = ("Cron", "Interval", "Schedule", "parse_schedule")
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 
-MIN_SECONDS = 1.0
+MIN_PERIOD_SECONDS = 1.0
 
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
@@ -84,8 +84,8 @@ def parse_schedule(schedule: str | float | timedelta) -> Schedule:
 
 
 def _interval(seconds: float, text: str) -> Interval:
-    if not MIN_SECONDS <= seconds < math.inf:
-        raise ValueError(f"a task may run every {MIN_SECONDS:g} s at most, not every {seconds:g} s")
+    if not MIN_PERIOD_SECONDS <= seconds < math.inf:
+        raise ValueError(f"a task may run every {MIN_PERIOD_SECONDS:g} s at most, not every {seconds:g} s")
     return Interval(seconds, text)
 
 

@@ -22,13 +22,13 @@ __all__ = ("StoreThread", "on_event_loop")
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 10.0
+MAX_WAIT_SECONDS = 10.0
 """How long app code waits at most; the store gives up earlier, unless many write the same value."""
 
-LOOP_PATIENCE_SECONDS = 1.0
+MAX_LOOP_WAIT_SECONDS = 1.0
 """The same for code on an event loop, which reads something for the first time."""
 
-STOPS = "this replica stops, and shares nothing any more"
+STOPPING_MESSAGE = "this replica stops, and shares nothing any more"
 
 
 def on_event_loop() -> bool:
@@ -58,7 +58,7 @@ class StoreThread:
         """Run ``work`` there. Raises FleetUnavailable once it is closed."""
         with self._lock:
             if self._closed:
-                raise FleetUnavailable(STOPS)
+                raise FleetUnavailable(STOPPING_MESSAGE)
             thread = self._thread or self._begin()
             # Whoever else hears of it there must not take it for code of the session that has asked.
             return Context().run(thread.submit, self._told(work))
@@ -66,27 +66,27 @@ class StoreThread:
     def wait(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
         """The result of ``work``; this thread waits for it. Raises what that raises, and FleetUnavailable."""
         future = self.submit(work)
-        patience = LOOP_PATIENCE_SECONDS if on_event_loop() else PATIENCE_SECONDS
+        patience = MAX_LOOP_WAIT_SECONDS if on_event_loop() else MAX_WAIT_SECONDS
         try:
             return future.result(patience)
         except FutureTimeout:
             future.cancel()
             raise FleetUnavailable(f"not done within {patience:g} s") from None
         except CancelledError:
-            raise FleetUnavailable(STOPS) from None
+            raise FleetUnavailable(STOPPING_MESSAGE) from None
 
     async def awaited(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
         """As :meth:`wait`, for coroutines."""
         task = asyncio.current_task()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
                 return await asyncio.wrap_future(self.submit(work))
         except TimeoutError:
-            raise FleetUnavailable(f"not done within {PATIENCE_SECONDS:g} s") from None
+            raise FleetUnavailable(f"not done within {MAX_WAIT_SECONDS:g} s") from None
         except asyncio.CancelledError:
             if task is not None and task.cancelling():
                 raise
-            raise FleetUnavailable(STOPS) from None
+            raise FleetUnavailable(STOPPING_MESSAGE) from None
 
     def close(self) -> None:
         """What is under way is called off. Waits until the thread has ended, but not for ever."""

@@ -18,10 +18,12 @@ from functools import partial
 from typing import Any
 
 from service.apps.contexts import AppSessionContext
+from service.apps.execution import is_coroutine_function
 from service.apps.frames import exc_info_of_app
+from service.apps.together import Call
 from service.background import spawn
-from service.errors import FleetUnavailable, GivenUp
-from service.fleet.topics import AGAIN_SECONDS, MAX_KEPT, Topics
+from service.errors import AppCodeAbandoned, FleetUnavailable
+from service.fleet.topics import MAX_KEPT, RETRY_SECONDS, Topics
 from store.contract import Message, MessagePlace, Store, TopicName
 from store.errors import RecordError, StoreError
 from store.records import unpack_entry
@@ -167,11 +169,19 @@ class SessionSubscriber:
             # As a next-tick callback, which takes Bokeh three times as long to add and remove.
             spawn(self._run(session))
 
+    def call(self) -> Call | None:
+        """What tells the session, beside others; None where it has to be told by itself."""
+        session = self._context.session
+        if session is None or any(is_coroutine_function(callback) for callback, _ in self._callbacks):
+            return None
+        call: Call | None = session.call_beside_others(self._tell)
+        return call
+
     async def _run(self, session: Any) -> None:
         try:
             await session.run_callback(self._tell)
-        except GivenUp as error:
-            log.debug("messages of %r were given up: %s", self.name.name, error)
+        except AppCodeAbandoned as error:
+            log.debug("dropping messages of topic %r: %s", self.name.name, error)
 
     # -- on the store's thread -------------------------------------------------------------------
 
@@ -186,7 +196,7 @@ class SessionSubscriber:
                 await self.join(store, since)
             except StoreError as error:
                 log.debug("a session cannot subscribe to %r yet: %s", self.name.name, error)
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._schedule_from_thread()  # so that where it begins is noted, though nothing is pending
                 return
@@ -246,7 +256,7 @@ class SessionSubscriber:
         try:
             value = unpack_entry(message.value)
         except RecordError as error:
-            log.error("a message of %r is left out: %s", self.name.name, error, extra=self._facts)
+            log.error("dropping a message of topic %r: %s", self.name.name, error, extra=self._facts)
             return []
         return [partial(callback, value) for callback, _ in self._callbacks]
 

@@ -26,7 +26,7 @@ from service.apps.frames import exc_info_of_app
 from service.fleet.schedules import Schedule, parse_schedule
 from service.fleet.store_thread import StoreThread
 from service.metrics import FleetMeter
-from store.contract import Store, TaskName, TaskTurn, Turn
+from store.contract import LeaseState, Store, TaskLease, TaskName
 from store.errors import StoreError
 
 __all__ = ("AppTasks", "TaskRun", "Tasks", "every", "is_of_session_script")
@@ -41,7 +41,7 @@ RENEW_SECONDS = 1.0
 LONGEST_SLEEP_SECONDS = 60.0
 """Clocks drift, and the store should know for long that somebody has the task."""
 
-AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 """After the store did not answer."""
 
 MIN_PERIOD = timedelta(seconds=1)
@@ -230,11 +230,11 @@ class _Task:
                 self._note(None)
             except StoreError as error:
                 self._note(error)
-                seconds = AGAIN_SECONDS
+                seconds = RETRY_SECONDS
             except Exception:
                 # Whatever it is, the task must not end with it.
                 log.exception("task %r failed", self._name.name, extra=self._facts)
-                seconds = AGAIN_SECONDS
+                seconds = RETRY_SECONDS
             await asyncio.sleep(min(max(seconds, 0.0), LONGEST_SLEEP_SECONDS))
 
     async def _step(self, store: Store) -> float:
@@ -244,12 +244,12 @@ class _Task:
             self._since = 0.0 if self._at_once else now
         due, next_due = self.schedule.around(self._now)
         turn = await self._ask(store, due, next_due, secrets.token_hex(8))
-        if turn.turn is Turn.RUN and self._known:
+        if turn.turn is LeaseState.RUN and self._known:
             self._counted.missed.inc(self._missed(turn.due))
         self._known = max(self._known, turn.due)
-        if turn.turn is Turn.HELD:
+        if turn.turn is LeaseState.HELD:
             return min(turn.left, LEASE_SECONDS)
-        if turn.turn is Turn.RUN:
+        if turn.turn is LeaseState.RUN:
             if not self._tasks.stopping:  # else another replica runs it, once the lease is over
                 await self._run(store, turn)
             return 0.0
@@ -266,7 +266,7 @@ class _Task:
     def _now(self) -> float:
         return time.monotonic() + self._ahead
 
-    async def _ask(self, store: Store, due: float, next_due: float, call: str) -> TaskTurn:
+    async def _ask(self, store: Store, due: float, next_due: float, call: str) -> TaskLease:
         turn = await store.begin_task(
             self._name,
             self._tasks.replica,
@@ -281,7 +281,7 @@ class _Task:
         self._ahead = turn.now - time.monotonic()
         return turn
 
-    async def _run(self, store: Store, turn: TaskTurn) -> None:
+    async def _run(self, store: Store, turn: TaskLease) -> None:
         done: Future[None] = Future()
         self._tasks.under_way.add(done)
         try:
@@ -292,7 +292,7 @@ class _Task:
             self._tasks.under_way.discard(done)
             done.set_result(None)
 
-    async def _watch(self, store: Store, run: TaskRun, turn: TaskTurn) -> str:
+    async def _watch(self, store: Store, run: TaskRun, turn: TaskLease) -> str:
         """Renew the lease while the app's code runs; what that raised."""
         began = time.monotonic()
         coroutine = self._owner.app.run(self.func, *([run] if _takes_argument(self.func) else []))
@@ -313,7 +313,7 @@ class _Task:
         log.error(text, self._name.name, exc_info=exc_info_of_app(failure), extra=self._facts)
         return " ".join(f"{type(failure).__name__}: {failure}".split())[:500]
 
-    async def _renewed(self, store: Store, run: TaskRun, turn: TaskTurn) -> bool:
+    async def _renewed(self, store: Store, run: TaskRun, turn: TaskLease) -> bool:
         """False where the store did not answer."""
         try:
             ours = await store.renew_task(
@@ -338,7 +338,7 @@ class _Task:
                 if time.monotonic() > deadline:
                     raise
                 self._note(failure)
-            await asyncio.sleep(AGAIN_SECONDS / 4)
+            await asyncio.sleep(RETRY_SECONDS / 4)
 
     def _note(self, error: StoreError | None) -> None:
         if error is not None and not self._away:

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from service.apps.together import Told, tell_together
+from service.background import spawn
 from service.errors import FleetFull, FleetUnavailable
 from service.fleet.store_thread import StoreThread
 from service.metrics import Metrics
@@ -41,13 +43,13 @@ LOOK_SECONDS = 1.0
 POLL_SECONDS = 0.1
 """The same while none come."""
 
-AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 REFUSED_SECONDS = 60.0
 """Until wake-ups are asked for again: after the connection is lost, and where they are not permitted."""
 
 
-class Subscriber(Protocol):
-    """One session's interest in one topic."""
+class Subscriber(Told, Protocol):
+    """One session's interest in one topic. It is told on its event loop."""
 
     loop: asyncio.AbstractEventLoop | None
     """Of the session, once that is whole."""
@@ -56,10 +58,7 @@ class Subscriber(Protocol):
         """It was told of all up to there."""
 
     def put(self, messages: Sequence[Message]) -> bool:
-        """Note those that are new; whether :meth:`schedule` is due."""
-
-    def schedule(self) -> None:
-        """Tell the session soon. On its event loop."""
+        """Note those that are new; whether it has to be told."""
 
 
 class LocalTopic:
@@ -132,7 +131,9 @@ class Topics:
                         self._heard(name.tag)
                     return
                 await self._restore(store, topic)
-        raise FleetUnavailable("the store loses what it is given: is it being flushed all the time?")
+        raise FleetUnavailable(
+            "the store keeps losing its data: does something run FLUSHALL, or does Redis evict keys?"
+        )
 
     # -- subscribing -----------------------------------------------------------------------------
 
@@ -178,7 +179,9 @@ class Topics:
                 topic.saw(reading.last)
                 return reading
             await self._restore(store, topic)
-        raise FleetUnavailable("the store loses what it is given: is it being flushed all the time?")
+        raise FleetUnavailable(
+            "the store keeps losing its data: does something run FLUSHALL, or does Redis evict keys?"
+        )
 
     @contextmanager
     def _using(self, name: TopicName) -> Iterator[LocalTopic]:
@@ -291,11 +294,11 @@ class Topics:
                 text = f"looking for messages each {POLL_SECONDS:g} s, as no wake-ups come: {error}"
                 log.log(logging.DEBUG if text == said else logging.WARNING, text)
                 said = text
-                seconds = REFUSED_SECONDS if isinstance(error, StoreConfigError) else AGAIN_SECONDS
+                seconds = REFUSED_SECONDS if isinstance(error, StoreConfigError) else RETRY_SECONDS
             except Exception:
                 # Whatever it is, it must not end here: nobody would begin again.
                 log.exception("waiting for messages failed")
-                seconds = AGAIN_SECONDS
+                seconds = RETRY_SECONDS
             self._hears = False
             await asyncio.sleep(seconds)
 
@@ -328,5 +331,4 @@ def _give(subscribers: Sequence[Subscriber], messages: Sequence[Message]) -> Non
 
 
 def _schedule(subscribers: list[Subscriber]) -> None:
-    for each in subscribers:
-        each.schedule()
+    spawn(tell_together(subscribers))

@@ -33,11 +33,11 @@ LEASE_SECONDS = 30.0
 WAIT_SECONDS = 0.1
 """Between two looks whether another replica has refreshed them."""
 
-EARLY_SECONDS = 60.0
-EARLY_SHARE = 1 / 3
+REFRESH_EARLY_SECONDS = 60.0
+REFRESH_EARLY_SHARE = 1 / 3
 """Tokens are refreshed so long before they expire, as with Panel; short-lived ones in the last third."""
 
-AGAIN_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 """After which a provider that did not answer is asked again."""
 
 MAX_AT_ONCE = 20
@@ -161,7 +161,7 @@ class UserTokenKeeper:
     def _is_due(self, tokens: UserTokens) -> bool:
         if tokens.expiry is None or not tokens.refresh_token or tokens.refused:
             return False
-        early = min(EARLY_SECONDS, max(0.0, tokens.expiry - tokens.issued) * EARLY_SHARE)
+        early = min(REFRESH_EARLY_SECONDS, max(0.0, tokens.expiry - tokens.issued) * REFRESH_EARLY_SHARE)
         return self._clock() >= tokens.expiry - early
 
     def _has_expired(self, tokens: UserTokens) -> bool:
@@ -195,7 +195,7 @@ class UserTokenKeeper:
                 fresh = replace(held, refused=True)
             except ProviderAway as error:
                 log.warning("the login service does not answer: %s", error)
-                self._not_before[login] = self._clock() + AGAIN_SECONDS
+                self._not_before[login] = self._clock() + RETRY_SECONDS
                 await self._store.renew_tokens(
                     login, holder, number=held.number, tokens=None, ttl=self._lifetime
                 )

@@ -15,7 +15,7 @@ from service.apps.contexts import current_app
 from service.errors import FleetUnavailable
 from service.fleet.app_calls import context_of, is_repeated, refuse_on_event_loop
 from service.fleet.local_copies import LocalCopy, SharedValues
-from service.fleet.store_thread import PATIENCE_SECONDS
+from service.fleet.store_thread import MAX_WAIT_SECONDS
 from service.fleet.watching import Changed, watcher_of
 from store.contract import SharedName
 from store.records import pack_value, unpack_entry
@@ -165,8 +165,8 @@ class Shared(Mapping[str, Any]):
             return self.get(key, default)
         self._loaded  # noqa: B018 - so that the first try has a chance
         # One after the other on this replica: those of others are enough to compete with.
-        with self._copy.turns(key).turn(PATIENCE_SECONDS):
-            deadline = time.monotonic() + PATIENCE_SECONDS
+        with self._copy.turns(key).turn(MAX_WAIT_SECONDS):
+            deadline = time.monotonic() + MAX_WAIT_SECONDS
             while True:
                 attempt = _Attempt(self._copy, key, func, default)
                 if self._wait(self._write(key, attempt.packed, ttl=ttl, expected=attempt.version)):
@@ -192,7 +192,7 @@ class Shared(Mapping[str, Any]):
         await self.load()
         if is_repeated():
             return self.get(key, default)
-        deadline, longest = time.monotonic() + PATIENCE_SECONDS, MAX_PAUSE_SECONDS / 10
+        deadline, longest = time.monotonic() + MAX_WAIT_SECONDS, MAX_PAUSE_SECONDS / 10
         while True:
             attempt = _Attempt(self._copy, key, func, default)
             write = self._write(key, attempt.packed, ttl=ttl, expected=attempt.version)

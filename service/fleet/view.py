@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from store.contract import Heartbeat, SessionRecord, Store
 
-__all__ = ("Chosen", "FleetView", "duration", "look")
+__all__ = ("FleetView", "SessionFilter", "duration", "look")
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
@@ -35,7 +35,7 @@ class FleetView:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SessionFilter:
     """Which sessions somebody wants to see; None and "" stand for any."""
 
     session: str = ""

@@ -44,4 +44,4 @@ def _why(attempt: Attempt) -> str:
         return f"it is still in {attempt.doing}"
     if attempt.queued:
         return "no thread was free to run it (--app-threads)"
-    return "a coroutine of it goes on and on"
+    return "one of its coroutines does not return"

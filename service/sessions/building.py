@@ -23,24 +23,24 @@ from service.documents.ids import IdSpace, new_document
 from service.documents.journal import Journal
 from service.documents.restore import Fidelity, Restorer
 from service.documents.translation import Translation, is_foreign, translated
-from service.errors import AppError, GivenUp, MemoryExceeded, NotAuthorized
+from service.errors import AppCodeAbandoned, AppError, MemoryExceeded, NotAuthorized
 from service.memory import Growth, reclaim
 from service.metrics import Metrics
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.deferring import Deferred
-from service.sessions.session import NO_UPKEEP, Session, Upkeep
+from service.sessions.session import NO_MAINTENANCE, Maintenance, Session
 from service.sessions.slot import Slot
 from service.sessions.user_tokens import SessionTokens
 from store.contract import JournalFields, PageRequest, SessionKey
 from store.errors import RecordError
 
-__all__ = ("Builder", "Grant")
+__all__ = ("Builder", "OwnershipGrant")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class OwnershipGrant:
     """The right to let a session live here: what a successful claim gave."""
 
     key: SessionKey
@@ -49,13 +49,13 @@ class Grant:
     fields: JournalFields | None = None
     """The stored journal; None when this claim made the session."""
     replay: bool = True
-    """Whether callbacks of its inputs may run again; see :mod:`service.sessions.brake`."""
+    """Whether callbacks of its inputs may run again; see :mod:`service.sessions.crash_guard`."""
     most_memory: int = 0
     """Bytes that restoring it may take; 0 for any number."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class _BuiltDocument:
     """A Document that its app has just built."""
 
     app: App
@@ -81,7 +81,7 @@ class Builder:
         replay_inputs: bool,
         metrics: Metrics,
         developing: bool = False,
-        upkeep: Upkeep = NO_UPKEEP,
+        upkeep: Maintenance = NO_MAINTENANCE,
         tokens: SessionTokens | None = None,
     ) -> None:
         self._upkeep = upkeep
@@ -91,7 +91,7 @@ class Builder:
         self._replay_inputs = replay_inputs
         self._metrics = metrics
 
-    async def build_alone(self, app: App, grant: Grant) -> Session:
+    async def build_alone(self, app: App, grant: OwnershipGrant) -> Session:
         """As :meth:`build`, a session that no registry knows."""
         slot: Slot[Session] = Slot(grant.key)
         slot.granted(grant.epoch, grant.request)
@@ -99,7 +99,7 @@ class Builder:
         slot.built(session)
         return session
 
-    async def build(self, app: App, grant: Grant, slot: Slot[Session], attempt: Attempt) -> Session:
+    async def build(self, app: App, grant: OwnershipGrant, slot: Slot[Session], attempt: Attempt) -> Session:
         """The session in ``slot``, restored as far as its journal allows. ``attempt`` may be given up.
 
         Raises :class:`AppError` when the app's code fails, MemoryExceeded when restoring takes more than
@@ -131,7 +131,7 @@ class Builder:
         return self._session(slot, draft, fidelity, losses)
 
     async def _restored(
-        self, app: App, grant: Grant, stored: Stored, slot: Slot[Session], attempt: Attempt
+        self, app: App, grant: OwnershipGrant, stored: Stored, slot: Slot[Session], attempt: Attempt
     ) -> Session | None:
         """None when the journal cannot be laid over what the app builds now."""
         growth = Growth(grant.most_memory)
@@ -147,7 +147,7 @@ class Builder:
             await self._let_go(draft)
             reclaim()
             raise
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception:
             # Whatever it was, a Document half restored must not be shown.
@@ -166,13 +166,13 @@ class Builder:
         self._name_unwired(session, unwired())
         return session
 
-    async def _let_go(self, draft: _Draft) -> None:
+    async def _let_go(self, draft: _BuiltDocument) -> None:
         await draft.app.end(draft.context, draft.execution)
         dispose(draft.document)
         draft.context.detach()
 
     async def _lay_over(
-        self, grant: Grant, draft: _Draft, stored: Stored, losses: list[str], growth: Growth
+        self, grant: OwnershipGrant, draft: _BuiltDocument, stored: Stored, losses: list[str], growth: Growth
     ) -> tuple[Fidelity, Callable[[], list[str]]]:
         """How much came back, and what tells which callbacks did not, once the app's hooks have run.
 
@@ -215,7 +215,7 @@ class Builder:
         return Fidelity.PARTIAL if foreign and losses else fidelity, unwired
 
     def _restorer(
-        self, grant: Grant, draft: _Draft, stored: Stored, deferred: Deferred, growth: Growth
+        self, grant: OwnershipGrant, draft: _BuiltDocument, stored: Stored, deferred: Deferred, growth: Growth
     ) -> Restorer:
         return Restorer(
             draft.document,
@@ -230,7 +230,7 @@ class Builder:
             not_replayed=partial(draft.objects.not_replayed, draft.document),
         )
 
-    async def _tell_ready(self, grant: Grant, draft: _Draft, stored: Stored) -> None:
+    async def _tell_ready(self, grant: OwnershipGrant, draft: _BuiltDocument, stored: Stored) -> None:
         """The page that comes back was drawn before, and does not say so again."""
         deferred = Deferred(draft.document, draft.execution)
         restorer = self._restorer(grant, draft, stored, deferred, Growth(0))
@@ -245,7 +245,7 @@ class Builder:
             session.meter.callbacks_lost.inc(len(unwired))
             session.pages.callbacks_lost()
 
-    async def _restore_objects(self, draft: _Draft, deferred: Deferred, stored: Stored) -> bool:
+    async def _restore_objects(self, draft: _BuiltDocument, deferred: Deferred, stored: Stored) -> bool:
         """Whether the Document is another one than that of the journal by now."""
         arguments = draft.document, stored.objects
         await draft.execution.run(draft.objects.restore, *arguments, build=True)
@@ -253,23 +253,28 @@ class Builder:
         await deferred.done()
         return completed
 
-    def _name_translation(self, grant: Grant, translation: Translation) -> None:
+    def _name_translation(self, grant: OwnershipGrant, translation: Translation) -> None:
         if translation.losses:
             log.warning(
                 "the session was restored without %s", "; ".join(translation.losses), extra=grant.key.facts
             )
         if translation.dropped:
             text = "; ".join(translation.dropped)
-            log.warning("this version has no place for %s", text, extra=grant.key.facts)
+            log.warning("this version of the app has no counterpart for %s", text, extra=grant.key.facts)
 
-    def _name_losses(self, grant: Grant, losses: list[str]) -> None:
+    def _name_losses(self, grant: OwnershipGrant, losses: list[str]) -> None:
         for loss in losses:
             log.warning("this value could not be read back: %s", loss, extra=grant.key.facts)
         self._metrics.values_lost.labels("read").inc(len(losses))
 
     async def _draft(
-        self, app: App, grant: Grant, stored: Stored | None, attempt: Attempt, growth: Growth | None = None
-    ) -> _Draft:
+        self,
+        app: App,
+        grant: OwnershipGrant,
+        stored: Stored | None,
+        attempt: Attempt,
+        growth: Growth | None = None,
+    ) -> _BuiltDocument:
         """With a ``growth`` what is stored will be laid over it."""
         try:
             return await self._drafted(app, grant, stored, attempt, growth)
@@ -281,8 +286,8 @@ class Builder:
             raise
 
     async def _drafted(
-        self, app: App, grant: Grant, stored: Stored | None, attempt: Attempt, growth: Growth | None
-    ) -> _Draft:
+        self, app: App, grant: OwnershipGrant, stored: Stored | None, attempt: Attempt, growth: Growth | None
+    ) -> _BuiltDocument:
         known_as_panels = app.panel
         try:
             draft = await self._run(app, grant, stored, attempt, growth)
@@ -297,8 +302,8 @@ class Builder:
         return await self._run(app, grant, stored, attempt, growth)
 
     async def _run(
-        self, app: App, grant: Grant, stored: Stored | None, attempt: Attempt, growth: Growth | None
-    ) -> _Draft:
+        self, app: App, grant: OwnershipGrant, stored: Stored | None, attempt: Attempt, growth: Growth | None
+    ) -> _BuiltDocument:
         ids = IdSpace(grant.key.tag)
         ids.tracked = None if growth is None else {}
         # What an app's first run here loads is for all its sessions.
@@ -333,10 +338,14 @@ class Builder:
             state_before=state.before,
             objects=objects,
         )
-        return _Draft(app, context, execution, ids, state, objects, journal)
+        return _BuiltDocument(app, context, execution, ids, state, objects, journal)
 
     def _session(
-        self, slot: Slot[Session], draft: _Draft, fidelity: Fidelity | None, losses: Sequence[str] = ()
+        self,
+        slot: Slot[Session],
+        draft: _BuiltDocument,
+        fidelity: Fidelity | None,
+        losses: Sequence[str] = (),
     ) -> Session:
         journal = draft.journal if self._durable else None
         meter = self._metrics.app(draft.app.path)
@@ -349,7 +358,7 @@ class Builder:
         )  # fmt: skip
 
 
-def _lost_with(grant: Grant, stored: Stored | None) -> list[str]:
+def _lost_with(grant: OwnershipGrant, stored: Stored | None) -> list[str]:
     """What clients had set, in words, as far as it can be read."""
     if stored is None:
         there_was = grant.fields is not None and (grant.fields or grant.fields.damage)
@@ -357,7 +366,7 @@ def _lost_with(grant: Grant, stored: Stored | None) -> list[str]:
     return [value.place(*key) for key, value in stored.values.items() if value.is_input]
 
 
-def _unpack(grant: Grant) -> Stored | None:
+def _unpack(grant: OwnershipGrant) -> Stored | None:
     try:
         if grant.fields is not None and grant.fields.damage:
             raise RecordError(grant.fields.damage)

@@ -15,13 +15,13 @@ from bokeh.server.callbacks import NextTickCallback, PeriodicCallback, SessionCa
 
 from service.apps.frames import exc_info_of_app
 from service.documents.wiring import current_input, follows_from_client
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 
-__all__ = ("SessionCallbacks", "delay", "is_soon", "on_loop")
+__all__ = ("SessionCallbacks", "delay", "is_deferral", "on_loop")
 
 log = logging.getLogger(__name__)
 
-SOON_MILLISECONDS = 500
+MAX_DEFERRAL_MILLISECONDS = 500
 """Timeouts up to this put off what is to be done now; longer ones are the app's own clock."""
 
 T = TypeVar("T")
@@ -43,9 +43,12 @@ def on_loop(loop: asyncio.AbstractEventLoop, func: Callable[[T], None], argument
         loop.call_soon_threadsafe(func, argument)
 
 
-def is_soon(callback: SessionCallback) -> bool:
+def is_deferral(callback: SessionCallback) -> bool:
     """Whether it puts off work that is to be done now."""
-    return isinstance(callback, NextTickCallback | TimeoutCallback) and delay(callback) <= SOON_MILLISECONDS
+    return (
+        isinstance(callback, NextTickCallback | TimeoutCallback)
+        and delay(callback) <= MAX_DEFERRAL_MILLISECONDS
+    )
 
 
 def delay(callback: SessionCallback) -> int:
@@ -120,7 +123,7 @@ class SessionCallbacks:
         self._tasks[callback.id] = task
         if isinstance(callback, PeriodicCallback):
             self._periodic.add(callback.id)
-        if is_soon(callback) and follows_from_client():
+        if is_deferral(callback) and follows_from_client():
             self._put_off[callback.id] = task
         task.add_done_callback(lambda _: self._forget(callback.id))
 
@@ -138,7 +141,7 @@ class SessionCallbacks:
         self._removed.discard(callback_id)
 
     async def _live(self, callback: SessionCallback) -> None:
-        if not is_soon(callback):
+        if not is_deferral(callback):
             current_input.set(None)  # of this task alone: what it does follows from the clock
         match callback:
             case PeriodicCallback():
@@ -160,7 +163,7 @@ class SessionCallbacks:
     async def _once(self, callback: SessionCallback) -> None:
         try:
             await self._run(self._noting_its_start(callback))
-        except GivenUp as error:
+        except AppCodeAbandoned as error:
             log.debug("a session callback was given up: %s", error)
         except Exception as error:
             self._failed(error)

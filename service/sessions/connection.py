@@ -41,10 +41,10 @@ __all__ = ("Connection", "Transport")
 
 log = logging.getLogger(__name__)
 
-HIGH_WATER = 4 * 1024 * 1024
+HIGH_WATER_BYTES = 4 * 1024 * 1024
 """Unsent bytes above which a session waits for a connection to catch up."""
 
-SAID_AFTER_SECONDS = 1.0
+WAITING_NOTICE_SECONDS = 1.0
 """How long a message waits for its session to wake up until the page says so."""
 
 MAX_HELD_MESSAGES = 32
@@ -191,7 +191,7 @@ class Connection:
 
     async def _awake(self) -> None:
         """Wait for a session that sleeps; the page says so when that takes longer."""
-        timer = asyncio.get_running_loop().call_later(SAID_AFTER_SECONDS, self.show, coming_back())
+        timer = asyncio.get_running_loop().call_later(WAITING_NOTICE_SECONDS, self.show, coming_back())
         due = timer.when()
         try:
             await self._slot.awake()
@@ -224,7 +224,7 @@ class Connection:
 
     @property
     def congested(self) -> bool:
-        return self._transport.unsent > HIGH_WATER
+        return self._transport.unsent > HIGH_WATER_BYTES
 
     async def catch_up(self) -> None:
         try:

@@ -21,8 +21,8 @@ from bokeh.server.callbacks import SessionCallback
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
 from service.apps.threads import panel_work
-from service.errors import GivenUp
-from service.sessions.callbacks import delay, is_soon
+from service.errors import AppCodeAbandoned
+from service.sessions.callbacks import delay, is_deferral
 
 __all__ = ("Deferred",)
 
@@ -74,10 +74,10 @@ class Deferred:
                 return
             await self._wait()
             await self._wait_for_threads()
-        log.info("callbacks put off more and more work: the rest of it waits until the session goes on")
+        log.info("callbacks keep deferring work: the rest runs once the session is live")
 
     async def _run_due(self) -> list[SessionCallback]:
-        due = sorted(filter(is_soon, self._document.session_callbacks), key=delay)
+        due = sorted(filter(is_deferral, self._document.session_callbacks), key=delay)
         for callback in due:
             await self._run(callback)
         return due
@@ -92,7 +92,9 @@ class Deferred:
             self.failed += sum(not each.cancelled() and each.exception() is not None for each in over)
             await self._run_due()
         if self._on_threads:
-            log.warning("handlers on threads do not end: the session goes on before they are over")
+            log.warning(
+                "event handlers on threads do not finish: the session continues without waiting for them"
+            )
             self._on_threads.clear()
 
     async def _run(self, callback: SessionCallback) -> None:
@@ -110,11 +112,11 @@ class Deferred:
     async def _attempt(self, run: Callable[[], Any], *, locked: bool) -> None:
         try:
             await self._execution.run(run, locked=locked)
-        except GivenUp:
+        except AppCodeAbandoned:
             raise
         except Exception as error:
             self.failed += 1
-            log.exception("what an input put off failed", exc_info=exc_info_of_app(error))
+            log.exception("work that an input deferred failed", exc_info=exc_info_of_app(error))
 
     async def _wait(self) -> None:
         """Give coroutines without the lock their time; those that take longer go on by themselves."""

@@ -13,18 +13,18 @@ from service.background import begin
 from service.errors import ServiceError, SessionMoved, SessionUnknown
 from service.metrics import Metrics
 from service.sessions.journaling import JournalWriter
-from service.sessions.life import DEPARTURES, Do, Event, Reason, State, Told
+from service.sessions.life import DEPARTURES, Action, Event, Reason, State, StoreOperation
 from service.sessions.parking import Parking
 from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
 from store.contract import ParkReason, Store
 from store.errors import StoreError
 
-__all__ = ("COME_BACK", "STUCK_SECONDS", "Departures")
+__all__ = ("CLOSE_SERVICE_RESTART", "STUCK_SECONDS", "Departures")
 
 log = logging.getLogger(__name__)
 
-COME_BACK = 1012
+CLOSE_SERVICE_RESTART = 1012
 """WebSocket close code "service restart", on which BokehJS reconnects at once."""
 
 STUCK_SECONDS = 5.0
@@ -61,11 +61,11 @@ class Departures:
         Whoever uses it: its clients are told to come back. Code of its that goes on and on is given up, but
         not in a drain, which has a time of its own.
         """
-        while (do := slot.life.leave(why)) is Do.WAIT:
+        while (do := slot.life.leave(why)) is Action.WAIT:
             if await self._given_up_as_built(slot, why):
                 self._count(why)
                 return True
-        if do is Do.NOTHING:
+        if do is Action.NOTHING:
             return False
         leaving = slot.begin(self._go(slot))  # in the same turn: who looks for the session waits for it
         if why is Reason.DRAINED:
@@ -110,7 +110,7 @@ class Departures:
 
     async def failed(self, slot: SessionSlot) -> None:
         """It could not be built. What clients have seen is kept: the next try may go well."""
-        if slot.life.state is State.BUILDING and slot.life.on(Event.FAILED) is Do.SAY_FAREWELL:
+        if slot.life.state is State.BUILDING and slot.life.on(Event.FAILED) is Action.SAY_FAREWELL:
             await self._say_farewell(slot)
 
     async def outgrown(self, slot: SessionSlot, why: str) -> NoReturn:
@@ -123,7 +123,7 @@ class Departures:
             await self._parking.park(slot.key, slot.epoch, ParkReason.MEMORY, why)
         except StoreError as error:
             log.warning("cannot park the session: %s", error, extra=slot.key.facts)
-            raise SessionMoved("the session has left while it hibernated") from error
+            raise SessionMoved("the session left this replica while it was put to sleep") from error
         finally:
             self._close(slot)
             self._registry.forget(slot)
@@ -150,9 +150,9 @@ class Departures:
             await slot.settled()
             return False
         over = (await asyncio.wait([under_way], timeout=STUCK_SECONDS))[0]
-        if over or slot.attempt is not attempt or slot.life.give_up(why) is not Do.GIVE_UP:
+        if over or slot.attempt is not attempt or slot.life.give_up(why) is not Action.GIVE_UP:
             return False
-        log.error("given up while it was built: it is still in %s", _place(attempt), extra=slot.key.facts)
+        log.error("abandoned while being built, still running: %s", _place(attempt), extra=slot.key.facts)
         error = _not_built(why)
         attempt.reject(error)
         await asyncio.wait([slot.begin(self._go(slot))])  # first, so that its clients hear of this
@@ -170,9 +170,11 @@ class Departures:
 
     async def _give_up(self, slot: SessionSlot) -> None:
         session = slot.session
-        if slot.life.why is None or slot.life.give_up(slot.life.why) is not Do.GIVE_UP or session is None:
+        if slot.life.why is None or slot.life.give_up(slot.life.why) is not Action.GIVE_UP or session is None:
             return
-        log.error("given up as it was last journaled: it is still in %s", session.doing, extra=slot.key.facts)
+        log.error(
+            "abandoned with its last journaled state, still running: %s", session.doing, extra=slot.key.facts
+        )
         session.disown()
         await self._say_farewell(slot)  # first, so that its clients hear of this and not of the error
         session.give_up_code()
@@ -185,8 +187,8 @@ class Departures:
         assert slot.life.why is not None
         departure = DEPARTURES[slot.life.why]
         session, told = slot.session, departure.told
-        if told is Told.RELEASE_IF_SEEN:
-            told = Told.RELEASE if self._is_kept(session) else Told.DISCARD
+        if told is StoreOperation.RELEASE_IF_SEEN:
+            told = StoreOperation.RELEASE if self._is_kept(session) else StoreOperation.DISCARD
         if session is not None and departure.writes:
             await self._writer.write([session])
         elif session is not None:
@@ -199,23 +201,23 @@ class Departures:
             return True
         return self._retention > 0 and session.journal is not None and session.journal.has_base
 
-    async def _tell(self, slot: SessionSlot, told: Told) -> None:
+    async def _tell(self, slot: SessionSlot, told: StoreOperation) -> None:
         try:
             await self._telling(slot, told)
         except StoreError as error:
             log.warning("cannot %s the session in the store: %s", told, error, extra=slot.key.facts)
 
-    def _telling(self, slot: SessionSlot, told: Told) -> Awaitable[object]:
+    def _telling(self, slot: SessionSlot, told: StoreOperation) -> Awaitable[object]:
         key, epoch, store = slot.key, slot.epoch, self._store
         match told:
-            case Told.RELEASE:
+            case StoreOperation.RELEASE:
                 retention = max(self._retention, ARRIVAL_SECONDS)
                 return store.release(key, self._replica, epoch=epoch, retention=retention)
-            case Told.RETAIN:
+            case StoreOperation.RETAIN:
                 return store.discard(key, owner=self._replica, epoch=epoch, retention=self._retention)
-            case Told.DISCARD:
+            case StoreOperation.DISCARD:
                 return store.discard(key, owner=self._replica, epoch=epoch)
-            case Told.END:
+            case StoreOperation.END:
                 return store.end(key, owner=self._replica, epoch=epoch)
             case _:
                 return _nothing()
@@ -223,7 +225,7 @@ class Departures:
     def _close(self, slot: SessionSlot) -> None:
         closing = None if slot.life.why is None else DEPARTURES[slot.life.why].closing
         if closing is not None:
-            slot.close_connections(COME_BACK, closing.reason, patience=closing.patience)
+            slot.close_connections(CLOSE_SERVICE_RESTART, closing.reason, patience=closing.patience)
 
 
 def _not_built(why: Reason) -> ServiceError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.audit import acted
 from service.background import spawn
 from service.sessions.departures import Departures
 from service.sessions.life import Reason, State
@@ -24,6 +25,7 @@ class Ending:
         for slot in {*self._registry.held(), *building} - self._ending:
             if (slot.key.tag, slot.epoch) in which and slot.life.state is not State.LEAVING:
                 self._ending.add(slot)
+                acted("end", slot.key.short, "its replica was asked to end it, and does")
                 spawn(self._end(slot))
 
     async def _end(self, slot: SessionSlot) -> None:

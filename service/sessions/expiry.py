@@ -77,4 +77,4 @@ class Expiry:
             log.warning("cannot sweep the store: %s", error)
         else:
             if swept:
-                log.info("swept %d sessions of replicas that are gone", swept)
+                log.info("removed %d sessions of dead replicas", swept)

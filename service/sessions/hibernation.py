@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.apps.variables import app_coroutines
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 from service.metrics import Metrics
 from service.sessions.journaling import JournalWriter
 from service.sessions.life import State
@@ -19,18 +19,18 @@ from service.sessions.registry import Registry
 from service.sessions.session import Session
 from service.sessions.waking import Waking
 
-__all__ = ("CAREFUL_SECONDS", "Hibernation")
+__all__ = ("DEFAULT_IDLE_SECONDS", "Hibernation")
 
 log = logging.getLogger(__name__)
 
-CAREFUL_SECONDS = 600.0
+DEFAULT_IDLE_SECONDS = 600.0
 """How long a session is idle until it sleeps, if nobody says otherwise: most who come back to a page do so
 sooner, and to wait for the app once after a longer break is not much."""
 
-PRESSED_SECONDS = 1.0
+IDLE_SECONDS_UNDER_PRESSURE = 1.0
 """The same when memory is short."""
 
-BATCH = 20
+BATCH_SIZE = 20
 """Sessions that are written in one go, and put to sleep one after the other."""
 
 
@@ -49,7 +49,7 @@ class Hibernation:
         *,
         after: float,
         careful: bool = False,
-        pressed: float = PRESSED_SECONDS,
+        pressed: float = IDLE_SECONDS_UNDER_PRESSURE,
         metrics: Metrics,
     ) -> None:
         self._registry = registry
@@ -77,8 +77,8 @@ class Hibernation:
         Those first that lose nothing. The others would lose the same, and more, with the process.
         """
         idle = self._idle(self._pressed)
-        safe = await self._safe(idle, BATCH)
-        slept = await self._sleep(safe or idle[:BATCH], self._pressed)
+        safe = await self._safe(idle, BATCH_SIZE)
+        slept = await self._sleep(safe or idle[:BATCH_SIZE], self._pressed)
         self._metrics.hibernations.labels("memory").inc(slept)
         return slept
 
@@ -109,7 +109,7 @@ class Hibernation:
     async def _reason(session: Session, coroutines: Iterable[dict[str, Any]]) -> str:
         try:
             return await session.would_lose(coroutines)
-        except GivenUp:
+        except AppCodeAbandoned:
             return "it is given up"
 
     def _tell(self, session: Session, reason: str) -> None:
@@ -138,8 +138,8 @@ class Hibernation:
 
     async def _sleep(self, sessions: Sequence[Session], after: float) -> int:
         slept = 0
-        for start in range(0, len(sessions), BATCH):
-            batch = sessions[start : start + BATCH]
+        for start in range(0, len(sessions), BATCH_SIZE):
+            batch = sessions[start : start + BATCH_SIZE]
             if not await self._writer.write(batch):
                 break
             slept += sum([await self._sleeps(session, after) for session in batch])

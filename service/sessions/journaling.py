@@ -19,7 +19,7 @@ __all__ = ("JournalWriter",)
 
 log = logging.getLogger(__name__)
 
-BATCH = 200
+MAX_SESSIONS_PER_WRITE = 200
 """Sessions per write, so that encoding them does not hold up the event loop for long."""
 
 
@@ -36,7 +36,7 @@ MAX_UNHANDLED_SECONDS = 2.0
 later, on a busy machine later than that. Else what they set comes back without what follows from it."""
 
 
-CALM = 10
+INTERVALS_UNTIL_RECOVERED = 10
 """Intervals without a failure after which the store is said to be back."""
 
 
@@ -145,8 +145,10 @@ class JournalWriter:
                 self._queued.add(session)
                 spawn(self._take_between_callbacks(session))
         ready = [session for session in due if not session.locked]
-        for start in range(0, max(len(ready), 1), BATCH):  # with none, too, for what was taken
-            await self._write_at_rest(ready[start : start + BATCH])
+        for start in range(
+            0, max(len(ready), 1), MAX_SESSIONS_PER_WRITE
+        ):  # with none, too, for what was taken
+            await self._write_at_rest(ready[start : start + MAX_SESSIONS_PER_WRITE])
             await asyncio.sleep(0)
         for session, waiter in waiters:
             if (session in self._due or session in self._taken) and not session.destroyed:
@@ -266,7 +268,7 @@ class JournalWriter:
         self._store_away = True
         self._failed_at = time.monotonic()
         if not self._said_away:
-            log.warning("the store does not take journals, which are kept until it does: %s", error)
+            log.warning("journal writes fail; buffering until the store recovers: %s", error)
         self._said_away = True
         for session in sessions:
             self._again(session)
@@ -294,6 +296,9 @@ class JournalWriter:
     def _succeeded(self) -> None:
         """A full Redis takes whole journals, which free memory first, and refuses the others: said once."""
         self._store_away = False
-        if self._said_away and time.monotonic() - self._failed_at > CALM * self._interval:
-            log.info("the store takes journals again")
+        if (
+            self._said_away
+            and time.monotonic() - self._failed_at > INTERVALS_UNTIL_RECOVERED * self._interval
+        ):
+            log.info("journal writes succeed again")
             self._said_away = False

@@ -17,8 +17,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = (
-    "DEPARTURES", "HELD", "TRANSITIONS", "Closing", "Departure", "Do", "Event", "Forbidden", "Life", "Reason",
-    "State", "Told",
+    "DEPARTURES",
+    "HELD",
+    "TRANSITIONS",
+    "Action",
+    "Closing",
+    "Departure",
+    "Event",
+    "Forbidden",
+    "Life",
+    "Reason",
+    "State",
+    "StoreOperation",
 )  # fmt: skip
 
 
@@ -66,7 +76,7 @@ class Event(StrEnum):
     """All is done that its leaving takes."""
 
 
-class Do(StrEnum):
+class Action(StrEnum):
     """What who told of an event has to do."""
 
     NOTHING = "nothing"
@@ -103,9 +113,9 @@ class Reason(StrEnum):
     """It must not be brought back."""
 
 
-_S, _E, _D = State, Event, Do
+_S, _E, _D = State, Event, Action
 
-TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Do]] = {
+TRANSITIONS: Mapping[tuple[State, Event], tuple[State, Action]] = {
     (_S.CLAIMING, _E.GRANTED): (_S.BUILDING, _D.RUN_APP),
     (_S.CLAIMING, _E.REFUSED): (_S.GONE, _D.FORGET),
     (_S.BUILDING, _E.BUILT): (_S.LIVE, _D.SERVE),
@@ -180,7 +190,7 @@ class Life:
         """Whether it counts among this replica's sessions."""
         return self._state in HELD
 
-    def on(self, event: Event) -> Do:
+    def on(self, event: Event) -> Action:
         """``event`` happened; what has to be done now. For LEAVE, LOST and STUCK there are methods below.
 
         Raises Forbidden, and nothing has changed.
@@ -188,11 +198,11 @@ class Life:
         if event in (Event.LEAVE, Event.LOST, Event.STUCK):
             raise Forbidden(f"{event} without a reason")
         do = self._go(event)
-        if do is Do.SAY_FAREWELL:
+        if do is Action.SAY_FAREWELL:
             self._why = _REASONS[event]
         return do
 
-    def leave(self, why: Reason) -> Do:
+    def leave(self, why: Reason) -> Action:
         """It has to leave; what has to be done. The first reason holds, unless the session is lost."""
         if why in _REASONS.values():
             raise Forbidden(f"that a session is {why} has an event of its own")
@@ -200,7 +210,7 @@ class Life:
         self._note(why)
         return do
 
-    def give_up(self, why: Reason) -> Do:
+    def give_up(self, why: Reason) -> Action:
         """Its code goes on and on while it is to leave; what has to be done. The first reason holds."""
         do = self._go(Event.STUCK)
         self._note(why)
@@ -210,7 +220,7 @@ class Life:
         if self._state is State.LEAVING and (self._why is None or why is Reason.LOST):
             self._why = why
 
-    def _go(self, event: Event) -> Do:
+    def _go(self, event: Event) -> Action:
         try:
             self._state, do = TRANSITIONS[self._state, event]
         except KeyError:
@@ -218,7 +228,7 @@ class Life:
         return do
 
 
-class Told(StrEnum):
+class StoreOperation(StrEnum):
     """What the store is told of a session that leaves."""
 
     NOTHING = "nothing"
@@ -250,7 +260,7 @@ class Departure:
 
     writes: bool
     """The journal is written first."""
-    told: Told
+    told: StoreOperation
     closing: Closing | None
     """None where nobody is connected."""
     metric: str | None
@@ -258,14 +268,18 @@ class Departure:
 
 
 DEPARTURES: Mapping[Reason, Departure] = {
-    Reason.UNUSED: Departure(True, Told.RELEASE_IF_SEEN, None, "unused"),
-    Reason.DRAINED: Departure(True, Told.RELEASE, Closing("the session moves to another replica"), "moved"),
+    Reason.UNUSED: Departure(True, StoreOperation.RELEASE_IF_SEEN, None, "unused"),
+    Reason.DRAINED: Departure(
+        True, StoreOperation.RELEASE, Closing("the session moves to another replica"), "moved"
+    ),
     # Its pages come back, too: only then can they be told.
-    Reason.ENDED: Departure(False, Told.END, Closing("the session was ended"), "ended"),
-    Reason.RENEWED: Departure(True, Told.RELEASE, Closing("the app has changed"), None),
+    Reason.ENDED: Departure(False, StoreOperation.END, Closing("the session was ended"), "ended"),
+    Reason.RENEWED: Departure(True, StoreOperation.RELEASE, Closing("the app has changed"), None),
     # A client shall not be shown for long what is not so any more.
-    Reason.LOST: Departure(False, Told.NOTHING, Closing("another replica has the session", 0.5), "lost"),
-    Reason.FAILED: Departure(False, Told.RETAIN, None, None),
+    Reason.LOST: Departure(
+        False, StoreOperation.NOTHING, Closing("another replica has the session", 0.5), "lost"
+    ),
+    Reason.FAILED: Departure(False, StoreOperation.RETAIN, None, None),
     # As it is ended: its pages come back, and are told.
-    Reason.PARKED: Departure(False, Told.PARK, Closing("the session was set aside"), None),
+    Reason.PARKED: Departure(False, StoreOperation.PARK, Closing("the session was set aside"), None),
 }

@@ -42,6 +42,20 @@ class DocumentLock:
         self._begin()
 
     async def __aexit__(self, *exception: object) -> None:
+        self.give_back()
+
+    def take(self) -> bool:
+        """Have it from here on, until :meth:`give_back`, if that needs no waiting."""
+        taking = self._lock.acquire()
+        try:
+            taking.send(None)
+        except StopIteration:
+            self._begin()
+            return True
+        taking.close()  # somebody is about to have it
+        return False
+
+    def give_back(self) -> None:
         self._end()
         self._lock.release()
 
@@ -79,8 +93,7 @@ class DocumentLock:
         try:
             yield
         finally:
-            self._end()
-            self._lock.release()
+            self.give_back()
 
     def _begin(self) -> None:
         self._turn = object()

@@ -12,7 +12,17 @@ from typing import Any, TypeAlias
 
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
-from bokeh.events import ButtonClick, DocumentReady, Event, MenuItemClick
+from bokeh.events import (
+    ButtonClick,
+    DocumentReady,
+    DoubleTap,
+    Event,
+    MenuItemClick,
+    PanEnd,
+    PressUp,
+    SelectionGeometry,
+    Tap,
+)
 from bokeh.server.callbacks import PeriodicCallback, SessionCallback
 
 from service.apps import jupyter_widgets
@@ -28,6 +38,10 @@ __all__ = ("Notes",)
 
 _Wired: TypeAlias = "tuple[str, Input | None, bool]"
 """A model's id, what gave it callbacks, and whether those are a library's."""
+
+
+_COUNTED = (ButtonClick, MenuItemClick, Tap, DoubleTap, PressUp, PanEnd, SelectionGeometry)
+"""Of others, such as each move of the mouse, nothing is kept."""
 
 
 class Notes:
@@ -118,8 +132,7 @@ class Notes:
         if source is not None and not isinstance(event, DocumentReady):
             source.events.append((self._ids_before, event))
             self.input_begins()
-        # Clicks only: of other events, such as those of the mouse, nothing is counted.
-        if isinstance(event, ButtonClick | MenuItemClick) and source is not None and event.model:
+        if isinstance(event, _COUNTED) and source is not None and event.model:
             source.clicked.add(event.model.id)
             if self._journal is not None:
                 self._journal.note_clicks(source)

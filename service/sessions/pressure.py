@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 
-ENOUGH = 0.95
+TARGET_SHARE = 0.95
 """Share of the limit down to which room is made, so that there is some for what comes next."""
 
-CALM_SECONDS = 60.0
+RECOVERY_SECONDS = 60.0
 """How long memory has to be below the limit until the next time is told of as another one."""
 
 
-COLLECT_SECONDS = 30.0
+COLLECTION_INTERVAL_SECONDS = 30.0
 """How often garbage is collected while sleep alone does not help: it keeps everybody waiting."""
 
 
@@ -70,11 +70,11 @@ class MemoryPressure:
 
     async def _make_room(self) -> bool:
         """Whether memory is below the limit again."""
-        while self._used() > ENOUGH * self._high:
+        while self._used() > TARGET_SHARE * self._high:
             slept = await self._hibernation.make_room()
             self._slept += slept
             give_back()
-            if self._used() > ENOUGH * self._high:
+            if self._used() > TARGET_SHARE * self._high:
                 self._collect()
             if not slept:
                 break
@@ -83,7 +83,7 @@ class MemoryPressure:
     def _collect(self) -> None:
         """What sessions leave behind may be garbage, which sleep alone does not free."""
         if self._clock() >= self._collect_at:
-            self._collect_at = self._clock() + COLLECT_SECONDS
+            self._collect_at = self._clock() + COLLECTION_INTERVAL_SECONDS
             reclaim()
 
     def _begins(self) -> None:
@@ -92,7 +92,7 @@ class MemoryPressure:
                 "%d MiB of memory are in use, more than --memory-high (%d MiB): sessions that are idle for "
                 "longest go to sleep", self._used() >> 20, self._high >> 20,
             )  # fmt: skip
-        self._short_until = self._clock() + CALM_SECONDS
+        self._short_until = self._clock() + RECOVERY_SECONDS
 
     def _is_helpless(self) -> None:
         if not self._told_helpless:

@@ -15,13 +15,13 @@ from service.apps.app import App
 from service.apps.attempts import Attempt
 from service.background import spawn
 from service.documents.restore import Fidelity
-from service.errors import AppError, GivenUp, NotComposable, SessionMoved, SessionUnknown
-from service.sessions.building import Builder, Grant
+from service.errors import AppCodeAbandoned, AppError, NotComposable, SessionMoved, SessionUnknown
+from service.sessions.building import Builder, OwnershipGrant
 from service.sessions.history import SessionHistory
-from service.sessions.life import Do, Event, Reason, State
+from service.sessions.life import Action, Event, Reason, State
 from service.sessions.session import Session
 from service.sessions.shown import shown_of
-from service.sessions.slot import Asleep, Slot
+from service.sessions.slot import SleepingSessions, Slot
 from store.contract import JournalFields, SessionKey
 
 __all__ = ("YIELDS_BETWEEN_BUILDS", "NewAttempt", "Registry", "SessionSlot")
@@ -38,7 +38,7 @@ COUNTING_SHARE = 100
 """How many times as long as it took to count sessions, the result is good enough."""
 
 
-class Tally(NamedTuple):
+class SessionCounts(NamedTuple):
     """How many there are."""
 
     sessions: Counter[str]
@@ -77,7 +77,7 @@ class Registry:
         self._slots: dict[SessionKey, SessionSlot] = {}
         self._next_build = asyncio.Lock()
         self._ended = 0
-        self._tally = Tally(Counter(), 0)
+        self._tally = SessionCounts(Counter(), 0)
         self._tally_until = 0.0
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         """Sessions that are built or live here from now on (True), or no more (False), for the heartbeat."""
@@ -180,12 +180,12 @@ class Registry:
             if slot.life.why is Reason.FAILED:
                 self.forget(slot)
 
-    async def build(self, slot: SessionSlot, grant: Grant) -> Session:
+    async def build(self, slot: SessionSlot, grant: OwnershipGrant) -> Session:
         """Make the session live.
 
         Raises :class:`AppError` when the app's code fails or takes too long; nothing is left behind then.
         """
-        logs.speaking_of(**grant.key.facts)
+        logs.bind_log_context(**grant.key.facts)
         self.changes.append((grant.key, True))  # now, as it may take long
         app = self.app(grant.key.app)
         if not app.for_operators:
@@ -203,7 +203,7 @@ class Registry:
         session.keep()
         return session
 
-    async def _changes(self, session: Session, slot: SessionSlot, grant: Grant) -> str | None:
+    async def _changes(self, session: Session, slot: SessionSlot, grant: OwnershipGrant) -> str | None:
         """What has to be changed in pages that were shown its record; None where they have to pull again."""
         if session.as_recorded:
             return ""
@@ -213,21 +213,19 @@ class Registry:
             shown = await shown_of(grant.fields, session.app.version, inline=True)
             return session.changes_since(shown.content)
         except NotComposable as error:
-            log.debug("its pages cannot be told what has changed: %s", error, extra=slot.key.facts)
+            log.debug("cannot send its pages what changed: %s", error, extra=slot.key.facts)
         except Exception:
             # The session is whole: its pages get it by pulling again.
-            log.exception(
-                "its pages pull again, as they cannot be told what has changed", extra=slot.key.facts
-            )
+            log.exception("its pages pull the whole Document again", extra=slot.key.facts)
         return None
 
-    async def _built(self, app: App, slot: SessionSlot, grant: Grant) -> Session:
+    async def _built(self, app: App, slot: SessionSlot, grant: OwnershipGrant) -> Session:
         """By the app's present code: what has changed meanwhile (``--dev``) is run from its beginning."""
         while True:
             generation = app.generation
             try:
                 session = await self._attempt(app, slot, grant)
-            except (AppError, GivenUp):
+            except (AppError, AppCodeAbandoned):
                 if app.generation == generation:
                     raise
             else:
@@ -235,9 +233,9 @@ class Registry:
                     return session
                 session.stop_journaling()
                 await self._take_apart_in_time(session)
-            log.info("it is built once more, as the app has changed", extra=slot.key.facts)
+            log.info("building the session again: its app changed meanwhile", extra=slot.key.facts)
 
-    async def _attempt(self, app: App, slot: SessionSlot, grant: Grant) -> Session:
+    async def _attempt(self, app: App, slot: SessionSlot, grant: OwnershipGrant) -> Session:
         attempt = self._new_attempt(app, slot.key)
         with slot.built_by(attempt):
             session = await self._builder.build(app, grant, slot, attempt)
@@ -245,12 +243,14 @@ class Registry:
                 session.disown()
         return session
 
-    def leave_asleep(self, slot: SessionSlot, record: JournalFields, asleep: Asleep[Session]) -> None:
+    def leave_asleep(
+        self, slot: SessionSlot, record: JournalFields, asleep: SleepingSessions[Session]
+    ) -> None:
         """It need not be live as yet: ``record`` will do."""
         slot.fall_asleep(asleep, record)
         self.changes.append((slot.key, True))
 
-    async def put_to_sleep(self, slot: SessionSlot, asleep: Asleep[Session]) -> None:
+    async def put_to_sleep(self, slot: SessionSlot, asleep: SleepingSessions[Session]) -> None:
         """Take the session's Document apart, but keep its slot and its connections."""
         session = slot.session
         slot.fall_asleep(asleep)
@@ -271,9 +271,9 @@ class Registry:
         Raises SessionMoved, and as ``work``.
         """
         match slot.life.on(Event.WAKE):
-            case Do.TURN_AWAY:
-                raise SessionMoved("the session has left while it hibernated")
-            case Do.RUN_APP:
+            case Action.TURN_AWAY:
+                raise SessionMoved("the session left this replica while it was put to sleep")
+            case Action.RUN_APP:
                 slot.begin(self._wake(slot, work))
         assert slot.under_way is not None
         session: Session = await asyncio.shield(slot.under_way)
@@ -292,7 +292,7 @@ class Registry:
 
     def forget(self, slot: SessionSlot) -> None:
         """It has left: nobody finds it here any more."""
-        if slot.life.on(Event.ENDED) is Do.FORGET:
+        if slot.life.on(Event.ENDED) is Action.FORGET:
             self._ended += slot.session is not None
             self._remove(slot)
             self.changes.append((slot.key, False))
@@ -318,6 +318,13 @@ class Registry:
         """Live sessions, but for those of operators' pages."""
         return sum(not each.app.for_operators for each in self)
 
+    def count_open(self, user: str) -> int:
+        """Live sessions of this user with an open page, but for those of operators' pages."""
+        return sum(
+            each.request.user == user and bool(each.connections) and not each.app.for_operators
+            for each in self
+        )
+
     def counts(self, *, used: bool = False) -> Counter[str]:
         """Sessions by app path; with ``used`` only those that somebody is connected to."""
         return Counter(each.key.app for each in self.held() if each.connections or not used)
@@ -325,14 +332,14 @@ class Registry:
     def connections(self) -> int:
         return sum(len(each.connections) for each in self.held())
 
-    def tally(self) -> Tally:
+    def tally(self) -> SessionCounts:
         """Sessions by app path, and connections, of now or a while ago: to count many takes its time.
 
         On one thread, several times a second.
         """
         now = time.monotonic()
         if now >= self._tally_until:
-            self._tally = Tally(self.counts(), self.connections())
+            self._tally = SessionCounts(self.counts(), self.connections())
             self._tally_until = now + COUNTING_SHARE * (time.monotonic() - now)
         return self._tally
 

@@ -7,11 +7,13 @@ is given back, so all connections see all changes in one order.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, nullcontext
+from contextvars import Context
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -27,16 +29,17 @@ from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
+from service.apps.together import Call
 from service.apps.worker_pool import name_of
 from service.background import begin, spawn
 from service.documents.composing import changes_since
 from service.documents.disposal import dispose
-from service.documents.encoding import encode_patch, note_patch, note_shown
+from service.documents.encoding import encode_patch, is_of_model_that_left, note_patch, note_shown
 from service.documents.journal import Journal
 from service.documents.listening import is_page_drawn, runs_app_code
 from service.documents.restore import Fidelity
 from service.documents.wiring import Input, current_input, following
-from service.errors import GivenUp, SessionMoved
+from service.errors import AppCodeAbandoned, SessionMoved
 from service.metrics import AppMeter
 from service.sessions.callback_check import CallbackCheck
 from service.sessions.callbacks import SessionCallbacks, on_loop
@@ -49,19 +52,22 @@ from service.sessions.wakefulness import Wakefulness
 from service.sessions.work import Outbox, Outgoing, Work
 from store.contract import PageRequest, SessionKey
 
-__all__ = ("NO_UPKEEP", "Session", "Upkeep")
+__all__ = ("AT_RISK_SECONDS", "NO_MAINTENANCE", "Maintenance", "Session")
 
 log = logging.getLogger(__name__)
 
 INPUT_SECONDS = 1.0
 """How long a session that is to end waits for what clients' inputs have put off."""
 
+AT_RISK_SECONDS = 10.0
+"""Seconds after an input in which what runs in a session may be what ends its replica."""
+
 _MISSED = object()
 """The session was gone before something could run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Upkeep:
+class Maintenance:
     """What is done for live sessions beside their own work; by itself, nothing."""
 
     mark: Callable[[Session], None] = lambda session: None
@@ -74,7 +80,7 @@ class Upkeep:
     """What callbacks run inside of that nobody waits for, of a session that another replica may take over."""
 
 
-NO_UPKEEP = Upkeep()
+NO_MAINTENANCE = Maintenance()
 
 
 class _Phase(Enum):
@@ -85,6 +91,10 @@ class _Phase(Enum):
     """It is taken apart, or has been: what comes now has missed it."""
     GIVEN_UP = auto()
     """The same, while code of its goes on and on."""
+
+
+async def _awaited(result: Awaitable[Any]) -> None:
+    await result
 
 
 class Session(Expirable):
@@ -98,7 +108,7 @@ class Session(Expirable):
         execution: Execution,
         *,
         meter: AppMeter,
-        upkeep: Upkeep,
+        upkeep: Maintenance,
         journal: Journal | None = None,
         fidelity: Fidelity | None = None,
         losses: Sequence[str] = (),
@@ -310,6 +320,62 @@ class Session(Expirable):
                     self._notes.went_on()
             return await self.with_document_locked(callback)
 
+    def call_beside_others(self, func: Callable[[], Any]) -> Call | None:
+        """Run ``func`` under the lock as :meth:`run_callback` does, on a thread that does so for others, too.
+
+        None where that is not for now: something runs in this session, or waits for its lock, or a client
+        that did something a moment ago has it for itself.
+        """
+        context = Context()
+        if not self._at_rest or not context.run(self._lock.take):
+            return None
+        self._waiting += 1
+        work = self._begin(Work(func))
+        return Call(self._execution, partial(self._call_noted, func), context, partial(self._called, work))
+
+    @property
+    def _at_rest(self) -> bool:
+        if self._waiting or self._lock.taken or self._phase is not _Phase.WHOLE or self.lost:
+            return False
+        execution = self._execution
+        if not execution.threaded or execution.at_work or not execution.quick or self.congested:
+            return False
+        return time.monotonic() - self._last_input >= AT_RISK_SECONDS
+
+    def _call_noted(self, func: Callable[[], Any]) -> Any:
+        if self._wakefulness.has_to_note:
+            self._wakefulness.note()
+        return func()
+
+    def _called(self, work: Work, call: Call) -> None:
+        """On the event loop, still with the lock."""
+        if call.over:
+            self.meter.callback_seconds.observe(call.seconds)
+        try:
+            self._worked(work)
+        except Exception as error:  # noqa: BLE001 - it is raised below, as others have still to be told
+            call.error = call.error or error
+        if call.error is not None or self.congested or inspect.isawaitable(call.result):
+            spawn(self._go_on(call.result, call.error))
+        else:
+            self._waiting -= 1
+            self._lock.give_back()
+
+    async def _go_on(self, result: Any, error: Exception | None) -> None:
+        """What cannot be done at once of such a call."""
+        try:
+            if inspect.isawaitable(result) and not self.destroyed:
+                await self._collecting(_awaited, result)
+            elif not self.destroyed:
+                await self._let_slow_connections_catch_up()
+            if error is not None:
+                raise error
+        except AppCodeAbandoned as given_up:
+            log.debug("a callback was given up: %s", given_up)
+        finally:
+            self._waiting -= 1
+            self._lock.give_back()
+
     async def _note_before_clock(self, callback: Callable[..., Any]) -> None:
         """``callback`` follows from the app's own clock, not from its run."""
         if getattr(callback, "nolock", False):
@@ -428,7 +494,7 @@ class Session(Expirable):
     def _apply(self, change: Callable[[], None], source: Client, content: Any = None) -> None:
         work = self._work
         if work is None:
-            raise GivenUp("the session was given up before this could be done")
+            raise AppCodeAbandoned("the session was given up before this could be done")
         work.source = source
         self._last_input = time.monotonic()
         self.context.state.work_begins()
@@ -452,7 +518,7 @@ class Session(Expirable):
             if self._phase is not _Phase.GIVEN_UP or task is None:
                 raise
             task.uncancel()  # it was cancelled by give_up_code, and goes on to deal with the error
-            raise GivenUp("not waiting for code that goes on and on") from None
+            raise AppCodeAbandoned("app code did not return in time") from None
         finally:
             self.meter.callback_seconds.observe(time.monotonic() - began)
             self._worked(work)
@@ -543,6 +609,8 @@ class Session(Expirable):
                 "the Document was changed without its lock: change it from a callback, or through "
                 "doc.add_next_tick_callback when on a thread or in an unlocked callback"
             )
+        if is_of_model_that_left(event):
+            return
         setter: object = event.setter
         self._notes.changed(event, is_input=setter is self)
         source = work.source if setter is self else None
@@ -574,7 +642,7 @@ class Session(Expirable):
             return
         try:
             await self.with_document_locked(self._connection_lost)
-        except GivenUp as error:
+        except AppCodeAbandoned as error:
             log.debug("%s", error)
         except Exception as error:
             text = "a callback for ConnectionLost failed"
@@ -638,7 +706,7 @@ class Session(Expirable):
             async with self._lock:
                 more_came = self._callbacks.puts_off_input and time.monotonic() < deadline
                 if not self.destroyed and (self.lost or not more_came):
-                    with logs.about(**self.key.facts):
+                    with logs.log_context(**self.key.facts):
                         await self._destroy(farewell)
 
     async def _destroy(self, farewell: Callable[[], Awaitable[None]]) -> None:
@@ -676,7 +744,7 @@ class Session(Expirable):
         self._callbacks.close()
 
     def give_up_code(self) -> None:
-        """Once it is disowned: whoever waits for its code, which may go on for ever, gets GivenUp."""
+        """Once it is disowned: who waits for its code, which may go on for ever, gets AppCodeAbandoned."""
         task = None if self._work is None else self._work.task
         if task is not None and not self._execution.at_work:  # a coroutine
             task.cancel()

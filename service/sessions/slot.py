@@ -16,7 +16,7 @@ from service.sessions.life import Event, Life, State
 from service.sessions.page_message import PageMessage
 from store.contract import JournalFields, PageRequest, SessionKey
 
-__all__ = ("Asleep", "Client", "Slot")
+__all__ = ("Client", "SleepingSessions", "Slot")
 
 _NO_REQUEST = PageRequest()
 
@@ -51,7 +51,7 @@ class Client(Protocol):
     def close(self, code: int, reason: str, *, patience: float | None = None) -> None: ...
 
 
-class Asleep(Protocol[S]):
+class SleepingSessions(Protocol[S]):
     """What can be done with sessions that sleep: one for all of a replica, as there may be many of those."""
 
     async def wake(self, slot: Slot[S]) -> S:
@@ -87,7 +87,7 @@ class Slot(Generic[S]):
         """When the last connection went."""
         self._session: S | None = None
         self._writes = 0
-        self._asleep: Asleep[S] | None = None
+        self._asleep: SleepingSessions[S] | None = None
         self._record: JournalFields | None = None
         self._hidden = False
         self._under_way: asyncio.Task[Any] | None = None
@@ -149,7 +149,7 @@ class Slot(Generic[S]):
         self._hidden = False
         self.unused_since = time.monotonic()
 
-    def fall_asleep(self, asleep: Asleep[S], record: JournalFields | None = None) -> None:
+    def fall_asleep(self, asleep: SleepingSessions[S], record: JournalFields | None = None) -> None:
         """Let go of the live session, or do without one as yet: the store has ``record`` of it then."""
         self.life.on(Event.SLEEP)
         self._session, self._asleep, self._record = None, asleep, record

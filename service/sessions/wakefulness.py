@@ -44,7 +44,7 @@ class Wakefulness:
     @property
     def has_to_note(self) -> bool:
         """Whether :meth:`note` is due before code runs that is no part of the app's run."""
-        return self._variables is not None and not self._variables.noted
+        return self._variables is not None and not self._variables.noted and not self._found
 
     def note(self) -> None:
         """With the session's lock, on a thread where code of the app has one."""

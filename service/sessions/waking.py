@@ -15,9 +15,9 @@ from service.background import spawn
 from service.documents.composing import Composed, check
 from service.errors import AppError, MemoryExceeded, NotComposable, ServiceError, SessionMoved, Unavailable
 from service.metrics import Metrics
-from service.sessions.brake import Brake
-from service.sessions.building import Grant
-from service.sessions.departures import COME_BACK, Departures
+from service.sessions.building import OwnershipGrant
+from service.sessions.crash_guard import CrashGuard
+from service.sessions.departures import CLOSE_SERVICE_RESTART, Departures
 from service.sessions.life import State
 from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
@@ -30,11 +30,11 @@ __all__ = ("Background", "Waking")
 
 log = logging.getLogger(__name__)
 
-CALM_SECONDS = 0.25
+QUIET_SECONDS = 0.25
 """Time without a claim or a pull after which the background begins: a crowd that comes back is all shown
 first."""
 
-MAX_CALM_SECONDS = 5.0
+MAX_QUIET_WAIT_SECONDS = 5.0
 """How long it waits for that at most."""
 
 
@@ -46,7 +46,7 @@ class Waking:
         store: Store,
         registry: Registry,
         departures: Departures,
-        brake: Brake,
+        brake: CrashGuard,
         replica: str,
         *,
         metrics: Metrics,
@@ -111,7 +111,7 @@ class Waking:
                 self._departures.lost(slot)
                 raise SessionMoved("another replica owns the session now")
             async with self._brake.building(self._registry.app(slot.key.app)):
-                grant = Grant(
+                grant = OwnershipGrant(
                     slot.key, slot.epoch, slot.request, await self._record(slot),
                     most_memory=self._brake.most_memory,
                 )  # fmt: skip
@@ -121,10 +121,10 @@ class Waking:
         except AppError:
             # Its pages come back, and find out why; from the record they would be shown what does not work.
             slot.hide()
-            slot.close_connections(COME_BACK, "the app failed while it was started")
+            slot.close_connections(CLOSE_SERVICE_RESTART, "the app failed while it was started")
             raise
 
-    async def _build(self, slot: SessionSlot, grant: Grant) -> Session:
+    async def _build(self, slot: SessionSlot, grant: OwnershipGrant) -> Session:
         with self._tracing.span("restore", session=slot.key.short):
             try:
                 return await self._registry.build(slot, grant)
@@ -165,11 +165,11 @@ class Background:
             self._workers -= 1
 
     async def _calm(self) -> None:
-        until = time.monotonic() + MAX_CALM_SECONDS
-        left = CALM_SECONDS
+        until = time.monotonic() + MAX_QUIET_WAIT_SECONDS
+        left = QUIET_SECONDS
         while left > 0:
             await asyncio.sleep(left)
-            left = min(self._last + CALM_SECONDS, until) - time.monotonic()
+            left = min(self._last + QUIET_SECONDS, until) - time.monotonic()
 
 
 async def _wake(slot: SessionSlot) -> None:
@@ -178,6 +178,6 @@ async def _wake(slot: SessionSlot) -> None:
     try:
         await slot.awake()
     except ServiceError as error:  # logged where it happened, and told to whoever needs the session
-        log.debug("does not wake in the background: %s", error, extra=slot.key.facts)
+        log.debug("cannot be woken in the background: %s", error, extra=slot.key.facts)
     except Exception:
         log.exception("waking in the background failed", extra=slot.key.facts)

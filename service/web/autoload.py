@@ -152,7 +152,7 @@ class AutoloadHandler(AppHandler):
             raise
         except AppError as error:
             # Logged by who ran it. The socket that follows tells the user, which a script cannot.
-            log.debug("no classes of %s: %s", self.app.path, error)
+            log.debug("cannot load the component classes of %s: %s", self.app.path, error)
             return None
 
     async def prepare(self) -> None:

@@ -22,7 +22,7 @@ __all__ = ("BaseHandler", "UserHandler", "failure_of", "log_failure", "plain_pag
 log = logging.getLogger(__name__)
 
 
-GRACE = 1.0
+STARTUP_WAIT_SECONDS = 1.0
 """Seconds a request waits for a server that listens already but is not ready yet."""
 
 
@@ -55,7 +55,7 @@ class BaseHandler(SecureCookies):
 
     async def _wait_for_start(self) -> None:
         try:
-            async with asyncio.timeout(GRACE):
+            async with asyncio.timeout(STARTUP_WAIT_SECONDS):
                 await self.services.started.wait()
         except TimeoutError:
             raise Unavailable("the server is starting or waits for its store") from None

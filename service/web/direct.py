@@ -109,7 +109,7 @@ class DirectHandshakes:
         websocket = self._open(connected, request, accepted)
         if websocket is not None:
             log.debug("a handshake for %s was done on the socket itself", request.path)
-            logs.speaking_of(**accepted.key.facts)
+            logs.bind_log_context(**accepted.key.facts)
             await _guarded(accepted.answers, websocket, request)
         return True
 

@@ -10,7 +10,14 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.errors import AppError, SessionMoved, TokenExpired, TokenInvalid, TokenMisdirected
-from service.fleet.relay import ADOPT, GONE, OTHER_TOKEN_HEADER, PAGE_HEADER, ROOT_HEADER, TOKEN_ID_HEADER
+from service.fleet.relay import (
+    ADOPT_EPOCH,
+    OTHER_TOKEN_HEADER,
+    PAGE_HEADER,
+    ROOT_HEADER,
+    STATUS_NOT_OWNER,
+    TOKEN_ID_HEADER,
+)
 from service.page_versions import PageVersions
 from service.sessions.notice import app_failed
 from service.sessions.registry import SessionSlot
@@ -19,7 +26,7 @@ from service.tokens import RelayGrant
 from service.tracing import HEADER
 from service.web.autoload import Asked, script_of_session
 from service.web.base import BaseHandler
-from service.web.joining import join, make_ready, tell
+from service.web.joining import answer_with_notice, join, make_ready
 from service.web.page import render_page
 from service.web.services import Services
 from service.web.upgrade import UpgradeHandler
@@ -41,7 +48,7 @@ class OwnerHandler(BaseHandler):
         """As :meth:`owned_slot`, live."""
         session = await (await self.owned_slot()).awake()
         if session is None:
-            raise HTTPError(GONE, "the session is not here")
+            raise HTTPError(STATUS_NOT_OWNER, "the session is not here")
         return session
 
     async def owned_slot(self) -> SessionSlot:
@@ -57,10 +64,10 @@ class OwnerHandler(BaseHandler):
             raise HTTPError(403, "a relay token is missing")
         grant = self._verified(token)
         key = SessionKey(grant.app, grant.session_id)
-        logs.speaking_of(**key.facts)
+        logs.bind_log_context(**key.facts)
         slot = await self.find(key, grant.epoch)
         if slot is None or not slot.open:
-            raise HTTPError(GONE, "the session is not here")
+            raise HTTPError(STATUS_NOT_OWNER, "the session is not here")
         return slot
 
     def _verified(self, token: str) -> RelayGrant:
@@ -71,7 +78,7 @@ class OwnerHandler(BaseHandler):
         except TokenExpired:
             raise
         except TokenMisdirected as error:  # whom it was for had this address before
-            raise HTTPError(GONE, str(error)) from error
+            raise HTTPError(STATUS_NOT_OWNER, str(error)) from error
         except TokenInvalid:
             return tokens.verify_relay(self.request.headers.get(OTHER_TOKEN_HEADER, token), replica, now=now)
 
@@ -99,7 +106,7 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
         await super().get(*args, **kwargs)
 
     async def find(self, key: SessionKey, epoch: int) -> SessionSlot | None:
-        if epoch == ADOPT:
+        if epoch == ADOPT_EPOCH:
             return await self.services.router.adopt(key, self._token_id)
         return await super().find(key, epoch)
 
@@ -115,7 +122,9 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
 
     async def opened(self, websocket: Socket) -> None:
         if isinstance(self._found, AppError):
-            tell(app_failed(websocket, self._found, developing=self.services.developing), websocket)
+            answer_with_notice(
+                app_failed(websocket, self._found, developing=self.services.developing), websocket
+            )
             return
         await join_relayed(self._found, self._token_id, self._page, self.services, websocket)
 
@@ -139,7 +148,7 @@ class OwnerPageHandler(OwnerHandler):
         try:
             page = await render_page(session, self.services.resources, self.root, token)
         except SessionMoved as error:
-            raise HTTPError(GONE, "the session is not here") from error
+            raise HTTPError(STATUS_NOT_OWNER, "the session is not here") from error
         self.finish(page)
 
 

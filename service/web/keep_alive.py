@@ -10,7 +10,7 @@ from typing import Protocol
 
 __all__ = ("KeepAlive", "Pinged")
 
-TURNS = 64
+SLICES_PER_INTERVAL = 64
 """Into which an interval is divided. As many pings as come together keep everything else waiting."""
 
 
@@ -26,7 +26,7 @@ class KeepAlive:
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._turns: list[set[Pinged]] = [set() for _ in range(TURNS)]
+        self._turns: list[set[Pinged]] = [set() for _ in range(SLICES_PER_INTERVAL)]
         self._now = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -46,14 +46,14 @@ class KeepAlive:
             self._next_turn_at(loop, loop.time())
 
     def _next_turn_at(self, loop: asyncio.AbstractEventLoop, last: float) -> None:
-        at = last + self._interval / TURNS
+        at = last + self._interval / SLICES_PER_INTERVAL
         self._timer = loop.call_at(at, self._next_turn, loop, at)
 
     def _next_turn(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         self._timer = None
-        self._now = (self._now + 1) % TURNS
+        self._now = (self._now + 1) % SLICES_PER_INTERVAL
         for socket in tuple(self._turns[self._now]):
             socket.stay_alive(self._interval)
         if any(self._turns):
             # After the loop has been kept waiting turns follow from now on, and not all at once.
-            self._next_turn_at(loop, max(at, loop.time() - self._interval / TURNS))
+            self._next_turn_at(loop, max(at, loop.time() - self._interval / SLICES_PER_INTERVAL))

@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.apps.app import App
-from service.errors import Full, TokenExpired
+from service.errors import Full, TokenExpired, TooManySessions
 from service.page_versions import PageVersions
 from service.tokens import VerifiedToken, new_token_id
 from service.tracing import HEADER
@@ -103,7 +103,7 @@ class AppHandler(UserHandler):
         if requested is None and not self.app.for_operators:
             self._check_room()
         key = SessionKey(self.app.path, requested or self.services.tokens.new_session_id())
-        logs.speaking_of(**key.facts)
+        logs.bind_log_context(**key.facts)
         token_id = new_token_id()
         token = self.mint(key, token_id, self.page_versions)
         request = None if given is None else await self.request_of(given)
@@ -159,7 +159,7 @@ class AppHandler(UserHandler):
             return None
 
     def _check_room(self) -> None:
-        """Turn a new visitor away while this replica is full.
+        """Turn a new visitor away while this replica is full, or while its user has enough pages.
 
         Only here: who has a page already is let in, because BokehJS does not try again when its
         first connection is refused.
@@ -168,6 +168,13 @@ class AppHandler(UserHandler):
         if limit and self.services.registry.count_visitors() >= limit:
             self.services.metrics.app(self.app.path).shed.inc()
             raise Full("There are more visitors than seats here right now.", retry_after=3)
+        most = self.services.settings.max_sessions_per_user
+        if most and self.user is not None and self.services.registry.count_open(self.user) >= most:
+            self.services.metrics.app(self.app.path).shed.inc()
+            raise TooManySessions(
+                f"You have {most} pages open already. Once one is closed, this one comes by itself.",
+                retry_after=3,
+            )
 
     async def hand_off(self, view: PageView) -> None:
         """Leave the request in the store for the socket, wherever it will land."""

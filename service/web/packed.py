@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 SUFFIXES = frozenset({".css", ".html", ".js", ".json", ".map", ".mjs", ".svg", ".txt", ".wasm"})
 SMALLEST, LARGEST = 1024, 32 * 1024 * 1024
 """Bytes of files that are worth it, and of those that might fill the disk."""
-MOST = 1000
+MAX_FILES = 1000
 """Files packed per process."""
 
 
@@ -77,7 +77,7 @@ class PackedFiles:
         with self._lock:
             if key not in self._made:
                 self._made[key] = None
-                if SMALLEST <= found.st_size <= LARGEST and len(self._made) < MOST:
+                if SMALLEST <= found.st_size <= LARGEST and len(self._made) < MAX_FILES:
                     self._packer.submit(self._pack, key)
             return self._made[key]
 
@@ -86,9 +86,9 @@ class PackedFiles:
             packed = self._write(*key)
             small = packed.stat().st_size < key[1]
         except OSError as error:
-            log.warning("%s is served as it is: %s", key[0], error)
+            log.warning("%s is served uncompressed: %s", key[0], error)
         except Exception:  # nobody looks at what the executor's future holds
-            log.exception("%s is served as it is", key[0])
+            log.exception("%s is served uncompressed", key[0])
         else:
             self._made[key] = packed if small else None
 

@@ -38,9 +38,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 _ADOPT_SOCKET = (TEMPLATES / "adopt_socket.js").read_text(encoding="utf-8").strip()
 _LATE_SCRIPTS = (TEMPLATES / "late_scripts.js").read_text(encoding="utf-8").strip()
 _COMPONENT = re.compile(r"/(bokeh(?:-\w+)?)(?:-\d[^/]*?)?(?:\.min)?\.js(?:\?[^/]*)?$")
-LATE_AT_MOST = ("bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax")
+DEFERRABLE_BUNDLES = ("bokeh-gl", "bokeh-widgets", "bokeh-tables", "bokeh-mathjax")
 """BokehJS's bundles that ``late_scripts.js`` knows how to load late, in BokehJS's own order."""
-_OF_BOKEHJS = {"bokeh", "bokeh-api", *LATE_AT_MOST}
+_OF_BOKEHJS = {"bokeh", "bokeh-api", *DEFERRABLE_BUNDLES}
 
 MAX_FILES = 10_000
 """Static files of an app that are looked at to tell images apart."""
@@ -146,7 +146,7 @@ class PageResources:
         """
         bundle = self.bundle(root, app)
         named = {_component(each): each for each in bundle.js_files}
-        may_be_late = LATE_AT_MOST if self._has_only_bokehjs(root, bundle) else LATE_AT_MOST[-1:]
+        may_be_late = DEFERRABLE_BUNDLES if self._has_only_bokehjs(root, bundle) else DEFERRABLE_BUNDLES[-1:]
         late = [name for name in may_be_late if name in named and name not in needed]
         bundle.js_files = [each for name, each in named.items() if name not in late]
         wanted = json.dumps([{"name": name, "url": named[name].url} for name in late])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from service.apps.app import App
 from service.errors import Unavailable
 from service.fleet.files import PeerFiles
-from service.fleet.relay import Dialer
+from service.fleet.relay import ReplicaClient
 from service.fleet.routing import Router
 from service.metrics import Metrics
 from service.page_versions import PageVersions
@@ -43,7 +43,7 @@ class Services:
     history: SessionHistory
     timeouts: BuildTimeouts
     router: Router
-    dialer: Dialer
+    dialer: ReplicaClient
     files: PeerFiles
     versions: PageVersions
     """What pages are made with here."""

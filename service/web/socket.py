@@ -53,7 +53,7 @@ class SocketHandler(UpgradeHandler, AppHandler):
 
     async def open(self, *args: str, **kwargs: str) -> None:
         self._arrival = Arrival(self.services, self.app, self.token, self._own_request)
-        logs.speaking_of(**self._arrival.key.facts)
+        logs.bind_log_context(**self._arrival.key.facts)
         await super().open(*args, **kwargs)
 
     async def opened(self, websocket: Socket) -> None:

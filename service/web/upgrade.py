@@ -82,7 +82,7 @@ class UpgradeHandler(WebSocketHandler, BaseHandler):
         try:
             opened = await accepts.take_over(self.services, self.request.path)
         except StreamClosedError:
-            log.debug("a client left during the handshake")
+            log.debug("a client disconnected during the handshake")
         else:
             await self.opened(opened)
 

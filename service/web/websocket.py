@@ -205,7 +205,7 @@ class WebSocket(Answering, Wire):
     def send(self, frames: Frames) -> None:
         """Queue a message. All of one turn of the event loop goes out in one write."""
         if self._closing or not self.open:
-            log.debug("a message came too late for a closed socket")
+            log.debug("dropping a message for a closed WebSocket")
             return
         if self._pending is None:
             self._pending = []
@@ -387,11 +387,11 @@ class WebSocket(Answering, Wire):
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, ServiceError):  # what the client did wrong closes this socket and nothing else
-            log.warning("closing a socket of %s: %s", self.about, error)
+            log.warning("closing a WebSocket of %s: %s", self.about, error)
             self.close(error.close_code, str(error))
             self._farewell()
         else:
-            log.error("a message on a socket of %s failed", self.about, exc_info=error)
+            log.error("handling a message of a WebSocket of %s failed", self.about, exc_info=error)
             self._deaf = True
             self.cut()
 
@@ -408,7 +408,7 @@ class WebSocket(Answering, Wire):
     def stay_alive(self, interval: float) -> None:
         """Ping, so that proxies keep the connection and a vanished client is noticed."""
         if not self._closing and time.monotonic() - self._last_sign > MISSED_PONGS * interval:
-            log.info("a client of %s is gone without a word", self.about)
+            log.info("a client of %s does not answer pings", self.about)
             self.close(1001, "no answer to pings")
         if not self._closing:
             self.flush()

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 CHUNK = 64 * 1024
 """Bytes read in one turn of the event loop: a client that sends without a pause lets others have theirs."""
 
-SMALL = 4 * 1024
+MAX_COALESCED_BYTES = 4 * 1024
 """Bytes up to which a piece that has to wait is copied to the one before it."""
 
 SLICE = 128 * 1024
@@ -91,7 +91,7 @@ class Wire:
         except _NOT_NOW:
             return
         except OSError as error:
-            log.debug("a socket broke: %s", error)
+            log.debug("a WebSocket failed: %s", error)
             data = b""
         if not data:
             self.cut()
@@ -118,7 +118,7 @@ class Wire:
     @staticmethod
     def _keep(unsent: deque[memoryview | bytearray], rest: memoryview) -> None:
         last = unsent[-1] if unsent else None
-        if len(rest) > SMALL:
+        if len(rest) > MAX_COALESCED_BYTES:
             unsent.append(rest)
         elif isinstance(last, bytearray) and len(last) < CHUNK:
             last += rest
@@ -138,7 +138,7 @@ class Wire:
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError as error:
-                log.debug("a socket broke: %s", error)
+                log.debug("a WebSocket failed: %s", error)
 
     def cut(self) -> None:
         """Close now, whatever is unsent."""
@@ -163,7 +163,7 @@ class Wire:
         except _NOT_NOW:
             return 0
         except OSError as error:
-            log.debug("a socket broke: %s", error)
+            log.debug("a WebSocket failed: %s", error)
             self.cut()
             return 0
 

@@ -67,6 +67,14 @@ else:
     page.main.append(pn.pane.Str("hello"))
 page.servable()
 """
+MATERIAL = """
+import panel as pn
+pn.extension(design="material")
+more = pn.widgets.Button(name="more")
+rows = pn.Column(more)
+more.on_click(lambda event: rows.append(pn.widgets.StaticText(value="made later")))
+rows.servable()
+"""
 ELSEWHERE = re.compile(r"""["'(](?:https?:)?//(?!127\.0\.0\.1|www\.w3\.org)[a-z0-9.-]+/""")
 
 
@@ -82,6 +90,18 @@ async def test_pages_of_all_templates_name_no_other_host(
         page = await get_page(url, arguments={"template": name}, timeout=60)
         assert page.status == 200, page.text
         assert ELSEWHERE.findall(page.text) == [], name
+
+
+async def test_a_page_in_the_material_design_needs_no_other_host(
+    replica: Callable[..., Replica], tmp_path: Path, tab: Tab
+) -> None:
+    """Each of its models has style sheets, also those that are made while it is used."""
+    (tmp_path / "material.py").write_text(MATERIAL)
+    await tab.open(replica([tmp_path / "material.py"]).app_url())
+    await tab.raw.get_by_role("button", name="more").click()
+    await shows(tab, "made later")
+    assert any("/static/extensions/panel/bundled/material-components-web" in each for each in tab.requested)
+    assert tab.requested_elsewhere == []
 
 
 async def test_a_plain_part_of_somebody_elses_page_loads_what_other_parts_may_need(

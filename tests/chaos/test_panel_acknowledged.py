@@ -6,20 +6,13 @@ Panel handles inputs 50 ms after they came, so an acknowledgment has to wait for
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 
-import pytest
 from devchaos.arena import Arena
 from devchaos.visitor import Visitor
 
 PANEL_APP = "panel_workout"
 
 
-@pytest.mark.xfail(
-    version("panel").startswith("1.9."),
-    reason="Panel 1.9.4 tells nobody of this row: pages of panel serve do not show it either",
-    strict=True,
-)
 async def test_what_was_acknowledged_has_its_effect_on_the_next_replica(
     arena: Callable[..., Awaitable[Arena]],
 ) -> None:

@@ -12,7 +12,7 @@ import panel.models.tabulator  # the client makes models of these classes
 import panel.models.widgets
 import pytest
 from bokeh.events import DocumentReady
-from bokeh.models import ColumnDataSource, Slider, TextInput
+from bokeh.models import ColumnDataSource, Plot, Slider, TextInput
 from devfleet.fleet import Fleet
 from devfleet.replica import Replica
 from harness.client import Client
@@ -85,6 +85,31 @@ def points(client: Client) -> int:
     return min(len(each.data["x"]) for each in curves(client))
 
 
+# HoloViews: a stream of taps, which no property of a model has.
+
+
+async def tap(client: Client) -> None:
+    await tap_at(client, 2.5)
+    await shows(client, "tapped 2.5")
+
+
+async def slide_after_tap(client: Client) -> None:
+    await client.patch(Slider, value=4)
+    await shows(client, "level 4 tapped 2.5")
+    await tap_at(client, 1.5)
+    await shows(client, "tapped 1.5")
+
+
+async def tap_at(client: Client, x: float) -> None:
+    values = {"model": {"id": client.model(Plot).id}, "x": x, "y": 1.0, "sx": 10, "sy": 10}
+    data = {
+        "type": "event",
+        "name": "tap",
+        "values": {"type": "map", "entries": list(map(list, values.items()))},
+    }
+    await client.patch_json({"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": data})
+
+
 # Tabulator, whose frame the app keeps in its state.
 
 
@@ -133,11 +158,32 @@ async def ask_again(client: Client) -> None:
     await shows(client, "one two three one two three")
 
 
+# A pipeline, whose stages are made when they are gone to.
+
+
+async def next_stage(client: Client) -> None:
+    await client.patch(Slider, value=3)
+    await shows(client, "first 3")
+    await client.click({**BUTTON, "label": "Next"})
+    await shows(client, "second 3 1")
+    await client.patch(Slider, value=4)
+    await shows(client, "second 3 4")
+
+
+async def last_stage(client: Client) -> None:
+    await client.patch(Slider, value=5)
+    await shows(client, "second 3 5")
+    await client.click({**BUTTON, "label": "Next"})
+    await shows(client, "third 8")
+
+
 STORIES = (
     Story("template", slide, lambda client: (texts(client), client.value(Slider, "value")), slide_on),
     Story("streams", stream, lambda client: (highest(client), points(client)), stream_on),
+    Story("taps", tap, texts, slide_after_tap),
     Story("notes", take_notes, texts, take_another),
     Story("streamed", ask, texts, ask_again),
+    Story("stages", next_stage, texts, last_stage),
     Story("kept_table", add_rows, lambda client: (texts(client), rows(client)), add_another),
 )
 

@@ -14,6 +14,7 @@ from harness.browser import Tab
 from harness.client import Client
 from harness.pages import get_page
 from harness.wire import Wire, WireClosed
+from operations.scrape import until
 
 AUTH = """
 login_url = "/login"
@@ -108,3 +109,9 @@ async def test_an_operator_ends_a_session_and_drains_a_replica(fleet: Fleet, tab
     await tab.raw.get_by_role("button", name=f"Drain {owner}?").click()
     await tab.until("model('replicas').source.get_length() === 1", timeout=30)
     await tab.raw.get_by_text(f"{owner} was asked to drain").wait_for()
+    for line in (
+        f"operator=ada action=end target={short} outcome={short} ends",
+        f"operator=ada action=drain target={owner} outcome={owner} was asked",
+        f"operator=(unknown) action=drain target={owner}",
+    ):
+        until(lambda line=line: any(line in each for replica in fleet.replicas for each in replica.lines))

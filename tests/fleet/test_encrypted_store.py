@@ -182,7 +182,7 @@ async def test_another_secret_means_a_fresh_session_that_says_so(start: StartRep
     page = await get_page(stranger.app_url("app"), session_id="shared")
 
     assert page.status == 200
-    stranger.wait_line("what is stored of the session cannot be read: it is encrypted with another secret")
+    stranger.wait_line("the session's record cannot be read: it is encrypted with another secret")
     async with Client(stranger.app_url("app"), page.token) as again:
         await again.pull()
         assert again.value("text", "value") == ""

@@ -131,7 +131,7 @@ async def test_a_session_ends_whose_code_does_not(
 
         assert ended.returncode == 0, ended.stderr
         assert [await first.wait_closed(), await second.wait_closed()] == [1012, 1012]
-        owner.wait_line(rf"given up as it was last journaled: it is still in {function}")
+        owner.wait_line(rf"abandoned with its last journaled state, still running: {function}")
         await second.reconnect()
         assert second.document.title == "This session has ended."
         await asyncio.gather(going, return_exceptions=True)
@@ -161,7 +161,7 @@ async def test_a_session_ends_that_is_never_built(fleet: Fleet, folder: Path) ->
     ended = await asyncio.to_thread(svc, fleet, key.short, "--end")
 
     assert ended.returncode == 0, ended.stderr
-    owner.wait_line(r"given up while it was built: it is still in <module> \(.*stuck.py:\d+\)")
+    owner.wait_line(r"abandoned while being built, still running: <module> \(.*stuck.py:\d+\)")
     for each in await asyncio.gather(*opening):
         assert each.document.title == "This session has ended."
         await each.close()

@@ -382,6 +382,22 @@ async def test_redis_loses_its_data(threads: Fleet, app: JobsApp, worker: StartW
     await tab.client.close()
 
 
+async def test_a_worker_says_when_redis_is_away_and_when_it_is_back(
+    threads: Fleet, app: JobsApp, worker: StartWorker
+) -> None:
+    running = await worker(threads)
+    threads.redis.pause()
+    await asyncio.to_thread(running.wait_line, "no job is begun, as the store is away: ")
+    threads.redis.resume()
+    await asyncio.to_thread(running.wait_line, "the store is back: jobs are begun again")
+
+    assert len(running.matching("away")) == 1
+    tab = await Tab.open(threads.app_url())
+    await tab.do("start waits z")
+    await tab.expect_told(("done", "['z']"))
+    await tab.client.close()
+
+
 async def test_svc_jobs_lists_and_cancels(threads: Fleet, app: JobsApp, worker: StartWorker) -> None:
     await worker(threads)
     tab = await Tab.open(threads.app_url())

@@ -24,9 +24,9 @@ from service.documents.journal import Changes
 from service.documents.shape import type_name
 from service.documents.values import ValueWriter
 from service.metrics import Metrics
-from service.sessions.building import Builder, Grant
+from service.sessions.building import Builder, OwnershipGrant
 from service.sessions.registry import Registry
-from service.sessions.session import NO_UPKEEP, Session, Upkeep
+from service.sessions.session import NO_MAINTENANCE, Maintenance, Session
 from service.sessions.slot import Slot
 from store.contract import JournalFields, PageRequest, SessionKey
 from store.records import pack_entry, unpack_entry
@@ -47,7 +47,7 @@ def app_of(what: Callable[..., None] | str) -> App:
     return apps_from_applications({"/app": Application(FunctionHandler(what))})["/app"]
 
 
-async def built(registry: Registry, grant: Grant) -> Session:
+async def built(registry: Registry, grant: OwnershipGrant) -> Session:
     """A session that lives in the registry, as after a claim that gave the grant."""
 
     async def build(slot: Slot[Session]) -> Session:
@@ -82,12 +82,12 @@ class Run:
         replay_inputs: bool = True,
         name: str = SESSION,
         epoch: int = 1,
-        upkeep: Upkeep = NO_UPKEEP,
+        upkeep: Maintenance = NO_MAINTENANCE,
     ) -> Run:
         """Build the session; with ``stored`` as the next owner does."""
         builder = Builder(durable=True, replay_inputs=replay_inputs, metrics=Metrics(), upkeep=upkeep)
         fields = None if stored is None else JournalFields(stored)
-        grant = Grant(SessionKey(app.path, name), epoch, PageRequest(), fields)
+        grant = OwnershipGrant(SessionKey(app.path, name), epoch, PageRequest(), fields)
         session = await builder.build_alone(app, grant)
         return cls(app, session, dict(stored or {}), replay_inputs)
 

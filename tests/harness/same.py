@@ -59,7 +59,7 @@ def _same_of_numpy(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, np.ma.MaskedArray):
         masks = np.array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(other))
-        return masks and same(one.fill_value, other.fill_value) and same(one.data, other.data)
+        return masks and same(one.view().fill_value, other.view().fill_value) and same(one.data, other.data)
     if one.dtype.hasobject:
         return same(one.ravel().tolist(), other.ravel().tolist())
     if one.dtype.kind == "g" or (one.dtype.itemsize in (16, 32) and one.dtype.kind in "fc"):

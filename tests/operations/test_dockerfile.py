@@ -138,6 +138,23 @@ def copy(parts: list[str], target: Path) -> None:
 
 
 @pytest.mark.timeout(400)
+def test_the_wheel_has_the_packages_and_nothing_else(built: Path) -> None:
+    (record,) = built.glob("opt/lib/python*/site-packages/svc_bokeh-*.dist-info/RECORD")
+    installed = {line.partition(",")[0] for line in record.read_text().splitlines()}
+    sources = {
+        str(path.relative_to(ROOT))
+        for package in ("service", "store", "svc")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    assert sources <= installed
+    others = {each for each in installed - sources if ".dist-info/" not in each and "__pycache__" not in each}
+    assert others == {"../../../bin/svc"}
+    assert any(each.endswith("licenses/LICENSE") for each in installed)
+
+
+@pytest.mark.timeout(400)
 def test_what_the_build_installs_serves_the_apps_of_the_image(built: Path) -> None:
     last = stages()[-1]
     command = [str(built / "opt/bin/svc"), *json.loads(values(last, "CMD")[0])]

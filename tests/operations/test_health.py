@@ -139,6 +139,24 @@ async def test_a_full_replica_stays_ready_and_turns_new_visitors_away_kindly(
     assert scrape(server.url)("svc_shed_pages_total", app="/sliders") == 2
 
 
+async def test_a_user_has_no_more_open_pages_than_one_may(
+    replica: Start, sliders: Path, tmp_path: Path
+) -> None:
+    auth = tmp_path / "auth.py"
+    auth.write_text("def get_user(handler):\n    return handler.get_cookie('who')\nlogin_url = '/login'\n")
+    server = replica([sliders], args=["--auth-module", str(auth), "--max-sessions-per-user", "1"])
+    async with await Client.open(server.app_url(), cookies={"who": "ada"}):
+        second = await get_page(server.app_url(), cookies={"who": "ada"})
+        others = await get_page(server.app_url(), cookies={"who": "grace"})
+
+        assert (second.status, others.status) == (429, 200)
+        assert "You have 1 pages open already" in second.text
+        assert int(second.headers["Retry-After"]) >= 3
+
+    until(lambda: scrape(server.url)("svc_connections", app="/sliders") == 0)
+    assert (await get_page(server.app_url(), cookies={"who": "ada"})).status == 200
+
+
 async def test_who_is_turned_away_does_not_come_back_at_one_moment(replica: Start, sliders: Path) -> None:
     server = replica([sliders], args=["--max-sessions", "1"])
     until(lambda: server.status("/readyz") == 200)

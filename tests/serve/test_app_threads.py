@@ -409,7 +409,7 @@ async def test_code_that_never_ends_holds_up_no_stop(folder: Path, files: Files,
             await files.begun(f"{what}_to_the_end")
             server.terminate()
             assert await asyncio.to_thread(server.wait) == 0
-            server.wait_line(rf"given up as it was last journaled: it is still in {what} \(")
+            server.wait_line(rf"abandoned with its last journaled state, still running: {what} \(")
             await asyncio.gather(going, return_exceptions=True)
 
 
@@ -430,7 +430,7 @@ async def test_a_hook_that_never_ends_holds_up_no_stop(tmp_path: Path) -> None:
     with Replica([folder], name="hooked", args=["--drain-timeout", "1"]) as server:
         server.terminate()
         assert await asyncio.to_thread(server.wait) == 0
-        server.wait_line(r"not waiting for them; still in on_server_unloaded \(")
+        server.wait_line(r"continuing without them; still in on_server_unloaded \(")
 
 
 async def test_a_build_that_never_ends_holds_up_no_stop(folder: Path, tmp_path: Path) -> None:

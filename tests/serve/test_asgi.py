@@ -17,7 +17,9 @@ from devfleet.processes import Process
 from devfleet.redis_server import RedisServer
 from harness.browser import Tab
 from harness.client import Client
+from harness.oidc import OidcProvider
 from harness.pages import get_page, post
+from harness.visitor import Visitor, said
 from harness.wire import WireClosed
 from operations.scrape import scrape, until
 
@@ -337,6 +339,27 @@ async def test_an_auth_module_has_its_pages_below_the_mount(program: Callable[..
     name, _, value = cookie.partition("=")
     async with await Client.open(f"{url}/apps/who", cookies={name: value}) as client:
         assert client.value("user", "text") == "anna"
+
+
+async def test_the_host_logs_its_users_in_by_openid_connect(program: Callable[..., Program]) -> None:
+    """Pages of apps lead to its login and back; apps, sockets and scripts are for whom it let in."""
+    with OidcProvider() as provider:
+        running = program("asgi_oidc", env=provider.env())
+        provider.redirect_uris.add(f"{running.url}/callback")
+        app = f"{running.url}/apps/greeting"
+        visitor = Visitor()
+        page = await visitor.logs_in(f"{app}?a=b")
+        assert page.url == f"{app}?a=b"
+        async with await Client.open(app, cookies=visitor.cookies, timeout=60) as client:
+            assert "hello ada@example.com" in said(client)
+            stranger = Client(app, client.token)
+            with pytest.raises(WireClosed) as refused:
+                await stranger.connect()
+            assert refused.value.http_status == 403
+        assert (await get_page(f"{app}/autoload.js", follow=False)).status == 403
+
+        await visitor.get(f"{running.url}/logout")
+        assert (await visitor.get(app)).headers["Location"] == "/login?next=%2Fapps%2Fgreeting"
 
 
 async def test_a_failing_start_ends_the_program(examples: Path) -> None:

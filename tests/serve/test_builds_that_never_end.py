@@ -107,7 +107,10 @@ async def test_the_page_says_so_and_the_next_one_gets_a_thread(app: Path, replic
 
 @pytest.mark.parametrize(
     ("hook", "why"),
-    [("hook", "a coroutine of it goes on and on"), ("request", r"it is still in wait \(.*stuck.py:\d+\)")],
+    [
+        ("hook", "one of its coroutines does not return"),
+        ("request", r"it is still in wait \(.*stuck.py:\d+\)"),
+    ],
 )
 async def test_hooks_that_a_page_waits_for(app: Path, replica: Start, hook: str, why: str) -> None:
     server = replica([app], args=["--build-timeout", "1"])
@@ -216,7 +219,7 @@ async def test_an_operator_ends_a_session_that_cannot_be_woken(
 
     assert "has ended" in ended.stdout, ended.stderr
     assert await client.wait_closed(60) == 1012
-    server.wait_line(r"given up while it was built: it is still in wait \(.*stuck.py:\d+\)")
+    server.wait_line(r"abandoned while being built, still running: wait \(.*stuck.py:\d+\)")
     await client.reconnect()
     assert client.document.title == "This session has ended."
     await client.close()

@@ -152,7 +152,9 @@ async def test_a_callback_that_never_ends_does_not_keep_the_old_code(tmp_path: P
     write(tmp_path / "app.py", STUCK.replace("one", "another"))
 
     assert [await each.wait_closed(60) for each in (other, client)] == [1012, 1012]
-    server.wait_line(r"given up as it was last journaled: it is still in turn_in_circles \(.*app.py:\d+\)")
+    server.wait_line(
+        r"abandoned with its last journaled state, still running: turn_in_circles \(.*app.py:\d+\)"
+    )
     for each in (other, client):
         await each.reconnect()
         assert each.value("shown", "text") == "another"
@@ -176,7 +178,7 @@ async def test_a_hook_that_never_ends_does_not_keep_the_old_code(
     write(tmp_path / "app/helper.py", "TEXT = 'another'\n")
 
     assert await client.wait_closed(60) == 1012
-    server.wait_line(f"not waiting for {hook}, which goes on and on")
+    server.wait_line(f"{hook} does not return: continuing without it")
     await client.reconnect()
     assert client.value("shown", "text") == "another"
     await client.close()

@@ -540,7 +540,7 @@ def test_options_by_bokehs_names() -> None:
     assert settings.unused_session_lifetime == 3.0
 
 
-@pytest.mark.parametrize("options", [{"num_procs": 2}, {"no_such_option": 1}])
+@pytest.mark.parametrize("options", [{"num_procs": 2}, {"dev": True}, {"dev": ()}, {"no_such_option": 1}])
 def test_an_option_that_cannot_be_is_refused_by_name(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         Server(fill, port=0, **options)

@@ -60,7 +60,7 @@ def command(pid: int) -> str:
 
 
 def workers(server: Replica) -> list[int]:
-    return [pid for pid in children(server.pid) if "worker" in command(pid)]
+    return [pid for pid in children(server.pid) if "redis-server" not in command(pid)]
 
 
 @pytest.mark.flags("--num-procs")
@@ -136,6 +136,40 @@ def _wait_gone(pid: int) -> None:
         assert select.select([descriptor], [], [], 30)[0], f"{command(pid)} still runs"
     finally:
         os.close(descriptor)
+
+
+LIFECYCLE = """
+import os
+import random
+import sys
+import numpy as np
+
+def on_server_loaded(server_context):
+    with open(os.environ["SEEN"], "a") as seen:
+        seen.write(f"{os.getpid()} {random.random()} {np.random.random()} {np.random.bytes(8).hex()}\\n")
+"""
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_each_process_has_random_numbers_of_its_own(
+    forks: bool, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    folder, seen = tmp_path / "app", tmp_path / "seen"
+    folder.mkdir()
+    (folder / "main.py").touch()
+    (folder / "server_lifecycle.py").write_text(LIFECYCLE)
+    begin = f"from service.cli import main, processes; processes.FORKS = {forks}"
+    code = f"import sys; {begin}; sys.exit(main.main())"
+    server = ManyProcesses(
+        [folder], name="some", args=["--num-procs", "3"], redis_url=redis_server.url, env={"SEEN": str(seen)}
+    )
+    server.command = (sys.executable, "-c", code, "serve")  # type: ignore[misc]  # its own
+    with server:
+        pids = workers(server)
+        assert server.stop() == 0
+    lines = [line.split() for line in seen.read_text().splitlines()]
+    assert sorted(int(pid) for pid, *_ in lines) == sorted(pids)
+    assert [len(set(values)) for values in zip(*lines, strict=True)] == [3, 3, 3, 3]
 
 
 def test_without_redis_server_it_says_what_to_install(app: CountedApp, tmp_path: Path) -> None:

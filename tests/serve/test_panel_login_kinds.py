@@ -155,6 +155,40 @@ async def test_a_password_that_the_provider_checks(replica: Start, provider: OAu
     assert f"first ada ada {token}" in await greeted(server.app_url(), visitor)
 
 
+# -- providers at an address of one's own -----------------------------------------------------------
+
+OWN = {
+    "gitlab": ({"url": "git.example.com"}, "https://git.example.com/oauth/authorize"),
+    "okta": (
+        {"url": "us.okta.example.com", "server": "people"},
+        "https://us.okta.example.com/oauth2/people/v1/authorize",
+    ),
+    "auth0": ({"subdomain": "us-house"}, "https://us-house.auth0.com/authorize"),
+    "azure": ({"tenant": "4711"}, "https://login.microsoftonline.com/4711/oauth2/authorize"),
+    "azurev2": ({"tenant": "4711"}, "https://login.microsoftonline.com/4711/oauth2/v2.0/authorize"),
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+async def test_a_provider_at_an_address_of_ones_own(kind: str) -> None:
+    """``--oauth-extra-params``, as Panel's handlers read them."""
+    params, there = OWN[kind]
+    given = {"oauth_provider": kind, "oauth_key": "x", "oauth_secret": "y", "oauth_extra_params": params}
+    async with serving(**given, cookie_secret=SECRET) as server:
+        page = await Visitor().to_the_provider(f"{server.url}app")
+        assert page.headers["Location"].partition("?")[0] == there
+
+
+async def test_variables_of_panel_say_where_the_provider_is(replica: Start) -> None:
+    env = {
+        "PANEL_OAUTH_PROVIDER": "gitlab", "PANEL_OAUTH_KEY": "x", "PANEL_OAUTH_SECRET": "y",
+        "PANEL_OAUTH_EXTRA_PARAMS": "{'url': 'git.example.com'}", "PANEL_COOKIE_SECRET": SECRET,
+    }  # fmt: skip
+    server = replica([APP], env=env)
+    page = await Visitor().to_the_provider(server.app_url())
+    assert page.headers["Location"].startswith("https://git.example.com/oauth/authorize?")
+
+
 # -- guests ----------------------------------------------------------------------------------------
 
 

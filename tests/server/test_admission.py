@@ -142,7 +142,7 @@ async def test_an_expired_token_begins_no_session_but_finds_the_one_it_began(
         await late.patch(Button, label="Go on")  # as a page tells its size: no error, and no use
         with pytest.raises(ServerError, match="has ended"):
             await late.push(Document())
-    server.wait_line("refusing a socket.*too old", after=seen)
+    server.wait_line("refusing a WebSocket.*too old", after=seen)
     assert len(server.lines[seen:]) == 1
 
 

@@ -60,6 +60,14 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+def test_the_site_has_all_pages_in_its_navigation() -> None:
+    listed = re.findall(r"^ +- (?:.+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    docs = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+
+    assert docs <= set(listed), "add them to `nav` in mkdocs.yml"
+    assert len(listed) == len(set(listed))
+
+
 @pages
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()

@@ -56,7 +56,7 @@ def test_what_a_line_is_about_goes_with_each_line_once() -> None:
     out = lines()
     key = SessionKey("/a", "session")
 
-    with logs.about(**key.facts):
+    with logs.log_context(**key.facts):
         LOG.info("within")
     LOG.info("outside")
     LOG.info("by itself", extra=key.facts)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service.errors import ConfigError
-from service.keeping import most_memory
+from service.session_runtime import most_memory
 from service.settings import OPTIONS, Settings, add_arguments, from_arguments, options_table
 from service.tokens import SessionIds
 
@@ -54,6 +54,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("restore_memory_share", ["75"], 75, 50),
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
+    ("max_sessions_per_user", ["3"], 3, 0),
     ("build_timeout", ["20"], 20.0, 300.0),
     ("slow_callback", ["0.5"], 0.5, 1.0),
     ("app_threads", ["4"], 4, 16),
@@ -298,6 +299,7 @@ def test_message_names_option_and_source(config: Path) -> None:
         ("--advertise", "host", "names no port"),
         ("--advertise", "host:0", "at least 1"),
         ("--advertise", "host:99999", "at most 65535"),
+        ("--advertise", "fd00::1::2:5006", "neither HOST:PORT"),
         ("--advertise", "ftp://host:1", "neither HOST:PORT"),
         ("--advertise", "http://user@host:1", "neither HOST:PORT"),
         ("--advertise", "http://host:1/?q", "neither HOST:PORT"),
@@ -315,6 +317,8 @@ def test_bad_value_is_refused(flag: str, value: str, reason: str) -> None:
     [
         ("10.1.2.3:5006", "http://10.1.2.3:5006"),
         ("[::1]:5006", "http://[::1]:5006"),
+        ("fd00:10::2a:5006", "http://[fd00:10::2a]:5006"),
+        ("2001:db8:0:1:2:3:4:5:5006", "http://[2001:db8:0:1:2:3:4:5]:5006"),
         ("https://host", "https://host"),
         ("http://host:1/base/", "http://host:1/base"),
     ],

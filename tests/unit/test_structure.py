@@ -12,8 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
+
+from service.patches import PATCHES, install_patches
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("service", "store", "svc")
@@ -131,6 +134,41 @@ def test_private_attributes_of_others_are_touched_in_three_packages_only() -> No
 
 def test_patches_are_in_three_packages_only() -> None:
     assert found_in(outside(*MAY_KNOW_INTERNALS), patches) == []
+
+
+def test_every_module_that_patches_is_in_the_table() -> None:
+    """The lines of Bokeh are called by ``curdoc`` and ``process_state``."""
+    listed = {getattr(each.module, "__name__", "") for each in PATCHES}
+
+    def patching(tree: ast.Module) -> Iterator[ast.AST]:
+        yield from patches(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "when_imported":
+                yield node
+
+    found = {
+        ".".join(path.with_suffix("").parts)
+        for path, tree in MODULES.items()
+        if any(patching(tree)) and not path.is_relative_to("service/lines")
+    }
+    assert sorted(found - listed) == []
+
+
+def test_patches_are_in_and_have_a_test() -> None:
+    install_patches()
+
+    for patch in PATCHES:
+        assert (ROOT / "tests" / patch.test).exists()
+        if patch.install is not None and patch.when == "always":
+            replaced = [target for target in patch.targets if not is_ours(target)]
+            assert replaced == [], patch.module
+
+
+def is_ours(target: str) -> bool:
+    """Whether what has this name was made by the service, or the installed line has nothing of the name."""
+    owner, _, name = target.rpartition(".")
+    found = getattr(resolve_name(owner), name, None)
+    return found is None or (getattr(found, "__module__", None) or "").startswith("service.")
 
 
 def test_nobody_sets_a_field_of_a_session_an_app_or_the_services() -> None:

@@ -114,6 +114,7 @@ class Visitor:
         self.log.session_id = self._tab.session_id
         await self._tab.connect(pull=False)
         self.log.first = await self._pull()
+        await self._drawn()
 
     async def join(self, other: Visitor) -> None:
         """Be a second tab of another visitor's session: same token, through `port`."""
@@ -121,6 +122,7 @@ class Visitor:
         self.log.session_id = other.log.session_id
         await self._tab.connect(pull=False)
         self.log.first = await self.look()
+        await self._drawn()
 
     async def look(self) -> Seen:
         """Pull the Document. What is seen there counts as known from here on."""
@@ -232,6 +234,12 @@ class Visitor:
         raise Stuck(f"no way back: {errors}")
 
     # -- details -------------------------------------------------------------------------------
+
+    async def _drawn(self) -> None:
+        """Say so, as BokehJS does once: before that, Panel takes the page for one that is not there yet."""
+        self._send(_event("document_ready"))
+        async with asyncio.timeout(PATIENCE):
+            await self.tab.reply()
 
     @property
     def tab(self) -> Tab:

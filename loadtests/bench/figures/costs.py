@@ -49,6 +49,15 @@ async def memory(side: Side, scale: Scale) -> Measures:
     return {"session_kb": (side.rss() - before) / count / 1024}
 
 
+async def start(side: Side, scale: Scale) -> Measures:
+    """The servers are ready when this begins, and have been asked for their health alone."""
+    ready = side.cpu_seconds()
+    tab = await Tab.open(side.port, "sliders")
+    first = side.cpu_seconds()
+    tab.close()
+    return {"start_ready": ready, "start_page": first}
+
+
 async def churn(side: Side, scale: Scale) -> Measures:
     """Sessions come and go; the start is after as many as bring all caches up."""
 
@@ -172,6 +181,15 @@ SCENARIOS = [
         ],
         column,
         apps=[APPS / "column.py"],
+        args=LONG,
+    ),
+    Scenario(
+        "start",
+        [
+            Row("start_ready", "CPU time until a server is ready", "s", Ratio(at_most=1.0)),
+            Row("start_page", "the same until its first page is open", "s", Ratio(at_most=1.0)),
+        ],
+        start,
         args=LONG,
     ),
     Scenario(

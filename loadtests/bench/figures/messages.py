@@ -8,7 +8,7 @@ import time
 
 from loadtests.bench.client import Tab
 from loadtests.bench.crowd import LONG, OPENERS
-from loadtests.bench.scenario import APPS, Measures, Row, Scale, Scenario, Upto
+from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario, Upto
 from loadtests.bench.servers import OURS, Side
 
 __all__ = ("SCENARIOS",)
@@ -19,7 +19,17 @@ PAUSE_SECONDS = 0.5
 
 async def publish(side: Side, scale: Scale) -> Measures:
     """From the move of a slider, which publishes it, until each page has what its session's callback did."""
-    tabs = await _open(side, scale.count(1000, 60))
+    return await _tell(side, scale, "news", scale.count(1000, 60))
+
+
+async def tell(side: Side, scale: Scale) -> Measures:
+    """The same beside next-tick callbacks, which reach the sessions of one process."""
+    measured = await _tell(side, scale, "told", scale.count(300, 30))
+    return {"tell99": measured["publish99"], "tell_cpu": measured["publish_cpu"]}
+
+
+async def _tell(side: Side, scale: Scale, app: str, sessions: int) -> Measures:
+    tabs = await _open(side, app, sessions)
     first = tabs[0]
     await first.pull_parsed()
     slider, delays = first.id_of("slider"), list[float]()
@@ -42,7 +52,7 @@ async def publish(side: Side, scale: Scale) -> Measures:
     }
 
 
-async def _open(side: Side, count: int) -> list[Tab]:
+async def _open(side: Side, app: str, count: int) -> list[Tab]:
     """So many tabs, each with a session of its own, in turn on all replicas."""
     tabs: list[Tab] = []
     ports = itertools.cycle(side.ports)
@@ -54,7 +64,7 @@ async def _open(side: Side, count: int) -> list[Tab]:
     async def one() -> None:
         nonlocal opening
         opening += 1
-        tab = await Tab.open(next(ports), "news")
+        tab = await Tab.open(next(ports), app)
         opening -= 1
         tabs.append(tab)
 
@@ -86,5 +96,16 @@ SCENARIOS = [
         spread=True,
         rounds=3,
         sides=(OURS,),
+    ),
+    Scenario(
+        "tell",
+        [
+            Row("tell99", "300 sessions of one replica told of something, p99", "ms", Ratio(at_most=1)),
+            Row("tell_cpu", "the same: CPU time per session", "us", Ratio(at_most=1)),
+        ],
+        tell,
+        apps=[APPS / "told.py"],
+        args=LONG,
+        rounds=3,
     ),
 ]

@@ -8,7 +8,7 @@ from typing import Any
 from devfleet.replica import PanelServe
 
 from loadtests.bench.client import Tab
-from loadtests.bench.crowd import LONG, Worker, rate
+from loadtests.bench.crowd import LONG, Worker, open_many, rate
 from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario
 from loadtests.bench.servers import Side
 
@@ -34,6 +34,16 @@ async def page(side: Side, scale: Scale) -> Measures:
     for tab in tabs:
         tab.close()
     return {"panel_open": opened, "panel_moves": moves}
+
+
+async def memory(side: Side, scale: Scale) -> Measures:
+    tabs = await open_many(side, PAGE.stem, OPEN_PAGES)
+    before, count = side.rss(), scale.count(60, 10)
+    tabs += await open_many(side, PAGE.stem, count)
+    took = side.rss() - before
+    for tab in tabs:
+        tab.close()
+    return {"panel_kb": took / count / 1024}
 
 
 def mover(tab: Tab) -> Worker:
@@ -72,6 +82,16 @@ SCENARIOS = [
         page,
         apps=[PAGE],
         args=LONG,
+        peer=PanelServe,
+    ),
+    Scenario(
+        "panel-memory",
+        [Row("panel_kb", "usual Panel page, against `panel serve`: memory per live session", "KiB",
+             Ratio(at_most=0.5))],
+        memory,
+        apps=[PAGE],
+        args=LONG,
+        rounds=2,
         peer=PanelServe,
     ),
 ]  # fmt: skip

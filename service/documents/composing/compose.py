@@ -16,6 +16,7 @@ from service.documents.entries import PULLABLE, Base, Chunk, Stored, kind_of
 from service.documents.exact import columns_of, read_exactly
 from service.documents.shape import same_in_each_run
 from service.documents.translation import is_foreign
+from service.documents.value_errors import value_errors
 from service.errors import NotComposable
 from store.contract import JournalFields
 from store.errors import RecordError
@@ -74,7 +75,7 @@ def compose(fields: Mapping[str, bytes | Pieces], *, version: str, inline: bool)
         return _Composer(stored, base, inline=inline).composed()
     except NotComposable:
         raise
-    except Exception as error:
+    except value_errors() as error:
         # Damaged data ends in all kinds of errors, also of numpy, pandas and others.
         raise NotComposable(Reason.DAMAGED, f"it does not fit together: {error!r:.200}") from error
 

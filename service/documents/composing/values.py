@@ -18,6 +18,7 @@ from bokeh.settings import settings
 
 from service.documents.composing.reasons import Reason
 from service.documents.unpacking import MAX_RECORD_BYTES, inflate
+from service.documents.value_errors import value_errors
 from service.documents.values import ValueReader, reason_of
 from service.errors import NotComposable
 
@@ -97,7 +98,7 @@ class Values:
             return self._encoder.encode(value)
         except NotComposable:
             raise
-        except Exception as error:
+        except value_errors() as error:
             raise NotComposable(Reason.VALUE, f"a value cannot be sent: {reason_of(error)}") from error
 
     def encoded(self, recorded: Any) -> Any:

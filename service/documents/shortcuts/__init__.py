@@ -6,6 +6,14 @@ has changed one of them, that part runs at Bokeh's own speed, but never wrong. T
 with Bokeh's own functions, and fail when Bokeh has changed.
 """
 
-from service.documents.shortcuts.table import GROUPS, Group, install, installed, patch_serializer, remove
+from service.documents.shortcuts.table import (
+    GROUPS,
+    Group,
+    install,
+    installed,
+    patch_serializer,
+    remove,
+    replaced,
+)
 
-__all__ = ("GROUPS", "Group", "install", "installed", "patch_serializer", "remove")
+__all__ = ("GROUPS", "Group", "install", "installed", "patch_serializer", "remove", "replaced")

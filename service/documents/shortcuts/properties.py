@@ -15,7 +15,8 @@ from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property, validation_on
 from bokeh.core.property.descriptors import PropertyDescriptor
 from bokeh.core.property.singletons import Intrinsic, Undefined
-from bokeh.core.property.wrappers import PropertyValueContainer
+from bokeh.core.property.wrappers import PropertyValueContainer, PropertyValueList
+from bokeh.model import Model
 
 from service.documents.shortcuts.facts import SIMPLE, facts_of
 from service.documents.shortcuts.purity import is_pure
@@ -27,7 +28,9 @@ bokeh = SimpleNamespace(
     matches=Property.matches,
     prepare_value=Property.prepare_value,
     query_properties_with_values=HasProps.query_properties_with_values,
+    apply_theme=HasProps.apply_theme,
     visit_immediate_value_references=bokeh_util.visit_immediate_value_references,
+    visit_value_and_its_immediate_references=bokeh_util.visit_value_and_its_immediate_references,
 )
 
 _MISSING = object()
@@ -76,6 +79,12 @@ def themed_values(self: HasProps) -> dict[str, Any] | None:
     return self.__dict__.get("__themed_values__")
 
 
+def apply_theme(self: HasProps, property_values: dict[str, Any]) -> None:
+    """Bokeh's own makes sets of names also where there is no theme, neither before nor now."""
+    if property_values != {} or self.themed_values() is not None:
+        bokeh.apply_theme(self, property_values)
+
+
 def query_properties_with_values(
     self: HasProps, query: Any, *, include_defaults: bool = True, include_undefined: bool = False
 ) -> dict[str, Any]:
@@ -106,17 +115,33 @@ def query_properties_with_values(
 
 
 def visit_immediate_value_references(value: Any, visitor: Any) -> None:
-    """Bokeh's own makes each container that is still missing, to find nothing in it."""
+    """Bokeh's own reads each default, and makes each container that is missing, to find nothing in it."""
     if not isinstance(value, HasProps):
         bokeh.visit_immediate_value_references(value, visitor)
         return
-    empty, themed = facts_of(value).empty, value.themed_values() or {}
+    facts, themed = facts_of(value), value.themed_values() or {}
     for name in value.properties_with_refs():
-        if name in empty and not (
+        is_default = not (
             name in value._property_values or name in value._unstable_default_values or name in themed
-        ):
+        )
+        if is_default and (name in facts.empty or type(facts.defaults.get(name, Undefined)) in SIMPLE):
             continue
-        bokeh_util.visit_value_and_its_immediate_references(getattr(value, name), visitor)
+        visit_value_and_its_immediate_references(getattr(value, name), visitor)
+
+
+def visit_value_and_its_immediate_references(obj: Any, visitor: Any) -> None:
+    """Bokeh's own asks each value in turn whether it is one of many kinds."""
+    kind = type(obj)
+    if kind in SIMPLE:
+        return
+    if kind is list or kind is PropertyValueList or kind is tuple:
+        for item in obj:
+            if type(item) not in SIMPLE:
+                visit_value_and_its_immediate_references(item, visitor)
+    elif isinstance(obj, Model):
+        visitor(obj)
+    else:
+        bokeh.visit_value_and_its_immediate_references(obj, visitor)
 
 
 # -- reading -----------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ from types import ModuleType
 from typing import Any
 
 import bokeh.document.callbacks as bokeh_callbacks
+import bokeh.document.document as bokeh_document
 import bokeh.model.util as bokeh_util
+import bokeh.util.callback_manager as bokeh_callback_manager
+import bokeh.util.functions as bokeh_functions
 from bokeh.core.has_props import HasProps
 from bokeh.core.property.bases import Property
 from bokeh.core.property.descriptors import ColumnDataPropertyDescriptor, PropertyDescriptor
@@ -26,10 +29,10 @@ from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
 from bokeh.util.callback_manager import PropertyCallbackManager
 
-from service.documents.shortcuts import dispatch, exchange, properties, roots
+from service.documents.shortcuts import checks, dispatch, exchange, properties, roots
 from service.documents.shortcuts.exchange import PatchSerializer
 
-__all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove")
+__all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove", "replaced")
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,13 @@ class Known:
     def put(self, function: Any) -> None:
         if self.replacement is not None:
             setattr(self.owner, self.name, function)
+
+    @property
+    def path(self) -> str:
+        """Its name with that of its module."""
+        owner = self.owner
+        within = "" if isinstance(owner, ModuleType) else f"{owner.__module__}."
+        return f"{within}{owner.__name__}.{self.name}"
 
     def __str__(self) -> str:
         return f"{self.owner.__name__}.{self.name}"
@@ -101,9 +111,8 @@ def _strip(node: ast.AST) -> None:
 
 
 def _shortcut(owner: type | ModuleType, name: str, *digests: str) -> Known:
-    (replacement,) = (
-        vars(module)[name] for module in (properties, exchange, dispatch, roots) if name in vars(module)
-    )
+    modules = (properties, exchange, dispatch, roots, checks)
+    (replacement,) = (vars(module)[name] for module in modules if name in vars(module))
     return Known(owner, name, digests, owner.__dict__[name], replacement)
 
 
@@ -135,7 +144,7 @@ GROUPS = (
             _relied_on(Property, "_raw_default", "471a1642dad8a069"),
             _relied_on(Property, "_copy_default", "ea9c1be9e3c5c247"),
             _relied_on(bokeh_util, "collect_filtered_models", "a3ddbd854b831e1f"),
-            _relied_on(bokeh_util, "visit_value_and_its_immediate_references", "fe1f6a71b28e660b"),
+            _shortcut(bokeh_util, "visit_value_and_its_immediate_references", "fe1f6a71b28e660b"),
         ),
     ),
     Group(
@@ -143,6 +152,8 @@ GROUPS = (
         (
             _shortcut(HasProps, "__setattr__", "59c0887e669186ad"),
             _shortcut(HasProps, "themed_values", "849036eb7884f521"),
+            _shortcut(HasProps, "apply_theme", "7c68f307f4518e13"),
+            _relied_on(HasProps, "unapply_theme", "39234a8dc3caff14"),
         ),
     ),
     Group(
@@ -216,6 +227,16 @@ GROUPS = (
         ),
     ),
     Group(
+        "checks",
+        (
+            _shortcut(bokeh_document, "check_integrity", "af971fc894f7ed4c"),
+            # The first is that of 3.9.0.
+            _shortcut(bokeh_callback_manager, "_check_callback", "337a22847138a80c", "96a58f0da59d42e3"),
+            _relied_on(bokeh_functions, "get_param_info", "1ad1616849400c8e"),
+            _relied_on(Document, "validate", "92716f98e25c63a3"),
+        ),
+    ),
+    Group(
         "columns",
         (
             _shortcut(ColumnDataPropertyDescriptor, "__set__", "21570bff593ce351", "d80bb5a82885869d"),
@@ -247,6 +268,11 @@ _installed: set[str] = set()
 def installed() -> Iterator[tuple[str, bool]]:
     """The name of each group, and whether it is in."""
     return ((group.name, group.name in _installed) for group in GROUPS)
+
+
+def replaced() -> tuple[str, ...]:
+    """The dotted names of Bokeh's functions that shortcuts take the place of."""
+    return tuple(each.path for group in GROUPS for each in group.functions if each.replacement is not None)
 
 
 def remove(*names: str) -> None:

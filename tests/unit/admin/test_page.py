@@ -9,7 +9,8 @@ import pytest
 from bokeh.events import ButtonClick
 from harness.runs import Run, app_of
 
-from service.admin import FleetWatch, admin_app
+from service.admin.app import admin_app
+from service.admin.watch import FleetWatch
 from service.apps.app import App
 from service.documents.restore import Fidelity
 from service.fleet.view import look

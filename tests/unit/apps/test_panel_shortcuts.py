@@ -22,6 +22,10 @@ CONFIG = sys.modules["panel.config"]
 SPECS = sys.modules.get("panel.io.resource_spec")  # none in Panel 1.9
 REPLACED = [
     (CONFIG._config, "__getattribute__"),
+    (CONFIG._config, "set"),
+    (sys.modules["panel.util"], "_descendents"),
+    (sys.modules["panel.reactive"].Syncable, "_init_params"),
+    (sys.modules["panel.theme.base"], "relative_to"),
     *([(panel.io.resources, "extension_declared"), (SPECS, "_has_resources")] if SPECS else []),
 ]
 """The functions that have a shortcut, on this line."""
@@ -40,13 +44,13 @@ def _panel_as_it_was() -> Iterator[None]:
 def both(make: Callable[[], Any]) -> tuple[Any, Any]:
     """What ``make`` gives with Panel's own functions and with ours."""
     theirs = make()
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     return theirs, make()
 
 
 def test_panel_is_one_the_shortcuts_were_written_for() -> None:
     before = [vars(owner)[name] for owner, name in REPLACED]
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     assert [vars(owner)[name] for owner, name in REPLACED if vars(owner)[name] in before] == []
 
 
@@ -55,7 +59,7 @@ def test_a_changed_function_stays(monkeypatch: pytest.MonkeyPatch) -> None:
         return object.__getattribute__(self, attr)
 
     monkeypatch.setattr(CONFIG._config, "__getattribute__", changed)
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     assert vars(CONFIG._config)["__getattribute__"] is changed
 
 
@@ -79,6 +83,33 @@ def of_a_session_with_values() -> Any:
     with pn.config.set(design=pn.theme.Material, notifications=True):
         inside = values_of_config()
     return inside, values_of_config(), outcome(lambda: setattr(pn.config, "no_such", 1))
+
+
+def of_values_for_a_while() -> Any:
+    before = values_of_config()
+    with pn.config.set(sizing_mode="stretch_width", nthreads=None, raw_css=["one"]):
+        pn.config.loading_spinner = "dots"
+        pn.config.css_files.append("some.css")
+        inside = values_of_config()
+    failed = outcome(lambda: pn.config.set(sizing_mode="no such mode").__enter__())
+    with pytest.raises(KeyError), pn.config.set(theme="dark"):
+        raise KeyError
+    session = pn.config._session_config.get(state.curdoc) if state.curdoc else None
+    return before, inside, failed, values_of_config(), repr(session)
+
+
+def test_config_has_values_for_a_while() -> None:
+    before = {name: value for name, value in pn.config.param.values().items() if name != "name"}
+
+    def outside() -> Any:
+        found = of_values_for_a_while()
+        pn.config.css_files.remove("some.css")
+        pn.config.param.update(**before)
+        return found
+
+    theirs, ours = both(lambda: (in_session(of_values_for_a_while), outside()))
+    assert ours == theirs
+    assert ours[0][1] != ours[0][0]
 
 
 def test_config_has_the_same_values() -> None:
@@ -116,9 +147,57 @@ def test_the_same_classes_have_files_on_a_page(names: list[str] | None) -> None:
     assert {declared for _, declared, _ in ours} == ({True} if names is None else {True, False})
 
 
+@pytest.mark.parametrize("concrete", [True, False])
+def test_classes_come_in_the_same_order(concrete: bool) -> None:
+    class One(pn.layout.Column): ...
+
+    class Two(One): ...
+
+    class Diamond(Two, pn.layout.Row):
+        _abstract = True
+
+    util = sys.modules["panel.util"]
+
+    def found() -> Any:
+        classes = (pn.viewable.Viewable, pn.layout.Panel, Diamond, type, "no class")
+        return [outcome(lambda cls=cls: util._descendents(cls, concrete)) for cls in classes]
+
+    theirs, ours = both(found)
+    assert ours == theirs
+    assert Diamond in ours[1]
+
+
+def test_components_have_the_same_values_at_first() -> None:
+    pn.extension("tabulator")
+
+    def values() -> Any:
+        made = [
+            pn.Column(pn.widgets.Select(options=["a"]), name="column"), pn.pane.Markdown("text"),
+            pn.widgets.IntSlider(), pn.widgets.Tabulator(), pn.Tabs(("a", pn.pane.HTML("b"))), pn.Card(),
+        ]  # fmt: skip
+        found = [[(key, type(value)) for key, value in each._init_params().items()] for each in made]
+        return found, [each._init_params()["margin"] for each in made if each.margin]
+
+    theirs, ours = both(values)
+    assert ours == theirs
+
+
+def test_files_of_themes_are_where_they_were() -> None:
+    base = sys.modules["panel.theme.base"]
+    own = base.THEME_CSS / "default.css"
+
+    def places() -> Any:
+        paths = (own, str(own), base.THEME_CSS.parent, "default.css", __file__, None)
+        return [outcome(lambda path=path: base.relative_to(path, base.THEME_CSS)) for path in paths * 2]
+
+    theirs, ours = both(places)
+    assert ours == theirs
+    assert set(ours) == {True, False}
+
+
 def test_a_busy_indicator_shows_what_its_own_session_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(state), "_indicators", [])
-    panel_shortcuts.quicken()
+    panel_shortcuts.apply_shortcuts()
     documents, indicators = [Document(), Document()], []
     for document in documents:
         context = SimpleNamespace(request=SimpleNamespace(arguments={}), session=None)

@@ -11,6 +11,7 @@ from typing import Any
 import panel as pn
 import param
 import pytest
+from holoviews.core.util import disable_constant
 from panel.util import edit_readonly
 
 from service.apps import parameter_flags
@@ -25,7 +26,13 @@ class Gauge(param.Parameterized):
 
 Edit = Callable[[Any], AbstractContextManager[None]]
 WAYS = pytest.mark.parametrize(
-    ("edit", "name"), [(param.edit_constant, "reading"), (edit_readonly, "reading"), (edit_readonly, "limit")]
+    ("edit", "name"),
+    [
+        (param.edit_constant, "reading"),
+        (edit_readonly, "reading"),
+        (edit_readonly, "limit"),
+        (disable_constant, "reading"),
+    ],
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from service.apps.worker_pool import PoolExecutor, WorkerPool
-from service.errors import GivenUp
+from service.errors import AppCodeAbandoned
 
 
 @pytest_asyncio.fixture
@@ -126,7 +126,7 @@ async def test_who_is_given_up_keeps_no_thread_from_others(pool: WorkerPool) -> 
 
     pool.give_up(stuck[0])
 
-    with pytest.raises(GivenUp):
+    with pytest.raises(AppCodeAbandoned):
         await stuck[0]
     assert await waiting == "its turn"
     for each in gates:
@@ -142,9 +142,9 @@ async def test_a_closed_pool_waits_for_nobody(pool: WorkerPool) -> None:
 
     pool.close()
 
-    with pytest.raises(GivenUp):
+    with pytest.raises(AppCodeAbandoned):
         await stuck
-    with pytest.raises(GivenUp):
+    with pytest.raises(AppCodeAbandoned):
         pool.workers("/app").submit(threading.get_ident)
     gate.open.set()
 

@@ -111,9 +111,9 @@ def test_alone_it_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None
 
     captured = capsys.readouterr()
     assert captured.err == ""
-    for name, command in cli.COMMANDS.items():
+    for name in cli.COMMANDS:
         assert name in captured.out
-        assert command.HELP.split()[0] in captured.out
+        assert cli.command_of(name).HELP.split()[0] in captured.out
 
 
 def test_help_has_each_option_once_and_the_most_used_first(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,6 +148,23 @@ def test_version_names_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("svc ")
 
 
+def test_completion_in_a_real_bash(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    ask = 'COMP_WORDS=(svc serve --max-s) COMP_CWORD=2; _shtab_svc; printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=False)
+
+    assert set(done.stdout.split()) == {"--max-sessions", "--max-sessions-per-user"}, done.stderr
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_of_other_shells_has_the_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+
+    assert all(name in script for name in cli.COMMANDS)
+
+
 @pytest.mark.parametrize("argv", [["--help"], *[[name, "--help"] for name in cli.COMMANDS]])
 def test_help_can_be_shown(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -159,7 +176,7 @@ def test_help_can_be_shown(argv: list[str], capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_is_complete(name: str) -> None:
-    command = cli.COMMANDS[name]
+    command = cli.command_of(name)
 
     command.add_arguments(argparse.ArgumentParser())
     assert command.HELP.endswith(".")

@@ -14,7 +14,7 @@ from devfleet.redis_server import RedisServer
 from harness.tools import require
 
 from service.cli.rendering import sessions_as_json, sessions_as_text
-from service.fleet.view import Chosen, FleetView
+from service.fleet.view import FleetView, SessionFilter
 from store.connect import open_store
 from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
 
@@ -31,16 +31,16 @@ def record(app: str = "/a", owner: str = "r1", user: str | None = None, age: flo
 @pytest.mark.parametrize(
     ("chosen", "ages"),
     [
-        (Chosen(), [300, 20, 10]),
-        (Chosen(app="/b"), [20]),
-        (Chosen(replica="r"), [300, 20, 10]),
-        (Chosen(replica="r2"), [300]),
-        (Chosen(user="ann"), [10]),
-        (Chosen(older=20), [300, 20]),
-        (Chosen(app="/b", user="ann"), []),
+        (SessionFilter(), [300, 20, 10]),
+        (SessionFilter(app="/b"), [20]),
+        (SessionFilter(replica="r"), [300, 20, 10]),
+        (SessionFilter(replica="r2"), [300]),
+        (SessionFilter(user="ann"), [10]),
+        (SessionFilter(older=20), [300, 20]),
+        (SessionFilter(app="/b", user="ann"), []),
     ],
 )
-def test_sessions_are_chosen_by_what_is_given(chosen: Chosen, ages: list[float]) -> None:
+def test_sessions_are_chosen_by_what_is_given(chosen: SessionFilter, ages: list[float]) -> None:
     held = [record(user="ann"), record("/b", age=20), record(owner="r2", age=300)]
 
     assert [NOW - each.created for each in chosen.of(held, NOW)] == ages
@@ -49,7 +49,7 @@ def test_sessions_are_chosen_by_what_is_given(chosen: Chosen, ages: list[float])
 def test_one_session_goes_by_its_short_form() -> None:
     wanted, other = record(), record("/b")
 
-    assert Chosen(session=wanted.key.short).of([wanted, other], NOW) == [wanted]
+    assert SessionFilter(session=wanted.key.short).of([wanted, other], NOW) == [wanted]
 
 
 def test_neither_form_shows_what_lets_one_join() -> None:

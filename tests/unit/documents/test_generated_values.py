@@ -33,6 +33,8 @@ pytestmark = [
     # What pandas and numpy say of how Bokeh takes zoned times.
     pytest.mark.filterwarnings("ignore:Series.values returning"),
     pytest.mark.filterwarnings("ignore:no explicit representation of timezones:UserWarning"),
+    # Of Hypothesis, on the strategies themselves.
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
 ]
 drawn = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from bokeh.core.properties import field, value
 from bokeh.core.serialization import Serializer
@@ -169,6 +170,15 @@ def test_a_value_of_which_there_is_no_text() -> None:
     with pytest.raises(AttributeError):
         repr(made)
     source = ColumnDataSource({"x": [1, 2]})
+    set_exactly(source, "data", {"x": made})
+    assert source.data["x"] is made
+
+
+def test_a_column_that_polars_panics_over() -> None:
+    """In Bokeh's comparison with the one before: polars (2.1) raises what is no Exception."""
+    before = pl.Series([None, None, None], dtype=pl.Struct({"a": pl.Int64}))
+    made = pl.Series([None], dtype=pl.Int8)
+    source = ColumnDataSource({"x": before})
     set_exactly(source, "data", {"x": made})
     assert source.data["x"] is made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import math
 from types import SimpleNamespace
@@ -142,6 +143,12 @@ def test_single_values_come_back_as_they_were(value: Any) -> None:
 @pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS.keys())
 def test_columns_come_back_as_they_were(column: Any) -> None:
     assert same(through_the_store(column), column)
+
+
+def test_a_masked_array_can_be_copied_afterwards() -> None:
+    array = np.ma.MaskedArray(np.zeros(2, "timedelta64[25Y]"), mask=[False, True])
+    ValueWriter().encode(array)
+    assert copy.deepcopy(array).mask.tolist() == [False, True]
 
 
 def test_models_are_references() -> None:

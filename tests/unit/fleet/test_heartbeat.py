@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from devfleet.redis_server import RedisServer, eventually
 
-from service.fleet.heartbeat import Heart
+from service.fleet.heartbeat import Heartbeater
 from store.connect import open_store
 from store.contract import Beat, Heartbeat, PageRequest, SessionKey
 from store.redis_store import RedisStore
@@ -33,7 +33,7 @@ class Beating:
         self.doubts = 0
         self.drains = 0
         self.ends: list[frozenset[tuple[str, int]]] = []
-        self.heart = Heart(
+        self.heart = Heartbeater(
             self.store.twin,
             lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0, draining=self.draining),
             self.changes,
@@ -169,7 +169,7 @@ async def test_a_heart_without_file_descriptors_says_so_in_one_line_and_beats_on
     narrow = made.store.twin()
     narrow.__class__ = Narrow
     made.changes.append((KEY, True))
-    heart = Heart(
+    heart = Heartbeater(
         lambda: narrow,
         lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0),
         made.changes,

@@ -11,7 +11,7 @@ import pytest
 
 from service import fleet
 from service.apps.imports import ImportSpace
-from service.fleet.job_functions import find_function, name_of_function, options_of
+from service.fleet.job_functions import any_in_directory, find_function, name_of_function, options_of
 
 WORK = """
 from service import fleet
@@ -135,3 +135,22 @@ def test_functions_that_workers_cannot_import(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(of_a_script, "__module__", "bokeh_app_123")
     with pytest.raises(RuntimeError, match="in a module beside it"):
         fleet.job(of_a_script)
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "has"),
+    [
+        ("work.py", WORK, True),
+        ("tools/deep/work.py", WORK, True),
+        ("work.py", "from service import fleet\n\ndef job(): pass\n", False),
+        ("work.py", "@fleet.job\ndef broken(:", False),
+        ("work.txt", WORK, False),
+    ],
+)
+def test_whether_an_app_may_have_jobs_is_found_without_running_it(
+    tmp_path: Path, file: str, source: str, has: bool
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(source)
+
+    assert any_in_directory(ImportSpace(tmp_path)) is has

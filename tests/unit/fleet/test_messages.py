@@ -19,7 +19,7 @@ from service.fleet import topics as topics_module
 from service.fleet.store_thread import StoreThread
 from service.fleet.topics import Topics
 from service.metrics import Metrics
-from service.sessions.session import Session, Upkeep
+from service.sessions.session import Maintenance, Session
 from store.connect import open_store
 from store.records import unpack_entry
 from store.redis_store import RedisStore
@@ -332,7 +332,7 @@ async def test_what_a_callback_did_is_written_together_with_how_far_it_was_told(
 
     app = replica.app(Chat())
     app.run_on(pool.workers(app.path))
-    run = await Run.begin(app, upkeep=Upkeep(mark=write))
+    run = await Run.begin(app, upkeep=Maintenance(mark=write))
     await run.pull()
     for number in range(1, 30):
         await publish(run, "hello")

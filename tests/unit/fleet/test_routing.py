@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPClientError
 
 from service.documents.restore import Fidelity
 from service.errors import SessionUnknown
-from service.fleet.relay import GONE
+from service.fleet.relay import STATUS_NOT_OWNER
 from service.fleet.routing import Router
 from service.metrics import Metrics
 from service.sessions.building import Builder
@@ -36,7 +36,7 @@ class Owner:
 
     async def relay(self, *args: Any) -> Any:
         await self._first()
-        raise HTTPClientError(GONE)
+        raise HTTPClientError(STATUS_NOT_OWNER)
 
 
 async def nobody_told(slot: Slot[Session]) -> None:
@@ -115,7 +115,7 @@ async def test_a_session_that_another_secret_encrypted_begins_afresh(
 
     assert (session.fidelity, session.request.uri) == (Fidelity.FRESH, "/app")
     assert session.pages.take_losses() == ["what was entered, which cannot be read"]
-    assert "what is stored of the session cannot be read: it is encrypted" in caplog.text
+    assert "the session's record cannot be read: it is encrypted" in caplog.text
     assert not await store.read_journal(KEY)
 
 

@@ -140,7 +140,7 @@ async def test_a_provider_that_is_away(replica: Replica, provider: Provider) -> 
     assert await here.for_session("ada") == good, "the best there is"
     assert len(provider.asked) < 4, "it is not asked again at once"
     provider.failure, provider.asked = None, []
-    provider.now += user_tokens.AGAIN_SECONDS + 1
+    provider.now += user_tokens.RETRY_SECONDS + 1
     assert (await there.valid("ada")) == provider.tokens(2)
 
 

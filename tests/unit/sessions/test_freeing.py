@@ -16,7 +16,7 @@ from harness.runs import built, say_nothing
 from service.apps.loading import load_apps
 from service.documents import curdoc, ids
 from service.metrics import Metrics
-from service.sessions.building import Builder, Grant
+from service.sessions.building import Builder, OwnershipGrant
 from service.sessions.life import Reason
 from service.sessions.registry import Registry
 from store.contract import PageRequest, SessionKey
@@ -65,7 +65,7 @@ async def test_all_models_of_an_ended_session_are_freed_at_once(
     registry = Registry(apps, Builder(durable=True, replay_inputs=True, metrics=Metrics()))
     key = SessionKey(next(iter(apps)), "session")
 
-    session = await built(registry, Grant(key, 1, PageRequest()))
+    session = await built(registry, OwnershipGrant(key, 1, PageRequest()))
     seen = [(type(each).__name__, weakref.ref(each)) for each in [session.document, *session.document.models]]
     session.slot.life.leave(Reason.ENDED)
     await session.destroy(say_nothing)

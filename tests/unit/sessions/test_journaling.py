@@ -18,7 +18,7 @@ from service.metrics import Metrics
 from service.sessions import journaling
 from service.sessions.journaling import JournalWriter
 from service.sessions.life import Reason
-from service.sessions.session import Session, Upkeep
+from service.sessions.session import Maintenance, Session
 from store.connect import open_store
 from store.contract import PageRequest, SessionKey, Written
 from store.errors import StoreUnavailable
@@ -46,7 +46,7 @@ class Stage:
     async def session(self, name: str = "one", app: Any = one_slider) -> Run:
         key = SessionKey("/app", name)
         epoch = (await self.store.claim(key, "a", request=PageRequest())).epoch
-        run = await Run.begin(app_of(app), name=name, epoch=epoch, upkeep=Upkeep(mark=self.writer.mark))
+        run = await Run.begin(app_of(app), name=name, epoch=epoch, upkeep=Maintenance(mark=self.writer.mark))
         await run.pull()
         return run
 
@@ -354,7 +354,7 @@ async def test_what_was_noted_while_the_store_was_away_arrives_later(
     assert not stage.writer.store_away
     assert (await back(run, stage))["slider"].value == 3
     assert [record.levelno for record in caplog.records if "store" in record.message][:1] == [logging.WARNING]
-    assert sum("does not take journals" in record.message for record in caplog.records) == 1
+    assert sum("journal writes fail" in record.message for record in caplog.records) == 1
 
 
 async def test_a_store_that_takes_every_other_write_is_spoken_of_once(

@@ -19,13 +19,13 @@ from service.sessions.life import (
     DEPARTURES,
     HELD,
     TRANSITIONS,
-    Do,
+    Action,
     Event,
     Forbidden,
     Life,
     Reason,
     State,
-    Told,
+    StoreOperation,
 )
 
 REASONS = [reason for reason in Reason if reason not in (Reason.FAILED, Reason.PARKED)]
@@ -44,7 +44,7 @@ def in_state(state: State) -> Life:
     return life
 
 
-def tell(life: Life, event: Event) -> Do:
+def tell(life: Life, event: Event) -> Action:
     if event is Event.LEAVE:
         return life.leave(Reason.DRAINED)
     if event is Event.STUCK:
@@ -76,7 +76,12 @@ def test_an_event_does_what_the_table_says_and_is_forbidden_where_it_says_nothin
 def test_whoever_must_leave_can_be_told_so_in_any_state_once_it_is_granted(state: State) -> None:
     """What cannot leave at once says what to do until it can."""
     for reason in REASONS:
-        assert in_state(state).leave(reason) in (Do.TAKE_APART, Do.SAY_FAREWELL, Do.WAIT, Do.NOTHING)
+        assert in_state(state).leave(reason) in (
+            Action.TAKE_APART,
+            Action.SAY_FAREWELL,
+            Action.WAIT,
+            Action.NOTHING,
+        )
 
 
 def test_leaving_has_a_reason() -> None:
@@ -92,7 +97,7 @@ def test_the_first_reason_holds() -> None:
     life = in_state(State.LIVE)
     life.leave(Reason.ENDED)
 
-    assert life.leave(Reason.DRAINED) is Do.WAIT
+    assert life.leave(Reason.DRAINED) is Action.WAIT
     assert life.why is Reason.ENDED
 
 
@@ -101,16 +106,16 @@ def test_what_is_lost_while_it_leaves_is_lost() -> None:
     life = in_state(State.LIVE)
     life.leave(Reason.DRAINED)
 
-    assert life.leave(Reason.LOST) is Do.WAIT
+    assert life.leave(Reason.LOST) is Action.WAIT
     assert life.lost
 
 
 def test_a_wake_that_fails_can_be_tried_again_and_a_build_that_fails_cannot() -> None:
     waking, building = in_state(State.WAKING), in_state(State.BUILDING)
 
-    assert waking.on(Event.FAILED) is Do.NOTHING
-    assert waking.on(Event.WAKE) is Do.RUN_APP
-    assert building.on(Event.FAILED) is Do.SAY_FAREWELL
+    assert waking.on(Event.FAILED) is Action.NOTHING
+    assert waking.on(Event.WAKE) is Action.RUN_APP
+    assert building.on(Event.FAILED) is Action.SAY_FAREWELL
     assert building.why is Reason.FAILED
 
 
@@ -121,7 +126,7 @@ def test_every_reason_says_what_happens() -> None:
 def test_what_is_another_replicas_is_neither_written_nor_told_to_the_store() -> None:
     departure = DEPARTURES[Reason.LOST]
 
-    assert (departure.writes, departure.told) == (False, Told.NOTHING)
+    assert (departure.writes, departure.told) == (False, StoreOperation.NOTHING)
 
 
 class Histories(RuleBasedStateMachine):
@@ -141,7 +146,7 @@ class Histories(RuleBasedStateMachine):
         self.ours = self.at_it = granted
         self.over = not granted
         assert self.life.on(Event.GRANTED if granted else Event.REFUSED) is (
-            Do.RUN_APP if granted else Do.FORGET
+            Action.RUN_APP if granted else Action.FORGET
         )
 
     @precondition(lambda self: self.ours and self.at_it and self.why is None)
@@ -152,38 +157,38 @@ class Histories(RuleBasedStateMachine):
         self.at_it = False
         if works:
             self.whole = True
-            assert do is Do.SERVE
+            assert do is Action.SERVE
         elif too_large:
             self.why = Reason.PARKED
-            assert do is Do.SAY_FAREWELL
+            assert do is Action.SAY_FAREWELL
         elif self.slept:
-            assert do is Do.NOTHING
+            assert do is Action.NOTHING
         else:
             self.why = Reason.FAILED
-            assert do is Do.SAY_FAREWELL
+            assert do is Action.SAY_FAREWELL
 
     @precondition(lambda self: self.whole and self.why is None)
     @rule()
     def sleep(self) -> None:
         self.whole, self.slept = False, True
-        assert self.life.on(Event.SLEEP) is Do.TAKE_APART
+        assert self.life.on(Event.SLEEP) is Action.TAKE_APART
 
     @precondition(lambda self: self.ours and self.at_it and self.why is None and not self.slept)
     @rule()
     def be_shown_first(self) -> None:
         self.at_it, self.slept = False, True
-        assert self.life.on(Event.SLEEP) is Do.NOTHING
+        assert self.life.on(Event.SLEEP) is Action.NOTHING
 
     @precondition(lambda self: self.slept or self.whole)
     @rule()
     def a_message_comes(self) -> None:
         do = self.life.on(Event.WAKE)
         if self.over or self.why is not None:
-            assert do is Do.TURN_AWAY
+            assert do is Action.TURN_AWAY
         elif self.whole:
-            assert do is Do.NOTHING
+            assert do is Action.NOTHING
         else:
-            assert do is (Do.WAIT if self.at_it else Do.RUN_APP)
+            assert do is (Action.WAIT if self.at_it else Action.RUN_APP)
             self.at_it = True
 
     @precondition(lambda self: self.asked)
@@ -191,19 +196,19 @@ class Histories(RuleBasedStateMachine):
     def leave(self, why: Reason) -> None:
         do = self.life.leave(why)
         if self.over:
-            assert do is Do.NOTHING
+            assert do is Action.NOTHING
         elif self.at_it or self.why is not None:
-            assert do is Do.WAIT
+            assert do is Action.WAIT
             if self.why is not None and why is Reason.LOST:
                 self.why = why
         else:
             self.why = why
-            assert do is (Do.TAKE_APART if self.whole else Do.SAY_FAREWELL)
+            assert do is (Action.TAKE_APART if self.whole else Action.SAY_FAREWELL)
 
     @precondition(lambda self: self.why is not None or self.at_it)
     @rule(why=st.sampled_from(REASONS))
     def its_code_goes_on_and_on(self, why: Reason) -> None:
-        assert self.life.give_up(why) is (Do.NOTHING if self.over else Do.GIVE_UP)
+        assert self.life.give_up(why) is (Action.NOTHING if self.over else Action.GIVE_UP)
         self.why, self.at_it = self.why or why, False
         if why is Reason.LOST and not self.over:
             self.why = why
@@ -211,7 +216,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.why is not None)
     @rule()
     def end(self) -> None:
-        assert self.life.on(Event.ENDED) is (Do.NOTHING if self.over else Do.FORGET)
+        assert self.life.on(Event.ENDED) is (Action.NOTHING if self.over else Action.FORGET)
         self.over = True
 
     @invariant()

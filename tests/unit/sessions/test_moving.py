@@ -18,21 +18,21 @@ from harness.runs import app_of, built
 
 from service.documents.encoding import apply_patch, encode_document
 from service.documents.restore import Fidelity
-from service.errors import AppError, GivenUp, SessionMoved
-from service.fleet.doubt import Doubt
+from service.errors import AppCodeAbandoned, AppError, SessionMoved
 from service.fleet.drain import Drain
 from service.fleet.ending import end_session
+from service.fleet.ownership_check import OwnershipCheck
 from service.metrics import Metrics
 from service.sessions import waking
-from service.sessions.brake import Brake
-from service.sessions.building import Builder, Grant
+from service.sessions.building import Builder, OwnershipGrant
+from service.sessions.crash_guard import CrashGuard
 from service.sessions.departures import Departures
 from service.sessions.ending import Ending
 from service.sessions.hibernation import Hibernation
 from service.sessions.journaling import JournalWriter
 from service.sessions.life import Reason, State
 from service.sessions.registry import YIELDS_BETWEEN_BUILDS, Registry, SessionSlot
-from service.sessions.session import Session, Upkeep
+from service.sessions.session import Maintenance, Session
 from service.sessions.slot import Slot
 from service.sessions.waking import Waking
 from store.connect import open_store
@@ -73,14 +73,16 @@ class Replica:
             store, name, interval=0.02, max_bytes=2**20, sync=False,
             lost=lambda session: self.departures.lost(session.slot), metrics=metrics,
         )  # fmt: skip
-        upkeep = Upkeep(mark=self.writer.mark)
+        upkeep = Maintenance(mark=self.writer.mark)
         builder = Builder(durable=True, replay_inputs=True, metrics=metrics, upkeep=upkeep)
         self.registry = Registry({self.app.path: self.app}, builder)
         self.departures = Departures(
             store, self.registry, self.writer, name, retention=retention, metrics=metrics
         )
-        self.waking = Waking(store, self.registry, self.departures, Brake(store, name), name, metrics=metrics)
-        self.doubt = Doubt(store, self.registry, self.writer, self.departures, name)
+        self.waking = Waking(
+            store, self.registry, self.departures, CrashGuard(store, name), name, metrics=metrics
+        )
+        self.doubt = OwnershipCheck(store, self.registry, self.writer, self.departures, name)
         self.ending = Ending(self.registry, self.departures)
         self._metrics = metrics
 
@@ -102,7 +104,7 @@ class Replica:
             claim = await self.store.claim(key, self.name, request=PageRequest())
         assert claim.outcome is Outcome.OWN
         fields = None if claim.created else await self.store.read_journal(key)
-        return await built(self.registry, Grant(key, claim.epoch, PageRequest(), fields))
+        return await built(self.registry, OwnershipGrant(key, claim.epoch, PageRequest(), fields))
 
     async def move(self, session: Session) -> None:
         await self.departures.leave(session.slot, Reason.DRAINED)
@@ -267,7 +269,7 @@ async def test_what_the_author_says_of_sleep_holds(a: Replica, app: App, said: b
 
 
 async def test_those_that_are_idle_for_longest_make_room(a: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.sessions.hibernation.BATCH", 1)
+    monkeypatch.setattr("service.sessions.hibernation.BATCH_SIZE", 1)
     sessions = [await a.open(name) for name in "xyz"]
     for session in sessions:
         await used(session, 7)
@@ -603,7 +605,7 @@ async def test_who_has_callbacks_wakes_first_and_nobody_while_others_come_back(
             over.set()
 
     monkeypatch.setattr(waking, "_wake", wake)
-    monkeypatch.setattr(waking, "CALM_SECONDS", 0.01)
+    monkeypatch.setattr(waking, "QUIET_SECONDS", 0.01)
     background = waking.Background(1)
     first, second, periodic = (Slot[Session](SessionKey("/app", name)) for name in ("1", "2", "periodic"))
 
@@ -632,7 +634,7 @@ async def test_a_drain_ends_in_time_whatever_a_callback_does(a: Replica) -> None
 
     assert list(a.registry) == []
     assert await a.registry.find(stuck.key) is None
-    with pytest.raises(GivenUp):
+    with pytest.raises(AppCodeAbandoned):
         await running
 
 
@@ -667,7 +669,7 @@ async def test_messages_have_their_turn_between_builds(a: Replica, app: App) -> 
 
     seen_by_builds: list[int] = []
     app.told = lambda: seen_by_builds.append(turns)
-    grants = [Grant(SessionKey(a.app.path, f"s{number}"), 1, PageRequest()) for number in range(4)]
+    grants = [OwnershipGrant(SessionKey(a.app.path, f"s{number}"), 1, PageRequest()) for number in range(4)]
     others = asyncio.create_task(answering())
 
     await asyncio.gather(*(built(a.registry, grant) for grant in grants))

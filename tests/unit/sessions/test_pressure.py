@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from service.metrics import Metrics
-from service.sessions.pressure import CALM_SECONDS, COLLECT_SECONDS, MemoryPressure
+from service.sessions.pressure import COLLECTION_INTERVAL_SECONDS, RECOVERY_SECONDS, MemoryPressure
 
 MIB = 1024 * 1024
 HIGH = 100 * MIB
@@ -77,10 +77,10 @@ async def test_an_episode_is_told_of_once(said: pytest.LogCaptureFixture) -> Non
         await replica.look(at)
     assert [each.levelname for each in said.records] == ["WARNING"]
 
-    await replica.look(3 + CALM_SECONDS)
+    await replica.look(3 + RECOVERY_SECONDS)
     assert said.messages[-1] == "memory is below --memory-high again; 24 sessions went to sleep"
     replica.used = 101 * MIB
-    await replica.look(4 + CALM_SECONDS)
+    await replica.look(4 + RECOVERY_SECONDS)
     assert [each.levelname for each in said.records] == ["WARNING", "INFO", "WARNING"]
 
 
@@ -93,6 +93,6 @@ async def test_that_nobody_can_sleep_is_told_and_measured(
     assert len(no_collection) == 1, "garbage may be all there is"
     assert await replica.look(1)
     assert len(no_collection) == 1, "which takes its time, and is not there again after a second"
-    assert await replica.look(COLLECT_SECONDS + 1)
+    assert await replica.look(COLLECTION_INTERVAL_SECONDS + 1)
     assert len(no_collection) == 2
     assert [each.levelname for each in said.records] == ["WARNING", "WARNING"]

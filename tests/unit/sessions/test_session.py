@@ -14,7 +14,7 @@ from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document, without_document_lock
 from bokeh.io import curdoc as bokeh_curdoc
-from bokeh.models import ColumnDataSource, Slider
+from bokeh.models import ColumnDataSource, Row, Slider
 from harness.runs import built
 
 from service.apps.loading import apps_from_applications
@@ -24,10 +24,10 @@ from service.metrics import Metrics
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frames, Message
-from service.sessions.building import Builder, Grant
+from service.sessions.building import Builder, OwnershipGrant
 from service.sessions.connection import Connection
 from service.sessions.registry import Registry
-from service.sessions.session import NO_UPKEEP, Session, Upkeep
+from service.sessions.session import NO_MAINTENANCE, Maintenance, Session
 from store.contract import PageRequest, SessionKey
 
 
@@ -72,10 +72,12 @@ def open_session() -> Callable[..., Any]:
     ids.install()
     curdoc.install()
 
-    async def build(make: Callable[[Document], None] = app, upkeep: Upkeep = NO_UPKEEP) -> Session:
+    async def build(make: Callable[[Document], None] = app, upkeep: Maintenance = NO_MAINTENANCE) -> Session:
         apps = apps_from_applications({"/app": Application(FunctionHandler(make))})
         builder = Builder(durable=False, replay_inputs=True, metrics=Metrics(), upkeep=upkeep)
-        return await built(Registry(apps, builder), Grant(SessionKey("/app", "one"), 1, PageRequest()))
+        return await built(
+            Registry(apps, builder), OwnershipGrant(SessionKey("/app", "one"), 1, PageRequest())
+        )
 
     return build
 
@@ -167,6 +169,29 @@ async def test_changes_wait_for_each_other(open_session: Any) -> None:
 
 def set_value(session: Session, value: int) -> None:
     model(session, "slider").value = value
+
+
+async def test_no_client_is_told_of_models_that_came_and_went_while_the_document_was_held(
+    open_session: Any,
+) -> None:
+    session = await open_session(
+        lambda document: document.add_root(Row(name="row", children=[Slider(start=0, end=9, value=1)]))
+    )
+    connection, wire = joined(session)
+    await say(connection, "PULL-DOC-REQ")
+    row, passing = model(session, "row"), Slider(name="passing", start=0, end=9, value=1)
+
+    def swap() -> None:
+        session.document.hold()
+        row.children = [*row.children, passing]
+        passing.title = "seen by nobody"
+        row.children = [Slider(title="stays", start=0, end=9, value=1)]
+        session.document.unhold()
+
+    await session.with_document_locked(swap)
+    (events,) = [each.content["events"] for each in wire.seen if each.msgtype == "PATCH-DOC"]
+    assert [event["attr"] for event in events] == ["children"]
+    assert "seen by nobody" not in str(events)
 
 
 async def test_a_change_without_the_lock_is_refused_and_says_how_else(open_session: Any) -> None:
@@ -319,7 +344,7 @@ async def test_a_patch_that_must_be_stored_first_is_not_answered_at_once(open_se
         assert wire.kinds() == ["ACK"]
         await stored.wait()
 
-    session = await open_session(upkeep=Upkeep(settle=settle))
+    session = await open_session(upkeep=Maintenance(settle=settle))
     connection, wire = joined(session)
     *_, left = hand_over(connection, change(session, 4))
     patching = asyncio.ensure_future(left)

@@ -30,11 +30,11 @@ from service.metrics import Metrics
 from service.protocol import messages
 from service.protocol.framing import Assembler
 from service.protocol.messages import Frames, Message
-from service.sessions.building import Builder, Grant
+from service.sessions.building import Builder, OwnershipGrant
 from service.sessions.connection import Connection
 from service.sessions.journaling import JournalWriter
 from service.sessions.registry import Registry
-from service.sessions.session import Session, Upkeep
+from service.sessions.session import Maintenance, Session
 from store.connect import open_store
 from store.contract import PageRequest, SessionKey
 from store.redis_store import RedisStore
@@ -153,7 +153,7 @@ class Stage:
             store, "a", interval=0.005, max_bytes=2**24, sync=False, lost=lambda _: None, metrics=metrics
         )
         self._builder = Builder(
-            durable=True, replay_inputs=True, metrics=metrics, upkeep=Upkeep(mark=self.writer.mark)
+            durable=True, replay_inputs=True, metrics=metrics, upkeep=Maintenance(mark=self.writer.mark)
         )
         self._app = served(pool)
         self.registry = Registry({"/app": self._app}, self._builder)
@@ -161,12 +161,12 @@ class Stage:
     async def open(self, name: str) -> Session:
         key = SessionKey("/app", name)
         claim = await self.store.claim(key, "a", request=PageRequest())
-        return await built(self.registry, Grant(key, claim.epoch, PageRequest()))
+        return await built(self.registry, OwnershipGrant(key, claim.epoch, PageRequest()))
 
     async def restored(self, session: Session) -> Session:
         """As another replica would have it, without what its threads would hand in anew."""
         fields = await self.store.read_journal(session.key)
-        grant = Grant(session.key, session.epoch + 1, PageRequest(), fields, replay=False)
+        grant = OwnershipGrant(session.key, session.epoch + 1, PageRequest(), fields, replay=False)
         return await self._builder.build_alone(self._app, grant)
 
 
@@ -258,7 +258,7 @@ async def test_of_one_session_never_two_at_once(pool: WorkerPool, switching: Non
     found = apps_from_applications({"/app": Application(FunctionHandler(make))})["/app"]
     found.run_on(pool.workers("/app"))
     builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
-    session = await builder.build_alone(found, Grant(SessionKey("/app", "one"), 1, PageRequest()))
+    session = await builder.build_alone(found, OwnershipGrant(SessionKey("/app", "one"), 1, PageRequest()))
     connection, _ = joined(session)
     await say(connection, "PULL-DOC-REQ")
     slider = {"id": model(session, "slider").id}
@@ -305,7 +305,7 @@ async def test_what_is_sent_at_once_comes_before_what_waits(pool: WorkerPool) ->
     found = apps_from_applications({"/app": Application(FunctionHandler(make))})["/app"]
     found.run_on(pool.workers("/app"))
     builder = Builder(durable=True, replay_inputs=True, metrics=Metrics())
-    grant = Grant(SessionKey("/app", "one"), 1, PageRequest())
+    grant = OwnershipGrant(SessionKey("/app", "one"), 1, PageRequest())
     session = seen["session"] = await builder.build_alone(found, grant)
     connection, wire = joined(session)
     await say(connection, "PULL-DOC-REQ")

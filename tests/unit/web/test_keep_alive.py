@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.web.keep_alive import TURNS, KeepAlive
+from service.web.keep_alive import SLICES_PER_INTERVAL, KeepAlive
 
 INTERVAL = 64.0
 
@@ -56,10 +56,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_each_socket_has_its_turn_once_in_an_interval(clock: Clock) -> None:
     keep_alive = KeepAlive(INTERVAL)
     sockets = []
-    for _ in range(TURNS):
+    for _ in range(SLICES_PER_INTERVAL):
         sockets.append(Socket(clock))
         keep_alive.add(sockets[-1])
-        clock.run_until(clock.now + INTERVAL / TURNS)
+        clock.run_until(clock.now + INTERVAL / SLICES_PER_INTERVAL)
 
     clock.run_until(3.5 * INTERVAL)
 

@@ -7,37 +7,37 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from service.apps.app import App
-from service.apps.worker_pool import BUILDS_SHARE
+from service.apps.worker_pool import BUILDS_DIVISOR
 from service.background import beside
-from service.fleet.doubt import Doubt
 from service.fleet.drain import Drain
+from service.fleet.ownership_check import OwnershipCheck
 from service.memory import container_limit
 from service.metrics import Metrics
-from service.sessions.brake import Brake
 from service.sessions.build_timeouts import BuildTimeouts
 from service.sessions.building import Builder
+from service.sessions.crash_guard import CrashGuard
 from service.sessions.departures import Departures
 from service.sessions.ending import Ending
 from service.sessions.expiry import Expiry
-from service.sessions.hibernation import CAREFUL_SECONDS, Hibernation
+from service.sessions.hibernation import DEFAULT_IDLE_SECONDS, Hibernation
 from service.sessions.history import SessionHistory
 from service.sessions.journaling import JournalWriter
 from service.sessions.pressure import MemoryPressure
 from service.sessions.registry import Registry
-from service.sessions.session import Upkeep
+from service.sessions.session import Maintenance
 from service.sessions.user_tokens import SessionTokens
 from service.sessions.waking import Waking
 from service.settings import Settings
 from service.tracing import Tracing
 from store.contract import Journals, Store
 
-__all__ = ("Keeping",)
+__all__ = ("SessionRuntime",)
 
 HIGH_PERCENT = 80
 """Of the memory that this process can have: what one callback takes must find room in the rest."""
 
 
-class Keeping:
+class SessionRuntime:
     """Makes these parts, which know each other, as ``settings`` say."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Keeping:
         self._tokens = tokens
         self._settings = settings
         self._metrics = metrics
-        self.brake = Brake(store, replica, most_memory=most_memory(settings))
+        self.brake = CrashGuard(store, replica, most_memory=most_memory(settings))
         self.writer = JournalWriter(
             journals,
             replica,
@@ -66,7 +66,7 @@ class Keeping:
             metrics=metrics,
         )
         self.history = SessionHistory(settings.session_history)
-        upkeep = Upkeep(
+        upkeep = Maintenance(
             mark=self.writer.mark,
             rendered=lambda session: self.history.rendered(session.key),
             settle=self.writer.settle if settings.durability == "sync" else None,
@@ -82,7 +82,7 @@ class Keeping:
             store, self.registry, self.departures, self.brake, replica,
             metrics=metrics, tracing=tracing, at_once=_wakes_at_once(settings),
         )  # fmt: skip
-        self.doubt = Doubt(store, self.registry, self.writer, self.departures, replica)
+        self.doubt = OwnershipCheck(store, self.registry, self.writer, self.departures, replica)
         self.asked_to_end = Ending(self.registry, self.departures).asked
 
     @asynccontextmanager
@@ -133,7 +133,7 @@ class Keeping:
 
 def _sleep_by_default(settings: Settings) -> float:
     """Without a shared store, sleeping sessions would stay in this memory; an author looks at live ones."""
-    return CAREFUL_SECONDS if settings.redis is not None and settings.dev is None else 0.0
+    return DEFAULT_IDLE_SECONDS if settings.redis is not None and settings.dev is None else 0.0
 
 
 def most_memory(settings: Settings) -> int:
@@ -157,10 +157,12 @@ def _limit(settings: Settings) -> int:
 
 def _wakes_at_once(settings: Settings) -> int:
     """In the background: most of the threads that may build are for sessions that somebody waits for."""
-    return max(1, settings.app_threads // BUILDS_SHARE // 4)
+    return max(1, settings.app_threads // BUILDS_DIVISOR // 4)
 
 
-def _builder(settings: Settings, metrics: Metrics, upkeep: Upkeep, tokens: SessionTokens | None) -> Builder:
+def _builder(
+    settings: Settings, metrics: Metrics, upkeep: Maintenance, tokens: SessionTokens | None
+) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
     # Over a change of its code, too, a session is restored from its journal.
     restored = settings.redis is not None or settings.dev is not None

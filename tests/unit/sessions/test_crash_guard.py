@@ -12,8 +12,8 @@ from unittest.mock import Mock
 import pytest
 
 from service.errors import AppError
-from service.sessions import brake as module
-from service.sessions.brake import ANNOUNCEMENTS_PER_SECOND, Brake, Care, care_for
+from service.sessions import crash_guard as module
+from service.sessions.crash_guard import ANNOUNCEMENTS_PER_SECOND, CrashGuard, TakeoverMode, takeover_mode
 from store.connect import open_store
 from store.contract import Claim, Heartbeat, Outcome, SessionKey
 from store.errors import StoreUnavailable
@@ -25,24 +25,24 @@ KEY, OTHER = SessionKey("/app", "s"), SessionKey("/app", "t")
 @pytest.mark.parametrize(
     ("deaths", "suspects", "alone", "care"),
     [
-        (0, 0, 0, Care.NONE),
-        (1, 0, 0, Care.NONE),
-        (1, 1, 1, Care.NO_REPLAY),
-        (1, 2, 0, Care.NO_REPLAY),
-        (2, 0, 0, Care.NO_REPLAY),
-        (2, 1, 1, Care.NO_REPLAY),
-        (2, 1, 2, Care.NO_REPLAY),
-        (3, 0, 0, Care.ALONE),
-        (3, 2, 0, Care.ALONE),
-        (3, 1, 1, Care.ALONE),
-        (3, 1, 2, Care.PARK),
-        (9, 0, 0, Care.ALONE),
+        (0, 0, 0, TakeoverMode.NONE),
+        (1, 0, 0, TakeoverMode.NONE),
+        (1, 1, 1, TakeoverMode.NO_REPLAY),
+        (1, 2, 0, TakeoverMode.NO_REPLAY),
+        (2, 0, 0, TakeoverMode.NO_REPLAY),
+        (2, 1, 1, TakeoverMode.NO_REPLAY),
+        (2, 1, 2, TakeoverMode.NO_REPLAY),
+        (3, 0, 0, TakeoverMode.ALONE),
+        (3, 2, 0, TakeoverMode.ALONE),
+        (3, 1, 1, TakeoverMode.ALONE),
+        (3, 1, 2, TakeoverMode.PARK),
+        (9, 0, 0, TakeoverMode.ALONE),
     ],
 )
 def test_care_grows_with_deaths_and_parks_who_twice_was_the_only_suspect(
-    deaths: int, suspects: int, alone: int, care: Care
+    deaths: int, suspects: int, alone: int, care: TakeoverMode
 ) -> None:
-    assert care_for(Claim(Outcome.OWN, "me", 7, deaths=deaths, suspects=suspects, alone=alone)) is care
+    assert takeover_mode(Claim(Outcome.OWN, "me", 7, deaths=deaths, suspects=suspects, alone=alone)) is care
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def session(*, input_ago: float, key: SessionKey = KEY) -> Any:
 
 
 async def test_a_timer_soon_after_an_input_is_announced_while_it_runs(store: RedisStore) -> None:
-    brake = Brake(store, "me")
+    brake = CrashGuard(store, "me")
     async with brake.timer(session(input_ago=1)):
         async with brake.timer(session(input_ago=1)):
             pass
@@ -74,9 +74,9 @@ async def test_a_timer_soon_after_an_input_is_announced_while_it_runs(store: Red
 async def test_timers_that_follow_each_other_are_announced_once(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(module, "ANNOUNCEMENT_LINGER_SECONDS", 0.5)
     asked = Mock(wraps=store)
-    brake = Brake(asked, "me")
+    brake = CrashGuard(asked, "me")
     for _ in range(5):
         async with brake.timer(session(input_ago=1)):
             assert await announced(store) == {KEY.tag.encode()}
@@ -91,7 +91,7 @@ async def test_timers_that_follow_each_other_are_announced_once(
 async def test_what_is_announced_again_is_not_withdrawn_afterwards(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LINGER_SECONDS", 0)
+    monkeypatch.setattr(module, "ANNOUNCEMENT_LINGER_SECONDS", 0)
     going, may_go = asyncio.Event(), asyncio.Event()
 
     async def withdraw(*args: Any) -> None:
@@ -99,7 +99,7 @@ async def test_what_is_announced_again_is_not_withdrawn_afterwards(
         await may_go.wait()
         await store.withdraw(*args)
 
-    brake = Brake(Mock(wraps=store, withdraw=withdraw), "me")
+    brake = CrashGuard(Mock(wraps=store, withdraw=withdraw), "me")
     async with brake.timer(session(input_ago=1)):
         pass
     await going.wait()
@@ -109,14 +109,14 @@ async def test_what_is_announced_again_is_not_withdrawn_afterwards(
 
 
 async def test_other_timers_cost_nothing(store: RedisStore) -> None:
-    brake = Brake(store, "me")
+    brake = CrashGuard(store, "me")
     async with brake.timer(session(input_ago=1000)):
         assert await announced(store) == set()
 
 
 async def test_more_timers_than_the_budget_allows_are_not_announced(store: RedisStore) -> None:
     asked = Mock(wraps=store)
-    brake = Brake(asked, "me")
+    brake = CrashGuard(asked, "me")
     for number in range(10 * int(ANNOUNCEMENTS_PER_SECOND)):
         async with brake.timer(session(input_ago=1, key=SessionKey("/app", str(number)))):
             pass
@@ -128,7 +128,7 @@ async def test_a_store_that_is_away_holds_nobody_up_twice() -> None:
         raise StoreUnavailable("away")
 
     store = Mock(announce=Mock(side_effect=away), withdraw=Mock(side_effect=away))
-    brake = Brake(store, "me")
+    brake = CrashGuard(store, "me")
     for _ in range(5):
         async with brake.timer(session(input_ago=1)):
             pass
@@ -154,14 +154,14 @@ async def test_what_could_not_be_withdrawn_is_withdrawn_later(
             raise StoreUnavailable("the answer came too late")
 
     asked = Mock(wraps=store, **{fails: late})
-    async with Brake(asked, "me").timer(session(input_ago=1)):
+    async with CrashGuard(asked, "me").timer(session(input_ago=1)):
         pass
     while await announced(store) or (fails == "announce" and asked.withdraw.call_count < 2):  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
 async def test_who_is_trusted_is_not_observed(store: RedisStore) -> None:
-    async with Brake(store, "me").taking_over(KEY, Care.NONE):
+    async with CrashGuard(store, "me").taking_over(KEY, TakeoverMode.NONE):
         assert await announced(store) == set()
 
 
@@ -169,13 +169,13 @@ async def test_one_after_the_other_where_it_must_be_known_who_it_was(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "OBSERVED_SECONDS", 0.05)
-    brake, seen = Brake(store, "me"), []
+    brake, seen = CrashGuard(store, "me"), []
 
-    async def take_over(key: SessionKey, care: Care) -> None:
+    async def take_over(key: SessionKey, care: TakeoverMode) -> None:
         async with brake.taking_over(key, care):
             seen.append(await announced(store))
 
-    await asyncio.gather(take_over(KEY, Care.ALONE), take_over(OTHER, Care.ALONE))
+    await asyncio.gather(take_over(KEY, TakeoverMode.ALONE), take_over(OTHER, TakeoverMode.ALONE))
     while await announced(store):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0)
 
@@ -188,11 +188,11 @@ async def test_an_app_that_ended_three_replicas_is_not_built(store: RedisStore) 
         await store.begin_build("/app 1", replica)
 
     with pytest.raises(AppError, match="3 replicas ended while they started /app"):
-        async with Brake(store, "me").building(app):
+        async with CrashGuard(store, "me").building(app):
             raise AssertionError("it was built")
 
     app.version = "2"
-    async with Brake(store, "me").building(app):
+    async with CrashGuard(store, "me").building(app):
         pass
 
 
@@ -215,6 +215,6 @@ async def test_who_builds_and_beats_is_alive(
 
     beating = asyncio.create_task(beat_on())
     with nullcontext() if alive else pytest.raises(AppError, match="3 replicas ended"):
-        async with Brake(store, "me").building(Mock(built=False, path="/app", version="1")):
+        async with CrashGuard(store, "me").building(Mock(built=False, path="/app", version="1")):
             pass
     beating.cancel()

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 from service.errors import FleetUnavailable
 
-__all__ = ("Turns",)
+__all__ = ("FairLock",)
 
 
-class Turns:
+class FairLock:
     """Not reentrant."""
 
     def __init__(self) -> None:

@@ -2,8 +2,8 @@
 
 What ends a process at once is not in the journal yet, and is not done again. What ends it later is: by a
 timer, a thread, or memory that grows. Where a session comes back to a replica after its owner died, this
-decides how much of it is trusted (:func:`care_for`); and so that the next replica knows at whom to look, work
-that may be fatal is announced in the store before it is done:
+decides how much of it is trusted (:func:`takeover_mode`); and so that the next replica knows at whom to look,
+work that may be fatal is announced in the store before it is done:
 
 - timers of a session that had an input lately, as far as a budget allows, so that it costs little;
 - restoring a session that is under suspicion, and its first seconds afterwards;
@@ -26,19 +26,16 @@ from enum import StrEnum
 from service.apps.app import App
 from service.background import spawn
 from service.errors import AppError
-from service.sessions.session import Session
+from service.sessions.session import AT_RISK_SECONDS, Session
 from store.contract import Claim, SessionKey, Store
 from store.errors import StoreError
 
-__all__ = ("Brake", "Care", "care_for")
+__all__ = ("CrashGuard", "TakeoverMode", "takeover_mode")
 
 log = logging.getLogger(__name__)
 
 OBSERVED_SECONDS = 3.0
 """How long a session must run here until it is cleared of suspicion."""
-
-AT_RISK_SECONDS = 10.0
-"""Seconds after an input in which its timers are announced."""
 
 ANNOUNCEMENTS_PER_SECOND = 20.0
 """Budget of a replica for announcing timers."""
@@ -46,7 +43,7 @@ ANNOUNCEMENTS_PER_SECOND = 20.0
 ANNOUNCE_TIMEOUT = 0.2
 """Seconds that a timer waits for the store to take its announcement, at most."""
 
-LINGER_SECONDS = 0.02
+ANNOUNCEMENT_LINGER_SECONDS = 0.02
 """How long a timer stays announced: Panel follows an input with five callbacks, one right after the other."""
 
 PAUSE_SECONDS = 5.0
@@ -66,11 +63,11 @@ More than where sessions are taken from silent owners: an import may keep a hear
 counts as dead here wrongly keeps the app from others.
 """
 
-LOOK_AGAIN = 0.1
+HEARTBEAT_POLL_SECONDS = 0.1
 """Seconds until a heartbeat is looked at again."""
 
 
-class Care(StrEnum):
+class TakeoverMode(StrEnum):
     """How a session is taken over."""
 
     NONE = "none"
@@ -83,16 +80,16 @@ class Care(StrEnum):
     """Not taken over at all."""
 
 
-def care_for(claim: Claim) -> Care:
+def takeover_mode(claim: Claim) -> TakeoverMode:
     """By how many owners died, and how many of the last ones were at work on this session alone."""
     if claim.deaths >= DEATHS_PARKED:
-        return Care.PARK if claim.alone >= DEATHS_ALONE else Care.ALONE
+        return TakeoverMode.PARK if claim.alone >= DEATHS_ALONE else TakeoverMode.ALONE
     if claim.deaths >= DEATHS_CAREFUL or claim.suspects:
-        return Care.NO_REPLAY
-    return Care.NONE
+        return TakeoverMode.NO_REPLAY
+    return TakeoverMode.NONE
 
 
-class Brake:
+class CrashGuard:
     """Announces what may be fatal. A store that is away holds up nothing."""
 
     def __init__(self, store: Store, replica: str, *, most_memory: int = 0) -> None:
@@ -107,16 +104,16 @@ class Brake:
         self._stale: set[SessionKey] = set()
         """Announced for longer than they should be, as the store was not told better."""
         self._line = asyncio.Lock()
-        self._budget = _Budget(ANNOUNCEMENTS_PER_SECOND)
+        self._budget = _RateLimit(ANNOUNCEMENTS_PER_SECOND)
         self._silent_until = 0.0
 
     @asynccontextmanager
-    async def taking_over(self, key: SessionKey, care: Care) -> AsyncIterator[None]:
+    async def taking_over(self, key: SessionKey, care: TakeoverMode) -> AsyncIterator[None]:
         """Around building a session: what is suspected is observed, also for a while after."""
-        if care is Care.NONE:
+        if care is TakeoverMode.NONE:
             yield
             return
-        if care is Care.ALONE:
+        if care is TakeoverMode.ALONE:
             await self._line.acquire()
         try:
             # Inside: a socket that goes meanwhile must not keep the line for ever.
@@ -125,12 +122,12 @@ class Brake:
         finally:
             spawn(self._observe(key, care))
 
-    async def _observe(self, key: SessionKey, care: Care) -> None:
+    async def _observe(self, key: SessionKey, care: TakeoverMode) -> None:
         try:
             await asyncio.sleep(OBSERVED_SECONDS)
             await self._withdraw(key)
         finally:
-            if care is Care.ALONE:
+            if care is TakeoverMode.ALONE:
                 self._line.release()
 
     @asynccontextmanager
@@ -180,7 +177,7 @@ class Brake:
         while (found := await self._store.replica(replica)) is not None and found.age < SILENT_SECONDS:
             if found.age < asked - began:  # by when it was asked for: the answer may have come late
                 return False
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(HEARTBEAT_POLL_SECONDS)
             asked = time.monotonic()
         return True
 
@@ -200,7 +197,7 @@ class Brake:
             self._withdrawing[key] = spawn(self._withdraw_unless_at_work(key))
 
     async def _withdraw_unless_at_work(self, key: SessionKey) -> None:
-        await asyncio.sleep(LINGER_SECONDS)
+        await asyncio.sleep(ANNOUNCEMENT_LINGER_SECONDS)
         self._lingering.discard(key)
         if key not in self._announced:
             await self._tell_that_it_ended(key)
@@ -244,12 +241,12 @@ class Brake:
                 await request
         except (StoreError, TimeoutError) as error:
             self._silent_until = time.monotonic() + PAUSE_SECONDS
-            log.debug("the store was not told what is at work here: %s", error)
+            log.debug("cannot announce running app code in the store: %s", error)
             return False
         return True
 
 
-class _Budget:
+class _RateLimit:
     """So many a second, and as many at once after a quiet second."""
 
     def __init__(self, per_second: float) -> None:

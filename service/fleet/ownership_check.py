@@ -9,22 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from service.fleet.heartbeat import DOUBTFUL, Heart
+from service.fleet.heartbeat import MAX_BEAT_GAP_SECONDS, Heartbeater
 from service.sessions.departures import Departures
 from service.sessions.journaling import JournalWriter
 from service.sessions.registry import Registry, SessionSlot
 from store.contract import Store, Written
 from store.errors import StoreError
 
-__all__ = ("Doubt",)
+__all__ = ("OwnershipCheck",)
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 50
+MAX_CONCURRENT_CHECKS = 50
 """Sessions asked about side by side."""
 
 
-class Doubt:
+class OwnershipCheck:
     """Says again in the store what this replica owns, and drops what it lost."""
 
     def __init__(
@@ -38,9 +38,9 @@ class Doubt:
         self._running = asyncio.Lock()
         self._resolved = 0
 
-    def sure(self, heart: Heart) -> bool:
+    def sure(self, heart: Heartbeater) -> bool:
         """Whether nobody can have taken what is held here: the heart beat lately, and no doubt is left."""
-        return heart.silent_for() <= DOUBTFUL and self._resolved == heart.doubts
+        return heart.silent_for() <= MAX_BEAT_GAP_SECONDS and self._resolved == heart.doubts
 
     async def is_ours(self, slot: SessionSlot) -> bool:
         """Ask whose the session is; one that is another's leaves. While the store is away it is ours."""
@@ -56,9 +56,9 @@ class Doubt:
     async def _resolve_all(self) -> None:
         left = self._registry.held()
         if left:
-            log.info("making sure that %d sessions are still ours", len(left))
+            log.info("checking that this replica still owns %d sessions", len(left))
         while left:
-            batch, left = left[:AT_ONCE], left[AT_ONCE:]
+            batch, left = left[:MAX_CONCURRENT_CHECKS], left[MAX_CONCURRENT_CHECKS:]
             failed = await asyncio.gather(*map(self._resolve, batch))
             left += [slot for slot, done in zip(batch, failed, strict=True) if not done]
             if not all(failed):
@@ -71,7 +71,7 @@ class Doubt:
                 slot.key, self._replica, epoch=slot.epoch, request=slot.request
             )
         except StoreError as error:
-            log.debug("cannot tell whose the session is: %s", error, extra=slot.key.facts)
+            log.debug("cannot determine the session's owner: %s", error, extra=slot.key.facts)
             return False
         session = slot.session
         if session is None:
