@@ -26,7 +26,7 @@ from service.tokens import RelayGrant
 from service.tracing import HEADER
 from service.web.autoload import Asked, script_of_session
 from service.web.base import BaseHandler
-from service.web.joining import join, make_ready, tell
+from service.web.joining import join, make_ready
 from service.web.page import render_page
 from service.web.services import Services
 from service.web.upgrade import UpgradeHandler

@@ -28,14 +28,14 @@ from service.web.websocket import Socket
 from store.contract import PageRequest, SessionKey
 from store.errors import StoreError
 
-__all__ = ("Arrival", "join", "make_ready", "shows", "tell")
+__all__ = ("Arrival", "answer_with_notice", "join", "make_ready", "shows")
 
 log = logging.getLogger(__name__)
 
-TRIES = 5
+MAX_ATTEMPTS = 5
 """How often a session is looked for that leaves just as it was found."""
 
-VANISHED = 1012
+CLOSE_RELAY_LOST = 1012
 """What a browser is told when a relay's other end is gone: come back at once."""
 
 
@@ -68,11 +68,11 @@ class Arrival:
             log.warning("refusing a WebSocket: %s", error)
             websocket.close(error.close_code, str(error))
         except AppError as error:
-            tell(app_failed(websocket, error, developing=self._services.developing), websocket)
+            answer_with_notice(app_failed(websocket, error, developing=self._services.developing), websocket)
         except (SessionUnknown, SessionParked) as error:
             log.warning("refusing a WebSocket: %s", error)
             if self._token.minted_by_us:
-                tell(_notice(error, websocket), websocket)
+                answer_with_notice(_notice(error, websocket), websocket)
             else:
                 websocket.close(error.close_code, str(error))
         except Exception as error:
@@ -111,7 +111,7 @@ class Arrival:
                 if self._app.generation == generation:  # else it is the old code that failed
                     raise
             except SessionMoved:
-                if next(tries) == TRIES or self._services.closed:
+                if next(tries) == MAX_ATTEMPTS or self._services.closed:
                     raise
             else:
                 return
@@ -128,7 +128,7 @@ class Arrival:
             join(found, websocket, self._token.token_id, page, self._services)
         else:
             websocket.begin(RelayPeer(found))
-            spawn(carry(found, websocket, self._services.metrics))
+            spawn(forward_frames(found, websocket, self._services.metrics))
 
 
 class RelayPeer:
@@ -150,14 +150,16 @@ class RelayPeer:
         self._link.close()
 
 
-async def carry(link: RelayLink, websocket: Socket, metrics: Metrics) -> None:
+async def forward_frames(link: RelayLink, websocket: Socket, metrics: Metrics) -> None:
     """Pass the owner's frames on to the browser until one of them closes."""
     with metrics.relays.track_inprogress():
         while (frame := await link.receive()) is not None:
             websocket.send(Frames((frame,)))
             if websocket.unsent:
                 await websocket.drained()
-        websocket.close(link.close_code or VANISHED, link.close_reason or "the session's replica is gone")
+        websocket.close(
+            link.close_code or CLOSE_RELAY_LOST, link.close_reason or "the session's replica is gone"
+        )
 
 
 async def make_ready(slot: SessionSlot, page: PageVersions | None, services: Services) -> None:
@@ -181,7 +183,7 @@ def join(
     outdated = services.rendered.is_outdated(token_id, _generation(slot, services))
     if page is not None and (outdated or not fits(page, slot, services)):
         log.info("telling a page made with %s to reload", page.text, extra=slot.key.facts)
-        tell(app_updated(websocket, slot.key, embedded=page.embedded), websocket)
+        answer_with_notice(app_updated(websocket, slot.key, embedded=page.embedded), websocket)
         return
     limit = services.settings.websocket_max_message_size
     keeps_buffers = page is not None and page.keeps_buffers
@@ -222,7 +224,7 @@ def _notice(error: SessionUnknown | SessionParked, websocket: Socket) -> Notice:
     return session_ended(websocket)
 
 
-def tell(notice: Notice, websocket: Socket) -> None:
+def answer_with_notice(notice: Notice, websocket: Socket) -> None:
     """Let a notice answer, for want of a session."""
     websocket.begin(notice)
     notice.open()
