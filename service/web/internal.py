@@ -26,7 +26,7 @@ from service.tokens import RelayGrant
 from service.tracing import HEADER
 from service.web.autoload import Asked, script_of_session
 from service.web.base import BaseHandler
-from service.web.joining import join, make_ready
+from service.web.joining import answer_with_notice, join, make_ready
 from service.web.page import render_page
 from service.web.services import Services
 from service.web.upgrade import UpgradeHandler
@@ -122,7 +122,9 @@ class RelayHandler(UpgradeHandler, OwnerHandler):
 
     async def opened(self, websocket: Socket) -> None:
         if isinstance(self._found, AppError):
-            tell(app_failed(websocket, self._found, developing=self.services.developing), websocket)
+            answer_with_notice(
+                app_failed(websocket, self._found, developing=self.services.developing), websocket
+            )
             return
         await join_relayed(self._found, self._token_id, self._page, self.services, websocket)
 
