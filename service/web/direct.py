@@ -106,10 +106,10 @@ class DirectHandshakes:
             return False
         if accepted is None:
             return False
+        logs.bind_log_context(**accepted.key.facts)  # first, as what is read is handled in this context
         websocket = self._open(connected, request, accepted)
         if websocket is not None:
             log.debug("a handshake for %s was done on the socket itself", request.path)
-            logs.bind_log_context(**accepted.key.facts)
             await _guarded(accepted.answers, websocket, request)
         return True
 
