@@ -94,7 +94,10 @@ def reseed() -> None:
 if __name__ == "__main__":
     fd, script = sys.argv[1:]
     sys.path[0] = os.path.dirname(script)  # as for the script itself
-    import store.embedded  # noqa: F401 - without a Redis, as most are
+    import service.cli.main
+    import service.cli.serve
+    import service.running  # noqa: F401
+    import store.embedded  # noqa: F401 - for those without a Redis, as most are
 
     # A replica freezes all that it has when it has started; this much of it need not be looked at again.
     gc.collect()
