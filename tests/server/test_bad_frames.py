@@ -71,9 +71,9 @@ async def test_it_is_closed_with_a_reason_and_nobody_else_is_harmed(
         await bad.reconnect()
         await assert_unharmed(bad, good)
 
-        server.wait_line("closing a socket", after=seen)
+        server.wait_line("closing a WebSocket", after=seen)
         logged = server.lines[seen:]
-        assert len([line for line in logged if "closing a socket" in line]) == 1
+        assert len([line for line in logged if "closing a WebSocket" in line]) == 1
         assert not any("Traceback" in line for line in logged)
 
 
