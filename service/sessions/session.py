@@ -609,10 +609,12 @@ class Session(Expirable):
                 "the Document was changed without its lock: change it from a callback, or through "
                 "doc.add_next_tick_callback when on a thread or in an unlocked callback"
             )
-        if is_of_model_that_left(event):
-            return
         setter: object = event.setter
-        self._notes.changed(event, is_input=setter is self)
+        has_left = is_of_model_that_left(event)
+        if setter is self or not has_left:  # an input may be repeated, whatever it has taken away
+            self._notes.changed(event, is_input=setter is self)
+        if has_left:
+            return
         source = work.source if setter is self else None
         # Now, not when it is sent: who pushes a Document is not subscribed while it takes effect.
         # And a copy first, in one go, as connections come and go on the event loop meanwhile.
