@@ -170,13 +170,15 @@ OWN = {
 
 
 @pytest.mark.parametrize("kind", OWN)
-async def test_a_provider_at_an_address_of_ones_own(kind: str) -> None:
+async def test_a_provider_at_an_address_of_ones_own(kind: str, replica: Start) -> None:
     """``--oauth-extra-params``, as Panel's handlers read them."""
     params, there = OWN[kind]
-    given = {"oauth_provider": kind, "oauth_key": "x", "oauth_secret": "y", "oauth_extra_params": params}
-    async with serving(**given, cookie_secret=SECRET) as server:
-        page = await Visitor().to_the_provider(f"{server.url}app")
-        assert page.headers["Location"].partition("?")[0] == there
+    args = [
+        "--oauth-provider", kind, "--oauth-key", "x", "--oauth-secret", "y",
+        "--oauth-extra-params", str(params), "--cookie-secret", SECRET,
+    ]  # fmt: skip
+    page = await Visitor().to_the_provider(replica([APP], args=args).app_url())
+    assert page.headers["Location"].partition("?")[0] == there
 
 
 async def test_variables_of_panel_say_where_the_provider_is(replica: Start) -> None:
