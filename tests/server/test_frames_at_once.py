@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 
 import pytest
 from devfleet.replica import Replica
@@ -12,6 +13,7 @@ from loadtests.bench.client import Tab, masked
 
 FRONTS = ("tornado", "uvicorn", "hypercorn")
 
+CLOSE = 8
 SERVER_INFO, PATCH = "SERVER-INFO-REQ", "PATCH-DOC"
 
 
@@ -49,7 +51,10 @@ async def test_what_came_just_before_the_socket_closed_counts(server: Replica) -
     tab = await Tab.open(server.port, "sliders")
     await tab.pull_parsed()
     other = await Tab.join(server.port, "sliders", tab.session_id)
-    tab.write(b"".join(requests(tab)))
+    tab.write(b"".join(requests(tab)) + masked(struct.pack("!H", 1000), CLOSE))
+    with pytest.raises(ConnectionError):  # as browsers wait: else the kernel resets the connection on an answer
+        while True:
+            await tab.message()
     tab.close()
     while b"0.6" not in (await other.message())[2]:
         pass
