@@ -44,8 +44,7 @@ def remove(*names: str) -> None:
     """Put param's own functions back, of these groups or of all, to compare with."""
     for group in groups():
         if not names or group.name in names:
-            for each in group.functions:
-                each.put(each.original)
+            group.remove()
 
 
 @cache
@@ -66,9 +65,8 @@ def _put(module: ModuleType) -> None:
     for group in groups():
         if changed := group.outdated:
             log.debug("param has changed %s: %s at its own speed", ", ".join(map(str, changed)), group.name)
-            continue
-        for each in group.functions:
-            each.put(each.replacement)
+        else:
+            group.put()
 
 
 def _known(owner: Any, name: str, *digests: str, replacement: Any = None) -> Known:
@@ -79,9 +77,22 @@ def _known(owner: Any, name: str, *digests: str, replacement: Any = None) -> Kno
 
 def _updates(module: Any) -> Group:
     """Setting and triggering parameters: param's own reads all others, too."""
-    cls, undefined = module.Parameters, module.Undefined
-    trigger_by_param = cls.trigger
+    cls = module.Parameters
+    return Group(
+        "param updates",
+        (
+            _known(cls, "_update", "257d5c33230c6acf", replacement=_update_for(module.Undefined)),
+            _known(cls, "trigger", "ddc11bc980a628e2", replacement=_trigger_for(cls.trigger)),
+            _known(cls, "update", "bd0486f46332a0b2"),
+            _known(cls, "values", "b6c743265f256b29"),
+            _known(cls, "get_value_generator", "d27df514ee044a25"),
+            _known(cls, "objects", "a902f450d9833d27"),
+            _known(cls, "__getitem__", "cbf783a91326a81e"),
+        ),
+    )
 
+
+def _update_for(undefined: Any) -> Any:
     def _update(self_: Any, arg: Any = undefined, /, **kwargs: Any) -> dict[str, Any]:
         batched = self_._BATCH_WATCH
         self_._BATCH_WATCH = True
@@ -112,6 +123,10 @@ def _updates(module: Any) -> Group:
             event._mode = "set-reset"
         return restore
 
+    return _update
+
+
+def _trigger_for(trigger_by_param: Any) -> Any:
     def trigger(self_: Any, *param_names: str) -> None:
         if self_.self is not None and not self_.self._param__private.initialized:
             trigger_by_param(self_, *param_names)
@@ -133,18 +148,7 @@ def _updates(module: Any) -> Group:
         self_._events += events
         self_._state_watchers += watchers
 
-    return Group(
-        "param updates",
-        (
-            _known(cls, "_update", "257d5c33230c6acf", replacement=_update),
-            _known(cls, "trigger", "ddc11bc980a628e2", replacement=trigger),
-            _known(cls, "update", "bd0486f46332a0b2"),
-            _known(cls, "values", "b6c743265f256b29"),
-            _known(cls, "get_value_generator", "d27df514ee044a25"),
-            _known(cls, "objects", "a902f450d9833d27"),
-            _known(cls, "__getitem__", "cbf783a91326a81e"),
-        ),
-    )
+    return trigger
 
 
 def _copies(module: Any) -> Group:

@@ -81,6 +81,16 @@ class Group:
         """The functions that are others than those which the group was written for."""
         return [each for each in self.functions if not each.as_read]
 
+    def put(self) -> None:
+        """Have all of it in."""
+        for each in self.functions:
+            each.put(each.replacement)
+
+    def remove(self) -> None:
+        """Put the library's own functions back, to compare with."""
+        for each in self.functions:
+            each.put(each.original)
+
 
 def digest_of(function: Any) -> str:
     """A short digest of what a function does: its source without documentation and annotations.
@@ -255,8 +265,7 @@ def install() -> bool:
                 group.name, ", ".join(map(str, changed)),
             )  # fmt: skip
             continue
-        for each in group.functions:
-            each.put(each.replacement)
+        group.put()
         _installed.add(group.name)
     log.debug("shortcuts: %s", ", ".join(f"{name} {'on' if on else 'off'}" for name, on in installed()))
     return len(_installed) == len(GROUPS)
@@ -279,8 +288,7 @@ def remove(*names: str) -> None:
     """Put Bokeh's own functions back, of these groups or of all, to compare with."""
     for group in GROUPS:
         if not names or group.name in names:
-            for each in group.functions:
-                each.put(each.original)
+            group.remove()
             _installed.discard(group.name)
 
 
