@@ -22,4 +22,4 @@ def acted(action: str, target: str, outcome: str, *, operator: str | None = None
     facts = {
         "operator": operator or UNKNOWN, "action": action, "target": target, "outcome": outcome
     }  # fmt: skip
-    log.warning("an operator acted", extra=facts)
+    log.warning("operator action", extra=facts)

@@ -213,7 +213,7 @@ class TooManySessions(Unavailable):
 
 
 class AppCodeAbandoned(Unavailable):
-    """App code goes on and on, while its replica stops or its session has to go: it is not waited for."""
+    """App code does not return while its replica stops or its session has to go: nobody waits for it."""
 
 
 class NotComposable(ServiceError):

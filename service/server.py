@@ -169,7 +169,7 @@ class Server:
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         tokens = self._session_tokens(login)
-        self._keeping = SessionRuntime(
+        self._runtime = SessionRuntime(
             self._store,
             self._journals or self._store,
             self.apps,
@@ -185,19 +185,19 @@ class Server:
         self._slow = SlowCalls(settings.slow_callback, self._count_slow, self._app_of_file)
         self.asked_to_stop = asyncio.Event()
         """Set when somebody asked this replica to drain; who runs the server then stops it."""
-        self._heart = Heartbeater(
+        self._heartbeater = Heartbeater(
             self._store.twin,
             self._describe,
-            self._keeping.registry.changes,
+            self._runtime.registry.changes,
             ttl=settings.heartbeat_ttl,
             on_doubt=self._in_doubt,
             on_drain=self._asked_to_drain,
-            on_end=self._keeping.asked_to_end,
+            on_end=self._runtime.asked_to_end,
         )
         self.services = self._make_services(
             origins or OriginPolicy(settings.allow_websocket_origin, self.port or 80)
         )
-        self.health = Health(self.services, self._heart.silent_for, self._keeping.writer.lag)
+        self.health = Health(self.services, self._heartbeater.silent_for, self._runtime.writer.lag)
         self.metrics.watch(self.health.readings)
         self.metrics.watch(self._thread_readings)
         extra = [*extra_routes, *plugin_routes(settings.plugins)]
@@ -243,7 +243,7 @@ class Server:
             self._probed,
             self._warmed,
             self._heart_beating,
-            self._keeping.journaling,
+            self._runtime.journaling,
             self._expiring,
             self._logging_stats,
             self._watching,
@@ -295,7 +295,7 @@ class Server:
         try:
             yield
         finally:
-            self.services.dialer.close()
+            self.services.replica_client.close()
             if self._journals is not None:
                 await self._journals.close()
             await self._store.close()
@@ -406,22 +406,22 @@ class Server:
     @asynccontextmanager
     async def _heart_beating(self) -> AsyncIterator[None]:
         await asyncio.to_thread(self._listener.find_address)  # DNS may take its time
-        await self._heart.start(own_thread=self.settings.redis is not None)
+        await self._heartbeater.start(own_thread=self.settings.redis is not None)
         try:
             yield
         finally:
-            await self._heart.stop()
+            await self._heartbeater.stop()
 
     @asynccontextmanager
     async def _expiring(self) -> AsyncIterator[None]:
-        async with beside(self._keeping.expire(), self._keeping.refresh_tokens(), self._lag.run()):
+        async with beside(self._runtime.expire(), self._runtime.refresh_tokens(), self._lag.run()):
             yield
 
     @asynccontextmanager
     async def _logging_stats(self) -> AsyncIterator[None]:
         settings = self.settings
         jobs = (
-            repeat(partial(log_stats, self._keeping.registry), settings.stats_log_frequency),
+            repeat(partial(log_stats, self._runtime.registry), settings.stats_log_frequency),
             repeat(log_memory, settings.mem_log_frequency),
         )
         async with beside(*jobs):
@@ -443,8 +443,8 @@ class Server:
                 app,
                 settings.args,
                 settings.dev,
-                self._keeping.registry,
-                self._keeping.departures,
+                self._runtime.registry,
+                self._runtime.departures,
                 self.services.resources,
                 self.services.websockets,
             )
@@ -457,7 +457,7 @@ class Server:
     @asynccontextmanager
     async def _collecting(self) -> AsyncIterator[None]:
         keep_large_blocks()
-        registry = self._keeping.registry
+        registry = self._runtime.registry
         collector = Collector(lambda: registry.ended, lambda: len(list(registry)))
         collector.settle()
         try:
@@ -486,7 +486,7 @@ class Server:
         if auth.asks:
             flag = "--basic-auth" if settings.basic_auth else "--oauth-provider"
             raise ConfigError(f"{flag}: the program knows its users already (auth_provider or auth_policy)")
-        return PanelLogin(settings, lambda: self._heart.store_time())
+        return PanelLogin(settings, lambda: self._heartbeater.store_time())
 
     def _make_keeper(self, login: PanelLogin | None) -> UserTokenKeeper | None:
         settings = self.settings
@@ -497,7 +497,7 @@ class Server:
             login.refresh,
             lifetime=settings.oauth_expiry_days * DAY_SECONDS,
             refreshes=settings.oauth_refresh_tokens,
-            clock=lambda: self._heart.store_time(),
+            clock=lambda: self._heartbeater.store_time(),
         )
 
     def _session_tokens(self, login: PanelLogin | None) -> SessionTokens | None:
@@ -559,9 +559,9 @@ class Server:
 
     def _make_services(self, origins: OriginPolicy) -> Services:
         settings = self.settings
-        dialer = ReplicaClient(
+        replica_client = ReplicaClient(
             lambda: self.services.tokens,
-            self._heart.store_time,
+            self._heartbeater.store_time,
             settings.prefix,
             settings.websocket_max_message_size,
             peer_tls(settings),
@@ -576,26 +576,26 @@ class Server:
             replica=self.replica,
             apps=self.apps,
             store=self._store,
-            registry=self._keeping.registry,
-            history=self._keeping.history,
-            timeouts=self._keeping.timeouts,
+            registry=self._runtime.registry,
+            history=self._runtime.history,
+            timeouts=self._runtime.timeouts,
             router=Router(
                 self._store,
-                self._keeping.registry,
+                self._runtime.registry,
                 self.replica,
-                dialer,
+                replica_client,
                 self.metrics,
-                failed=self._keeping.departures.failed,
+                failed=self._runtime.departures.failed,
                 is_ours=self._is_ours,
-                brake=self._keeping.brake,
+                crash_guard=self._runtime.crash_guard,
                 # Who develops an app wants to see what its code does now.
-                waking=None if self.settings.dev is not None else self._keeping.waking,
+                waking=None if self.settings.dev is not None else self._runtime.waking,
                 tracing=self._tracing,
                 versions=versions,
                 peers=peers,
             ),
-            dialer=dialer,
-            files=PeerFiles(peers, dialer, self._build),
+            replica_client=replica_client,
+            files=PeerFiles(peers, replica_client, self._build),
             versions=versions,
             installed=self._versions,
             origins=origins,
@@ -605,7 +605,7 @@ class Server:
             reused=None if settings.reuse_sessions == "off" else ReusedPages(),
             metrics=self.metrics,
             tracing=self._tracing,
-            clock=self._heart.store_time,
+            clock=self._heartbeater.store_time,
         )
 
     async def _wait_for_store(self) -> None:
@@ -630,17 +630,17 @@ class Server:
     async def _drain(self) -> None:
         """Unready at once; serve on until the balancer has noticed; then move the sessions away."""
         settings = self.settings
-        if settings.redis is not None and len(self._keeping.registry):
+        if settings.redis is not None and len(self._runtime.registry):
             log.info("draining begins in %g s", settings.drain_delay)
             # The others must have heard of it, who else would take us for dead.
             await asyncio.gather(
-                self._heart.beat_now(within=2 * BEAT_INTERVAL), asyncio.sleep(settings.drain_delay)
+                self._heartbeater.beat_now(within=2 * BEAT_INTERVAL), asyncio.sleep(settings.drain_delay)
             )
         self.services.close()
         # From here on balancers find nobody listening, and try another replica.
         self._http.stop()
         await asyncio.gather(
-            self._keeping.drain(),
+            self._runtime.drain(),
             self._tasks.ended(settings.drain_timeout),
             self._jobs.ended(settings.drain_timeout),
         )
@@ -657,11 +657,11 @@ class Server:
 
     def _in_doubt(self) -> None:
         spawn(self._agreement.again())
-        spawn(self._keeping.doubt.resolve(self._heart.doubts))
+        spawn(self._runtime.ownership_check.resolve(self._heartbeater.doubts))
 
     async def _is_ours(self, slot: SessionSlot) -> bool:
-        doubt = self._keeping.doubt
-        return doubt.sure(self._heart) or await doubt.is_ours(slot)
+        ownership_check = self._runtime.ownership_check
+        return ownership_check.sure(self._heartbeater) or await ownership_check.is_ours(slot)
 
     def _count_slow(self, app: str) -> None:
         if app in self.apps:
@@ -674,11 +674,11 @@ class Server:
 
     def _building(self) -> dict[str, float]:
         """The longest of them, which somebody may want to end."""
-        longest = self._keeping.registry.being_built()[:MAX_BUILDS_IN_HEARTBEAT]
+        longest = self._runtime.registry.being_built()[:MAX_BUILDS_IN_HEARTBEAT]
         return {slot.key.tag: attempt.since for slot, attempt in longest}
 
     def _describe(self) -> Heartbeat:
-        tally = self._keeping.registry.tally()
+        tally = self._runtime.registry.tally()
         return Heartbeat(
             replica=self.replica,
             address=self._listener.advertised,

@@ -55,7 +55,7 @@ class SessionRuntime:
         self._tokens = tokens
         self._settings = settings
         self._metrics = metrics
-        self.brake = CrashGuard(store, replica, most_memory=most_memory(settings))
+        self.crash_guard = CrashGuard(store, replica, most_memory=most_memory(settings))
         self.writer = JournalWriter(
             journals,
             replica,
@@ -66,23 +66,23 @@ class SessionRuntime:
             metrics=metrics,
         )
         self.history = SessionHistory(settings.session_history)
-        upkeep = Maintenance(
+        maintenance = Maintenance(
             mark=self.writer.mark,
             rendered=lambda session: self.history.rendered(session.key),
             settle=self.writer.settle if settings.durability == "sync" else None,
-            around_timer=self.brake.timer,
+            around_timer=self.crash_guard.timer,
         )
         self.timeouts = BuildTimeouts(settings.build_timeout, metrics)
-        builder = _builder(settings, metrics, upkeep, tokens)
+        builder = _builder(settings, metrics, maintenance, tokens)
         self.registry = Registry(apps, builder, self.timeouts.of_build, self.history)
         self.departures = Departures(
             store, self.registry, self.writer, replica, retention=settings.session_retention, metrics=metrics
         )
         self.waking = Waking(
-            store, self.registry, self.departures, self.brake, replica,
+            store, self.registry, self.departures, self.crash_guard, replica,
             metrics=metrics, tracing=tracing, at_once=_wakes_at_once(settings),
         )  # fmt: skip
-        self.doubt = OwnershipCheck(store, self.registry, self.writer, self.departures, replica)
+        self.ownership_check = OwnershipCheck(store, self.registry, self.writer, self.departures, replica)
         self.asked_to_end = Ending(self.registry, self.departures).asked
 
     @asynccontextmanager
@@ -161,7 +161,7 @@ def _wakes_at_once(settings: Settings) -> int:
 
 
 def _builder(
-    settings: Settings, metrics: Metrics, upkeep: Maintenance, tokens: SessionTokens | None
+    settings: Settings, metrics: Metrics, maintenance: Maintenance, tokens: SessionTokens | None
 ) -> Builder:
     # Without a shared store there is no other replica, and what is retained would only take memory.
     # Over a change of its code, too, a session is restored from its journal.
@@ -172,6 +172,6 @@ def _builder(
         replay_inputs=settings.restore_inputs == "replay",
         metrics=metrics,
         developing=settings.dev is not None,
-        upkeep=upkeep,
+        maintenance=maintenance,
         tokens=tokens,
     )

@@ -1,4 +1,4 @@
-"""The admin page: the fleet in a browser, served as one more Bokeh app of this server.
+"""The admin page as an app. Imported with ``--admin`` only, as it draws with much of ``bokeh.models``.
 
 Built from Bokeh's public models and the store's contract; who may see it is the web layer's matter.
 """

@@ -1,4 +1,4 @@
-"""App code that a page waits for, and that is given up where it goes on and on."""
+"""App code that a page waits for, and that is given up where it does not return."""
 
 from __future__ import annotations
 

@@ -23,16 +23,16 @@ from service.apps.raised import as_exception
 from service.apps.worker_pool import Job
 from service.errors import AppCodeAbandoned
 
-__all__ = ("Call", "Told", "tell_together")
+__all__ = ("Call", "Notified", "notify_in_batches")
 
-AT_ONCE = 16
+BATCH_SIZE = 16
 """Calls in one turn of a thread. More would hold up the event loop for longer, and save little."""
 
-SLOW_SECONDS = 0.02
+SLOW_CALL_SECONDS = 0.02
 """After which calls that have not begun wait for no other one any longer."""
 
 
-class Told(Protocol):
+class Notified(Protocol):
     """Somebody who has to be told something."""
 
     def call(self) -> Call | None:
@@ -75,7 +75,7 @@ class Call:
         """On the thread."""
         began = time.monotonic()
         try:
-            # A copy: code that goes on and on may still be in it when the event loop ends this.
+            # A copy: code that does not return may still be in it when the event loop ends this.
             self.result = self._context.copy().run(self.execution.call_on_thread, self._func)
         except BaseException as error:  # noqa: BLE001 - it is the session's, as if it were called by itself
             self.error = as_exception(error)
@@ -88,12 +88,12 @@ class Call:
         self._context.run(self._ended, self)
 
 
-async def tell_together(told: Iterable[Told]) -> None:
+async def notify_in_batches(told: Iterable[Notified]) -> None:
     """Tell all: those that can be told on a thread beside others so many at once, the others alone."""
     waiting = deque(told)
     while waiting:
-        calls: dict[Call, Told] = {}
-        while waiting and len(calls) < AT_ONCE:
+        calls: dict[Call, Notified] = {}
+        while waiting and len(calls) < BATCH_SIZE:
             each = waiting.popleft()
             call = each.call()
             if call is None:
@@ -138,7 +138,7 @@ async def _through_or_slow(job: Job, calls: list[Call]) -> None:
     begun = False
     while not (job.done() or begun):  # once it has begun it has that long, or longer
         begun = job.begun
-        await asyncio.wait([job], timeout=SLOW_SECONDS)
+        await asyncio.wait([job], timeout=SLOW_CALL_SECONDS)
 
 
 def _taken_back(calls: list[Call]) -> list[Call]:

@@ -153,7 +153,7 @@ class Execution:
         job.result()
         return None
 
-    # -- beside other sessions' calls, on one thread (service.apps.together) ---------------------
+    # -- beside other sessions' calls, on one thread (service.apps.batched_calls) ---------------------
 
     @property
     def quick(self) -> bool:

@@ -93,6 +93,6 @@ class Drain:
             self._metrics.drain_moved.inc()
 
     async def _give_up(self) -> None:
-        """Code that goes on and on keeps nobody: its sessions go on elsewhere as journaled."""
+        """Code that does not return keeps nobody: its sessions go on elsewhere as journaled."""
         stuck = [session.slot for session in self._registry if session.locked]
         await asyncio.gather(*map(self._departures.give_up, stuck))

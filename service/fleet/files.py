@@ -51,9 +51,9 @@ _Key = tuple[str, str, str]
 class PeerFiles:
     """Asks one replica of each build other than ``build``, and keeps what it got for a while."""
 
-    def __init__(self, peers: Peers, dialer: ReplicaClient, build: str) -> None:
+    def __init__(self, peers: Peers, replica_client: ReplicaClient, build: str) -> None:
         self._peers = peers
-        self._dialer = dialer
+        self._replica_client = replica_client
         self._build = build
         self._kept: OrderedDict[_Key, PeerFile] = OrderedDict()
         self._kept_bytes = 0
@@ -84,7 +84,7 @@ class PeerFiles:
 
     async def _of(self, replica: Heartbeat, path: str) -> bytes | None:
         try:
-            body: bytes = (await self._dialer.file(replica, path, "", "identity")).body
+            body: bytes = (await self._replica_client.file(replica, path, "", "identity")).body
         except (HTTPError, OSError) as error:
             log.debug("%s does not have %s: %s", replica.replica, path, error)
             return None
@@ -111,7 +111,7 @@ class PeerFiles:
             return None
         for replica in replicas:
             try:
-                response = await self._dialer.file(replica, path, query, encoding)
+                response = await self._replica_client.file(replica, path, query, encoding)
             except (HTTPError, OSError) as error:
                 log.debug("%s does not have %s%s: %s", replica.replica, path, query, error)
             else:

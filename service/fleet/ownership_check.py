@@ -38,9 +38,9 @@ class OwnershipCheck:
         self._running = asyncio.Lock()
         self._resolved = 0
 
-    def sure(self, heart: Heartbeater) -> bool:
+    def sure(self, heartbeater: Heartbeater) -> bool:
         """Whether nobody can have taken what is held here: the heart beat lately, and no doubt is left."""
-        return heart.silent_for() <= MAX_BEAT_GAP_SECONDS and self._resolved == heart.doubts
+        return heartbeater.silent_for() <= MAX_BEAT_GAP_SECONDS and self._resolved == heartbeater.doubts
 
     async def is_ours(self, slot: SessionSlot) -> bool:
         """Ask whose the session is; one that is another's leaves. While the store is away it is ours."""

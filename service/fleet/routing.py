@@ -85,12 +85,12 @@ class Router:
         store: Store,
         registry: Registry,
         replica: str,
-        dialer: ReplicaClient,
+        replica_client: ReplicaClient,
         metrics: Metrics,
         *,
         failed: Callable[[SessionSlot], Awaitable[None]],
         is_ours: Callable[[SessionSlot], Awaitable[bool]],
-        brake: CrashGuard | None = None,
+        crash_guard: CrashGuard | None = None,
         waking: Waking | None = None,
         tracing: Tracing = OFF,
         versions: PageVersions | None = None,
@@ -101,10 +101,10 @@ class Router:
         self._store = store
         self._registry = registry
         self._replica = replica
-        self._dialer = dialer
+        self._replica_client = replica_client
         self._failed = failed
         self._is_ours = is_ours
-        self._brake = brake or CrashGuard(store, replica)
+        self._crash_guard = crash_guard or CrashGuard(store, replica)
         self._waking = waking
         self._parking = Parking(store, replica, metrics)
         self._claims = metrics.claims
@@ -126,7 +126,7 @@ class Router:
         """
 
         def dial(owner: Heartbeat, epoch: int) -> Awaitable[RelayLink]:
-            return self._dialer.relay(owner, key, epoch, token_id, page)
+            return self._replica_client.relay(owner, key, epoch, token_id, page)
 
         return await self._route(key, token_id, request, dial, page)
 
@@ -303,28 +303,31 @@ class Router:
         return fields, claim
 
     async def _take_up(
-        self, slot: SessionSlot, claim: Claim, care: TakeoverMode, fields: JournalFields | None
+        self, slot: SessionSlot, claim: Claim, mode: TakeoverMode, fields: JournalFields | None
     ) -> None:
         """Build it, unless its record will do for now: ``fields``, where that is known already."""
         key = slot.key
-        if care is TakeoverMode.PARK:
+        if mode is TakeoverMode.PARK:
             why = f"{claim.deaths} replicas died with it, one after another"
             await self._parking.park(key, claim.epoch, ParkReason.DEATHS, why)
-        if care is not TakeoverMode.NONE:
+        if mode is not TakeoverMode.NONE:
             log.warning("%d replicas died with the session: it is restored without running its inputs again",
                         claim.deaths, extra=key.facts)  # fmt: skip
         if fields is None and not claim.created:
             fields = await self._store.read_journal(key)
             if (
-                care is TakeoverMode.NONE
+                mode is TakeoverMode.NONE
                 and self._waking is not None
                 and self._waking.leave_asleep(slot, fields)
             ):
                 return
-        async with self._brake.taking_over(key, care), self._brake.building(self._registry.app(key.app)):
+        async with (
+            self._crash_guard.taking_over(key, mode),
+            self._crash_guard.building(self._registry.app(key.app)),
+        ):
             grant = OwnershipGrant(
                 key, slot.epoch, slot.request, fields,
-                replay=care is TakeoverMode.NONE, most_memory=self._brake.most_memory,
+                replay=mode is TakeoverMode.NONE, most_memory=self._crash_guard.most_memory,
             )  # fmt: skip
             with self._tracing.span("build" if claim.created else "restore", session=key.short):
                 try:

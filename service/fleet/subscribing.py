@@ -17,10 +17,10 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
+from service.apps.batched_calls import Call
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import is_coroutine_function
 from service.apps.frames import exc_info_of_app
-from service.apps.together import Call
 from service.background import spawn
 from service.errors import AppCodeAbandoned, FleetUnavailable
 from service.fleet.topics import MAX_KEPT, RETRY_SECONDS, Topics

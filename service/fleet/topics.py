@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from service.apps.together import Told, tell_together
+from service.apps.batched_calls import Notified, notify_in_batches
 from service.background import spawn
 from service.errors import FleetFull, FleetUnavailable
 from service.fleet.store_thread import StoreThread
@@ -48,7 +48,7 @@ REFUSED_SECONDS = 60.0
 """Until wake-ups are asked for again: after the connection is lost, and where they are not permitted."""
 
 
-class Subscriber(Told, Protocol):
+class Subscriber(Notified, Protocol):
     """One session's interest in one topic. It is told on its event loop."""
 
     loop: asyncio.AbstractEventLoop | None
@@ -331,4 +331,4 @@ def _give(subscribers: Sequence[Subscriber], messages: Sequence[Message]) -> Non
 
 
 def _schedule(subscribers: list[Subscriber]) -> None:
-    spawn(tell_together(subscribers))
+    spawn(notify_in_batches(subscribers))

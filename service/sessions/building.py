@@ -81,10 +81,10 @@ class Builder:
         replay_inputs: bool,
         metrics: Metrics,
         developing: bool = False,
-        upkeep: Maintenance = NO_MAINTENANCE,
+        maintenance: Maintenance = NO_MAINTENANCE,
         tokens: SessionTokens | None = None,
     ) -> None:
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._tokens = tokens
         self._check = CallbackCheck() if developing else None
         self._durable = durable
@@ -353,7 +353,7 @@ class Builder:
         if fidelity is not None:
             self._metrics.claims.labels(f"restore_{fidelity}").inc()
         return Session(
-            slot, draft.app, draft.context, draft.execution, meter=meter, upkeep=self._upkeep,
+            slot, draft.app, draft.context, draft.execution, meter=meter, maintenance=self._maintenance,
             journal=journal, fidelity=fidelity, losses=losses, check=self._check,
         )  # fmt: skip
 

@@ -108,26 +108,26 @@ class CrashGuard:
         self._silent_until = 0.0
 
     @asynccontextmanager
-    async def taking_over(self, key: SessionKey, care: TakeoverMode) -> AsyncIterator[None]:
+    async def taking_over(self, key: SessionKey, mode: TakeoverMode) -> AsyncIterator[None]:
         """Around building a session: what is suspected is observed, also for a while after."""
-        if care is TakeoverMode.NONE:
+        if mode is TakeoverMode.NONE:
             yield
             return
-        if care is TakeoverMode.ALONE:
+        if mode is TakeoverMode.ALONE:
             await self._line.acquire()
         try:
             # Inside: a socket that goes meanwhile must not keep the line for ever.
             await self._announce(key)
             yield
         finally:
-            spawn(self._observe(key, care))
+            spawn(self._observe(key, mode))
 
-    async def _observe(self, key: SessionKey, care: TakeoverMode) -> None:
+    async def _observe(self, key: SessionKey, mode: TakeoverMode) -> None:
         try:
             await asyncio.sleep(OBSERVED_SECONDS)
             await self._withdraw(key)
         finally:
-            if care is TakeoverMode.ALONE:
+            if mode is TakeoverMode.ALONE:
                 self._line.release()
 
     @asynccontextmanager

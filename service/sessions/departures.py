@@ -58,7 +58,7 @@ class Departures:
     async def leave(self, slot: SessionSlot, why: Reason) -> bool:
         """Let the session go, and return when it has; False if it left for another reason.
 
-        Whoever uses it: its clients are told to come back. Code of its that goes on and on is given up, but
+        Whoever uses it: its clients are told to come back. Code of its that does not return is given up, but
         not in a drain, which has a time of its own.
         """
         while (do := slot.life.leave(why)) is Action.WAIT:
@@ -144,7 +144,7 @@ class Departures:
                 await self._give_up(slot)
 
     async def _given_up_as_built(self, slot: SessionSlot, why: Reason) -> bool:
-        """Wait for what is under way. Whether that was app code that goes on and on, and is given up."""
+        """Wait for what is under way. Whether that was app code that does not return, and is given up."""
         under_way, attempt = slot.under_way, slot.attempt
         if why is Reason.DRAINED or under_way is None or attempt is None:
             await slot.settled()

@@ -71,7 +71,7 @@ class Event(StrEnum):
     LOST = "lost"
     """It is another replica's by now."""
     STUCK = "stuck"
-    """Code of its goes on and on, while it is to leave."""
+    """Code of its does not return, while it is to leave."""
     ENDED = "ended"
     """All is done that its leaving takes."""
 
@@ -211,7 +211,7 @@ class Life:
         return do
 
     def give_up(self, why: Reason) -> Action:
-        """Its code goes on and on while it is to leave; what has to be done. The first reason holds."""
+        """Its code does not return while it is to leave; what has to be done. The first reason holds."""
         do = self._go(Event.STUCK)
         self._note(why)
         return do

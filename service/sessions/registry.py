@@ -258,7 +258,7 @@ class Registry:
             await self._take_apart_in_time(session)
 
     async def _take_apart_in_time(self, session: Session) -> None:
-        """Its hooks may go on and on."""
+        """Its hooks may not return."""
         await asyncio.wait([spawn(self._take_apart(session))], timeout=HOOKS_SECONDS)
 
     async def _take_apart(self, session: Session) -> None:

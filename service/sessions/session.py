@@ -25,11 +25,11 @@ from bokeh.events import ConnectionLost
 from service import logs
 from service.apps.app import App
 from service.apps.app_directories import running_app
+from service.apps.batched_calls import Call
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.frames import exc_info_of_app
 from service.apps.panel import PanelConnection, dispatch
-from service.apps.together import Call
 from service.apps.worker_pool import name_of
 from service.background import begin, spawn
 from service.documents.composing import changes_since
@@ -90,7 +90,7 @@ class _Phase(Enum):
     ENDING = auto()
     """It is taken apart, or has been: what comes now has missed it."""
     GIVEN_UP = auto()
-    """The same, while code of its goes on and on."""
+    """The same, while code of its does not return."""
 
 
 async def _awaited(result: Awaitable[Any]) -> None:
@@ -108,7 +108,7 @@ class Session(Expirable):
         execution: Execution,
         *,
         meter: AppMeter,
-        upkeep: Maintenance,
+        maintenance: Maintenance,
         journal: Journal | None = None,
         fidelity: Fidelity | None = None,
         losses: Sequence[str] = (),
@@ -127,10 +127,12 @@ class Session(Expirable):
         self.pages = Pages(
             slot.connections, losses, began_here=fidelity is None, developing=check is not None
         )
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._execution = execution
         self._lock = DocumentLock()
-        self._notes = Notes(journal, execution, self._lock, mark=lambda: self._upkeep.mark(self), check=check)
+        self._notes = Notes(
+            journal, execution, self._lock, mark=lambda: self._maintenance.mark(self), check=check
+        )
         self._waiting = 0
         self._work: Work | None = None
         self._outbox = Outbox(meter)
@@ -211,7 +213,7 @@ class Session(Expirable):
 
     def is_rendered(self) -> None:
         """A page has got its Document."""
-        self._upkeep.rendered(self)
+        self._maintenance.rendered(self)
 
     def stop_journaling(self) -> None:
         """From here on it is not kept in the store."""
@@ -309,8 +311,8 @@ class Session(Expirable):
 
     async def run_callback(self, callback: Callable[..., Any]) -> Any:
         """Run a session callback: under the lock, unless it is marked ``without_document_lock``."""
-        braked = nullcontext() if self.journal is None else self._upkeep.around_timer(self)
-        async with braked:
+        guarded = nullcontext() if self.journal is None else self._maintenance.around_timer(self)
+        async with guarded:
             if current_input.get() is None and self._wakefulness.has_to_note:
                 await self._note_before_clock(callback)
             if getattr(callback, "nolock", False):
@@ -430,12 +432,12 @@ class Session(Expirable):
     @property
     def settles(self) -> bool:
         """Whether clients wait until the store has what they changed."""
-        return self._upkeep.settle is not None
+        return self._maintenance.settle is not None
 
     async def settle(self) -> None:
         """Wait until the store has what clients changed, where they shall wait for that."""
-        if self._upkeep.settle is not None:
-            await self._upkeep.settle(self)
+        if self._maintenance.settle is not None:
+            await self._maintenance.settle(self)
 
     def apply_at_once(self, change: Callable[[], None], source: Client, content: Any = None) -> None:
         """As :meth:`apply`, for a session that is :attr:`free`: nothing else runs meanwhile.
@@ -737,7 +739,7 @@ class Session(Expirable):
             log.exception(text, exc_info=exc_info_of_app(error), extra=self.key.facts)
 
     def disown(self) -> None:
-        """Let it go as it was last journaled, while code of its goes on and on.
+        """Let it go as it was last journaled, while code of its does not return.
 
         What that changes from here on is sent to nobody, and refused where Bokeh tells of it.
         """

@@ -46,7 +46,7 @@ class Waking:
         store: Store,
         registry: Registry,
         departures: Departures,
-        brake: CrashGuard,
+        crash_guard: CrashGuard,
         replica: str,
         *,
         metrics: Metrics,
@@ -56,7 +56,7 @@ class Waking:
         self._store = store
         self._registry = registry
         self._departures = departures
-        self._brake = brake
+        self._crash_guard = crash_guard
         self._replica = replica
         self._metrics = metrics
         self._tracing = tracing
@@ -110,10 +110,10 @@ class Waking:
             if await self._store.wake(slot.key, self._replica, epoch=slot.epoch) is Written.STALE:
                 self._departures.lost(slot)
                 raise SessionMoved("another replica owns the session now")
-            async with self._brake.building(self._registry.app(slot.key.app)):
+            async with self._crash_guard.building(self._registry.app(slot.key.app)):
                 grant = OwnershipGrant(
                     slot.key, slot.epoch, slot.request, await self._record(slot),
-                    most_memory=self._brake.most_memory,
+                    most_memory=self._crash_guard.most_memory,
                 )  # fmt: skip
                 return await self._build(slot, grant)
         except StoreError as error:

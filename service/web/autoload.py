@@ -136,7 +136,7 @@ class AutoloadHandler(AppHandler):
         self, view: PageView, root: str, asked: Asked, owner: Heartbeat, epoch: int
     ) -> Awaitable[str]:
         body = json.dumps({"token": self.token_of_owner(view, owner), **asdict(asked)})
-        return self.services.dialer.autoload(owner, view.key, epoch, body, root)
+        return self.services.replica_client.autoload(owner, view.key, epoch, body, root)
 
     async def _begin(self, view: PageView, root: str, asked: Asked) -> Session | str | None:
         """The session, or the script of whoever has it; None if the app fails.

@@ -86,7 +86,9 @@ class PageHandler(AppHandler):
         services, root = self.services, self.relative_root
 
         def dial(owner: Heartbeat, epoch: int) -> Awaitable[str]:
-            return services.dialer.page(owner, view.key, epoch, self.token_of_owner(view, owner), root)
+            return services.replica_client.page(
+                owner, view.key, epoch, self.token_of_owner(view, owner), root
+            )
 
         while True:
             found = await services.router.page(view.key, view.request, dial)

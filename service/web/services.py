@@ -43,7 +43,7 @@ class Services:
     history: SessionHistory
     timeouts: BuildTimeouts
     router: Router
-    dialer: ReplicaClient
+    replica_client: ReplicaClient
     files: PeerFiles
     versions: PageVersions
     """What pages are made with here."""

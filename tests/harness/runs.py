@@ -82,10 +82,12 @@ class Run:
         replay_inputs: bool = True,
         name: str = SESSION,
         epoch: int = 1,
-        upkeep: Maintenance = NO_MAINTENANCE,
+        maintenance: Maintenance = NO_MAINTENANCE,
     ) -> Run:
         """Build the session; with ``stored`` as the next owner does."""
-        builder = Builder(durable=True, replay_inputs=replay_inputs, metrics=Metrics(), upkeep=upkeep)
+        builder = Builder(
+            durable=True, replay_inputs=replay_inputs, metrics=Metrics(), maintenance=maintenance
+        )
         fields = None if stored is None else JournalFields(stored)
         grant = OwnershipGrant(SessionKey(app.path, name), epoch, PageRequest(), fields)
         session = await builder.build_alone(app, grant)

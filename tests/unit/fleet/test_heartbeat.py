@@ -33,7 +33,7 @@ class Beating:
         self.doubts = 0
         self.drains = 0
         self.ends: list[frozenset[tuple[str, int]]] = []
-        self.heart = Heartbeater(
+        self.heartbeater = Heartbeater(
             self.store.twin,
             lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0, draining=self.draining),
             self.changes,
@@ -60,21 +60,21 @@ class Beating:
 async def beating(redis_server: RedisServer) -> AsyncIterator[Beating]:
     redis_server.command("FLUSHALL")
     made = Beating(redis_server.url)
-    await made.heart.start(own_thread=True)
+    await made.heartbeater.start(own_thread=True)
     yield made
-    await made.heart.stop()
+    await made.heartbeater.stop()
     await made.store.close()
 
 
 async def test_the_first_beat_is_out_when_it_has_started(beating: Beating) -> None:
     found = await beating.store.replica(REPLICA)
     assert found is not None
-    assert beating.heart.beating
+    assert beating.heartbeater.beating
 
 
 async def test_what_others_must_know_at_once_is_in_the_store_when_that_returns(beating: Beating) -> None:
     beating.draining = True
-    await beating.heart.beat_now(within=30)
+    await beating.heartbeater.beat_now(within=30)
 
     found = await beating.store.replica(REPLICA)
     assert found is not None
@@ -86,7 +86,7 @@ async def test_that_is_not_waited_for_while_the_store_is_away(
 ) -> None:
     redis_server.pause()
     try:
-        await beating.heart.beat_now(within=0.1)
+        await beating.heartbeater.beat_now(within=0.1)
     finally:
         redis_server.resume()
 
@@ -126,8 +126,8 @@ async def test_it_tells_what_somebody_wants_to_end(beating: Beating) -> None:
 async def test_at_its_end_it_leaves_the_fleet(redis_server: RedisServer) -> None:
     redis_server.command("FLUSHALL")
     made = Beating(redis_server.url)
-    await made.heart.start(own_thread=True)
-    await made.heart.stop()
+    await made.heartbeater.start(own_thread=True)
+    await made.heartbeater.stop()
     assert await made.store.replicas() == []
     await made.store.close()
 
@@ -135,17 +135,17 @@ async def test_at_its_end_it_leaves_the_fleet(redis_server: RedisServer) -> None
 async def test_changes_wait_for_a_store_that_is_away() -> None:
     with RedisServer() as redis:
         made = Beating(redis.url)
-        await made.heart.start(own_thread=True)
+        await made.heartbeater.start(own_thread=True)
         await made.store.claim(KEY, REPLICA, request=PageRequest())
         redis.kill()
         made.changes.append((KEY, True))
-        await asyncio.to_thread(eventually, lambda: not made.heart.beating)
+        await asyncio.to_thread(eventually, lambda: not made.heartbeater.beating)
         redis.start()
         await made.store.claim(KEY, REPLICA, request=PageRequest())
         await made.listed(1)
         # The store knows of a beat before the heart hears of its success.
-        await asyncio.to_thread(eventually, lambda: made.heart.beating)
-        await made.heart.stop()
+        await asyncio.to_thread(eventually, lambda: made.heartbeater.beating)
+        await made.heartbeater.stop()
         await made.store.close()
 
 
@@ -169,7 +169,7 @@ async def test_a_heart_without_file_descriptors_says_so_in_one_line_and_beats_on
     narrow = made.store.twin()
     narrow.__class__ = Narrow
     made.changes.append((KEY, True))
-    heart = Heartbeater(
+    heartbeater = Heartbeater(
         lambda: narrow,
         lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0),
         made.changes,
@@ -179,12 +179,12 @@ async def test_a_heart_without_file_descriptors_says_so_in_one_line_and_beats_on
         on_end=made.ends.append,
     )
     with caplog.at_level(logging.WARNING, "service.fleet.heartbeat"):
-        await heart.start(own_thread=True)
-        assert not heart.beating
+        await heartbeater.start(own_thread=True)
+        assert not heartbeater.beating
         await asyncio.to_thread(tried.wait, 20)
-        await heart.stop(retire=False)
+        await heartbeater.stop(retire=False)
 
-    assert heart.beating
+    assert heartbeater.beating
     assert [record.getMessage() for record in caplog.records] == [
         "a heartbeat cannot be sent: [Errno 24] Too many open files"
     ]

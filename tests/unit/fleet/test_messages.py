@@ -332,7 +332,7 @@ async def test_what_a_callback_did_is_written_together_with_how_far_it_was_told(
 
     app = replica.app(Chat())
     app.run_on(pool.workers(app.path))
-    run = await Run.begin(app, upkeep=Maintenance(mark=write))
+    run = await Run.begin(app, maintenance=Maintenance(mark=write))
     await run.pull()
     for number in range(1, 30):
         await publish(run, "hello")

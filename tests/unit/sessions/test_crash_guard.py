@@ -23,7 +23,7 @@ KEY, OTHER = SessionKey("/app", "s"), SessionKey("/app", "t")
 
 
 @pytest.mark.parametrize(
-    ("deaths", "suspects", "alone", "care"),
+    ("deaths", "suspects", "alone", "mode"),
     [
         (0, 0, 0, TakeoverMode.NONE),
         (1, 0, 0, TakeoverMode.NONE),
@@ -39,10 +39,10 @@ KEY, OTHER = SessionKey("/app", "s"), SessionKey("/app", "t")
         (9, 0, 0, TakeoverMode.ALONE),
     ],
 )
-def test_care_grows_with_deaths_and_parks_who_twice_was_the_only_suspect(
-    deaths: int, suspects: int, alone: int, care: TakeoverMode
+def test_caution_grows_with_deaths_and_parks_who_twice_was_the_only_suspect(
+    deaths: int, suspects: int, alone: int, mode: TakeoverMode
 ) -> None:
-    assert takeover_mode(Claim(Outcome.OWN, "me", 7, deaths=deaths, suspects=suspects, alone=alone)) is care
+    assert takeover_mode(Claim(Outcome.OWN, "me", 7, deaths=deaths, suspects=suspects, alone=alone)) is mode
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def session(*, input_ago: float, key: SessionKey = KEY) -> Any:
 
 
 async def test_a_timer_soon_after_an_input_is_announced_while_it_runs(store: RedisStore) -> None:
-    brake = CrashGuard(store, "me")
-    async with brake.timer(session(input_ago=1)):
-        async with brake.timer(session(input_ago=1)):
+    crash_guard = CrashGuard(store, "me")
+    async with crash_guard.timer(session(input_ago=1)):
+        async with crash_guard.timer(session(input_ago=1)):
             pass
         assert await announced(store) == {KEY.tag.encode()}, "one of the two is still at work"
     while await announced(store):  # noqa: ASYNC110 - nobody tells
@@ -76,15 +76,15 @@ async def test_timers_that_follow_each_other_are_announced_once(
 ) -> None:
     monkeypatch.setattr(module, "ANNOUNCEMENT_LINGER_SECONDS", 0.5)
     asked = Mock(wraps=store)
-    brake = CrashGuard(asked, "me")
+    crash_guard = CrashGuard(asked, "me")
     for _ in range(5):
-        async with brake.timer(session(input_ago=1)):
+        async with crash_guard.timer(session(input_ago=1)):
             assert await announced(store) == {KEY.tag.encode()}
     while await announced(store):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0)
     assert (asked.announce.call_count, asked.withdraw.call_count) == (1, 1)
 
-    async with brake.timer(session(input_ago=1)):
+    async with crash_guard.timer(session(input_ago=1)):
         assert await announced(store) == {KEY.tag.encode()}, "it is announced anew"
 
 
@@ -99,26 +99,26 @@ async def test_what_is_announced_again_is_not_withdrawn_afterwards(
         await may_go.wait()
         await store.withdraw(*args)
 
-    brake = CrashGuard(Mock(wraps=store, withdraw=withdraw), "me")
-    async with brake.timer(session(input_ago=1)):
+    crash_guard = CrashGuard(Mock(wraps=store, withdraw=withdraw), "me")
+    async with crash_guard.timer(session(input_ago=1)):
         pass
     await going.wait()
     asyncio.get_running_loop().call_soon(may_go.set)
-    async with brake.timer(session(input_ago=1)):
+    async with crash_guard.timer(session(input_ago=1)):
         assert await announced(store) == {KEY.tag.encode()}
 
 
 async def test_other_timers_cost_nothing(store: RedisStore) -> None:
-    brake = CrashGuard(store, "me")
-    async with brake.timer(session(input_ago=1000)):
+    crash_guard = CrashGuard(store, "me")
+    async with crash_guard.timer(session(input_ago=1000)):
         assert await announced(store) == set()
 
 
 async def test_more_timers_than_the_budget_allows_are_not_announced(store: RedisStore) -> None:
     asked = Mock(wraps=store)
-    brake = CrashGuard(asked, "me")
+    crash_guard = CrashGuard(asked, "me")
     for number in range(10 * int(ANNOUNCEMENTS_PER_SECOND)):
-        async with brake.timer(session(input_ago=1, key=SessionKey("/app", str(number)))):
+        async with crash_guard.timer(session(input_ago=1, key=SessionKey("/app", str(number)))):
             pass
     assert asked.announce.call_count < 5 * ANNOUNCEMENTS_PER_SECOND
 
@@ -128,9 +128,9 @@ async def test_a_store_that_is_away_holds_nobody_up_twice() -> None:
         raise StoreUnavailable("away")
 
     store = Mock(announce=Mock(side_effect=away), withdraw=Mock(side_effect=away))
-    brake = CrashGuard(store, "me")
+    crash_guard = CrashGuard(store, "me")
     for _ in range(5):
-        async with brake.timer(session(input_ago=1)):
+        async with crash_guard.timer(session(input_ago=1)):
             pass
     assert store.announce.call_count == 1
 
@@ -169,10 +169,10 @@ async def test_one_after_the_other_where_it_must_be_known_who_it_was(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "OBSERVED_SECONDS", 0.05)
-    brake, seen = CrashGuard(store, "me"), []
+    crash_guard, seen = CrashGuard(store, "me"), []
 
-    async def take_over(key: SessionKey, care: TakeoverMode) -> None:
-        async with brake.taking_over(key, care):
+    async def take_over(key: SessionKey, mode: TakeoverMode) -> None:
+        async with crash_guard.taking_over(key, mode):
             seen.append(await announced(store))
 
     await asyncio.gather(take_over(KEY, TakeoverMode.ALONE), take_over(OTHER, TakeoverMode.ALONE))

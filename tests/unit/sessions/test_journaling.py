@@ -46,7 +46,9 @@ class Stage:
     async def session(self, name: str = "one", app: Any = one_slider) -> Run:
         key = SessionKey("/app", name)
         epoch = (await self.store.claim(key, "a", request=PageRequest())).epoch
-        run = await Run.begin(app_of(app), name=name, epoch=epoch, upkeep=Maintenance(mark=self.writer.mark))
+        run = await Run.begin(
+            app_of(app), name=name, epoch=epoch, maintenance=Maintenance(mark=self.writer.mark)
+        )
         await run.pull()
         return run
 

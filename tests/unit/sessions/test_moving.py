@@ -73,8 +73,8 @@ class Replica:
             store, name, interval=0.02, max_bytes=2**20, sync=False,
             lost=lambda session: self.departures.lost(session.slot), metrics=metrics,
         )  # fmt: skip
-        upkeep = Maintenance(mark=self.writer.mark)
-        builder = Builder(durable=True, replay_inputs=True, metrics=metrics, upkeep=upkeep)
+        maintenance = Maintenance(mark=self.writer.mark)
+        builder = Builder(durable=True, replay_inputs=True, metrics=metrics, maintenance=maintenance)
         self.registry = Registry({self.app.path: self.app}, builder)
         self.departures = Departures(
             store, self.registry, self.writer, name, retention=retention, metrics=metrics
@@ -82,7 +82,7 @@ class Replica:
         self.waking = Waking(
             store, self.registry, self.departures, CrashGuard(store, name), name, metrics=metrics
         )
-        self.doubt = OwnershipCheck(store, self.registry, self.writer, self.departures, name)
+        self.ownership_check = OwnershipCheck(store, self.registry, self.writer, self.departures, name)
         self.ending = Ending(self.registry, self.departures)
         self._metrics = metrics
 
@@ -495,7 +495,7 @@ async def test_in_doubt_what_was_lost_is_dropped(a: Replica, b: Replica) -> None
     await a.writer.flush()
     await b.open("lost", take_from="a")
 
-    await a.doubt.resolve()
+    await a.ownership_check.resolve()
     await a.registry.find(lost.key)
 
     assert [session.key.session_id for session in a.registry] == ["kept"]
@@ -507,8 +507,8 @@ async def test_in_doubt_a_newcomer_does_not_see_what_was_lost(a: Replica, b: Rep
     await a.writer.flush()
     await b.open("lost", take_from="a")
 
-    assert await a.doubt.is_ours(kept.slot)
-    assert not await a.doubt.is_ours(lost.slot)
+    assert await a.ownership_check.is_ours(kept.slot)
+    assert not await a.ownership_check.is_ours(lost.slot)
     await asyncio.sleep(0)
     assert await a.registry.find(lost.key) is None
 
@@ -524,15 +524,15 @@ class Heart:
 
 
 async def test_nobody_is_asked_while_the_heart_beats(a: Replica) -> None:
-    heart: Any = Heart()
-    assert a.doubt.sure(heart)
+    heartbeater: Any = Heart()
+    assert a.ownership_check.sure(heartbeater)
 
-    heart.silence = 1.0
-    assert not a.doubt.sure(heart), "the others may have taken all by now"
-    heart.silence, heart.doubts = 0.0, 1
-    assert not a.doubt.sure(heart), "it beats again, but what was taken is not known yet"
-    await a.doubt.resolve(heart.doubts)
-    assert a.doubt.sure(heart)
+    heartbeater.silence = 1.0
+    assert not a.ownership_check.sure(heartbeater), "the others may have taken all by now"
+    heartbeater.silence, heartbeater.doubts = 0.0, 1
+    assert not a.ownership_check.sure(heartbeater), "it beats again, but what was taken is not known yet"
+    await a.ownership_check.resolve(heartbeater.doubts)
+    assert a.ownership_check.sure(heartbeater)
 
 
 async def test_an_empty_store_gets_everything_again(a: Replica, b: Replica, store: RedisStore) -> None:
@@ -541,7 +541,7 @@ async def test_an_empty_store_gets_everything_again(a: Replica, b: Replica, stor
     await a.writer.flush()
     await store._link.send("FLUSHALL")
 
-    await a.doubt.resolve()
+    await a.ownership_check.resolve()
     await a.writer.flush()
 
     record = await store.read(session.key)

@@ -72,9 +72,11 @@ def open_session() -> Callable[..., Any]:
     ids.install()
     curdoc.install()
 
-    async def build(make: Callable[[Document], None] = app, upkeep: Maintenance = NO_MAINTENANCE) -> Session:
+    async def build(
+        make: Callable[[Document], None] = app, maintenance: Maintenance = NO_MAINTENANCE
+    ) -> Session:
         apps = apps_from_applications({"/app": Application(FunctionHandler(make))})
-        builder = Builder(durable=False, replay_inputs=True, metrics=Metrics(), upkeep=upkeep)
+        builder = Builder(durable=False, replay_inputs=True, metrics=Metrics(), maintenance=maintenance)
         return await built(
             Registry(apps, builder), OwnershipGrant(SessionKey("/app", "one"), 1, PageRequest())
         )
@@ -344,7 +346,7 @@ async def test_a_patch_that_must_be_stored_first_is_not_answered_at_once(open_se
         assert wire.kinds() == ["ACK"]
         await stored.wait()
 
-    session = await open_session(upkeep=Maintenance(settle=settle))
+    session = await open_session(maintenance=Maintenance(settle=settle))
     connection, wire = joined(session)
     *_, left = hand_over(connection, change(session, 4))
     patching = asyncio.ensure_future(left)

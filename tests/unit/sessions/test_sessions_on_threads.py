@@ -153,7 +153,7 @@ class Stage:
             store, "a", interval=0.005, max_bytes=2**24, sync=False, lost=lambda _: None, metrics=metrics
         )
         self._builder = Builder(
-            durable=True, replay_inputs=True, metrics=metrics, upkeep=Maintenance(mark=self.writer.mark)
+            durable=True, replay_inputs=True, metrics=metrics, maintenance=Maintenance(mark=self.writer.mark)
         )
         self._app = served(pool)
         self.registry = Registry({"/app": self._app}, self._builder)
