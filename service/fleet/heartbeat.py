@@ -157,7 +157,7 @@ class Heartbeater:
             self._changes.extendleft(reversed(changes))
             log.exception("a heartbeat failed")
         else:
-            self._note(True, "heartbeat writes succeed")
+            self._note(True, "heartbeats are written to the store")
             self._judge(beat)
 
     def _judge(self, beat: Beat) -> None:
