@@ -83,7 +83,7 @@ class Room:
 
     async def all_show(self, text: str, but: str = "") -> None:
         runs = [run for run in self.runs if run.session.id != but]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             # No event of anybody's.
             while any(run.session.locked or run["shown"].text.strip() != text for run in runs):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -165,7 +165,7 @@ async def test_one_that_is_given_up_gives_its_turn_back(pool: WorkerPool, topics
     blocked.disown()
     blocked.give_up_code()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while blocked.locked:  # noqa: ASYNC110 - no event of anybody's
             await asyncio.sleep(0.005)
     await room.publish(2)
