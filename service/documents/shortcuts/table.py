@@ -29,9 +29,9 @@ from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
 from bokeh.util.callback_manager import PropertyCallbackManager
 
+from service.documents.released import is_released
 from service.documents.shortcuts import checks, dispatch, exchange, properties, roots
 from service.documents.shortcuts.exchange import PatchSerializer
-from service.documents.shortcuts.released import is_released
 
 __all__ = ("GROUPS", "Group", "Known", "install", "installed", "patch_serializer", "remove", "replaced")
 

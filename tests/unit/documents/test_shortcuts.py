@@ -31,9 +31,9 @@ from hypothesis import strategies as st
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.loading import load_apps
-from service.documents import shortcuts
+from service.documents import released, shortcuts
 from service.documents.ids import IdSpace, new_document
-from service.documents.shortcuts import released, table
+from service.documents.shortcuts import table
 from service.documents.shortcuts.dispatch import on_change_dispatch_to
 from service.sessions.session import Session
 from store.contract import PageRequest
