@@ -57,9 +57,18 @@ async def lag(side: Side, scale: Scale) -> Measures:
 
 
 async def broadcast(side: Side, scale: Scale) -> Measures:
+    return await _broadcast(side, scale, 50)
+
+
+async def broadcast_to_many(side: Side, scale: Scale) -> Measures:
+    measured = await _broadcast(side, scale, scale.count(1000, 100))
+    return {"many_rows": measured["rows"], "many_rows_cpu": measured["rows_cpu"]}
+
+
+async def _broadcast(side: Side, scale: Scale, count: int) -> Measures:
     first = await Tab.open(side.port, "broadcast")
     await first.pull_parsed()
-    tabs = [await Tab.join(side.port, "broadcast", first.session_id) for _ in range(49)]
+    tabs = [await Tab.join(side.port, "broadcast", first.session_id) for _ in range(count - 1)]
     slider, sent, received = first.id_of("slider"), 0, 0
 
     async def watch(tab: Tab) -> None:
@@ -78,7 +87,9 @@ async def broadcast(side: Side, scale: Scale) -> Measures:
     took, cost = time.perf_counter() - began, side.cpu_seconds() - cpu
     for task in watching:
         task.cancel()
-    return {"rows": sent * 50 / took, "rows_cpu": sent * 50 / cost}
+    for tab in tabs:
+        tab.close()
+    return {"rows": sent * count / took, "rows_cpu": sent * count / cost}
 
 
 SCENARIOS = [
@@ -91,6 +102,18 @@ SCENARIOS = [
         broadcast,
         apps=[APPS / "broadcast.py"],
         args=LONG,
+    ),
+    Scenario(
+        "broadcast-1000",
+        [
+            Row("many_rows", "rows streamed to 1,000 tabs of one session, tabs times rows", "1/s",
+                Ratio(at_least=5)),
+            Row("many_rows_cpu", "the same per second of CPU", "1/s", Ratio(at_least=5)),
+        ],
+        broadcast_to_many,
+        apps=[APPS / "broadcast.py"],
+        args=LONG,
+        rounds=3,
     ),
     Scenario(
         "lag",
@@ -114,4 +137,4 @@ SCENARIOS = [
         args=SOON,
         bokeh_rounds=1,
     ),
-]
+]  # fmt: skip
