@@ -89,20 +89,27 @@ class AppMeter:
     def __init__(self, metrics: Metrics, app: str) -> None:
         self.patches_in = self.patches_out = 0
         self.bytes_in = self.bytes_out = 0
+        self.errors = 0
+        """What code of the app has raised so far: builds and callbacks."""
         self.opens = metrics.opens.labels(app)
-        self.failures = metrics.app_failures.labels(app)
+        self._failures = metrics.app_failures.labels(app)
         self.shed = metrics.shed.labels(app)
         self._parked = {reason: metrics.parked.labels(app, reason) for reason in PARK_REASONS}
         self.run_seconds = metrics.run_seconds.labels(app)
         self.restore_seconds = metrics.restore_seconds.labels(app)
         self.callback_seconds = Durations()
         """Of work under a session's lock: patches and callbacks."""
-        self.callback_failures = metrics.callback_failures.labels(app)
+        self._callback_failures = metrics.callback_failures.labels(app)
         self.slow_callbacks = metrics.slow_callbacks.labels(app)
         self.build_timeouts = metrics.build_timeouts.labels(app)
         self.callbacks_lost = metrics.callbacks_lost.labels(app)
         self.queue_seconds = Durations()
         """For which app code waited for a thread."""
+
+    def callback_failed(self) -> None:
+        """A callback of a timer or of an input has raised."""
+        self._callback_failures.inc()
+        self.errors += 1
 
     def parked(self, reason: str) -> None:
         """A session was set aside."""
@@ -115,7 +122,8 @@ class AppMeter:
             try:
                 yield
             except BaseException:
-                self.failures.inc()
+                self._failures.inc()
+                self.errors += 1
                 raise
 
 
@@ -300,7 +308,9 @@ class Metrics:
         self.run_seconds = self._histogram("app_run_seconds", "Running an app to build a Document", app, SLOW)
         self.restore_seconds = self._histogram("restore_seconds", "Restoring a session", app, SLOW)
         self.app_failures = self._counter("app_failures", "Apps that raised while they were run", app)
-        self.callback_failures = self._counter("callback_failures", "Session callbacks that raised", app)
+        self.callback_failures = self._counter(
+            "callback_failures", "Callbacks that raised, of timers and of inputs", app
+        )
         self.slow_callbacks = self._counter(
             "slow_callbacks", "Code of apps that ran for --slow-callback seconds or more at a stretch", app
         )

@@ -28,7 +28,17 @@ from service.apps import (
     threads,
     working_folder,
 )
-from service.documents import classes, curdoc, half_imported, ids, scheduling, shortcuts, unpacking, wiring
+from service.documents import (
+    classes,
+    curdoc,
+    half_imported,
+    ids,
+    scheduling,
+    shortcuts,
+    signatures,
+    unpacking,
+    wiring,
+)  # fmt: skip
 
 __all__ = ("PATCHES", "Patch", "install_patches")
 
@@ -280,6 +290,14 @@ PATCHES: tuple[Patch, ...] = (
         "`pn.cache` and `pn.state.as_cached` once for the fleet",
         "fleet/test_panel_cache.py",
         when="with `--panel-cache fleet`",
+    ),
+    Patch(
+        signatures,
+        ("bokeh.model.Model.__init_subclass__",),
+        f"{_BOKEH}, by digest",
+        "Signatures of model classes are made when somebody asks for them, so that a server is ready sooner",
+        "unit/documents/test_signatures.py",
+        when="while `svc serve` imports Bokeh",
     ),
     Patch(
         panel_settings,

@@ -49,7 +49,7 @@ from service.fleet.topics import Topics
 from service.fleet.user_tokens import UserTokenKeeper
 from service.lag import LagMeter, LoadMeter
 from service.listening import Inherited, Listener, open_metrics_sockets, peer_tls
-from service.memory import Collector, keep_large_blocks
+from service.memory import Collector, keep_large_blocks, resident
 from service.metrics import Metrics, Reading
 from service.patches import install_patches
 from service.plugins import plugin_routes
@@ -677,6 +677,11 @@ class Server:
         longest = self._runtime.registry.being_built()[:MAX_BUILDS_IN_HEARTBEAT]
         return {slot.key.tag: attempt.since for slot, attempt in longest}
 
+    def _errors(self) -> dict[str, int]:
+        return {
+            path: self.metrics.app(path).errors for path, app in self.apps.items() if not app.for_operators
+        }
+
     def _describe(self) -> Heartbeat:
         tally = self._runtime.registry.tally()
         return Heartbeat(
@@ -685,6 +690,9 @@ class Server:
             version=VERSION,
             started=self._started,
             sessions=tally.sessions,
+            asleep=tally.asleep,
+            errors=self._errors(),
+            memory=resident(),
             connections=tally.connections,
             lag=self._lag.worst(),
             load=self._load.share(),

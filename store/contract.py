@@ -197,7 +197,14 @@ class Heartbeat:
     started: float
     """Wall-clock seconds since the epoch."""
     sessions: Mapping[str, int] = field(default_factory=dict)
-    """App path to number of live sessions."""
+    """App path to number of sessions, those that are asleep included."""
+    asleep: Mapping[str, int] = field(default_factory=dict)
+    """App path to how many of these have no Document in memory."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """App path to what its code has raised since the replica started: builds and callbacks. Names every app
+    that is served; empty for releases that do not say."""
+    memory: int = 0
+    """Bytes that the process has in use (resident); 0 where the system does not say."""
     connections: int = 0
     lag: float = 0.0
     """Worst event loop delay since the last beat, in seconds."""

@@ -160,27 +160,57 @@ def unpack_entry(data: Packed) -> Any:
 
 
 def _pack(what: str, version: int, values: Mapping[str, Any]) -> Packed:
-    payloads: list[tuple[int, bytes | memoryview]] = []
-    working: list[Any] = []
+    try:
+        packing = _spare.pop()
+    except IndexError:
+        packing = _Packing()
+    try:
+        packed = packing.pack({"v": version, **values})
+    except (TypeError, ValueError, OverflowError) as error:
+        packing.end()
+        raise RecordError(f"this {what} cannot be stored: {error}") from error
+    if type(packed) is bytes:
+        _spare.append(packing)
+    else:
+        packing.end()  # its buffer is what the pieces are made of
+    return packed
 
-    def note(found: object) -> None:
+
+class _Packing:
+    """A packer, which takes three times as long to make as to use, and what it found for others to write."""
+
+    __slots__ = ("_packer", "_payloads")
+
+    def __init__(self) -> None:
+        self._payloads: list[tuple[int, bytes | memoryview]] = []
+        self._packer = msgpack.Packer(unicode_errors="surrogatepass", autoreset=False, default=self._note)
+
+    def pack(self, values: dict[str, Any]) -> Packed:
+        self._packer.pack(values)
+        packed: memoryview = self._packer.getbuffer()
+        if self._payloads:
+            return _interleaved(packed, self._payloads)
+        if len(packed) > LARGE:
+            return Pieces((packed,))
+        small = bytes(packed)
+        packed.release()
+        self._packer.reset()
+        return small
+
+    def end(self) -> None:
+        """Leave no cycle, in which large payloads would wait for the garbage collector."""
+        del self._packer
+        self._payloads = []
+
+    def _note(self, found: object) -> None:
         """Called in the midst of it for what msgpack does not know; a nil is written, to be replaced."""
         if not isinstance(found, Payload):
             raise TypeError(f"can not serialize {type(found).__name__!r} object")
-        payloads.append((len(working[0].getbuffer()), found.data))
+        self._payloads.append((len(self._packer.getbuffer()), found.data))
 
-    packer = msgpack.Packer(unicode_errors="surrogatepass", autoreset=False, default=note)
-    working.append(packer)
-    try:
-        packer.pack({"v": version, **values})
-    except (TypeError, ValueError, OverflowError) as error:
-        raise RecordError(f"this {what} cannot be stored: {error}") from error
-    finally:
-        working.clear()  # no cycle, in which large payloads would wait for the garbage collector
-    packed: memoryview = packer.getbuffer()
-    if payloads:
-        return _interleaved(packed, payloads)
-    return Pieces((packed,)) if len(packed) > LARGE else bytes(packed)
+
+_spare: list[_Packing] = []
+"""Empty ones: as many as threads have packed at the same time."""
 
 
 def _interleaved(packed: memoryview, payloads: list[tuple[int, bytes | memoryview]]) -> Pieces:
@@ -317,6 +347,9 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "version": _is(str),
     "started": _is(int, float),
     "sessions": _map_of(_is(int)),
+    "asleep": _map_of(_is(int)),
+    "errors": _map_of(_is(int)),
+    "memory": _is(int),
     "connections": _is(int),
     "lag": _is(int, float),
     "load": _is(int, float),

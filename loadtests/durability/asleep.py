@@ -23,8 +23,8 @@ KEEP_ALIVE_SECONDS = 37
 """As is the default of ``--keep-alive``: every tab was pinged once in this time."""
 SETTLING_SECONDS = 30
 """In which what the last ones have left is collected, and their handoffs go."""
-WARMING = 0.1
-"""Share of the tabs that come first: what the first ones need for a moment serves all others."""
+WARM_TABS = TABS // 10
+"""That come first, however many there can be: what sessions need until they sleep serves all later ones."""
 ASLEEP = ("--hibernate-after", "0.5", "--check-unused-sessions", "5000")
 KIB = 1024
 
@@ -32,13 +32,14 @@ KIB = 1024
 async def open_tabs(scale: Scale) -> list[Figure]:
     """As many as there are to be, or as the limit of descriptors allows this side and that."""
     count = min(scale.count(TABS, 200), _descriptors() - SPARE_DESCRIPTORS)
+    warm = min(scale.count(WARM_TABS, 20), count // 2)
     with running(OURS, [APPS / "noop.py"], args=LONG, ours_only=ASLEEP) as side:
         seconds = scale.count(KEEP_ALIVE_SECONDS, 3)
         without = await _busy(side, seconds)
-        tabs = await _asleep(side, 0, int(count * WARMING))
+        tabs = await _asleep(side, 0, warm)
         before = side.rss()
         tabs += await _asleep(side, len(tabs), count)
-        each = (side.rss() - before) / (count - int(count * WARMING))
+        each = (side.rss() - before) / (count - warm)
         await asyncio.sleep(scale.count(SETTLING_SECONDS, 1))
         busy = await _busy(side, seconds)
         at_full = without + (busy - without) * TABS / count

@@ -15,6 +15,8 @@ from bokeh.models.widgets import Div, Select, TextInput
 
 from service.admin.tables import (
     Table,
+    app_columns,
+    app_row,
     replica_columns,
     replica_row,
     session_columns,
@@ -57,6 +59,7 @@ class AdminPage:
         self._says = Div(name="says", sizing_mode="stretch_width", stylesheets=[FULL_WIDTH])
         self._charts = Charts()
         self._replicas = Table("replicas", replica_columns(), lines=5)
+        self._apps = Table("apps", app_columns(), lines=4)
         self._slow = Table("slow", slow_columns(), lines=5)
         self._sessions = Table("sessions", session_columns(), lines=12)
         self._listed = Div(name="listed", sizing_mode="stretch_width")
@@ -88,6 +91,7 @@ class AdminPage:
         ]
         if can_drain:
             parts.append(self._drain.row)
+        parts += [heading("Apps"), self._apps.widget]
         parts += [heading("Sessions"), filters, self._sessions.widget, self._listed, self._end.row]
         parts += [heading("Code that ran for long (<code>--slow-callback</code>)"), self._slow.widget]
         self._document.add_root(column(parts, sizing_mode="stretch_width", margin=(0, 12, 24, 12)))
@@ -101,12 +105,13 @@ class AdminPage:
         if view is not None:
             self._charts.add(view)
             self._replicas.show([replica_row(each, view.at, self._watch.lines) for each in view.replicas])
+            self._apps.show([app_row(each) for each in view.apps()])
             self._slow.show(slow_rows(view.replicas, view.at))
             self._offer(view)
             self._show_sessions(view)
 
     def _offer(self, view: FleetView) -> None:
-        apps = {app for each in view.replicas for app in each.sessions}
+        apps = {each.path for each in view.apps()}
         self._app.options = [ANY, *sorted(apps | {self._app.value} - {ANY})]
         replicas = {each.replica for each in view.replicas}
         self._replica.options = [ANY, *sorted(replicas | {self._replica.value} - {ANY})]

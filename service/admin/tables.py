@@ -18,11 +18,13 @@ from bokeh.models.widgets import (
     TableColumn,
 )
 
-from service.fleet.view import FleetView, duration
+from service.fleet.view import AppView, FleetView, duration
 from store.contract import Heartbeat, SessionRecord
 
 __all__ = (
     "Table",
+    "app_columns",
+    "app_row",
     "replica_columns",
     "replica_row",
     "session_columns",
@@ -102,6 +104,7 @@ def replica_columns() -> list[TableColumn]:
         _column("load", "Load, %", 70, _number("0,0")),
         _column("queued", "Queue", 60, _number("0,0")),
         _column("lag", "Lag, ms", 70, _number("0,0")),
+        _column("memory", "Memory, MB", 85, _number("0,0")),
         _column("state", "State", 120, HTMLTemplateFormatter(template=_BADGE)),
     ]
 
@@ -121,7 +124,28 @@ def replica_row(beat: Heartbeat, now: float, lines: Mapping[str, Sequence[int]])
         "load": round(beat.load * 100),
         "queued": beat.queued,
         "lag": round(beat.lag * 1000),
+        "memory": round(beat.memory / 1e6),
         "state": "draining" if beat.draining else "serving",
+    }
+
+
+def app_columns() -> list[TableColumn]:
+    return [
+        _column("app", "App", 240, StringFormatter(font_style="bold")),
+        _column("replicas", "Replicas", 80, _number("0,0")),
+        _column("live", "Live", 80, _number("0,0")),
+        _column("asleep", "Asleep", 80, _number("0,0")),
+        _column("errors", "Errors since start", 130, _number("0,0")),
+    ]
+
+
+def app_row(app: AppView) -> Row:
+    return {
+        "app": app.path,
+        "replicas": app.replicas,
+        "live": app.live,
+        "asleep": app.asleep,
+        "errors": app.errors,
     }
 
 

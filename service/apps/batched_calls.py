@@ -23,7 +23,7 @@ from service.apps.raised import as_exception
 from service.apps.worker_pool import Job
 from service.errors import AppCodeAbandoned
 
-__all__ = ("Call", "Notified", "notify_in_batches")
+__all__ = ("Call", "Notified", "batches_end", "notify_in_batches")
 
 BATCH_SIZE = 16
 """Calls in one turn of a thread. More would hold up the event loop for longer, and save little."""
@@ -88,9 +88,29 @@ class Call:
         self._context.run(self._ended, self)
 
 
+_under_way: set[asyncio.Task[Any]] = set()
+"""Those that notify, of all event loops."""
+
+
+async def batches_end(seconds: float) -> None:
+    """Return when nobody is notified in batches on this event loop, after ``seconds`` in any case."""
+    loop = asyncio.get_running_loop()
+    if tasks := [each for each in tuple(_under_way) if each.get_loop() is loop]:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
 async def notify_in_batches(told: Iterable[Notified]) -> None:
     """Tell all: those that can be told on a thread beside others so many at once, the others alone."""
-    waiting = deque(told)
+    task = asyncio.current_task()
+    assert task is not None
+    _under_way.add(task)
+    try:
+        await _notify(deque(told))
+    finally:
+        _under_way.discard(task)
+
+
+async def _notify(waiting: deque[Notified]) -> None:
     while waiting:
         calls: dict[Call, Notified] = {}
         while waiting and len(calls) < BATCH_SIZE:

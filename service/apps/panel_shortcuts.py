@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from service.apps.when_imported import when_imported
-from service.documents.shortcuts.table import digest_of
+from service.documents.shortcuts.table import is_as_read
 
 __all__ = ("apply_shortcuts", "install")
 
@@ -45,7 +45,7 @@ def apply_shortcuts() -> None:
 
 def _put(owner: Any, name: str, digest: str | Sequence[str], made: Callable[..., Any]) -> bool:
     panels = vars(owner)[name]
-    is_known = digest_of(panels) in ([digest] if isinstance(digest, str) else digest)
+    is_known = is_as_read(panels, name, [digest] if isinstance(digest, str) else digest)
     if is_known:
         made.panels = panels  # type: ignore[attr-defined]  # to compare with
         setattr(owner, name, made)
@@ -186,8 +186,8 @@ def _confine_busy_indicators(module: ModuleType) -> None:
 
     So they show what others do, and an event costs the more the more sessions there are.
     """
-    digest = "db06327549c189c4"
-    if digest_of(vars(module._state)["_update_busy"]) == digest:
+    panels = vars(module._state)["_update_busy"]
+    if is_as_read(panels, "_update_busy", ["db06327549c189c4"]):
         module._state._indicators = _Indicators(module._state._indicators)
     else:
         log.debug("Panel has changed _state._update_busy, which shows all sessions that one is busy")

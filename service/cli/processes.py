@@ -26,9 +26,9 @@ from typing import Protocol
 import service
 from service.apps.forked import end_process
 from service.cli import worker
+from service.cli.serve import import_server
 from service.errors import ConfigError
 from service.listening import Inherited, open_public_sockets
-from service.memory import starting
 from service.settings import Settings
 
 __all__ = ("run",)
@@ -51,8 +51,7 @@ PATIENCE = 20.0
 def run(settings: Settings) -> int:
     """Serve from ``settings.num_procs`` processes until SIGTERM or SIGINT; the exit status."""
     if FORKS:
-        with starting():
-            import service.running  # noqa: F401 - for the children
+        import_server()  # for the children
     return asyncio.run(_run(settings))
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.fleet.view import FleetView, duration
+from service.fleet.view import AppView, FleetView, duration, megabytes
 from store.contract import Heartbeat, Parked, SessionRecord, TaskRecord
 from store.jobs import JobRecord, JobState
 
@@ -32,6 +32,8 @@ __all__ = (
 def as_text(view: FleetView) -> str:
     """Tables, with a line of totals at the end."""
     parts = [_table(REPLICA_COLUMNS, [_replica_row(each, view.at) for each in view.replicas])]
+    if apps := view.apps():
+        parts.append(_table(APP_COLUMNS, [_app_row(each) for each in apps]))
     if view.held is not None:
         parts.append(_table(SESSION_COLUMNS, [_session_row(each, view) for each in view.held]))
     return "\n\n".join([*parts, _totals(view)] if view.replicas else [_totals(view)])
@@ -39,7 +41,10 @@ def as_text(view: FleetView) -> str:
 
 def as_json(view: FleetView) -> str:
     """One object; times are seconds."""
-    found: dict[str, Any] = {"replicas": [_replica_entry(each, view.at) for each in view.replicas]}
+    found: dict[str, Any] = {
+        "replicas": [_replica_entry(each, view.at) for each in view.replicas],
+        "apps": [_app_entry(each) for each in view.apps()],
+    }
     if view.held is not None:
         found["sessions"] = [_session_entry(each, view) for each in view.held]
     return json.dumps(found, indent=2)
@@ -49,7 +54,7 @@ def as_json(view: FleetView) -> str:
 
 REPLICA_COLUMNS = (
     "REPLICA", "ADDRESS", "VERSION", "UP", "BEAT", "SESSIONS", "CONNECTIONS", "LOAD", "QUEUE", "LAG",
-    "STATE",
+    "MEMORY", "STATE",
 )  # fmt: skip
 
 
@@ -65,6 +70,7 @@ def _replica_row(beat: Heartbeat, now: float) -> tuple[str, ...]:
         f"{beat.load:.0%}",
         str(beat.queued),
         f"{beat.lag * 1000:.0f}ms",
+        megabytes(beat.memory),
         "draining" if beat.draining else "serving",
     )
 
@@ -81,6 +87,7 @@ def _replica_entry(beat: Heartbeat, now: float) -> dict[str, Any]:
         "load": round(beat.load, 3),
         "queued": beat.queued,
         "lag": round(beat.lag, 6),
+        "memory": beat.memory or None,
         "draining": beat.draining,
     }
 
@@ -98,6 +105,25 @@ def _totals(view: FleetView) -> str:
     connections = sum(each.connections for each in view.replicas)
     totals = [counted(len(view.replicas), "replica"), counted(sessions, "session")]
     return ", ".join([*totals, counted(connections, "connection")])
+
+
+# -- apps ----------------------------------------------------------------------------------------
+
+APP_COLUMNS = ("APP", "REPLICAS", "LIVE", "ASLEEP", "ERRORS")
+
+
+def _app_row(app: AppView) -> tuple[str, ...]:
+    return app.path, *map(str, (app.replicas, app.live, app.asleep, app.errors))
+
+
+def _app_entry(app: AppView) -> dict[str, Any]:
+    return {
+        "app": app.path,
+        "replicas": app.replicas,
+        "live": app.live,
+        "asleep": app.asleep,
+        "errors": app.errors,
+    }
 
 
 # -- sessions ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from service.lines import check_bokeh
 from service.listening import Inherited
 from service.memory import share_freed_blocks, starting
 
-__all__ = ("HELP", "add_arguments", "run", "serve")
+__all__ = ("HELP", "add_arguments", "import_server", "run", "serve")
 
 HELP = "Serve Bokeh apps."
 
@@ -35,14 +35,23 @@ def run(arguments: argparse.Namespace) -> int:
     return serve(options)
 
 
+def import_server() -> None:
+    """Late: a typo need not wait until bokeh is imported."""
+    with starting():
+        from service.documents.signatures import made_on_demand
+
+        with made_on_demand():
+            import service.running  # noqa: F401
+
+
 def serve(options: settings.Settings, inherited: Inherited | None = None) -> int:
     """Serve in this process; the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what apps print is seen at once, in a pipe, too
     if not (os.environ.get("MALLOC_ARENA_MAX") or "arena_max" in os.environ.get("GLIBC_TUNABLES", "")):
         share_freed_blocks()
-    with starting():
-        from service.running import run as run_server  # late: a typo need not wait until bokeh is imported
+    import_server()
+    from service.running import run as run_server
 
     if options.use_config is not None:
         from bokeh.settings import settings as bokehs

@@ -9,9 +9,23 @@ from dataclasses import dataclass
 
 from store.contract import Heartbeat, SessionRecord, Store
 
-__all__ = ("FleetView", "SessionFilter", "duration", "look")
+__all__ = ("AppView", "FleetView", "SessionFilter", "duration", "look", "megabytes")
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    """One app over all replicas."""
+
+    path: str
+    replicas: int
+    """That serve it, or hold sessions of it."""
+    live: int
+    """Sessions with a Document in memory."""
+    asleep: int
+    errors: int
+    """Builds and callbacks that have raised since these replicas started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +38,21 @@ class FleetView:
     """By address."""
     held: list[SessionRecord] | None = None
     """The sessions that the replicas hold, by replica; None when they were not asked for."""
+
+    def apps(self) -> list[AppView]:
+        """Every app that is served, by path."""
+        paths = {path for each in self.replicas for path in (*each.sessions, *each.errors)}
+        return [self._app(path) for path in sorted(paths)]
+
+    def _app(self, path: str) -> AppView:
+        asleep = sum(each.asleep.get(path, 0) for each in self.replicas)
+        return AppView(
+            path,
+            replicas=sum(path in each.errors or path in each.sessions for each in self.replicas),
+            live=sum(each.sessions.get(path, 0) for each in self.replicas) - asleep,
+            asleep=asleep,
+            errors=sum(each.errors.get(path, 0) for each in self.replicas),
+        )
 
     def building_for(self, record: SessionRecord) -> float | None:
         """For how many seconds the session's app has been run to build it; None when it is there."""
@@ -78,3 +107,8 @@ def duration(seconds: float) -> str:
             smaller, part = (*_UNITS, ("s", 1))[at + 1]
             return f"{left // size}{unit}{left % size // part:02d}{smaller}"
     return f"{left}s"
+
+
+def megabytes(memory: int) -> str:
+    """Bytes as ``312 MB``; ``-`` for 0, where a replica or its system does not say."""
+    return f"{memory / 1e6:.0f} MB" if memory else "-"

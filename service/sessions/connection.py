@@ -204,6 +204,7 @@ class Connection:
         """Say so to the client and in the log. The connection stays, as with Bokeh."""
         facts, session = self._slot.key.facts, self._slot.session
         if raised_by_app(error):
+            self._meter.callback_failed()
             if session is not None:
                 session.pages.callback_failed(error)
             log.error("handling %s failed", message.msgtype, exc_info=exc_info_of_app(error), extra=facts)

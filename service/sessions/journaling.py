@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from service.apps.batched_calls import batches_end
 from service.background import spawn
 from service.errors import SessionMoved
 from service.metrics import Metrics
@@ -115,13 +116,18 @@ class JournalWriter:
             raise SessionMoved("another replica owns the session now")
 
     async def run(self) -> None:
-        """Write in each interval that brings changes, and at once when somebody waits; until cancelled."""
+        """Write in each interval that brings changes, and at once when somebody waits; until cancelled.
+
+        While many sessions are told of something it waits for them, an interval longer at most.
+        """
         while True:
             await self._any_due.wait()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._wake.wait()
             self._wake.clear()
+            if not self._sync:  # what many sessions are told of reaches their pages first
+                await batches_end(self._interval)
             await self.flush()
             if not self._due and not self._taken:
                 self._any_due.clear()

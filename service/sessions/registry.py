@@ -42,6 +42,8 @@ class SessionCounts(NamedTuple):
     """How many there are."""
 
     sessions: Counter[str]
+    """By app path, those that are asleep included."""
+    asleep: Counter[str]
     connections: int
 
 
@@ -77,7 +79,7 @@ class Registry:
         self._slots: dict[SessionKey, SessionSlot] = {}
         self._next_build = asyncio.Lock()
         self._ended = 0
-        self._tally = SessionCounts(Counter(), 0)
+        self._tally = SessionCounts(Counter(), Counter(), 0)
         self._tally_until = 0.0
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         """Sessions that are built or live here from now on (True), or no more (False), for the heartbeat."""
@@ -339,7 +341,8 @@ class Registry:
         """
         now = time.monotonic()
         if now >= self._tally_until:
-            self._tally = SessionCounts(self.counts(), self.connections())
+            asleep = Counter(each.key.app for each in self.held() if each.session is None)
+            self._tally = SessionCounts(self.counts(), asleep, self.connections())
             self._tally_until = now + COUNTING_SHARE * (time.monotonic() - now)
         return self._tally
 

@@ -258,7 +258,7 @@ class Session(Expirable):
         return self.slot.connections if self.slot.session is self else frozenset()
 
     def _timer_failed(self, error: BaseException) -> None:
-        self.meter.callback_failures.inc()
+        self.meter.callback_failed()
         self.pages.callback_failed(error)
 
     # -- running code on the Document ----------------------------------------------------------

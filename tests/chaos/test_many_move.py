@@ -1,12 +1,11 @@
-"""Many sessions lose their replica at once: all go on as they were, all soon, and all for good.
+"""Many sessions lose their replica at once: all go on as they were, and all for good.
 
-Also what that takes when there are very many; `make durability` measures it at full size.
+`make durability` measures how long that takes, at full size.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -16,16 +15,12 @@ from devchaos.faults import herd, terminate
 
 StartArena = Callable[..., Awaitable[Arena]]
 
-SOON = 2.0
-"""Seconds from the drop of a socket until its page has the Document again."""
-
 
 def holds(verdict: Verdict) -> None:
     """Nothing was lost or changed."""
     assert not verdict.problems, f"{verdict}\n" + "\n".join(verdict.problems)
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_nobody_minds_that_a_replica_goes(
     arena: StartArena, record_property: Callable[..., None]
@@ -47,7 +42,6 @@ async def test_nobody_minds_that_a_replica_goes(
     holds(verdict)
     assert moved >= 15, "a third of them was on the killed replica"
     assert verdict.moves >= moved + 15
-    assert verdict.slowest < SOON, verdict
 
 
 @pytest.mark.timeout(180)
@@ -57,15 +51,10 @@ async def test_a_full_replica_drains(arena: StartArena, record_property: Callabl
     leaving = started.fleet.replicas[0]
     for visitor in await started.admit(150, leaving.port):
         visitor.port = started.fleet.nginx.port
-    began = time.monotonic()
 
     leaving.terminate()
-    code = await asyncio.to_thread(leaving.wait, 60)
+    assert await asyncio.to_thread(leaving.wait, 60) == 0
 
-    took = time.monotonic() - began
-    record_property("drained in", took)
-    assert code == 0
-    assert took < 10
     await started.everybody_moved(1)
     await leaving.start_async()
     await herd(started)

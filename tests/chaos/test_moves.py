@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,11 +18,14 @@ from operations.scrape import journaled
 
 APP = Path(__file__).with_name("moving_app.py")
 
+PATIENT = ["--heartbeat-ttl", "600"]
+"""Who waited until a silent replica counts as gone would never come back here."""
+
 
 @pytest.fixture(params=[Replica, AsgiReplica], ids=["tornado", "asgi"])
 def fleet(start_fleet: Callable[..., Fleet], request: pytest.FixtureRequest) -> Iterator[Fleet]:
     """A fleet for each test: replicas go here. The last one is on each of the fronts."""
-    started = start_fleet([APP], make_last=request.param)
+    started = start_fleet([APP], make_last=request.param, args=PATIENT)
     yield started
     started.stop()
 
@@ -76,12 +78,9 @@ async def test_a_session_survives_its_replica(fleet: Fleet, way: str) -> None:
     if way == "terminate" and isinstance(owner, AsgiReplica):
         await asyncio.to_thread(owner.wait)  # uvicorn closes its sockets first, a page may come back twice
     client.url = fleet.app_url()
-    began = time.monotonic()
     await client.reconnect()
-    took = time.monotonic() - began
 
     assert seen(client) == before
-    assert took < 4  # nobody waited for the five seconds of a heartbeat
     await still_works(client)
     await client.close()
     if way == "terminate":

@@ -58,7 +58,7 @@ def descendants(pid: int) -> set[int]:
     return children.union(*map(descendants, children))
 
 
-def wait_gone(pids: set[int], within: float = 20) -> None:
+def wait_gone(pids: set[int], within: float = 30) -> None:
     deadline = time.monotonic() + within
     while left := {pid for pid in pids if runs(pid)}:
         assert time.monotonic() < deadline, f"still there: {left}"

@@ -48,7 +48,7 @@ async def test_a_socket_waits_while_the_page_is_made(fleet: Fleet, slow: Counted
     making = asyncio.create_task(get_page(here.app_url(), session_id=session_id))
     await asyncio.to_thread(eventually, lambda: len(slow.runs) > before)
 
-    async with Client(there.app_url(), embed.token, timeout=20) as client:
+    async with Client(there.app_url(), embed.token, timeout=30) as client:
         await client.pull()
         assert (await making).session_id == session_id
         assert slow.runs[before:] == [here.pid]

@@ -29,7 +29,7 @@ def fleet(start_fleet: Callable[..., Fleet], examples: Path) -> Fleet:
 
 def fetched(url: str) -> tuple[int, Message, bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as refused:
         with refused:

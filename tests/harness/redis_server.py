@@ -38,7 +38,7 @@ def running_cluster(size: int = 3) -> Iterator[list[RedisServer]]:
             node.command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
             node.command("CLUSTER", "ADDSLOTSRANGE", SLOTS * i // size, SLOTS * (i + 1) // size - 1)
             node.command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-        eventually(lambda: all(_agrees(node, size) for node in nodes), within=20, what="the Cluster is whole")
+        eventually(lambda: all(_agrees(node, size) for node in nodes), within=30, what="the Cluster is whole")
         yield nodes
 
 
@@ -61,7 +61,7 @@ def running_sentinels(name: str = "main") -> Iterator[tuple[RedisServer, RedisSe
             f"sentinel failover-timeout {name}": "3000",
         }
         sentinels = [stack.enter_context(RedisServer(watch, sentinel=True)) for _ in range(3)]
-        eventually(lambda: all(_sees_all(each, name) for each in sentinels), within=20, what="they agree")
+        eventually(lambda: all(_sees_all(each, name) for each in sentinels), within=30, what="they agree")
         yield master, replica, sentinels
 
 

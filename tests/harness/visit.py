@@ -43,7 +43,7 @@ async def visit(url: str, tls: ssl.SSLContext | None = None) -> None:
 async def _answer(wire: Wire, kind: str) -> Any:
     """The next message, but for what the app's callbacks change."""
     while True:
-        message = await asyncio.wait_for(wire.receive(), 20)
+        message = await asyncio.wait_for(wire.receive(), 30)
         assert message is not None, wire.close_reason
         if message.msgtype != "PATCH-DOC":
             assert message.msgtype == kind

@@ -165,7 +165,7 @@ def test_what_the_build_installs_serves_the_apps_of_the_image(built: Path) -> No
     with Process("image", command, env=environment, cwd=ROOT / "examples") as server:
         server.wait_line("running at", 60)
         until(lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 200)
-        healthy = subprocess.run([sys.executable, *probe[1:]], env={"SVC_PORT": port}, timeout=20)
+        healthy = subprocess.run([sys.executable, *probe[1:]], env={"SVC_PORT": port}, timeout=30)
 
         assert healthy.returncode == 0
         assert get(f"http://127.0.0.1:{port}/sliders")[0] == 200

@@ -13,7 +13,7 @@ import pytest
 from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness.client import Client
-from harness.pages import get_page
+from harness.pages import Page, get_page
 from harness.tools import require
 
 from operations.scrape import get, scrape, until
@@ -91,32 +91,28 @@ def test_a_store_that_stays_away_makes_a_replica_unready_until_it_is_back(
 
 
 @pytest.mark.redis
-@pytest.mark.alone
-async def test_liveness_is_quick_while_redis_stalls_and_pages_wait_for_it(
+async def test_liveness_is_answered_while_redis_stalls_and_pages_wait_for_it(
     replica: Start, sliders: Path, redis: RedisServer
 ) -> None:
     server = replica([sliders], redis_url=redis.url)
     until(lambda: server.status("/readyz") == 200)
-    waits = []
+    answered: list[str] = []
+
+    async def get_noted(what: str, url: str) -> Page:
+        page = await get_page(url)
+        answered.append(what)
+        return page
 
     redis.pause()
     try:
-        pages = [get_page(server.app_url(), timeout=30) for _ in range(5)]
-        waiting = [asyncio.ensure_future(page) for page in pages]
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            begun = time.monotonic()
-            probe = await get_page(f"{server.url}/healthz")
-            waits.append(time.monotonic() - begun)
-            assert probe.status == 200
+        pages = [asyncio.create_task(get_noted("page", server.app_url())) for _ in range(5)]
+        for _ in range(3):
+            assert (await get_noted("probe", f"{server.url}/healthz")).status == 200
     finally:
         redis.resume()
-    for page in waiting:
-        await page
+    await asyncio.gather(*pages)
 
-    # The machine that runs this may be busy for a moment; a stall that reached a probe would last longer.
-    assert sorted(waits)[int(len(waits) * 0.98)] < 0.1
-    assert max(waits) < 1
+    assert answered == 3 * ["probe"] + 5 * ["page"]
 
 
 async def test_a_full_replica_stays_ready_and_turns_new_visitors_away_kindly(

@@ -96,7 +96,7 @@ async def test_the_restricted_user_publishes_messages_and_hears_of_them(url: str
     store, heard = open_store(url), asyncio.Queue[str | None]()
     hearing = asyncio.create_task(store.hear_messages(heard.put_nowait))
     topic = TopicName("/app", "news")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         assert await heard.get() is None
         assert await store.publish_message(Publishing(topic, b"1", "call", MessagePlace(), 10, 1000, 60))
         assert await heard.get() == topic.tag

@@ -74,7 +74,7 @@ async def answer(wire: Wire, kind: str, message: Message[Any] | None) -> Any:
     """The content of the next message of that kind, after sending `message`."""
     if message is not None:
         await wire.send(message)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (got := await wire.receive()) is not None:
             if got.msgtype == kind:
                 return got.content

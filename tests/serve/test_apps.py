@@ -173,7 +173,7 @@ def hooks(folder: Path) -> list[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - what happens is in another process
             await asyncio.sleep(0.02)
 

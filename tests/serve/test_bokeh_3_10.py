@@ -66,7 +66,7 @@ async def test_a_chosen_file_comes_in_one_event_and_outlives_its_replica(
     await tab.wait_value("said", "text", "three.csv (text/csv) is of upload")
 
     await asyncio.to_thread(owner_of(fleet).kill)
-    await tab.raw.get_by_text("Client connect was reestablished").wait_for(timeout=20_000)
+    await tab.raw.get_by_text("Client connect was reestablished").wait_for(timeout=30_000)
 
     await tab.wait_value("said", "text", "three.csv (text/csv) is of upload")
     await tab.click("count")

@@ -28,7 +28,7 @@ NAUGHTY = [
 
 
 def ask(server: Replica, path: str, method: str = "GET", **headers: str) -> int:
-    connection = http.client.HTTPConnection(server.host, timeout=20)
+    connection = http.client.HTTPConnection(server.host, timeout=30)
     try:
         connection.putrequest(method, path, skip_host="Host" in headers)
         for name, value in headers.items():

@@ -30,7 +30,7 @@ def test_what_needs_a_file_while_there_are_none_is_put_off_in_a_line(
     narrow: Replica, request: pytest.FixtureRequest
 ) -> None:
     """On a connection that was open before; what is in memory is served."""
-    connection = http.client.HTTPConnection(narrow.address, narrow.port, timeout=20)
+    connection = http.client.HTTPConnection(narrow.address, narrow.port, timeout=30)
     request.addfinalizer(connection.close)
 
     def status(path: str) -> int:

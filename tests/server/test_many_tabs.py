@@ -1,23 +1,19 @@
-"""Three hundred tabs are closed at once, and nobody else notices: no session's end stops the event loop."""
+"""Many tabs are closed at once: the event loop has its turn between the ends of their sessions."""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.pages import get_page
 from harness.wire import Wire
 
-pytestmark = pytest.mark.alone
-
-TABS = 300
+TABS = 100
 SHORT_LIVES = ["--unused-session-lifetime", "300", "--check-unused-sessions", "200"]
+ON_THE_LOOP = ["--app-threads", "0"]
 
 PLOT = """
     from bokeh.io import curdoc
@@ -33,10 +29,22 @@ PLOT = """
 """
 
 HOOKS = """
+    import asyncio
+
+    in_one_turn = 0
+
+    def next_turn():
+        global in_one_turn
+        in_one_turn = 0
+
     def on_session_destroyed(session_context):
+        global in_one_turn
+        in_one_turn += 1
+        asyncio.get_running_loop().call_soon(next_turn)
         with open({ended!r}, "a") as file:
-            file.write("x")
+            print(in_one_turn, file=file)
 """
+"""Each end notes how many there were since the event loop ran anything else, itself included."""
 
 
 async def open_tab(url: str) -> Wire:
@@ -64,31 +72,20 @@ async def close_at_once(wires: list[Wire]) -> None:
     await asyncio.gather(*(wire.receive() for wire in wires))
 
 
-async def answer_times(url: str, over: Callable[[], bool]) -> list[float]:
-    """How long each of many requests took, in seconds, one after the other until it is `over`."""
-    times = []
-    async with asyncio.timeout(60):
-        while not over():
-            began = time.monotonic()
-            assert (await get_page(url)).status == 200
-            times.append(time.monotonic() - began)
-    return times
-
-
-async def test_metadata_is_answered_while_300_sessions_end(
+async def test_the_event_loop_has_its_turn_between_the_ends_of_sessions(
     replica: Callable[..., Replica], counted_app: Callable[..., CountedApp], tmp_path: Path
 ) -> None:
-    """The bounds leave room for a busy machine; `bokeh serve` answers nothing for over a minute here."""
+    """`make bench` measures for how long a server is silent meanwhile."""
     ended = tmp_path / "ended"
     ended.touch()
     app = counted_app("plot", body=PLOT, files={"app_hooks.py": HOOKS.format(ended=str(ended))})
-    server = replica([app.path], args=SHORT_LIVES)
+    server = replica([app.path], args=[*SHORT_LIVES, *ON_THE_LOOP])
     wires = await open_tabs(server.app_url(), TABS)
     assert len(app.runs) == TABS
 
     await close_at_once(wires)
-    times = await answer_times(f"{server.app_url()}/metadata", lambda: ended.stat().st_size >= TABS)
+    async with asyncio.timeout(60):
+        while len(ended.read_text().splitlines()) < TABS:
+            assert (await get_page(f"{server.app_url()}/metadata")).status == 200
 
-    print(f"median {statistics.median(times) * 1000:.0f} ms, worst {max(times) * 1000:.0f} ms")  # noqa: T201
-    assert statistics.median(times) < 0.1
-    assert max(times) < 1
+    assert set(ended.read_text().splitlines()) == {"1"}

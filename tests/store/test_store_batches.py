@@ -95,7 +95,7 @@ async def test_who_waits_when_the_store_is_closed_is_told() -> None:
     await asyncio.sleep(0)  # it is on its way
     batches.close()
     with pytest.raises(StoreUnavailable, match="closed"):
-        await asyncio.wait_for(asked, 20)
+        await asyncio.wait_for(asked, 30)
 
 
 async def test_large_replies_do_not_share_with_many() -> None:

@@ -221,7 +221,7 @@ async def test_versions_go_on_when_nothing_is_put_back(store: RedisStore, raw: A
 async def test_who_hears_is_told_where_something_was_published(store: RedisStore) -> None:
     heard: asyncio.Queue[str | None] = asyncio.Queue()
     hearing = asyncio.create_task(store.hear_messages(heard.put_nowait))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await heard.get() is None
         for number in range(3):
             await publish(store, b"%d" % number)
@@ -237,7 +237,7 @@ async def test_who_hears_learns_that_the_store_is_gone(
     server = own_redis_server()
     heard: asyncio.Queue[str | None] = asyncio.Queue()
     hearing = asyncio.create_task(opened(server.url).hear_messages(heard.put_nowait))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await heard.get()
         server.kill()
         with pytest.raises(StoreError):

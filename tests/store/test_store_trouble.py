@@ -1,4 +1,4 @@
-"""What can go wrong between us and Redis: which error it is, in how much time, and what it gives away."""
+"""What can go wrong between us and Redis: which error it is, that it comes, and what it gives away."""
 
 from __future__ import annotations
 
@@ -52,43 +52,33 @@ async def use(store: RedisStore) -> None:
 async def test_nobody_there(url: str, opened: Opened) -> None:
     store = opened(url.format(port=free_port()), patience=0.5)
     for attempt in (store.ping(), store.read(KEY), store.beat(BEAT, ttl=5)):
-        begun = time.monotonic()
         with pytest.raises(StoreUnavailable, match="not available"):
             await attempt
-        assert time.monotonic() - begun < 10, "it tries for longer than its patience"
 
 
-@pytest.mark.alone
 async def test_a_server_that_hangs(own_redis_server: Callable[..., RedisServer], opened: Opened) -> None:
     server = own_redis_server()
     store = opened(server.url, patience=0.5)
     await use(store)
 
     server.pause()
-    took = []
-    for _ in range(3):  # the best of several, so that a machine that stalls does not decide
-        begun = time.monotonic()
-        with pytest.raises(StoreUnavailable):
-            await store.claim(KEY, "a")
-        took.append(time.monotonic() - begun)
-    assert min(took) < 1.0
+    with pytest.raises(StoreUnavailable):
+        await store.claim(KEY, "a")  # while it still hangs
 
     server.resume()
     await use(store)
 
 
-@pytest.mark.alone
 async def test_many_callers_of_a_server_that_hangs(
     own_redis_server: Callable[..., RedisServer], opened: Opened
 ) -> None:
-    """Waiting for one of few connections is bounded too."""
+    """Waiting for one of few connections is bounded too: in turn it would take minutes."""
     server = own_redis_server()
     store = opened(server.url, patience=0.5, connections=3)
     server.pause()
-    begun = time.monotonic()
-    results = await asyncio.gather(*(store.read(KEY) for _ in range(50)), return_exceptions=True)
+    async with asyncio.timeout(60):
+        results = await asyncio.gather(*(store.read(KEY) for _ in range(1000)), return_exceptions=True)
     assert {type(result) for result in results} == {StoreUnavailable}
-    assert time.monotonic() - begun < 1.5
     server.resume()
     assert await asyncio.gather(*(store.read(KEY) for _ in range(50))) == [None] * 50
 
@@ -248,21 +238,20 @@ async def test_a_large_value_is_sent_again(losing: Any) -> None:
 # -- refused -------------------------------------------------------------------------------------
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("url", ["redis://:hunter2@127.0.0.1:{port}", "redis://me:hunter2@127.0.0.1:{port}"])
 async def test_a_wrong_password(
-    url: str, own_redis_server: Callable[..., RedisServer], opened: Opened
+    url: str, own_redis_server: Callable[..., RedisServer], opened: Opened, caplog: Any
 ) -> None:
+    caplog.set_level("DEBUG", "store.link")
     server = own_redis_server(requirepass="correct-horse")
     store = opened(url.format(port=server.port))
-    begun = time.monotonic()
     for attempt in (store.ping(), store.beat(BEAT, ttl=5)):
         with pytest.raises(StoreConfigError, match="check user name, password") as refused:
             await attempt
         shown = "".join(traceback.format_exception(refused.value))
         assert "hunter2" not in shown
         assert "correct-horse" not in shown
-    assert time.monotonic() - begun < 1.0, "retrying cannot help, so it should not be tried"
+    assert "next attempt" not in caplog.text, "retrying cannot help"
 
 
 async def test_no_password_where_one_is_needed(

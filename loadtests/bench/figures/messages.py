@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import time
 
@@ -32,6 +33,8 @@ async def _tell(side: Side, scale: Scale, app: str, sessions: int) -> Measures:
     tabs = await _open(side, app, sessions)
     first = tabs[0]
     await first.pull_parsed()
+    gc.collect()
+    gc.freeze()  # a collection of all tabs, in the midst of a message, would be this side's pause
     slider, delays = first.id_of("slider"), list[float]()
     cpu = side.cpu_seconds()
     count = scale.count(10, 3)
@@ -42,6 +45,7 @@ async def _tell(side: Side, scale: Scale, app: str, sessions: int) -> Measures:
         delays += [at - began for at in await asyncio.gather(*receiving)]
         await asyncio.sleep(PAUSE_SECONDS)
     cost = (side.cpu_seconds() - cpu) / count
+    gc.unfreeze()
     for tab in tabs:
         tab.close()
     delays.sort()

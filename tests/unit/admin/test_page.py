@@ -39,7 +39,8 @@ async def store() -> AsyncIterator[RedisStore]:
     await store.claim(KEY, "r1", request=PageRequest(user="<b>eve</b>", remote_ip="10.9.8.7"))
     beat = Heartbeat(
         "r1", "http://h:1", "1.2", 0.0,
-        sessions={"/a": 1}, connections=2, lag=0.012, load=0.34, slow=[slow(at=5.0), slow(at=3.0)],
+        sessions={"/a": 1}, errors={"/a": 3, "/b": 0}, connections=2, lag=0.012, load=0.34, memory=250_000_000,
+        slow=[slow(at=5.0), slow(at=3.0)],
     )  # fmt: skip
     await store.beat(beat, ttl=60, opened=[KEY])
     other = Heartbeat("r2", "http://h:2", "1.2", 0.0, draining=True, slow=[slow(at=4.0, running=True)])
@@ -81,6 +82,11 @@ async def test_it_shows_replicas_and_sessions(app: App, watch: Watch) -> None:
     assert list(replicas["apps"]) == ["/a 1", ""]
     assert list(replicas["lag"]) == [12, 0]
     assert list(replicas["load"]) == [34, 0]
+    assert list(replicas["memory"]) == [250, 0]
+    apps = page["apps"].source.data
+    assert [list(apps[each]) for each in ("app", "replicas", "live", "asleep", "errors")] == [
+        ["/a", "/b"], [1, 1], [1, 0], [0, 0], [3, 0],
+    ]  # fmt: skip
     assert list(sessions["session"]) == [KEY.short]
     assert list(sessions["user"]) == ["<b>eve</b>"]
     assert "2 (1 draining)" in page["header"].text

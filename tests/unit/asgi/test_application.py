@@ -134,7 +134,7 @@ async def test_a_drain_ends_the_process_also_without_a_lifespan(monkeypatch: pyt
     await get(app, "/")  # begins it
     await app._starting
     app.server.asked_to_stop.set()
-    assert await asyncio.wait_for(raised, 20) == signal.SIGTERM
+    assert await asyncio.wait_for(raised, 30) == signal.SIGTERM
     await app.stop()
 
 
@@ -146,4 +146,4 @@ async def test_a_client_that_leaves_as_it_is_accepted_is_forgotten() -> None:
     handshake.write_headers(ResponseStartLine("HTTP/1.1", 101, ""), HTTPHeaders())
     with pytest.raises(StreamClosedError):
         await handshake.take_over(Mock(), "/ws")
-    await asyncio.wait_for(handshake.run(), 20)
+    await asyncio.wait_for(handshake.run(), 30)

@@ -155,7 +155,7 @@ async def test_a_client_that_reads_nothing_is_cut_off_in_the_end(setup: Setup) -
     setup.socket.begin(setup.peer)
     setup.server.fast.clear()
     setup.socket.close(1012, "elsewhere", patience=0.01)
-    await asyncio.wait_for(setup.running, 10)
+    await asyncio.wait_for(setup.running, 30)
     await setup.peer.over.wait()
 
 
@@ -165,7 +165,7 @@ async def test_a_client_that_reads_nothing_is_cut_off_in_the_end(setup: Setup) -
 async def test_what_no_client_may_send_closes_it_with_a_reason(setup: Setup, frame: str, code: int) -> None:
     setup.socket.begin(setup.peer)
     setup.server.client_sends(frame, "ignored")
-    await asyncio.wait_for(setup.running, 10)
+    await asyncio.wait_for(setup.running, 30)
     assert setup.server.sent[-1]["code"] == code
     assert "ignored" not in setup.peer.got
     await setup.peer.over.wait()
@@ -175,7 +175,7 @@ async def test_a_server_that_takes_no_more_ends_it(setup: Setup) -> None:
     setup.socket.begin(setup.peer)
     setup.server.broken = True
     setup.socket.send(Frames(("x",)))
-    await asyncio.wait_for(setup.running, 10)
+    await asyncio.wait_for(setup.running, 30)
     await setup.socket.drained()
     await setup.peer.over.wait()
 

@@ -37,23 +37,31 @@ def held(replica: str, session_id: str) -> SessionRecord:
 # -- rendering -----------------------------------------------------------------------------------
 
 
-def test_a_line_per_replica_and_one_of_totals() -> None:
+def test_a_line_per_replica_and_app_and_one_of_totals() -> None:
     view = FleetView(
         NOW,
         [
-            beat("r1", sessions={"/b": 1, "/a": 2, "/c": 0}, connections=4, queued=3),
-            beat("r2", draining=True),
+            beat(
+                "r1", sessions={"/b": 1, "/a": 3}, asleep={"/a": 2}, errors={"/a": 1, "/b": 0, "/c": 0},
+                connections=4, queued=3, memory=312_400_000,
+            ),
+            beat("r2", sessions={"/a": 2}, errors={"/a": 4}, draining=True),
         ],
-    )
+    )  # fmt: skip
 
     lines = [" ".join(line.split()) for line in as_text(view).splitlines()]
 
     assert lines == [
-        "REPLICA ADDRESS VERSION UP BEAT SESSIONS CONNECTIONS LOAD QUEUE LAG STATE",
-        "r1 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 3 (/a 2, /b 1) 4 25% 3 4ms serving",
-        "r2 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 0 0 25% 0 4ms draining",
+        "REPLICA ADDRESS VERSION UP BEAT SESSIONS CONNECTIONS LOAD QUEUE LAG MEMORY STATE",
+        "r1 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 4 (/a 3, /b 1) 4 25% 3 4ms 312 MB serving",
+        "r2 http://10.0.0.1:5002 1.2.3 1h02m 0.2s 2 (/a 2) 0 25% 0 4ms - draining",
         "",
-        "2 replicas, 3 sessions, 4 connections",
+        "APP REPLICAS LIVE ASLEEP ERRORS",
+        "/a 2 3 2 5",
+        "/b 1 1 0 0",
+        "/c 1 0 0 0",
+        "",
+        "2 replicas, 6 sessions, 4 connections",
     ]
 
 
@@ -72,7 +80,8 @@ def test_no_replica_is_said_in_words() -> None:
 
 def test_json_has_the_same_in_seconds() -> None:
     record = held("r1", "secret-id")
-    view = FleetView(NOW, [beat("r1", sessions={"/a": 1}, connections=2)], [record])
+    now = beat("r1", sessions={"/a": 3}, asleep={"/a": 2}, errors={"/a": 5}, connections=2, memory=2**28)
+    view = FleetView(NOW, [now], [record])
 
     found = json.loads(as_json(view))
 
@@ -83,14 +92,16 @@ def test_json_has_the_same_in_seconds() -> None:
             "version": "1.2.3",
             "up": 3725.0,
             "beat_age": 0.25,
-            "sessions": {"/a": 1},
+            "sessions": {"/a": 3},
             "connections": 2,
             "load": 0.25,
             "queued": 0,
             "lag": 0.004,
+            "memory": 2**28,
             "draining": False,
         }
     ]
+    assert found["apps"] == [{"app": "/a", "replicas": 1, "live": 1, "asleep": 2, "errors": 5}]
     assert found["sessions"] == [
         {"session": record.key.short, "app": "/a", "owner": "r1", "epoch": 17, "age": 90.0, "building": None}
     ]

@@ -28,7 +28,7 @@ async def moved_to_nine(run: Run) -> None:
     moved = asyncio.Event()
     slider.param.watch(lambda event: moved.set(), "value")
     if slider.value != 9:
-        await asyncio.wait_for(moved.wait(), 10)
+        await asyncio.wait_for(moved.wait(), 30)
     await run.do(lambda: None)  # after the callback that did it
 
 

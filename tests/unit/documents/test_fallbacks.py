@@ -367,7 +367,7 @@ async def test_a_periodic_callback_runs_again() -> None:
     first.take()
     second = await first.restored()
     for run in (first, second):
-        await asyncio.wait_for(run.session.document.ticked.wait(), 10)  # type: ignore[attr-defined]
+        await asyncio.wait_for(run.session.document.ticked.wait(), 30)  # type: ignore[attr-defined]
         await run.end()
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import bokeh.model.util as bokeh_util
 import numpy as np
 import pytest
 from bokeh.core.json_encoder import serialize_json
@@ -30,7 +31,7 @@ from hypothesis import strategies as st
 from service.apps.contexts import AppSessionContext
 from service.apps.execution import Execution
 from service.apps.loading import load_apps
-from service.documents import shortcuts
+from service.documents import released, shortcuts
 from service.documents.ids import IdSpace, new_document
 from service.documents.shortcuts import table
 from service.documents.shortcuts.dispatch import on_change_dispatch_to
@@ -67,6 +68,7 @@ def test_a_changed_function_switches_off_its_groups_only(
     changed = group.functions[0]
     shortcuts.remove()
     digest_of = table.digest_of
+    monkeypatch.setattr(table, "is_released", lambda function, name: False)
     monkeypatch.setattr(
         table, "digest_of", lambda function: "" if function is changed.original else digest_of(function)
     )
@@ -82,6 +84,40 @@ def test_a_changed_function_switches_off_its_groups_only(
 
 def _originals(group: shortcuts.Group) -> list[Any]:
     return [each.original for each in group.functions]
+
+
+FUNCTIONS = [each for group in shortcuts.GROUPS for each in group.functions]
+
+
+@pytest.mark.parametrize("known", FUNCTIONS, ids=str)
+def test_a_released_file_says_what_reading_its_functions_says(known: shortcuts.Known) -> None:
+    assert released.is_released(known.original, known.name)
+    assert table.digest_of(known.original) in known.digests
+
+
+def test_a_file_that_was_changed_is_not_released(tmp_path: Path) -> None:
+    original = Path(bokeh_util.__file__)
+    path = tmp_path / "bokeh" / "model" / "util.py"
+    path.parent.mkdir(parents=True)
+
+    def is_released(source: str) -> bool:
+        path.write_text(source)
+        released._is_released_file.cache_clear()
+        names: dict[str, Any] = {"__name__": "bokeh.model.util", "__package__": "bokeh.model"}
+        exec(compile(source, path, "exec"), names)
+        return released.is_released(names["collect_models"], "collect_models")
+
+    assert is_released(original.read_text())
+    assert not is_released(original.read_text() + "\n")
+    path.unlink()
+    released._is_released_file.cache_clear()
+    assert not released.is_released(len, "len")
+    assert not released._is_released_file(str(path))
+
+
+def test_another_function_of_a_released_file_is_not_taken_for_the_one_that_it_replaces() -> None:
+    assert released.is_released(bokeh_util.collect_models, "collect_models")
+    assert not released.is_released(bokeh_util.collect_models, "collect_filtered_models")
 
 
 def test_documentation_and_annotations_are_no_change() -> None:

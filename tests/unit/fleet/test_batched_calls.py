@@ -14,7 +14,9 @@ from bokeh.models import Div
 from harness.runs import Run, app_of
 
 from service import fleet
+from service.apps import batched_calls
 from service.apps.app import App
+from service.apps.batched_calls import batches_end
 from service.apps.worker_pool import WorkerPool
 from service.fleet.store_thread import StoreThread
 from service.fleet.topics import Topics
@@ -81,7 +83,7 @@ class Room:
 
     async def all_show(self, text: str, but: str = "") -> None:
         runs = [run for run in self.runs if run.session.id != but]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             # No event of anybody's.
             while any(run.session.locked or run["shown"].text.strip() != text for run in runs):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -163,7 +165,7 @@ async def test_one_that_is_given_up_gives_its_turn_back(pool: WorkerPool, topics
     blocked.disown()
     blocked.give_up_code()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while blocked.locked:  # noqa: ASYNC110 - no event of anybody's
             await asyncio.sleep(0.005)
     await room.publish(2)
@@ -205,4 +207,31 @@ async def test_who_is_at_work_is_told_afterwards(pool: WorkerPool, topics: Topic
     goes_on.set()
     await working
     await room.all_show("1")
+    await room.end()
+
+
+async def test_who_waits_for_the_batches_goes_on_when_all_are_told(
+    pool: WorkerPool, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batched_calls, "SLOW_CALL_SECONDS", 60.0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def told(name: str, value: Any) -> None:
+        if value == 2 and name == "1":
+            begun.set()
+            assert go_on.wait(20)
+
+    room = await Room(pool, topics, told).filled()
+    await room.publish(1)
+    await room.all_show("1")
+
+    await room.publish(2)
+    assert await asyncio.to_thread(begun.wait, 20)
+    waiting = asyncio.create_task(batches_end(60))
+    await batches_end(0.01)  # as long as it may take
+    assert not waiting.done()
+    go_on.set()
+    await waiting
+    assert all(run["shown"].text.strip() == "1 2" for run in room.runs[1:])  # the first one publishes
+    await batches_end(60)
     await room.end()

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -51,7 +50,7 @@ class Beating:
 
     async def listed(self, count: int) -> None:
         """Until the store lists that many sessions of this replica."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(await self.store.sessions(REPLICA)) != count:
                 pass  # asks again
 
@@ -91,11 +90,12 @@ async def test_that_is_not_waited_for_while_the_store_is_away(
         redis_server.resume()
 
 
-async def test_it_beats_while_the_event_loop_is_blocked(beating: Beating) -> None:
-    time.sleep(1.5)  # noqa: ASYNC251 - what a slow app does
-    found = await beating.store.replica(REPLICA)
-    assert found is not None
-    assert found.age < 0.9
+async def test_it_beats_while_the_event_loop_is_blocked(beating: Beating, redis_server: RedisServer) -> None:
+    def last_beat() -> bytes:
+        return redis_server.command("ZSCORE", "svc:replicas", REPLICA)
+
+    before = last_beat()
+    eventually(lambda: last_beat() > before, what="another beat while this blocks the event loop")
 
 
 async def test_sessions_that_came_and_went_are_told(beating: Beating) -> None:

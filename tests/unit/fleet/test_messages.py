@@ -95,7 +95,7 @@ class Chat:
 
 
 async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not check():  # noqa: ASYNC110 - no event of anybody's
             await asyncio.sleep(0.005)
 

@@ -71,7 +71,7 @@ class Board:
         self.seen.set()
 
     async def is_told(self, *changes: tuple[str, Any]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while self.told != list(changes):
                 await asyncio.to_thread(self.seen.wait, 0.05)
                 self.seen.clear()
@@ -84,7 +84,7 @@ def nothing(doc: Document) -> None:
 def following_ends(replica: Replica) -> bool:
     async def wait(store: Any) -> bool:
         if replica.values._following is not None:
-            await asyncio.wait([replica.values._following], timeout=5)
+            await asyncio.wait([replica.values._following], timeout=30)
         return replica.values._following is None
 
     return replica.thread.wait(wait)

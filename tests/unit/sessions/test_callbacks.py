@@ -37,14 +37,14 @@ class Runner:
         self.failures += 1
 
     async def until(self, runs: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.runs < runs:
                 self.ran.clear()
                 await self.ran.wait()
 
     async def at_rest(self) -> None:
         """Until no callback is left."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.callbacks._tasks:
                 await asyncio.wait(self.callbacks._tasks.values())
 

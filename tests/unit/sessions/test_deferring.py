@@ -89,7 +89,7 @@ async def test_a_coroutine_without_an_end_goes_on_by_itself(monkeypatch: pytest.
             turns.append(1)
 
     document.add_next_tick_callback(feed)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await deferred.done()
     going_on.set()
     await asyncio.sleep(0)

@@ -244,6 +244,38 @@ async def test_what_changes_is_written_an_interval_later_each_time(
     writing.cancel()
 
 
+async def test_what_many_are_told_of_reaches_their_pages_before_it_is_written(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, told, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    seconds: list[float] = []
+    write_journals = store.write_journals
+
+    async def batches_end(most: float) -> None:
+        seconds.append(most)
+        waits.set()
+        await told.wait()
+
+    async def writing(replica: str, writes: Any) -> list[Written]:
+        answers = await write_journals(replica, writes)
+        written.set()
+        return answers
+
+    monkeypatch.setattr(journaling, "batches_end", batches_end)
+    monkeypatch.setattr(store, "write_journals", writing)
+    stage = Stage(store)
+    run = await stage.session()
+    await run.sent(("slider", "value", 7))
+    running = asyncio.create_task(stage.writer.run())
+    await waits.wait()
+    assert await stage.stored(run) == {}
+    told.set()
+    await written.wait()
+    running.cancel()
+    assert await stage.stored(run) != {}
+    assert seconds[0] == 0.02  # an interval, and no more
+
+
 async def test_after_a_large_write_a_session_leaves_the_store_to_others(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,7 +210,7 @@ async def test_a_session_ends_where_it_is_when_asked(a: Replica, store: RedisSto
             a.ending.asked(beat.end)
             await asyncio.sleep(0)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         ended, _ = await asyncio.gather(end_session(store, session.key), beats())
 
     assert ended
@@ -226,7 +226,7 @@ async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> N
 
     a.ending.asked(frozenset({(session.key.tag, session.epoch)}))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await asyncio.sleep(0, len(a.registry)) or await store.read(session.key) is not None:
             pass  # asks again
 

@@ -58,7 +58,7 @@ class Peer:
         self.gone.set()
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.handled) < count:
                 self.news.clear()
                 await self.news.wait()
@@ -88,7 +88,7 @@ class Line:
 
     async def read(self, count: int = 1 << 16) -> bytes:
         loop = asyncio.get_running_loop()
-        return await asyncio.wait_for(loop.sock_recv(self.client, count), 10)
+        return await asyncio.wait_for(loop.sock_recv(self.client, count), 30)
 
     async def read_all(self) -> bytes:
         """All until the server closes."""
@@ -115,7 +115,7 @@ async def new_line() -> AsyncIterator[Callable[..., Line]]:
     yield make
     for line in lines:
         line.client.close()
-        await asyncio.wait_for(line.peer.gone.wait(), 10)
+        await asyncio.wait_for(line.peer.gone.wait(), 30)
         assert not line.websocket.open
         assert not line.all
 
@@ -226,7 +226,7 @@ async def test_what_the_network_does_not_take_is_kept_and_waited_for(line: Line)
     while not found.endswith(b"\x81\x05after"):
         found += await line.read()
     assert found[10:-7] == big.encode()
-    await asyncio.wait_for(waiting[1], 10)
+    await asyncio.wait_for(waiting[1], 30)
     assert line.websocket.unsent == 0
 
 
@@ -285,7 +285,7 @@ async def test_nobody_waits_for_a_client_that_is_gone(line: Line) -> None:
     waiting = asyncio.create_task(line.websocket.drained())
     await line.turns()
     line.client.close()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 30)
 
 
 # -- control frames and the end ----------------------------------------------------------------
