@@ -2,24 +2,40 @@
 
 With ``--log-format json`` a line has the fields ``operator``, ``action``, ``target`` and ``outcome``, by
 which a log collector finds and keeps it. The admin page knows who acts. ``svc drain``, ``svc sessions --end``
-and the like act on Redis with the rights of whoever has its URL: the replica that is asked can only say what
-was asked.
+and the like act on Redis with the rights of whoever has its URL, and leave word of who they say they are:
+the replica that is asked logs that marked as a claim, see :func:`claimed`.
 """
 
 from __future__ import annotations
 
 import logging
 
-__all__ = ("acted",)
+__all__ = ("acted", "claimed")
 
 log = logging.getLogger(__name__)
 
 UNKNOWN = "(unknown)"
 
+CLAIMED = " (claimed, not authenticated)"
+
+MAX_NAME_LENGTH = 200
+
 
 def acted(action: str, target: str, outcome: str, *, operator: str | None = None) -> None:
     """Log that an operator did something: ``drain`` a replica, ``end`` a session."""
+    outcome = _printable(outcome)
     facts = {
         "operator": operator or UNKNOWN, "action": action, "target": target, "outcome": outcome
     }  # fmt: skip
     log.warning("operator action", extra=facts)
+
+
+def claimed(name: str) -> str | None:
+    """The operator as the store has it, where anybody who may write there can put any name; None for none."""
+    printable = _printable(name[:MAX_NAME_LENGTH]).strip()
+    return printable + CLAIMED if printable else None
+
+
+def _printable(text: str) -> str:
+    """What others wrote must not begin a line of its own."""
+    return "".join(each if each.isprintable() else "?" for each in text)

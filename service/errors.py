@@ -24,6 +24,7 @@
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
         ├── TooManySessions  429  1013  a user has as many sessions open as one may (--max-sessions-per-user)
+        ├── UnderMaintenance  503  1013  an operator lets no new sessions begin (svc maintenance)
         ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
         └── AppCodeAbandoned  503  1013  app code did not end, and its session goes on without it
 
@@ -60,6 +61,7 @@ __all__ = (
     "TokenMisdirected",
     "TooManySessions",
     "Unavailable",
+    "UnderMaintenance",
 )
 
 
@@ -210,6 +212,13 @@ class TooManySessions(Unavailable):
     """The user has as many sessions open here as one may (``--max-sessions-per-user``)."""
 
     http_status = 429
+
+
+class UnderMaintenance(Unavailable):
+    """An operator lets no new sessions of the app begin for now (``svc maintenance``)."""
+
+    http_reason = "Under maintenance"
+    spread = 15
 
 
 class AppCodeAbandoned(Unavailable):

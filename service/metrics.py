@@ -94,6 +94,7 @@ class AppMeter:
         self.opens = metrics.opens.labels(app)
         self._failures = metrics.app_failures.labels(app)
         self.shed = metrics.shed.labels(app)
+        self.maintenance_pages = metrics.maintenance_pages.labels(app)
         self._parked = {reason: metrics.parked.labels(app, reason) for reason in PARK_REASONS}
         self.run_seconds = metrics.run_seconds.labels(app)
         self.restore_seconds = metrics.restore_seconds.labels(app)
@@ -302,6 +303,9 @@ class Metrics:
             ("app", "reason"),
         )
         self.shed = self._counter("shed_pages", "Page views refused because this replica is full", ("app",))
+        self.maintenance_pages = self._counter(
+            "maintenance_pages", "Page views refused because an operator lets no new sessions begin", ("app",)
+        )
 
     def _work(self) -> None:
         app = ("app",)

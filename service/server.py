@@ -27,7 +27,7 @@ from service.apps.panel_settings import PanelSettings, check_page_config, tell_p
 from service.apps.raised import Exited
 from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
-from service.audit import acted
+from service.audit import acted, claimed
 from service.background import beside, ends_within, spawn
 from service.documents import shortcuts
 from service.documents.extensions import installed_versions, made_with
@@ -38,6 +38,7 @@ from service.fleet.files import PeerFiles
 from service.fleet.heartbeat import BEAT_INTERVAL, Heartbeater
 from service.fleet.job_queue import Jobs
 from service.fleet.local_copies import SharedValues
+from service.fleet.maintenance_mode import MaintenanceMode
 from service.fleet.panel_caching import PanelCache
 from service.fleet.peers import Peers
 from service.fleet.relay import ReplicaClient
@@ -179,6 +180,7 @@ class Server:
             self._tracing,
             tokens,
         )
+        self._maintenance = MaintenanceMode()
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self._load = LoadMeter()
@@ -193,6 +195,7 @@ class Server:
             on_doubt=self._in_doubt,
             on_drain=self._asked_to_drain,
             on_end=self._runtime.asked_to_end,
+            on_maintenance=self._maintenance.follow,
         )
         self.services = self._make_services(
             origins or OriginPolicy(settings.allow_websocket_origin, self.port or 80)
@@ -606,6 +609,7 @@ class Server:
             metrics=self.metrics,
             tracing=self._tracing,
             clock=self._heartbeater.store_time,
+            maintenance=self._maintenance,
         )
 
     async def _wait_for_store(self) -> None:
@@ -621,10 +625,11 @@ class Server:
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
 
-    def _asked_to_drain(self) -> None:
+    def _asked_to_drain(self, by: str) -> None:
         """The heartbeat says so until this replica has left the fleet."""
         if not self.asked_to_stop.is_set():
-            acted("drain", self.replica, "this replica was asked to drain, and begins to")
+            says = "this replica was asked to drain, and begins to"
+            acted("drain", self.replica, says, operator=claimed(by))
             self.asked_to_stop.set()
 
     async def _drain(self) -> None:
@@ -698,6 +703,7 @@ class Server:
             load=self._load.share(),
             queued=0 if self._pool is None else self._pool.queued,
             draining=self.services.draining,
+            maintenance=self._maintenance.since,
             versions=self._versions,
             build=self._build,
             building=self._building(),

@@ -19,8 +19,10 @@ from store.results import Results
 
 if TYPE_CHECKING:
     from store.jobs import JobStore
+    from store.maintenance import MaintenanceNotice, MaintenanceStore
 
 __all__ = (
+    "DRAIN",
     "Beat",
     "Claim",
     "Heartbeat",
@@ -213,6 +215,8 @@ class Heartbeat:
     queued: int = 0
     """Calls of app code that wait for a thread."""
     draining: bool = False
+    maintenance: Mapping[str, float] = field(default_factory=dict)
+    """What it turns new pages away for (as in :attr:`Beat.maintenance`), and since when, as it was told."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of Bokeh (``bokeh``) and of installed Bokeh extensions; empty for releases that do not say."""
     build: str = ""
@@ -240,6 +244,14 @@ class Beat:
     """Somebody asked the replica to drain."""
     end: frozenset[tuple[str, int]] = frozenset()
     """Sessions somebody asked the replica to end, as tag and epoch. May repeat what was done already."""
+    asked_by: Mapping[str, str] = field(default_factory=dict)
+    """Who asked for that, by their own word: by tag of the session, and :data:`DRAIN`. May be incomplete."""
+    maintenance: Mapping[str, MaintenanceNotice] = field(default_factory=dict)
+    """App paths, or ALL_APPS, that take no new pages."""
+
+
+DRAIN = "drain"
+"""In :attr:`Beat.asked_by`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -665,10 +677,13 @@ class Store(Journals, Results, Protocol):
         leave it. Idempotent; one round trip, not atomic as a whole.
         """
 
-    async def ask_to_drain(self, replica: str) -> bool:
-        """Let the replica's next beat say that it should drain; False if there is no such replica."""
+    async def ask_to_drain(self, replica: str, *, by: str = "") -> bool:
+        """Let the replica's next beat say that it should drain; False if there is no such replica.
 
-    async def ask_to_end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+        ``by`` is who wants that, by their own word: it goes into an audit log, and nobody vouches for it.
+        """
+
+    async def ask_to_end(self, key: SessionKey, *, owner: str, epoch: int, by: str = "") -> bool:
         """Let ``owner``'s next beats say that it should end the session; False if that is gone."""
 
     async def replica(self, replica: str) -> Heartbeat | None:
@@ -797,6 +812,10 @@ class Store(Journals, Results, Protocol):
     @property
     def jobs(self) -> JobStore:
         """Work that apps have handed over."""
+
+    @property
+    def maintenance(self) -> MaintenanceStore:
+        """Apps that take no new pages."""
 
     # -- secrets -----------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ FAMILIES = (
     Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
     Family("<prefix>:replica:<id>:end", "set", "one minute", "key", "ask_to_end"),
+    Family("<prefix>:replica:<id>:asked", "hash", "one minute", "key", "ask_to_drain, ask_to_end"),
     Family("<prefix>:replica:<id>:work", "set", "ten minutes", "key", "announce, withdraw"),
     Family("<prefix>:building:<name>", "zset", "ten minutes", "key", "begin_build, end_build"),
     Family("<prefix>:parked", "zset", "none; members removed by parked", "key", "park, parked"),
@@ -88,6 +89,8 @@ FAMILIES = (
     Family("<prefix>:tokens:<login>", "hash", "as long as its login; a lease alone: as the lease", "key",
            "put_tokens, lease_tokens, renew_tokens"),
     Family("<prefix>:replicas", "zset", "none; members removed by sweep", "key", "beat, retire, sweep"),
+    Family("<prefix>:maintenance", "hash", "none; fields removed by maintenance: end", "key",
+           "maintenance: begin, end"),
     Family("<prefix>:unused", "zset", "none; members removed by sweep", "key", "sweep, retire"),
 )  # fmt: skip
 
@@ -111,6 +114,8 @@ class Keys:
         """App that has jobs -> when one was last submitted, in milliseconds."""
         self.parked = f"{prefix}:parked"
         """Tag of a parked session -> when it was parked, in milliseconds."""
+        self.maintenance = f"{prefix}:maintenance"
+        """App that takes no new pages -> what its visitors are told."""
 
         self.wake_ups = f"{prefix}:messages"
         """The channel (no key) on which topics are named that somebody has just published on."""
@@ -156,6 +161,9 @@ class Keys:
 
     def end(self, replica: str) -> str:
         return f"{self.prefix}:replica:{replica}:end"
+
+    def asked(self, replica: str) -> str:
+        return f"{self.prefix}:replica:{replica}:asked"
 
     def work(self, replica: str) -> str:
         return f"{self.prefix}:replica:{replica}:work"

@@ -25,6 +25,7 @@ from store.contract import (
     UserTokens,
 )
 from store.errors import RecordDamaged, RecordError
+from store.maintenance import MaintenanceNotice
 from store.pieces import LARGE, Pieces
 
 __all__ = (
@@ -34,12 +35,14 @@ __all__ = (
     "Payload",
     "as_payload",
     "decode_heartbeat",
+    "decode_maintenance",
     "decode_parked",
     "decode_reason",
     "decode_request",
     "decode_session",
     "decode_tokens",
     "encode_heartbeat",
+    "encode_maintenance",
     "encode_request",
     "encode_tokens",
     "pack_entry",
@@ -51,6 +54,7 @@ SESSION_VERSION = 1
 HEARTBEAT_VERSION = 1
 JOURNAL_VERSION = 1
 TOKENS_VERSION = 1
+MAINTENANCE_VERSION = 1
 
 Packed: TypeAlias = bytes | Pieces
 """Large ones are in pieces, so that they are not copied once more."""
@@ -104,6 +108,16 @@ def decode_heartbeat(data: bytes, *, left_ms: int) -> Heartbeat:
     ttl_ms = known.pop("ttl_ms", left_ms)
     slow = tuple(known.get("slow", ()))
     return _build("heartbeat", Heartbeat, {**known, "slow": slow, "age": max(0, ttl_ms - left_ms) / 1000})
+
+
+def encode_maintenance(notice: MaintenanceNotice) -> bytes:
+    return bytes(_pack("maintenance notice", MAINTENANCE_VERSION, _own_fields(notice)))
+
+
+def decode_maintenance(data: bytes) -> MaintenanceNotice:
+    what = "maintenance notice"
+    known = _known(what, _unpack(what, MAINTENANCE_VERSION, data), _MAINTENANCE)
+    return _build(what, MaintenanceNotice, known)
 
 
 def decode_session(hash_: Mapping[bytes, bytes]) -> SessionRecord:
@@ -341,6 +355,13 @@ _TOKENS: Mapping[str, _Check] = {
     "refused": _is(bool),
 }
 
+_MAINTENANCE: Mapping[str, _Check] = {
+    "message": _is(str),
+    "since": _is(int, float),
+    "retry_after": _is(int),
+    "operator": _is(str),
+}
+
 _HEARTBEAT: Mapping[str, _Check] = {
     "replica": _is(str),
     "address": _is(str),
@@ -355,6 +376,7 @@ _HEARTBEAT: Mapping[str, _Check] = {
     "load": _is(int, float),
     "queued": _is(int),
     "draining": _is(bool),
+    "maintenance": _map_of(_is(int, float)),
     "versions": _map_of(_is(str)),
     "build": _is(str),
     "building": _map_of(_is(int, float)),

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from store import records
 from store.contract import (
+    DRAIN,
     Beat,
     Claim,
     Heartbeat,
@@ -53,6 +54,7 @@ from store.keys import Keys
 from store.link import Link
 from store.probe import check
 from store.redis_jobs import RedisJobs
+from store.redis_maintenance import RedisMaintenance
 from store.redis_results import RedisResults
 from store.scripts import Command, load
 from store.sweeper import Sweeper
@@ -108,6 +110,7 @@ class RedisStore(RedisResults):
         self._values = StoredValues(keys.prefix, encryption, self._vault)
         self._sweeper = Sweeper(link, keys)
         self.jobs = RedisJobs(link, keys, self._values)
+        self.maintenance = RedisMaintenance(link, keys)
         self._said_unreadable = False
 
     @property
@@ -319,13 +322,14 @@ class RedisStore(RedisResults):
         ended: Collection[SessionKey] = (),
     ) -> Beat:
         replica, encoded = heartbeat.replica, _encode_beat(heartbeat, ttl)
-        before, drain, end, now, *_ = await self._link.pipe(
+        before, drain, end, maintenance, now, *_ = await self._link.pipe(
             [
                 Command(
                     ("SET", self._keys.heartbeat(replica), encoded, "PX", _ms(ttl), "GET"), {"get": True}
                 ),
                 Command(("EXISTS", self._keys.drain(replica))),
                 Command(("SMEMBERS", self._keys.end(replica))),
+                self.maintenance.read,
                 load("enlist")([self._keys.replicas], replica),
                 *self._index("SADD", replica, opened),
                 *self._index("SREM", replica, ended),
@@ -334,17 +338,34 @@ class RedisStore(RedisResults):
         )
         # Our own bytes: an attempt of this call whose reply was lost, which hid what was there before.
         known = before is not None and before != encoded
-        return Beat(known=known, now=now / 1000, drain=bool(drain), end=frozenset(map(_asked, end)))
+        asked = await self._link.send("HGETALL", self._keys.asked(replica)) if drain or end else {}
+        return Beat(
+            known=known,
+            now=now / 1000,
+            drain=bool(drain),
+            end=frozenset(map(_asked, end)),
+            asked_by={what.decode(): by.decode(errors="replace") for what, by in asked.items()},
+            maintenance=self.maintenance.found(maintenance),
+        )
 
-    async def ask_to_drain(self, replica: str) -> bool:
+    async def _note_who_asks(self, replica: str, what: str, by: str) -> None:
+        """Before it is asked: the replica acts at once."""
+        key, name = self._keys.asked(replica), by.encode(errors="replace")
+        await self._link.pipe(
+            [Command(("HSET", key, what, name)), Command(("PEXPIRE", key, _ms(_UNLISTED_SECONDS)))]
+        )
+
+    async def ask_to_drain(self, replica: str, *, by: str = "") -> bool:
         if await self.replica(replica) is None:
             return False
+        await self._note_who_asks(replica, DRAIN, by)
         await self._link.send("SET", self._keys.drain(replica), b"1", "PX", _ms(_UNLISTED_SECONDS))
         return True
 
-    async def ask_to_end(self, key: SessionKey, *, owner: str, epoch: int) -> bool:
+    async def ask_to_end(self, key: SessionKey, *, owner: str, epoch: int, by: str = "") -> bool:
         if await self.replica(owner) is None:
             return False
+        await self._note_who_asks(owner, key.tag, by)
         asked = self._keys.end(owner)
         await self._link.pipe(
             [

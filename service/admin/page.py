@@ -1,4 +1,4 @@
-"""The admin page as a Bokeh Document: what it shows, and the two things that can be done with it.
+"""The admin page as a Bokeh Document: what it shows, and what can be done with it.
 
 What it is made of does not depend on the fleet, so that the session is restorable like any other;
 the fleet comes in with the ticks. Session ids never leave the server: rows go by the short form.
@@ -6,6 +6,7 @@ the fleet comes in with the ticks. Session ids never leave the server: rows go b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -28,9 +29,11 @@ from service.admin.watch import MAX_SESSIONS, FleetWatch
 from service.admin.widgets import FULL_WIDTH, Charts, Confirmed, heading, notice, tiles
 from service.audit import acted
 from service.fleet.ending import begin_to_end
+from service.fleet.maintenance_mode import shown_app
 from service.fleet.view import FleetView, SessionFilter
 from store.contract import SessionRecord, Store
 from store.errors import StoreError
+from store.maintenance import ALL_APPS, MaintenanceNotice
 
 __all__ = ("AdminPage",)
 
@@ -42,6 +45,8 @@ FIRST_TICK = 150
 """Milliseconds, by which the first look has probably come back."""
 
 ANY = "any"
+ALL = "all apps"
+ALL_ONLY: list[Any] = [ALL]
 ANYTHING: list[Any] = [ANY]
 AGES: dict[Any, float] = {ANY: 0.0, "1 minute": 60.0, "1 hour": 3600.0, "1 day": 86400.0}
 
@@ -73,6 +78,12 @@ class AdminPage:
         self._end = Confirmed(
             "end", "End the selected session", lambda: self._sessions.selected, self._do_end
         )
+        self._closed_app = Select(
+            title="Maintenance of", name="maintenance app", options=ALL_ONLY, value=ALL, width=170
+        )
+        self._message = TextInput(title="What visitors are told", name="maintenance message", width=420)
+        self._begin = Confirmed("begin maintenance", "Begin maintenance", self._to_close, self._do_begin)
+        self._finish = Confirmed("end maintenance", "End maintenance", self._to_open, self._do_finish)
         self._lay_out(can_drain=can_drain)
         for choice in (self._app, self._replica, self._age, self._username):
             choice.on_change("value", lambda attr, old, new: self._tick())
@@ -92,6 +103,7 @@ class AdminPage:
         if can_drain:
             parts.append(self._drain.row)
         parts += [heading("Apps"), self._apps.widget]
+        parts += [row(self._closed_app, self._message), row(self._begin.row, self._finish.row)]
         parts += [heading("Sessions"), filters, self._sessions.widget, self._listed, self._end.row]
         parts += [heading("Code that ran for long (<code>--slow-callback</code>)"), self._slow.widget]
         self._document.add_root(column(parts, sizing_mode="stretch_width", margin=(0, 12, 24, 12)))
@@ -114,6 +126,7 @@ class AdminPage:
         apps = {each.path for each in view.apps()}
         self._app.options = [ANY, *sorted(apps | {self._app.value} - {ANY})]
         replicas = {each.replica for each in view.replicas}
+        self._closed_app.options = [ALL, *sorted(apps | {self._closed_app.value} - {ALL})]
         self._replica.options = [ANY, *sorted(replicas | {self._replica.value} - {ANY})]
 
     def _show_sessions(self, view: FleetView) -> None:
@@ -137,7 +150,9 @@ class AdminPage:
 
     async def _do_drain(self, replica: str) -> None:
         said = await self._try(
-            self._store.ask_to_drain(replica), f"{replica} was asked to drain", f"{replica} is gone"
+            self._store.ask_to_drain(replica, by=self._user or ""),
+            f"{replica} was asked to drain",
+            f"{replica} is gone",
         )
         acted("drain", replica, said, operator=self._user)
 
@@ -147,8 +162,30 @@ class AdminPage:
             said = gone
             self._say(said)
         else:
-            said = await self._try(begin_to_end(self._store, record.key), f"{short} ends", gone)
+            said = await self._try(
+                begin_to_end(self._store, record.key, by=self._user or ""), f"{short} ends", gone
+            )
         acted("end", short, said, operator=self._user)
+
+    def _to_close(self) -> str:
+        if not self._message.value.strip():
+            self._say("Say first what visitors are told.")
+            return ""
+        return f"maintenance of {self._closed_app.value}"
+
+    def _to_open(self) -> str:
+        return f"maintenance of {self._closed_app.value}"
+
+    async def _do_begin(self, what: str) -> None:
+        app = _app_in(what)
+        begun = MaintenanceNotice(self._message.value.strip(), time.time(), operator=self._user or "")
+        said = await self._try(_done(self._store.maintenance.begin(app, begun)), f"{what} begins", "")
+        acted("maintenance", shown_app(app), said, operator=self._user)
+
+    async def _do_finish(self, what: str) -> None:
+        app = _app_in(what)
+        said = await self._try(_done(self._store.maintenance.end(app or None)), f"{what} ends", "")
+        acted("maintenance", shown_app(app), said, operator=self._user)
 
     async def _try(self, work: Awaitable[bool], done: str, missing: str) -> str:
         """What came of it, which is shown as well."""
@@ -165,3 +202,14 @@ class AdminPage:
 
     def _say(self, text: str) -> None:
         self._says.text = notice(text)
+
+
+def _app_in(what: str) -> str:
+    """The app of a question about ``maintenance of ...``, which may have been asked a while ago."""
+    name = what.removeprefix("maintenance of ")
+    return ALL_APPS if name == ALL else name
+
+
+async def _done(work: Awaitable[None]) -> bool:
+    await work
+    return True

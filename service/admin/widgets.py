@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, DatetimeTickFormatter
 from bokeh.models.widgets import Button, Div
 from bokeh.plotting import figure
 
-from service.fleet.view import FleetView
+from service.fleet.view import FleetView, duration
 
 __all__ = ("FULL_WIDTH", "Charts", "Confirmed", "heading", "notice", "tiles")
 
@@ -55,10 +55,19 @@ def tiles(view: FleetView | None, trouble: str) -> str:
         f"align-items:center'><div style='font-size:18px;font-weight:600;padding-right:44px'>svc fleet</div>"
         f"{cells}</div>"
     )
+    if view is not None:
+        head += "".join(_maintenance(view))
     if not trouble:
         return head
     style = "background:#fef2f2;color:#991b1b;padding:7px 12px;border-radius:6px;margin-top:6px"
     return f"{head}<div style='{style}'>This may be out of date: {html.escape(trouble)}</div>"
+
+
+def _maintenance(view: FleetView) -> Iterator[str]:
+    style = "background:#fffbeb;color:#92400e;padding:7px 12px;border-radius:6px;margin-top:6px"
+    for app, notice in view.maintenance.items():
+        text = f"Maintenance of {app or 'all apps'} for {duration(view.at - notice.since)}: {notice.message}"
+        yield f"<div style='{style}'>{html.escape(text)}</div>"
 
 
 def _figures(view: FleetView) -> list[tuple[str, str]]:

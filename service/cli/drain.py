@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from service.cli.caller import add_caller_argument, caller
 from service.cli.opening import add_store_arguments, opened_store
 from service.errors import ConfigError, Unavailable
 from store.contract import Heartbeat, Store
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, default=120.0, metavar="SECONDS", help="Stop watching after this long"
     )
+    add_caller_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _drain(arguments: argparse.Namespace) -> int:
     async with opened_store(arguments) as store:
         replica = _chosen(await store.replicas(), arguments.replica)
-        await store.ask_to_drain(replica.replica)
+        await store.ask_to_drain(replica.replica, by=caller(arguments))
         try:
             async with asyncio.timeout(arguments.timeout):
                 await _watch(store, replica.replica)

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "doctor",
     "drain": "drain",
     "jobs": "jobs",
+    "maintenance": "maintenance",
     "sessions": "sessions",
     "serve": "serve",
     "secret": "secret",

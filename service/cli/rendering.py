@@ -13,6 +13,7 @@ from typing import Any
 from service.fleet.view import AppView, FleetView, duration, megabytes
 from store.contract import Heartbeat, Parked, SessionRecord, TaskRecord
 from store.jobs import JobRecord, JobState
+from store.maintenance import MaintenanceNotice
 
 __all__ = (
     "as_json",
@@ -20,6 +21,8 @@ __all__ = (
     "counted",
     "jobs_as_json",
     "jobs_as_text",
+    "maintenance_as_json",
+    "maintenance_as_text",
     "parked_as_json",
     "parked_as_text",
     "sessions_as_json",
@@ -36,7 +39,11 @@ def as_text(view: FleetView) -> str:
         parts.append(_table(APP_COLUMNS, [_app_row(each) for each in apps]))
     if view.held is not None:
         parts.append(_table(SESSION_COLUMNS, [_session_row(each, view) for each in view.held]))
-    return "\n\n".join([*parts, _totals(view)] if view.replicas else [_totals(view)])
+    if not view.replicas:
+        parts = []
+    if view.maintenance:
+        parts.append(maintenance_as_text(view.maintenance, view.at))
+    return "\n\n".join([*parts, _totals(view)])
 
 
 def as_json(view: FleetView) -> str:
@@ -44,6 +51,7 @@ def as_json(view: FleetView) -> str:
     found: dict[str, Any] = {
         "replicas": [_replica_entry(each, view.at) for each in view.replicas],
         "apps": [_app_entry(each) for each in view.apps()],
+        "maintenance": _maintenance_entries(view.maintenance, view.at),
     }
     if view.held is not None:
         found["sessions"] = [_session_entry(each, view) for each in view.held]
@@ -124,6 +132,37 @@ def _app_entry(app: AppView) -> dict[str, Any]:
         "asleep": app.asleep,
         "errors": app.errors,
     }
+
+
+# -- maintenance ---------------------------------------------------------------------------------
+
+
+def maintenance_as_text(notices: Mapping[str, MaintenanceNotice], now: float) -> str:
+    """A line per notice, or that there is none."""
+    lines = [
+        f"maintenance of {app or 'all apps'} for {duration(now - notice.since)}, "
+        f"begun by {printable(notice.operator) or '(unknown)'}: {printable(notice.message)}"
+        for app, notice in notices.items()
+    ]
+    return "\n".join(lines or ["no maintenance"])
+
+
+def maintenance_as_json(notices: Mapping[str, MaintenanceNotice], now: float) -> str:
+    """A list of objects; times are seconds, and the app is null where it is for all."""
+    return json.dumps(_maintenance_entries(notices, now), indent=2)
+
+
+def _maintenance_entries(notices: Mapping[str, MaintenanceNotice], now: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "app": app or None,
+            "message": notice.message,
+            "since": round(max(0.0, now - notice.since), 3),
+            "retry_after": notice.retry_after,
+            "operator": notice.operator or None,
+        }
+        for app, notice in notices.items()
+    ]
 
 
 # -- sessions ------------------------------------------------------------------------------------
@@ -320,3 +359,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def counted(number: int, what: str) -> str:
     """``1 session``, ``2 sessions``."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Without what would move a terminal's cursor, or begin a line."""
+    return "".join(each if each.isprintable() else "?" for each in text)

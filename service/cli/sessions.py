@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import time
 
+from service.cli.caller import add_caller_argument, caller
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import parked_as_json, parked_as_text, sessions_as_json, sessions_as_text
 from service.errors import ConfigError, Unavailable
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="With --end: wait this long for each"
     )
     parser.add_argument("--json", action="store_true", help="For scripts; times are in seconds")
+    add_caller_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,7 +67,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         if arguments.end and arguments.all:
             return await _end_all(store, found, arguments)
         if arguments.end:
-            await _end_one(store, found, arguments.timeout)
+            await _end_one(store, found, arguments)
         else:
             print(sessions_as_json(found, view) if arguments.json else sessions_as_text(found, view))
     return 0
@@ -85,10 +87,10 @@ def _chosen(arguments: argparse.Namespace, view: FleetView) -> list[SessionRecor
     return found
 
 
-async def _end_one(store: Store, found: list[SessionRecord], timeout: float) -> None:
+async def _end_one(store: Store, found: list[SessionRecord], arguments: argparse.Namespace) -> None:
     if len(found) != 1:
         raise ConfigError(f"--end takes one session, and {len(found)} fit: say which, or --all")
-    await _end(store, found[0].key, timeout)
+    await _end(store, found[0].key, arguments)
 
 
 async def _end_all(store: Store, found: list[SessionRecord], arguments: argparse.Namespace) -> int:
@@ -100,7 +102,7 @@ async def _end_all(store: Store, found: list[SessionRecord], arguments: argparse
     async def end(key: SessionKey) -> bool:
         async with turns:
             try:
-                await _end(store, key, arguments.timeout)
+                await _end(store, key, arguments)
             except Unavailable as error:
                 print(error)
                 return False
@@ -111,10 +113,11 @@ async def _end_all(store: Store, found: list[SessionRecord], arguments: argparse
     return 0 if all(ended) else 1
 
 
-async def _end(store: Store, key: SessionKey, timeout: float) -> None:
+async def _end(store: Store, key: SessionKey, arguments: argparse.Namespace) -> None:
+    timeout = arguments.timeout
     try:
         async with asyncio.timeout(timeout):
-            await end_session(store, key)
+            await end_session(store, key, by=caller(arguments))
     except TimeoutError:
         raise Unavailable(f"{key.short} has not ended after {timeout:g} s: is a callback running?") from None
     print(f"{key.short} has ended")

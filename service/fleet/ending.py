@@ -16,20 +16,20 @@ POLL_SECONDS = 0.2
 """Seconds between looks whether the owner has done it."""
 
 
-async def end_session(store: Store, key: SessionKey) -> bool:
+async def end_session(store: Store, key: SessionKey, *, by: str = "") -> bool:
     """End the session wherever it is, and return when it is gone; False if there was none.
 
     It may move meanwhile. Waits for as long as the session's callbacks run, so callers set a
-    timeout. Raises StoreError.
+    timeout. ``by`` is who wants it, as they say themselves. Raises StoreError.
     """
     found = False
-    while await begin_to_end(store, key):
+    while await begin_to_end(store, key, by=by):
         found = True
         await asyncio.sleep(POLL_SECONDS)
     return found
 
 
-async def begin_to_end(store: Store, key: SessionKey) -> bool:
+async def begin_to_end(store: Store, key: SessionKey, *, by: str = "") -> bool:
     """Ask the session's owner, or end it where there is none; False if there is no session.
 
     Does not wait for the owner. Raises StoreError.
@@ -37,6 +37,7 @@ async def begin_to_end(store: Store, key: SessionKey) -> bool:
     record = await store.read(key)
     if record is None:
         return False
-    if not record.owner or not await store.ask_to_end(key, owner=record.owner, epoch=record.epoch):
-        await store.end(key, owner=record.owner, epoch=record.epoch)
+    owner, epoch = record.owner, record.epoch
+    if not owner or not await store.ask_to_end(key, owner=owner, epoch=epoch, by=by):
+        await store.end(key, owner=owner, epoch=epoch)
     return True

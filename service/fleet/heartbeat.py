@@ -11,11 +11,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from store.contract import Beat, Heartbeat, SessionKey, Store
+from store.contract import DRAIN, Beat, Heartbeat, SessionKey, Store
 from store.errors import StoreError
+from store.maintenance import MaintenanceNotice
 
 __all__ = ("BEAT_INTERVAL", "Heartbeater")
 
@@ -34,8 +35,9 @@ class Heartbeater:
     ``describe`` gives the present state and is called on the heart's thread; ``changes`` are the
     sessions that came and went, taken off as they are published. On the event loop that started
     it the heart calls ``on_doubt`` when this replica may have been taken for dead or the store may
-    have lost data, ``on_drain`` when somebody asked the replica to drain, and ``on_end`` with the
-    sessions (tag and epoch) that somebody asked it to end.
+    have lost data, ``on_drain`` when somebody asked the replica to drain, ``on_end`` with the
+    sessions (tag and epoch) that somebody asked it to end, both with who that was by their own word
+    (:attr:`store.contract.Beat.asked_by`), and ``on_maintenance`` with what has changed of maintenance mode.
     """
 
     def __init__(
@@ -46,8 +48,9 @@ class Heartbeater:
         *,
         ttl: float,
         on_doubt: Callable[[], None],
-        on_drain: Callable[[], None],
-        on_end: Callable[[frozenset[tuple[str, int]]], None],
+        on_drain: Callable[[str], None],
+        on_end: Callable[[frozenset[tuple[str, int]], Mapping[str, str]], None],
+        on_maintenance: Callable[[Mapping[str, MaintenanceNotice]], None],
     ) -> None:
         self._open_store = open_store
         self._describe = describe
@@ -56,6 +59,8 @@ class Heartbeater:
         self._on_doubt = on_doubt
         self._on_drain = on_drain
         self._on_end = on_end
+        self._on_maintenance = on_maintenance
+        self._maintenance: Mapping[str, MaintenanceNotice] = {}
         self._home: asyncio.AbstractEventLoop | None = None
         self._last_beat: float | None = None
         self._store_ahead: float | None = None
@@ -172,14 +177,17 @@ class Heartbeater:
         )
         self.doubts += doubtful  # before the beat counts: see OwnershipCheck.sure
         self._last_beat = now
+        if beat.maintenance != self._maintenance:
+            self._maintenance = beat.maintenance
+            self._home.call_soon_threadsafe(self._on_maintenance, beat.maintenance)
         if beat.end:
-            self._home.call_soon_threadsafe(self._on_end, beat.end)
+            self._home.call_soon_threadsafe(self._on_end, beat.end, beat.asked_by)
         if self._thread is None:
             return  # the store is in this process, and nobody else uses it
         if doubtful:
             self._home.call_soon_threadsafe(self._on_doubt)
         if beat.drain:
-            self._home.call_soon_threadsafe(self._on_drain)
+            self._home.call_soon_threadsafe(self._on_drain, beat.asked_by.get(DRAIN, ""))
 
     def _note(self, beating: bool, text: str) -> None:
         if beating != self._noted:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from store.contract import Heartbeat, SessionRecord, Store
+from store.maintenance import MaintenanceNotice
 
 __all__ = ("AppView", "FleetView", "SessionFilter", "duration", "look", "megabytes")
 
@@ -38,6 +39,8 @@ class FleetView:
     """By address."""
     held: list[SessionRecord] | None = None
     """The sessions that the replicas hold, by replica; None when they were not asked for."""
+    maintenance: Mapping[str, MaintenanceNotice] = field(default_factory=dict)
+    """By app path, or ALL_APPS."""
 
     def apps(self) -> list[AppView]:
         """Every app that is served, by path."""
@@ -92,11 +95,11 @@ class SessionFilter:
 
 async def look(store: Store, *, sessions: bool = False) -> FleetView:
     """Ask the store once. With ``sessions`` the cost grows with their number."""
-    replicas = await store.replicas()
+    replicas, maintenance = await store.replicas(), await store.maintenance.all()
     if not sessions:
-        return FleetView(time.time(), replicas)
+        return FleetView(time.time(), replicas, maintenance=maintenance)
     held = [record for each in replicas for record in await store.sessions(each.replica)]
-    return FleetView(time.time(), replicas, held)
+    return FleetView(time.time(), replicas, held, maintenance)
 
 
 def duration(seconds: float) -> str:

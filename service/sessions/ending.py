@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.audit import acted
+from collections.abc import Mapping
+
+from service.audit import acted, claimed
 from service.background import spawn
 from service.sessions.departures import Departures
 from service.sessions.life import Reason, State
@@ -19,13 +21,17 @@ class Ending:
         self._departures = departures
         self._ending: set[SessionSlot] = set()
 
-    def asked(self, which: frozenset[tuple[str, int]]) -> None:
-        """End those sessions, given by tag and epoch; what does not live here (any more) is left alone."""
+    def asked(self, which: frozenset[tuple[str, int]], by: Mapping[str, str]) -> None:
+        """End those sessions, given by tag and epoch; what does not live here (any more) is left alone.
+
+        ``by`` says by tag who wants that.
+        """
         building = [slot for slot, _ in self._registry.being_built()]
         for slot in {*self._registry.held(), *building} - self._ending:
             if (slot.key.tag, slot.epoch) in which and slot.life.state is not State.LEAVING:
                 self._ending.add(slot)
-                acted("end", slot.key.short, "its replica was asked to end it, and does")
+                operator = claimed(by.get(slot.key.tag, ""))
+                acted("end", slot.key.short, "its replica was asked to end it, and does", operator=operator)
                 spawn(self._end(slot))
 
     async def _end(self, slot: SessionSlot) -> None:

@@ -73,6 +73,10 @@ class Health:
         visited = [path for path, app in self._services.apps.items() if not app.for_operators]
         for app in visited:
             sessions[app, "connected"] = sessions[app, "unused"] = connections[(app,)] = 0
+        closed: dict[tuple[str, ...], float] = {
+            (app,): self._services.maintenance.notice_for(app) is not None for app in visited
+        }
+        yield Reading("maintenance", "Whether an operator lets no new sessions begin", closed, ("app",))
         operators = 0
         for session in self._services.registry:
             if session.app.for_operators:

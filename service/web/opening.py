@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.apps.app import App
-from service.errors import Full, TokenExpired, TooManySessions
+from service.errors import Full, TokenExpired, TooManySessions, UnderMaintenance
 from service.page_versions import PageVersions
 from service.tokens import VerifiedToken, new_token_id
 from service.tracing import HEADER
@@ -97,13 +97,15 @@ class AppHandler(UserHandler):
         return self.services.tracing.span(name, parent=parent, kind="server", app=self.app.path)
 
     async def view(self) -> PageView:
-        """Name the session and mint its token. Raises TokenInvalid, TokenExpired, HTTPError, Full."""
+        """Name the session and mint its token. Raises TokenError, HTTPError, Unavailable, StoreError."""
         given = self._given_token()
         requested = self._requested_session_id() if given is None else given.session_id
-        if requested is None and not self.app.for_operators:
-            self._check_room()
         key = SessionKey(self.app.path, requested or self.services.tokens.new_session_id())
         logs.bind_log_context(**key.facts)
+        if not self.app.for_operators:
+            await self._check_maintenance(key, requested=requested is not None)
+            if requested is None:
+                self._check_room()
         token_id = new_token_id()
         token = self.mint(key, token_id, self.page_versions)
         request = None if given is None else await self.request_of(given)
@@ -157,6 +159,15 @@ class AppHandler(UserHandler):
         except StoreError as error:
             log.debug("the page is made here: %s", error)
             return None
+
+    async def _check_maintenance(self, key: SessionKey, *, requested: bool) -> None:
+        """Begin no session while an operator does not want any; those that are there go on."""
+        notice = self.services.maintenance.notice_for(key.app)
+        if notice is None or (requested and await self.services.store.read(key) is not None):
+            return
+        self.services.metrics.app(key.app).maintenance_pages.inc()
+        message = notice.message or "There is maintenance going on here. Please come back later."
+        raise UnderMaintenance(message, retry_after=notice.retry_after)
 
     def _check_room(self) -> None:
         """Turn a new visitor away while this replica is full, or while its user has enough pages.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from service.apps.app import App
 from service.errors import Unavailable
 from service.fleet.files import PeerFiles
+from service.fleet.maintenance_mode import MaintenanceMode
 from service.fleet.relay import ReplicaClient
 from service.fleet.routing import Router
 from service.metrics import Metrics
@@ -57,6 +58,7 @@ class Services:
     clock: Callable[[], float]
     """Wall-clock seconds on which all replicas agree."""
     keep_alive: KeepAlive
+    maintenance: MaintenanceMode
     reused: ReusedPages | None
     """Where pages of Panel are drawn once for many (``--reuse-sessions``)."""
     rendered: RenderedPages = field(default_factory=RenderedPages)

@@ -112,6 +112,6 @@ async def test_an_operator_ends_a_session_and_drains_a_replica(fleet: Fleet, tab
     for line in (
         f"operator=ada action=end target={short} outcome={short} ends",
         f"operator=ada action=drain target={owner} outcome={owner} was asked",
-        f"operator=(unknown) action=drain target={owner}",
+        f"operator=ada (claimed, not authenticated) action=drain target={owner}",
     ):
         until(lambda line=line: any(line in each for replica in fleet.replicas for each in replica.lines))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ from devfleet.fleet import Fleet
 from devfleet.redis_server import eventually
 from harness.apps import CountedApp
 from harness.client import Client, ServerError
+from harness.pages import get_page
+from operations.scrape import get, scrape, until
 
 FAILING = """
 from bokeh.io import curdoc
@@ -61,3 +65,68 @@ async def test_status_says_per_app_what_lives_what_sleeps_and_what_has_failed(fl
     found = status(fleet)
     assert all(each["memory"] > 20_000_000 for each in found["replicas"])
     assert "/failing  2" in svc(fleet, "status").stdout
+
+
+async def test_maintenance_turns_new_pages_away_and_leaves_open_ones_alone(fleet: Fleet) -> None:
+    first, second = fleet.replicas
+    async with await Client.open(first.app_url(), session_id="open") as client:
+        told = ["--message", "Back at <nine>", "--retry-after", "30"]
+        begun = svc(fleet, "maintenance", "on", *told, "--operator", "ada")
+        assert (begun.returncode, begun.stderr) == (0, "")
+        assert begun.stdout.endswith("begun by ada: Back at <nine>\n")
+        for replica in fleet.replicas:
+            code, page, headers = get(replica.app_url())
+            assert code == 503
+            assert 30 <= int(headers["Retry-After"]) <= 45
+            assert "Back at &lt;nine&gt;" in page
+            assert get(f"{replica.app_url()}/autoload.js?bokeh-autoload-element=x")[0] == 503
+            assert replica.status("/readyz") == 200
+
+        # The session that is open goes on, also in a page of the other replica.
+        await client.patch("slider", value=4)
+        await client.reconnect()
+        assert client.value("slider", "value") == 4
+        again = await get_page(f"{second.app_url()}?bokeh-session-id=open")
+        assert again.status == 200
+        assert (await get_page(f"{second.app_url()}?bokeh-session-id=new")).status == 503
+    assert scrape(first.url)("svc_maintenance_pages_total", app="/counted") == 2
+    assert scrape(first.url)("svc_maintenance", app="/failing") == 1
+    assert "maintenance of all apps" in svc(fleet, "status").stdout
+    line = "operator=ada (claimed, not authenticated) action=maintenance target=(all apps)"
+    for replica in fleet.replicas:
+        until(lambda replica=replica: any(line in each for each in replica.lines))
+
+    assert svc(fleet, "maintenance", "off").stdout == "no maintenance\n"
+    assert [get(replica.app_url())[0] for replica in fleet.replicas] == [200, 200]
+
+
+async def test_maintenance_of_one_app_outlives_its_replicas(fleet: Fleet) -> None:
+    failing = Path(fleet.apps[1])
+    svc(fleet, "maintenance", "on", "--message", "The archive moves", "--app", "/failing")
+    replica = fleet.replicas[1]
+    replica.stop()
+    replica.start()
+
+    for each in fleet.replicas:
+        assert [get(each.app_url())[0], get(each.app_url(failing))[0]] == [200, 503]
+    assert svc(fleet, "maintenance", "off", "--app", "/failing").returncode == 0
+    assert "no replica serves /other" in svc(fleet, "maintenance", "off", "--app", "/other").stderr
+
+
+async def test_the_replica_that_is_asked_says_who_asks_by_their_own_word(fleet: Fleet) -> None:
+    replica = fleet.replicas[0]
+    async with await Client.open(replica.app_url()):
+        await asyncio.to_thread(
+            eventually, lambda: "/counted" in svc(fleet, "sessions", "--app", "/counted").stdout
+        )
+        ended = svc(fleet, "sessions", "--app", "/counted", "--end", "--all", "--operator", "eve\nroot")
+        assert ended.returncode == 0, ended.stdout
+    drained = svc(fleet, "drain", replica.host)
+    assert drained.returncode == 0, drained.stderr
+
+    me = f"{getpass.getuser()}@{socket.gethostname()}"
+    for line in (
+        "operator=eve?root (claimed, not authenticated) action=end",
+        f"operator={me} (claimed, not authenticated) action=drain",
+    ):
+        assert any(line in each for each in replica.lines)

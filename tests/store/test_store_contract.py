@@ -365,9 +365,11 @@ async def test_the_owner_hears_that_it_shall_end_a_session(store: RedisStore) ->
     assert (await store.beat(heartbeat("a"), ttl=5)).end == frozenset()
 
     for _ in range(2):
-        assert await store.ask_to_end(KEY, owner="a", epoch=claim.epoch) is True
+        assert await store.ask_to_end(KEY, owner="a", epoch=claim.epoch, by="ada@laptop") is True
 
-    assert (await store.beat(heartbeat("a"), ttl=5)).end == {(KEY.tag, claim.epoch)}
+    told = await store.beat(heartbeat("a"), ttl=5)
+    assert told.end == {(KEY.tag, claim.epoch)}
+    assert told.asked_by == {KEY.tag: "ada@laptop"}
     assert (await store.beat(heartbeat("b"), ttl=5)).end == frozenset()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from store.contract import Heartbeat, JournalWrite, PageRequest, SessionKey, Written
+from store.contract import DRAIN, Heartbeat, JournalWrite, PageRequest, SessionKey, Written
 from store.records import Packed, Payload, pack_entry, unpack_entry
 from store.redis_store import RedisStore
 
@@ -119,8 +119,9 @@ async def test_a_replica_is_asked_to_drain_by_its_heartbeat(store: RedisStore) -
     beat = Heartbeat("a", "http://a", "1", 0.0)
     assert await store.ask_to_drain("a") is False
     assert (await store.beat(beat, ttl=5)).drain is False
-    assert await store.ask_to_drain("a") is True
-    assert (await store.beat(beat, ttl=5)).drain is True
+    assert await store.ask_to_drain("a", by="ada@laptop") is True
+    told = await store.beat(beat, ttl=5)
+    assert (told.drain, told.asked_by) == (True, {DRAIN: "ada@laptop"})
 
 
 async def test_large_values_come_back_and_what_is_written_with_them(store: RedisStore) -> None:

@@ -23,6 +23,7 @@ from store.contract import (
 from store.errors import StoreConfigError
 from store.jobs import JobName, JobSubmission
 from store.keys import FAMILIES, Family, Keys
+from store.maintenance import MaintenanceNotice
 from store.redis_store import RedisStore
 from store.results import ResultName
 
@@ -51,6 +52,7 @@ async def work_out(store: RedisStore) -> None:
     await store.release(stored, "r1", epoch=epoch, retention=100)
     await store.retire("lost")
     await store.announce("r1", live)
+    await store.maintenance.begin("/app", MaintenanceNotice("back at nine", 1.0))
     await store.begin_build("/app 1", "r1")
     parked = await store.claim(SessionKey("/app", "p"), "r1", request=PageRequest())
     await store.park(SessionKey("/app", "p"), "r1", epoch=parked.epoch)
@@ -102,6 +104,7 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:{<tag>}:journal") == {True, False}
     assert expires.pop("<prefix>:replica:<id>:drain") == {True}
     assert expires.pop("<prefix>:replica:<id>:end") == {True}
+    assert expires.pop("<prefix>:replica:<id>:asked") == {True}
     assert expires.pop("<prefix>:replica:<id>:work") == {True}
     assert expires.pop("<prefix>:building:<name>") == {True}
     assert expires.pop("<prefix>:{<tag>}:handoff:<token>") == {True}

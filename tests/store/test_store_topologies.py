@@ -11,6 +11,7 @@ import pytest
 from harness.redis_server import SLOTS, RedisServer, eventually, running_cluster, running_sentinels
 
 from store.contract import (
+    DRAIN,
     Heartbeat,
     JournalWrite,
     LeaseState,
@@ -30,6 +31,7 @@ from store.contract import (
 from store.encryption import Encryption
 from store.errors import StoreConfigError, StoreUnavailable
 from store.jobs import JobEnd, JobName, JobState, JobSubmission, JobSubmitted, Renewed
+from store.maintenance import MaintenanceNotice
 from store.records import Payload, pack_entry
 from store.redis_store import RedisStore
 from store.results import ResultName
@@ -66,6 +68,7 @@ async def essentials(store: RedisStore) -> None:
     assert set(await store.write_journals("a", writes)) == {Written.OK}
     assert await store.read_journal(KEYS[3]) == {"x": KEYS[3].tag.encode(), "y": bytes(large)}
 
+    await close_for_maintenance(store)
     await share(store)
     await publish(store)
     await run_job(store)
@@ -91,6 +94,16 @@ async def essentials(store: RedisStore) -> None:
     for key, record in kept.items():
         assert await store.discard(key, owner=record.owner, epoch=record.epoch)
     await store.retire("b")
+
+
+async def close_for_maintenance(store: RedisStore) -> None:
+    notice = MaintenanceNotice("back at nine", 1.0, operator="ada")
+    await store.maintenance.begin("/app", notice)
+    await store.ask_to_drain("b", by="ada@laptop")
+    told = await store.beat(heartbeat("b"), ttl=30)
+    assert (told.maintenance, told.asked_by) == ({"/app": notice}, {DRAIN: "ada@laptop"})
+    await store.maintenance.end()
+    assert (await store.beat(heartbeat("b"), ttl=30)).maintenance == {}
 
 
 async def share(store: RedisStore) -> None:

@@ -39,8 +39,8 @@ async def store() -> AsyncIterator[RedisStore]:
     await store.claim(KEY, "r1", request=PageRequest(user="<b>eve</b>", remote_ip="10.9.8.7"))
     beat = Heartbeat(
         "r1", "http://h:1", "1.2", 0.0,
-        sessions={"/a": 1}, errors={"/a": 3, "/b": 0}, connections=2, lag=0.012, load=0.34, memory=250_000_000,
-        slow=[slow(at=5.0), slow(at=3.0)],
+        sessions={"/a": 1}, errors={"/a": 3, "/b": 0}, connections=2, lag=0.012, load=0.34,
+        memory=250_000_000, slow=[slow(at=5.0), slow(at=3.0)],
     )  # fmt: skip
     await store.beat(beat, ttl=60, opened=[KEY])
     other = Heartbeat("r2", "http://h:2", "1.2", 0.0, draining=True, slow=[slow(at=4.0, running=True)])
@@ -101,6 +101,38 @@ async def test_it_shows_whose_code_ran_for_long_newest_first(app: App, watch: Wa
     assert list(data["replica"]) == ["r1", "r2", "r1"]
     assert list(data["state"]) == ["", "still runs", ""]
     assert list(data["seconds"]) == [1.2, 1.2, 1.2]
+
+
+async def test_maintenance_is_begun_with_a_message_and_ended(
+    app: App, watch: Watch, store: RedisStore
+) -> None:
+    page = await opened(app, watch)
+    await page.do(lambda: setattr(page["maintenance app"], "value", "/a"))
+    await click(page, "begin maintenance")
+    assert not page["begin maintenance yes"].visible
+    assert "Say first what visitors are told" in page["says"].text
+
+    await page.do(lambda: setattr(page["maintenance message"], "value", "back <b>soon</b>"))
+    await click(page, "begin maintenance")
+    assert page["begin maintenance yes"].label == "Begin maintenance of /a?"
+    await click(page, "begin maintenance yes")
+    assert await eventually(page, store.maintenance.all)
+    assert "maintenance of /a begins" in page["says"].text
+    begun = await store.maintenance.all()
+    assert {name: notice.message for name, notice in begun.items()} == {"/a": "back <b>soon</b>"}
+
+    await watch.look()
+    await page.do(lambda: setattr(page["user"], "value", "x"))
+    assert "Maintenance of /a for 0s: back &lt;b&gt;soon&lt;/b&gt;" in page["header"].text
+
+    await click(page, "end maintenance")
+    await click(page, "end maintenance yes")
+
+    async def ended() -> bool:
+        return await store.maintenance.all() == {}
+
+    assert await eventually(page, ended)
+    assert "maintenance of /a ends" in page["says"].text
 
 
 async def test_what_lets_one_join_a_session_stays_on_the_server(app: App, watch: Watch) -> None:

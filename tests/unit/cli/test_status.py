@@ -12,6 +12,7 @@ from service.cli.rendering import as_json, as_text
 from service.fleet.view import FleetView, duration, look
 from store.connect import open_store
 from store.contract import Heartbeat, PageRequest, SessionKey, SessionRecord, SessionState
+from store.maintenance import ALL_APPS, MaintenanceNotice
 
 NOW = 1_700_000_000.0
 
@@ -72,6 +73,21 @@ def test_sessions_go_by_their_short_form() -> None:
 
     assert f"{record.key.short}  /a   r1     17     1m30s  -" in text.splitlines()
     assert "secret-id" not in text
+
+
+def test_maintenance_is_shown_with_who_began_it_by_their_word() -> None:
+    notice = MaintenanceNotice("back\nat nine", NOW - 65, operator="ada@laptop\033[2J")
+    view = FleetView(NOW, [beat("r1")], maintenance={ALL_APPS: notice, "/a": MaintenanceNotice("", NOW)})
+
+    assert as_text(view).splitlines()[-4:-1] == [
+        "maintenance of all apps for 1m05s, begun by ada@laptop?[2J: back?at nine",
+        "maintenance of /a for 0s, begun by (unknown): ",
+        "",
+    ]
+    assert json.loads(as_json(view))["maintenance"][0] == {
+        "app": None, "message": "back\nat nine", "since": 65.0, "retry_after": 60,
+        "operator": "ada@laptop\033[2J",
+    }  # fmt: skip
 
 
 def test_no_replica_is_said_in_words() -> None:

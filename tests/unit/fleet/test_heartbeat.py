@@ -7,7 +7,7 @@ import errno
 import logging
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from devfleet.redis_server import RedisServer, eventually
 from service.fleet.heartbeat import Heartbeater
 from store.connect import open_store
 from store.contract import Beat, Heartbeat, PageRequest, SessionKey
+from store.maintenance import MaintenanceNotice
 from store.redis_store import RedisStore
 
 REPLICA = "r1"
@@ -30,23 +31,22 @@ class Beating:
         self.changes: deque[tuple[SessionKey, bool]] = deque()
         self.draining = False
         self.doubts = 0
-        self.drains = 0
-        self.ends: list[frozenset[tuple[str, int]]] = []
+        self.drains: list[str] = []
+        self.ends: list[tuple[frozenset[tuple[str, int]], Mapping[str, str]]] = []
+        self.maintenance: list[Mapping[str, MaintenanceNotice]] = []
         self.heartbeater = Heartbeater(
             self.store.twin,
             lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0, draining=self.draining),
             self.changes,
             ttl=5,
             on_doubt=self._doubt,
-            on_drain=self._drain,
-            on_end=self.ends.append,
+            on_drain=self.drains.append,
+            on_end=lambda *asked: self.ends.append(asked),
+            on_maintenance=self.maintenance.append,
         )
 
     def _doubt(self) -> None:
         self.doubts += 1
-
-    def _drain(self) -> None:
-        self.drains += 1
 
     async def listed(self, count: int) -> None:
         """Until the store lists that many sessions of this replica."""
@@ -111,16 +111,34 @@ async def test_a_store_that_forgot_the_replica_raises_doubts(
 ) -> None:
     redis_server.command("FLUSHALL")
     await asyncio.to_thread(eventually, lambda: beating.doubts)
-    assert beating.drains == 0
+    assert beating.drains == []
 
 
 async def test_it_tells_what_somebody_wants_to_end(beating: Beating) -> None:
     claim = await beating.store.claim(KEY, REPLICA, request=PageRequest())
-    await beating.store.ask_to_end(KEY, owner=REPLICA, epoch=claim.epoch)
+    await beating.store.ask_to_end(KEY, owner=REPLICA, epoch=claim.epoch, by="ada@laptop")
 
     await asyncio.to_thread(eventually, lambda: beating.ends)
 
-    assert beating.ends[0] == {(KEY.tag, claim.epoch)}
+    assert beating.ends[0] == ({(KEY.tag, claim.epoch)}, {KEY.tag: "ada@laptop"})
+
+
+async def test_it_tells_who_wants_it_to_drain(beating: Beating) -> None:
+    await beating.store.ask_to_drain(REPLICA, by="ada@laptop")
+
+    await asyncio.to_thread(eventually, lambda: beating.drains)
+
+    assert beating.drains[0] == "ada@laptop"
+
+
+async def test_it_tells_once_what_changes_of_maintenance(beating: Beating) -> None:
+    notice = MaintenanceNotice("back at nine", 1.0)
+    await beating.store.maintenance.begin("/app", notice)
+    await asyncio.to_thread(eventually, lambda: beating.maintenance)
+    await beating.store.maintenance.end()
+    await asyncio.to_thread(eventually, lambda: len(beating.maintenance) > 1)
+
+    assert beating.maintenance == [{"/app": notice}, {}]
 
 
 async def test_at_its_end_it_leaves_the_fleet(redis_server: RedisServer) -> None:
@@ -175,8 +193,9 @@ async def test_a_heart_without_file_descriptors_says_so_in_one_line_and_beats_on
         made.changes,
         ttl=5,
         on_doubt=made._doubt,
-        on_drain=made._drain,
-        on_end=made.ends.append,
+        on_drain=made.drains.append,
+        on_end=lambda *asked: made.ends.append(asked),
+        on_maintenance=made.maintenance.append,
     )
     with caplog.at_level(logging.WARNING, "service.fleet.heartbeat"):
         await heartbeater.start(own_thread=True)

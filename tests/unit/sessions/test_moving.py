@@ -206,8 +206,8 @@ async def test_a_session_ends_where_it_is_when_asked(a: Replica, store: RedisSto
     async def beats() -> None:
         while app.destroyed != ["s"]:
             beat = await store.beat(Heartbeat("a", "http://a", "1", 0.0), ttl=60)
-            a.ending.asked(beat.end)
-            a.ending.asked(beat.end)
+            a.ending.asked(beat.end, beat.asked_by)
+            a.ending.asked(beat.end, beat.asked_by)
             await asyncio.sleep(0)
 
     async with asyncio.timeout(30):
@@ -224,7 +224,7 @@ async def test_a_hibernated_session_ends_too(a: Replica, store: RedisStore) -> N
     session.slot.connect(a_client())
     assert await a.hibernation().put_to_sleep() == 1
 
-    a.ending.asked(frozenset({(session.key.tag, session.epoch)}))
+    a.ending.asked(frozenset({(session.key.tag, session.epoch)}), {})
 
     async with asyncio.timeout(30):
         while await asyncio.sleep(0, len(a.registry)) or await store.read(session.key) is not None:
@@ -442,7 +442,7 @@ async def test_of_several_reasons_the_first_counts(a: Replica, store: RedisStore
 async def test_another_epoch_is_another_session(a: Replica) -> None:
     session = await a.open()
 
-    a.ending.asked(frozenset({(session.key.tag, session.epoch - 1)}))
+    a.ending.asked(frozenset({(session.key.tag, session.epoch - 1)}), {})
     await asyncio.sleep(0)
 
     assert not session.destroyed
