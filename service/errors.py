@@ -28,13 +28,15 @@
         ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
         └── AppCodeAbandoned  503  1013  app code did not end, and its session goes on without it
 
-The numbers are the HTTP status and the WebSocket close code (RFC 6455 section 7.4.1 and the
-IANA registry). The first argument is one line for people, and never holds a token or a secret.
+The numbers are the HTTP status and the WebSocket close code (:mod:`service.close_codes`). The first
+argument is one line for people, and never holds a token or a secret.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
+
+from service import close_codes
 
 __all__ = (
     "AppCodeAbandoned",
@@ -71,7 +73,7 @@ class ServiceError(Exception):
     http_status: ClassVar[int] = 500
     http_reason: ClassVar[str | None] = None
     """In the place of the status's usual one."""
-    close_code: ClassVar[int] = 1011
+    close_code: ClassVar[int] = close_codes.INTERNAL_ERROR
 
 
 class ConfigError(ServiceError):
@@ -102,7 +104,7 @@ class NotAuthorized(AppError):
     """The app does not let this user in; ``location`` is where it sends him instead, if it does."""
 
     http_status = 403
-    close_code = 1008
+    close_code = close_codes.POLICY_VIOLATION
 
     def __init__(self, message: str, location: str | None = None) -> None:
         super().__init__(message)
@@ -121,7 +123,7 @@ class TokenError(ServiceError):
 
     http_status = 403
     http_reason = "Invalid token or session ID"
-    close_code = 1008
+    close_code = close_codes.POLICY_VIOLATION
 
 
 class TokenInvalid(TokenError):
@@ -140,35 +142,35 @@ class OriginRefused(ServiceError):
     """The requesting page, or the host name it used, is not on the list of allowed origins."""
 
     http_status = 403
-    close_code = 1008
+    close_code = close_codes.POLICY_VIOLATION
 
 
 class ProtocolError(ServiceError):
     """The peer sent frames that are malformed or out of order."""
 
     http_status = 400
-    close_code = 1002
+    close_code = close_codes.PROTOCOL_ERROR
 
 
 class MessageTooBig(ProtocolError):
     """The peer sent a message over the configured limit."""
 
     http_status = 413
-    close_code = 1009
+    close_code = close_codes.MESSAGE_TOO_BIG
 
 
 class SessionUnknown(ServiceError):
     """There is no such session, and nothing to begin it with."""
 
     http_status = 404
-    close_code = 1008
+    close_code = close_codes.POLICY_VIOLATION
 
 
 class SessionParked(ServiceError):
     """The session was set aside, because it ended the replicas it was on or needs too much memory."""
 
     http_status = 410
-    close_code = 1008
+    close_code = close_codes.POLICY_VIOLATION
 
     def __init__(self, message: str, *, for_memory: bool = False) -> None:
         super().__init__(message)
@@ -179,21 +181,21 @@ class MemoryExceeded(ServiceError):
     """Restoring a session took more memory than it may; nothing of it is left."""
 
     http_status = 503
-    close_code = 1013
+    close_code = close_codes.TRY_AGAIN_LATER
 
 
 class SessionMoved(ServiceError):
     """Another replica owns the session now; the client should connect again."""
 
     http_status = 503
-    close_code = 1012
+    close_code = close_codes.SERVICE_RESTART
 
 
 class Unavailable(ServiceError):
     """The service cannot answer now. ``retry_after`` is in seconds, for the header of that name."""
 
     http_status = 503
-    close_code = 1013
+    close_code = close_codes.TRY_AGAIN_LATER
     spread: ClassVar[int] = 2
     """Up to so many seconds are added by chance, so that not all come back at the same time."""
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from service import logs, stop_signals
+from service import exit_codes, logs, stop_signals
 from service.apps.app import App
 from service.apps.loading import load_apps
 from service.errors import ConfigError
@@ -34,9 +34,6 @@ from store.redis_store import RedisStore
 __all__ = ("run",)
 
 log = logging.getLogger(__name__)
-
-EXIT_STUCK = 1
-"""Exit code where a job does not stop: whoever started the process should start another."""
 
 RETRY_SECONDS = 2.0
 
@@ -71,7 +68,7 @@ async def _run(settings: Settings) -> int:
     apps = load_apps(settings.apps, settings.args, patterns=settings.glob)
     async with _store(settings, metrics) as store, _measuring(settings, metrics):
         if not await _answers(store, stopping):
-            return 0
+            return exit_codes.SUCCESS
         thread = StoreThread(store.twin)
         jobs = Jobs(thread, worker, slots=settings.jobs, counts=metrics, stuck=is_stuck)
         _share(apps, jobs, thread, metrics)
@@ -84,7 +81,7 @@ async def _run(settings: Settings) -> int:
         finally:
             await asyncio.to_thread(thread.close)
     log.info("stopped")
-    return EXIT_STUCK if stuck.is_set() else 0
+    return exit_codes.STUCK if stuck.is_set() else exit_codes.SUCCESS
 
 
 def _share(apps: Mapping[str, App], jobs: Jobs, thread: StoreThread, metrics: Metrics) -> None:

@@ -23,6 +23,7 @@ from service.errors import ConfigError
 __all__ = (
     "CONTEXT",
     "FORMATS",
+    "LEVELS",
     "bind_log_context",
     "log_context",
     "log_failures_once",

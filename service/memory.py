@@ -19,6 +19,7 @@ import ctypes
 import gc
 import logging
 import math
+import mmap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from service.errors import MemoryExceeded
+from service.limits import MIB
 
 __all__ = (
     "Collector", "Growth", "container_limit", "give_back", "keep_large_blocks", "reclaim", "resident",
@@ -42,17 +44,17 @@ LOOK_INTERVAL = 10.0
 """Seconds between looks at the memory in use."""
 
 COLLECT_GROWTH = 1.5
-COLLECT_SLACK_BYTES = 64 * 1024 * 1024
+COLLECT_SLACK_BYTES = 64 * MIB
 """A thorough collection is due when memory exceeds GROWTH times what the last one left, plus SLACK bytes."""
 
-GROWTH_ENDED = 16 * 1024 * 1024
+GROWTH_ENDED = 16 * MIB
 """And when sessions have ended, and memory is so many bytes above what those that live should take."""
 
 SHARE_ENDED = 0.01
 """Share of the time that collections after sessions' ends may take, at most."""
 
 
-_LARGEST = 32 * 1024 * 1024 - 2 * 4096
+_LARGEST = 32 * MIB - 2 * mmap.PAGESIZE
 """The largest block from which glibc learns (``DEFAULT_MMAP_THRESHOLD_MAX``), but for its own header."""
 
 
@@ -300,4 +302,4 @@ def resident() -> int:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):
         return 0
-    return pages * 4096
+    return pages * mmap.PAGESIZE

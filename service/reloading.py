@@ -16,10 +16,12 @@ from pathlib import Path
 from service.apps.app import App
 from service.apps.loading import reload_app
 from service.background import ends_within, spawn
+from service.close_codes import APP_CHANGED
 from service.errors import AppCodeAbandoned, AppLoadError, ConfigError
-from service.sessions.departures import CLOSE_SERVICE_RESTART, STUCK_SECONDS, Departures
+from service.sessions.departures import Departures
 from service.sessions.life import Reason, State
 from service.sessions.registry import Registry, SessionSlot
+from service.timings import STUCK_SECONDS
 from service.web.resources import PageResources
 from service.web.websocket import Socket
 
@@ -104,7 +106,7 @@ class Reloader:
         slots = [each for each in held if each.life.state in (State.LIVE, State.ASLEEP)]
         await asyncio.gather(*map(self._renew, slots))
         for websocket in before:  # of pages that show why there is no session
-            websocket.close(CLOSE_SERVICE_RESTART, "the app has changed")
+            websocket.close(*APP_CHANGED)
 
     def _is_of_app(self, websocket: Socket) -> bool:
         """Other apps' pages go on; of a relay it is not known whose it is."""

@@ -13,6 +13,7 @@ from service import stop_signals
 from service.apps.app import App
 from service.apps.loading import load_apps, with_app_at_root
 from service.errors import ConfigError
+from service.exit_codes import SUCCESS
 from service.listening import Inherited
 from service.plugins import run_setup
 from service.server import Server
@@ -69,7 +70,7 @@ async def _run(settings: Settings, inherited: Inherited | None) -> int:
         await asyncio.gather(starting, waiting, return_exceptions=True)
         await server.stop()
     log.info("stopped")
-    return 0
+    return SUCCESS
 
 
 def _apps(settings: Settings) -> dict[str, App]:

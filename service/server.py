@@ -29,13 +29,14 @@ from service.apps.slow import SlowCalls
 from service.apps.worker_pool import WorkerPool
 from service.audit import acted, claimed
 from service.background import beside, ends_within, spawn
+from service.close_codes import REPLICA_STOPS
 from service.documents import shortcuts
 from service.documents.extensions import installed_versions, made_with
 from service.errors import ConfigError
 from service.fleet.agreement import Agreement
 from service.fleet.caching import AppResults
 from service.fleet.files import PeerFiles
-from service.fleet.heartbeat import BEAT_INTERVAL, Heartbeater
+from service.fleet.heartbeat import Heartbeater
 from service.fleet.job_queue import Jobs
 from service.fleet.local_copies import SharedValues
 from service.fleet.maintenance_mode import MaintenanceMode
@@ -57,11 +58,11 @@ from service.plugins import plugin_routes
 from service.probe import try_session, warm
 from service.reloading import Reloader
 from service.session_runtime import SessionRuntime
-from service.sessions.departures import CLOSE_SERVICE_RESTART
 from service.sessions.registry import SessionSlot
 from service.sessions.user_tokens import SessionTokens
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
+from service.timings import BEAT_INTERVAL_SECONDS
 from service.tokens import TokenAuthority
 from service.tracing import tracing_for
 from service.version import VERSION
@@ -639,7 +640,8 @@ class Server:
             log.info("draining begins in %g s", settings.drain_delay)
             # The others must have heard of it, who else would take us for dead.
             await asyncio.gather(
-                self._heartbeater.beat_now(within=2 * BEAT_INTERVAL), asyncio.sleep(settings.drain_delay)
+                self._heartbeater.beat_now(within=2 * BEAT_INTERVAL_SECONDS),
+                asyncio.sleep(settings.drain_delay),
             )
         self.services.close()
         # From here on balancers find nobody listening, and try another replica.
@@ -651,7 +653,7 @@ class Server:
         )
         self._give_up_builds()
         for websocket in list(self.services.websockets):  # those of relays
-            websocket.close(CLOSE_SERVICE_RESTART, "the replica stops")
+            websocket.close(*REPLICA_STOPS)
 
     def _sign_tokens(self, secret: str, previous: str | None = None) -> None:
         self.services.sign_with(TokenAuthority(secret, previous, session_ids=self.settings.session_ids))

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import ConfigError
+from service.limits import DEFAULT_MAX_MESSAGE_BYTES, MIB
+from service.logs import LEVELS
 from service.options import (
     Checked,
     Option,
@@ -37,13 +39,10 @@ from service.options import (
     read_yaml,
     text,
 )
+from service.timings import MIN_HEARTBEAT_TTL_SECONDS
 from service.tokens import SessionIds
 
 __all__ = ("OPTIONS", "Settings", "add_arguments", "from_arguments", "options_table")
-
-LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
-
-MIB = 1024 * 1024
 
 _milliseconds = number(0, unit=0.001)
 _some_milliseconds = number(1, unit=0.001)
@@ -70,7 +69,7 @@ def _otlp(raw: str) -> str:
 
 def _log_level(raw: str) -> str:
     """Bokeh also takes ``none``, and means its default by it."""
-    return "info" if raw.lower() == "none" else str(choice(*LOG_LEVELS)(raw))
+    return "info" if raw.lower() == "none" else str(choice(*LEVELS)(raw))
 
 
 def _url_prefix(raw: str) -> str:
@@ -455,7 +454,7 @@ class Settings:
     )
     heartbeat_ttl: float = option(
         "--heartbeat-ttl",
-        number(1),
+        number(MIN_HEARTBEAT_TTL_SECONDS),
         "Seconds after which a silent replica counts as gone",
         "5",
         metavar="SECONDS",
@@ -773,7 +772,7 @@ class Settings:
         "--journal-max-bytes",
         integer(1024),
         "A session that would take more bytes in the store is no longer kept there",
-        str(16 * 1024 * 1024),
+        str(16 * MIB),
         metavar="BYTES",
         env=("SVC_JOURNAL_MAX_BYTES",),
     )
@@ -845,7 +844,7 @@ class Settings:
         "--websocket-max-message-size",
         integer(1),
         "Largest message a client may send",
-        str(20 * MIB),
+        str(DEFAULT_MAX_MESSAGE_BYTES),
         metavar="BYTES",
         env=("SVC_WEBSOCKET_MAX_MESSAGE_SIZE",),
     )

@@ -94,7 +94,7 @@ def departures() -> str:
 
 def _departure(departure: Departure) -> tuple[str, str, str, str]:
     closing = departure.closing
-    told = "" if closing is None else closing.reason
+    told = "" if closing is None else closing.close.reason
     if closing is not None and closing.patience is not None:
         told += f", within {closing.patience:g} s"
     written = "written" if departure.writes else ""

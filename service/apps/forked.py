@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import cache, wraps
 
 from service.apps.steps import Step, under_way, watch_steps
+from service.exit_codes import FAILURE, SUCCESS
 
 __all__ = ("after_hooks", "end_process", "install")
 
@@ -103,11 +104,11 @@ def end_process(error: BaseException | None) -> None:
 
 def _exit_status(error: BaseException | None) -> int:
     if error is None:
-        return 0
+        return SUCCESS
     if not isinstance(error, SystemExit):
         traceback.print_exception(error)
-        return 1
+        return FAILURE
     if error.code is None or isinstance(error.code, int):
         return (error.code or 0) & 0xFF
     print(error.code, file=sys.stderr)  # noqa: T201 - as Python does
-    return 1
+    return FAILURE

@@ -25,6 +25,7 @@ from service.asgi.handshake import EventHandshake
 from service.asgi.requests import request_of, routed
 from service.asgi.users import HostAuth, UserOf
 from service.background import spawn
+from service.close_codes import BAD_REQUEST
 from service.embedding import LiveSessions, apps_of, auth_of, settings_of
 from service.errors import ConfigError
 from service.lines import check_bokeh
@@ -257,7 +258,7 @@ class Application(LiveSessions):
             request = request_of({**scope, "method": "GET"}, b"", handshake, self.settings.prefix)
         except HTTPInputError as error:
             log.warning("refusing a WebSocket: %s", error)
-            await send({"type": "websocket.close", "code": 1002})
+            await send({"type": "websocket.close", "code": BAD_REQUEST.code})
             return
         server.application.find_handler(request).execute()
         await handshake.run()

@@ -10,6 +10,7 @@ from tornado.iostream import StreamClosedError
 from service.asgi.answers import Answer, response_headers
 from service.asgi.events import Event, Receive, Scope, Send, has_extension, sends_reasons
 from service.asgi.websocket import EventSocket
+from service.close_codes import POLICY_VIOLATION
 from service.web.services import Services
 from service.web.upgrade import Accepts
 from service.web.websocket import Socket
@@ -91,6 +92,6 @@ class EventHandshake(Answer, Accepts):
         elif self._accepting is not None:
             return  # the client left as it was accepted
         elif self._refused_with == BARE_REFUSAL or not has_extension(self._scope, REFUSALS):
-            await self._send_event({"type": "websocket.close", "code": 1008})
+            await self._send_event({"type": "websocket.close", "code": POLICY_VIOLATION})
         else:
             await self.send(self._send_event)

@@ -13,12 +13,11 @@ from collections.abc import Awaitable
 
 from service.asgi.events import Event, Receive, Send
 from service.background import spawn
+from service.close_codes import HANDLER_FAILED, NORMAL_CLOSURE, OVER_LIMIT
 from service.errors import ServiceError
+from service.limits import CLOSING_SECONDS, MAX_UNREAD_BYTES, MAX_UNSENT_BYTES
 from service.protocol.messages import Frame, Frames
 from service.web.websocket import (
-    CLOSING_SECONDS,
-    MAX_UNSENT_BYTES,
-    MAX_WAITING_BYTES,
     MAX_WAITING_MESSAGES,
     Answering,
     Peer,
@@ -28,8 +27,6 @@ from service.web.websocket import (
 __all__ = ("EventSocket",)
 
 log = logging.getLogger(__name__)
-
-TOO_BIG = 1009
 
 
 class EventSocket(Answering):
@@ -110,7 +107,7 @@ class EventSocket(Answering):
         if self._closing or not self.open:
             return
         self._closing = True
-        event: Event = {"type": "websocket.close", "code": code or 1000}
+        event: Event = {"type": "websocket.close", "code": code or NORMAL_CLOSURE}
         if self._reasons:
             event["reason"] = reason
         self._put(event, 0)
@@ -178,7 +175,7 @@ class EventSocket(Answering):
     @property
     def _has_to_wait(self) -> bool:
         """Whether the client's network has to keep what else it sends."""
-        much_waits = len(self._backlog) > MAX_WAITING_MESSAGES or self._backlog_size > MAX_WAITING_BYTES
+        much_waits = len(self._backlog) > MAX_WAITING_MESSAGES or self._backlog_size > MAX_UNREAD_BYTES
         return self.open and (much_waits or (self.unsent > MAX_UNSENT_BYTES and not self._closing))
 
     def _take(self, frame: Frame) -> None:
@@ -209,7 +206,7 @@ class EventSocket(Answering):
 
     def _break_off(self) -> None:
         self._discards_input = True
-        self.close(TOO_BIG, "the message is too big")
+        self.close(*OVER_LIMIT)
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, ServiceError):  # what the client did wrong closes this socket and nothing else
@@ -217,7 +214,7 @@ class EventSocket(Answering):
             self.close(error.close_code, str(error))
         else:
             log.error("handling a message of a WebSocket of %s failed", self.about, exc_info=error)
-            self.close(1011, "internal error while handling a message")
+            self.close(*HANDLER_FAILED)
         self._discards_input = True
         self._backlog.clear()
         self._backlog_size = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from service.exit_codes import SUCCESS
 from service.options import PATHS
 
 __all__ = ("HELP", "add_arguments", "run")
@@ -25,4 +26,4 @@ def run(arguments: argparse.Namespace) -> int:
 
     PATHS.update(shtab.FILE)
     print(shtab.complete(make_parser(), shell=arguments.shell))
-    return 0
+    return SUCCESS

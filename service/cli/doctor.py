@@ -14,6 +14,7 @@ from service.cli.panel_flags import add_panel_flags
 from service.cli.rendering import counted
 from service.doctor.findings import Finding, Level
 from service.errors import Unavailable
+from service.exit_codes import FAILURE, SUCCESS
 from store.errors import StoreError
 
 __all__ = ("HELP", "add_arguments", "run")
@@ -50,7 +51,7 @@ async def _report(options: settings.Settings, url: str | None, *, as_json: bool)
     warnings = sum(each.level is Level.WARNING for each in found)
     if not as_json:
         print(f"\n{counted(problems, 'problem')}, {counted(warnings, 'warning')}")
-    return 1 if problems else 0
+    return FAILURE if problems else SUCCESS
 
 
 def _show(found: Finding) -> None:

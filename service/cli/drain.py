@@ -8,6 +8,7 @@ import asyncio
 from service.cli.caller import add_caller_argument, caller
 from service.cli.opening import add_store_arguments, opened_store
 from service.errors import ConfigError, Unavailable
+from service.exit_codes import SUCCESS
 from store.contract import Heartbeat, Store
 
 __all__ = ("HELP", "add_arguments", "run")
@@ -42,7 +43,7 @@ async def _drain(arguments: argparse.Namespace) -> int:
         except TimeoutError:
             raise Unavailable(f"{replica.replica} still runs after {arguments.timeout:g} s") from None
     print(f"{replica.replica} is gone")
-    return 0
+    return SUCCESS
 
 
 async def _watch(store: Store, replica: str) -> None:

@@ -10,6 +10,7 @@ import time
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import jobs_as_json, jobs_as_text
 from service.errors import ConfigError
+from service.exit_codes import FAILURE, SUCCESS
 from service.fleet.job_status import JobStatus
 from store.contract import Store
 from store.jobs import JobRecord, JobState
@@ -44,7 +45,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             return await _cancel(store, [_found(jobs, beginning) for beginning in arguments.cancel])
         now = time.time()
         print(jobs_as_json(jobs, now) if arguments.json else jobs_as_text(jobs, now))
-    return 0
+    return SUCCESS
 
 
 def _is_wanted(job: JobRecord, arguments: argparse.Namespace) -> bool:
@@ -69,4 +70,4 @@ async def _cancel(store: Store, jobs: list[JobRecord]) -> int:
             print(f"{each.name.id} was {had or 'forgotten'} already", file=sys.stderr)
         else:
             print(f"{each.name.id} is cancelled")
-    return 1 if over else 0
+    return FAILURE if over else SUCCESS

@@ -12,15 +12,10 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn, Protocol, cast
 
-from service import memory
+from service import exit_codes, memory
 from service.errors import AppLoadError, ConfigError, ServiceError
 
 __all__ = ("COMMANDS", "Command", "command_of", "fail", "main", "make_parser")
-
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
-"""The command cannot be carried out as given; trying again without a change cannot help."""
-EXIT_INTERRUPTED = 130
 
 
 class Command(Protocol):
@@ -67,14 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments = parser.parse_args(given)
         if arguments.command is None:
             parser.print_help()
-            return EXIT_USAGE
+            return exit_codes.USAGE
         return command_of(arguments.command).run(arguments)
     except (ConfigError, AppLoadError) as error:
-        return fail(error, EXIT_USAGE)
+        return fail(error, exit_codes.USAGE)
     except ServiceError as error:
-        return fail(error, EXIT_FAILURE)
+        return fail(error, exit_codes.FAILURE)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return exit_codes.INTERRUPTED
 
 
 def fail(error: ServiceError, code: int) -> int:

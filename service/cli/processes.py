@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Protocol
 
 import service
+from service import exit_codes
 from service.apps.forked import end_process
 from service.cli import worker
 from service.cli.serve import import_server
@@ -37,9 +38,6 @@ log = logging.getLogger(__name__)
 
 FORKS = sys.platform == "linux"
 """Elsewhere libraries of the system may not survive it."""
-
-USAGE = 2
-"""Exit code of a child that would fail again in the same way."""
 
 SOON = 5.0
 """Seconds; a child that dies younger than this is replaced after a pause."""
@@ -95,7 +93,7 @@ class Family:
         await asyncio.gather(*tasks)
         os.close(self._held)
         os.close(self._lifeline)
-        return self._failed or 0
+        return self._failed or exit_codes.SUCCESS
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -114,7 +112,7 @@ class Family:
             ready.set()
             if self._stopping.is_set():
                 return
-            if code == USAGE and not was_ready:
+            if code == exit_codes.USAGE and not was_ready:
                 self._failed = code
                 self._stop()
                 return

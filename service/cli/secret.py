@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from service.exit_codes import SUCCESS
 from service.tokens import generate_secret
 
 __all__ = ("HELP", "add_arguments", "run")
@@ -17,4 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     print(generate_secret())
-    return 0
+    return SUCCESS

@@ -10,6 +10,7 @@ from service.cli.caller import add_caller_argument, caller
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import parked_as_json, parked_as_text, sessions_as_json, sessions_as_text
 from service.errors import ConfigError, Unavailable
+from service.exit_codes import FAILURE, SUCCESS
 from service.fleet.ending import end_session
 from service.fleet.view import FleetView, SessionFilter, look
 from store.contract import SessionKey, SessionRecord, Store
@@ -61,7 +62,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         if arguments.parked:
             parked, now = await store.parked(), time.time()
             print(parked_as_json(parked, now) if arguments.json else parked_as_text(parked, now))
-            return 0
+            return SUCCESS
         view = await look(store, sessions=True)
         found = _chosen(arguments, view)
         if arguments.end and arguments.all:
@@ -70,7 +71,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             await _end_one(store, found, arguments)
         else:
             print(sessions_as_json(found, view) if arguments.json else sessions_as_text(found, view))
-    return 0
+    return SUCCESS
 
 
 def _chosen(arguments: argparse.Namespace, view: FleetView) -> list[SessionRecord]:
@@ -110,7 +111,7 @@ async def _end_all(store: Store, found: list[SessionRecord], arguments: argparse
 
     ended = await asyncio.gather(*(end(each.key) for each in found))
     print(f"{sum(ended)} of {len(found)} sessions have ended")
-    return 0 if all(ended) else 1
+    return SUCCESS if all(ended) else FAILURE
 
 
 async def _end(store: Store, key: SessionKey, arguments: argparse.Namespace) -> None:

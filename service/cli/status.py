@@ -8,6 +8,7 @@ import sys
 
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import as_json, as_text
+from service.exit_codes import SUCCESS
 from service.fleet.view import FleetView, look
 
 __all__ = ("HELP", "add_arguments", "run")
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Raises ConfigError without a usable --redis, Unavailable when it does not answer."""
     asyncio.run(_show(arguments))
-    return 0
+    return SUCCESS
 
 
 async def _show(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import time
 
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import tasks_as_json, tasks_as_text
+from service.exit_codes import SUCCESS
 
 __all__ = ("HELP", "add_arguments", "run")
 
@@ -28,4 +29,4 @@ async def _run(arguments: argparse.Namespace) -> int:
     async with opened_store(arguments) as store:
         tasks, now = await store.tasks(), time.time()
         print(tasks_as_json(tasks, now) if arguments.json else tasks_as_text(tasks, now))
-    return 0
+    return SUCCESS

@@ -21,6 +21,7 @@ from service.documents.results import packed_result, unpacked_result
 from service.errors import FleetUnavailable
 from service.fleet.results import Answer, ComputeLease, Found, Raised, ReplicaResults, Wanted
 from service.fleet.store_thread import StoreThread, on_event_loop
+from service.limits import MAX_NAME_LENGTH
 from service.metrics import FleetMeter
 from store.results import ResultName
 
@@ -28,9 +29,6 @@ __all__ = ("DEFAULT_MAX_BYTES", "AppResults", "Cached", "Plan", "Unstorable", "c
 
 DEFAULT_MAX_BYTES = 256 * 2**20
 MAX_BYTES = 16 * 2**30
-MAX_NAME = 200
-"""Characters."""
-
 LARGE = 256 * 1024
 """Bytes from which reading a result would keep an event loop waiting."""
 
@@ -141,8 +139,10 @@ class Plan:
         self._version = version
         self._code = "" if version is not None else _code_of(func)
         self.name = _name_of(func) if name is None else name
-        if not 0 < len(self.name) <= MAX_NAME:
-            raise ValueError(f"the name of a function has 1 to {MAX_NAME} characters, not {len(self.name)}")
+        if not 0 < len(self.name) <= MAX_NAME_LENGTH:
+            raise ValueError(
+                f"the name of a function has 1 to {MAX_NAME_LENGTH} characters, not {len(self.name)}"
+            )
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         results = results_of_app()

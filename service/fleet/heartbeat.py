@@ -14,19 +14,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from service.timings import BEAT_INTERVAL_SECONDS, MAX_BEAT_GAP_SECONDS
 from store.contract import DRAIN, Beat, Heartbeat, SessionKey, Store
 from store.errors import StoreError
 from store.maintenance import MaintenanceNotice
 
-__all__ = ("BEAT_INTERVAL", "Heartbeater")
+__all__ = ("Heartbeater",)
 
 log = logging.getLogger(__name__)
-
-BEAT_INTERVAL = 0.3
-"""Seconds between beats: three in the time after which a silent owner counts as gone."""
-
-MAX_BEAT_GAP_SECONDS = 0.9
-"""Seconds between two beats after which the others may have taken this replica for gone."""
 
 
 class Heartbeater:
@@ -129,7 +124,7 @@ class Heartbeater:
         tried()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_INTERVAL):
+                async with asyncio.timeout(BEAT_INTERVAL_SECONDS):
                     await self._stopping.wait()
                     break
             await self._try_beat(store)

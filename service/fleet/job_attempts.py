@@ -19,18 +19,15 @@ from service.apps.frames import exc_info_of_app
 from service.fleet.job_functions import JobOptions
 from service.fleet.job_runs import CurrentJob, JobThread, as_coroutine
 from service.fleet.job_status import MAX_TEXT_LENGTH, JobStatus, pack_value, unpack_value
+from service.limits import MAX_RESULT_BYTES
+from service.timings import JOB_LEASE_SECONDS, JOB_RENEW_SECONDS
 from store.contract import Store
 from store.errors import RecordError, StoreError
 from store.jobs import JobEnd, JobRun, JobState, Renewed
 
-__all__ = ("LEASE_SECONDS", "Attempt")
+__all__ = ("Attempt",)
 
 log = logging.getLogger(__name__)
-
-LEASE_SECONDS = 15.0
-"""After so long without a sign of its worker a job is another worker's."""
-
-RENEW_SECONDS = 1.0
 
 PROGRESS_SECONDS = 0.1
 """Between two writes of how far it is."""
@@ -46,9 +43,6 @@ WRITE_SECONDS = 600.0
 
 MAX_PAUSE_SECONDS = 60.0
 """Before what has failed is tried again."""
-
-MAX_RESULT_BYTES = 64 * 2**20
-"""Bytes, packed."""
 
 CANCELLED_REASON = "the job was cancelled"
 REPLACED_REASON = "another worker runs the job by now"
@@ -141,7 +135,11 @@ class Attempt:
         deadline = began + self._options.time_limit
         while not work.done():
             changed = asyncio.ensure_future(self._changed.wait())
-            left = RENEW_SECONDS if self._current.stopped else min(RENEW_SECONDS, deadline - time.monotonic())
+            left = (
+                JOB_RENEW_SECONDS
+                if self._current.stopped
+                else min(JOB_RENEW_SECONDS, deadline - time.monotonic())
+            )
             await asyncio.wait([work, changed], timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
             self._changed.clear()
@@ -171,7 +169,7 @@ class Attempt:
         reported = self._current.reported
         status = self._status(JobState.RUNNING).packed() if reported != self._written else None
         try:
-            found = await store.jobs.renew(self._run, status, lease=LEASE_SECONDS)
+            found = await store.jobs.renew(self._run, status, lease=JOB_LEASE_SECONDS)
             if found is Renewed.GONE:
                 log.warning("the store lost the job %s: putting it back", self._name, extra=self._facts)
                 await self._put_back(store)
@@ -187,7 +185,7 @@ class Attempt:
 
     async def _put_back(self, store: Store) -> None:
         status = self._status(JobState.RUNNING).packed()
-        await store.jobs.put_back(self._run, self._worker, status, lease=LEASE_SECONDS)
+        await store.jobs.put_back(self._run, self._worker, status, lease=JOB_LEASE_SECONDS)
 
     # -- how it ends ---------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from service.apps.app import App
 from service.background import beside
 from service.errors import FleetFull
-from service.fleet.job_attempts import LEASE_SECONDS, Attempt
+from service.fleet.job_attempts import Attempt
 from service.fleet.job_functions import (
     any_imported,
     any_in_directory,
@@ -31,6 +31,7 @@ from service.fleet.job_functions import (
 from service.fleet.job_status import JobStatus, read_status
 from service.fleet.local_copies import LocalCopy, SharedValues
 from service.fleet.store_thread import StoreThread
+from service.timings import JOB_LEASE_SECONDS
 from store.contract import Store
 from store.errors import StoreError
 from store.jobs import DueJob, JobName, JobState, JobSubmission, JobSubmitted, statuses_of
@@ -232,7 +233,7 @@ class Jobs:
     async def _begin(self, store: Store, app: AppJobs, due: DueJob, func: Callable[..., Any] | None) -> None:
         status = JobStatus(JobState.RUNNING, attempt=due.attempt + 1)
         call = secrets.token_hex(8)
-        run = await store.jobs.begin(due, self._worker, status.packed(), call=call, lease=LEASE_SECONDS)
+        run = await store.jobs.begin(due, self._worker, status.packed(), call=call, lease=JOB_LEASE_SECONDS)
         if run is None:
             return
         if run.exhausted:

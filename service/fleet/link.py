@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
 
+from service.limits import CLOSING_SECONDS, MAX_UNREAD_BYTES
 from service.protocol.messages import Frame
 from service.protocol.websocket import (
     BINARY,
@@ -39,12 +40,6 @@ from service.protocol.websocket import (
 __all__ = ("RelayLink", "dial")
 
 log = logging.getLogger(__name__)
-
-CLOSING_SECONDS = 5.0
-"""How long the owner may take to answer a close frame."""
-
-MAX_WAITING = 1024 * 1024
-"""Bytes (characters, for text) that nobody has taken yet, above which nothing more is read."""
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of the answer to the handshake."""
@@ -216,7 +211,7 @@ class RelayLink(asyncio.Protocol):
         except (FrameError, UnicodeDecodeError) as error:
             log.warning("a relay ends, as its owner breaks the protocol: %s", error)
             self._transport.abort()
-        if self._waiting > MAX_WAITING and not self._paused and not self._closing:
+        if self._waiting > MAX_UNREAD_BYTES and not self._paused and not self._closing:
             self._paused = True
             self._transport.pause_reading()
         self._wake()

@@ -19,6 +19,7 @@ from typing import Protocol
 from service.errors import FleetFull, FleetUnavailable
 from service.fleet.fair_lock import FairLock
 from service.fleet.store_thread import StoreThread
+from service.limits import MAX_RESTORE_ATTEMPTS
 from service.metrics import FleetMeter, Reading, SharedMeter
 from store.contract import (
     SharedChange,
@@ -40,9 +41,6 @@ MAX_NAMES = 1000
 
 MAX_REMOVED = 2000
 """Removed values of a copy whose versions are known; half of them go when there are more."""
-
-MAX_RESTORES = 3
-"""How often one write tries to put back what the store has lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +225,7 @@ class SharedValues:
         The copy then has what it is. Raises StoreError, FleetFull.
         """
         call = secrets.token_hex(8)
-        for _ in range(MAX_RESTORES):
+        for _ in range(MAX_RESTORE_ATTEMPTS):
             written = await store.write_shared(
                 SharedWrite(
                     copy.name,

@@ -21,6 +21,7 @@ from service.fleet.subscribing import (
     subscriber_of,
 )
 from service.fleet.topics import MAX_KEPT, Topics
+from service.limits import MAX_NAME_LENGTH
 from store.contract import Store, TopicName
 from store.records import pack_value
 
@@ -28,9 +29,6 @@ __all__ = ("apublish", "publish", "published", "subscribe", "topics_of_app", "un
 
 MAX_BYTES = 2**20
 """Of one message, as it is packed."""
-
-MAX_NAME = 200
-"""Characters of a topic."""
 
 INTERNAL = "\0"
 """Begins topics that are none of the app's business."""
@@ -156,8 +154,10 @@ def published(
 def _topic(topic: str, what: str) -> tuple[Topics, TopicName]:
     if not isinstance(topic, str):
         raise TypeError(f"a topic is text, not {type(topic).__name__}")
-    if not 0 < len(topic) <= MAX_NAME or topic.startswith(INTERNAL):
-        raise ValueError(f"a topic has 1 to {MAX_NAME} characters, and does not begin with a zero byte")
+    if not 0 < len(topic) <= MAX_NAME_LENGTH or topic.startswith(INTERNAL):
+        raise ValueError(
+            f"a topic has 1 to {MAX_NAME_LENGTH} characters, and does not begin with a zero byte"
+        )
     topics, path = topics_of_app(what)
     return topics, TopicName(path, topic)
 

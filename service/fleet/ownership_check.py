@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from service.fleet.heartbeat import MAX_BEAT_GAP_SECONDS, Heartbeater
+from service.fleet.heartbeat import Heartbeater
 from service.sessions.departures import Departures
 from service.sessions.journaling import JournalWriter
 from service.sessions.registry import Registry, SessionSlot
+from service.timings import MAX_BEAT_GAP_SECONDS
 from store.contract import Store, Written
 from store.errors import StoreError
 

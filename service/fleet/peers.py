@@ -7,15 +7,10 @@ import random
 import time
 
 from service.page_versions import PageVersions
+from service.timings import REPLICAS_FRESH_SECONDS, SILENT_REPLICA_SECONDS
 from store.contract import Heartbeat, Store
 
 __all__ = ("Peers",)
-
-FRESH_SECONDS = 0.5
-"""How old an answer of the store may be: many pages come back at once when a replica stops."""
-
-SILENT_SECONDS = 1.0
-"""Age of a heartbeat above which its replica is not asked for anything."""
 
 
 class Peers:
@@ -30,7 +25,7 @@ class Peers:
 
     async def alive(self) -> list[Heartbeat]:
         """Those with a recent heartbeat that are not about to stop. Raises StoreError."""
-        if time.monotonic() - self._known_at > FRESH_SECONDS:
+        if time.monotonic() - self._known_at > REPLICAS_FRESH_SECONDS:
             if self._asking is None:
                 self._asking = asyncio.create_task(self._ask())
             await asyncio.shield(self._asking)
@@ -51,7 +46,7 @@ class Peers:
     async def _ask(self) -> list[Heartbeat]:
         try:
             replicas = await self._store.replicas()
-            self._known = [each for each in replicas if each.age <= SILENT_SECONDS]
+            self._known = [each for each in replicas if each.age <= SILENT_REPLICA_SECONDS]
             self._known_at = time.monotonic()
             return self._known
         finally:

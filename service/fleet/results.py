@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from service.fleet.store_thread import MAX_LOOP_WAIT_SECONDS, StoreThread
+from service.limits import MAX_RESULT_BYTES
 from service.metrics import FleetMeter
+from service.timings import RESULT_LEASE_SECONDS, RESULT_RENEW_SECONDS
 from store.contract import Store
 from store.errors import StoreError, StoreUnavailable
 from store.pieces import LARGE, Pieces
@@ -26,11 +28,6 @@ from store.results import ResultName, ResultState
 __all__ = ("Answer", "ComputeLease", "Found", "Raised", "ReplicaResults", "Wanted")
 
 log = logging.getLogger(__name__)
-
-LEASE_SECONDS = 5.0
-"""After so long without a sign of who computes a result, the next one does."""
-
-RENEW_SECONDS = 1.0
 
 LOOK_SECONDS = 0.1
 """Between looks whether another replica has it by now."""
@@ -49,9 +46,6 @@ ON_LOOP_SECONDS = MAX_LOOP_WAIT_SECONDS / 2
 
 COPIES_BYTES = 64 * 2**20
 """Results that a replica has a copy of, so that they need not be read again."""
-
-MAX_RESULT_BYTES = 64 * 2**20
-"""More in one value would keep Redis and the connection to it busy for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +222,7 @@ class ReplicaResults:
                 async with _within(None if wait else ON_LOOP_SECONDS):
                     found = await store.find_result(
                         wanted.name, wanted.key, call=flight.call, known=copy.id if copy else "",
-                        unreadable=unreadable, lease=LEASE_SECONDS,
+                        unreadable=unreadable, lease=RESULT_LEASE_SECONDS,
                     )  # fmt: skip
             except StoreError as error:
                 self._note(error)
@@ -254,11 +248,11 @@ class ReplicaResults:
     async def _renew(self, store: Store, wanted: Wanted, flight: _SingleFlight) -> None:
         """Until it is cancelled, or the lease is another one's."""
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(RESULT_RENEW_SECONDS)
             try:
                 ours = await store.renew_result(
                     wanted.name, wanted.key, call=flight.call, generation=flight.generation,
-                    lease=LEASE_SECONDS,
+                    lease=RESULT_LEASE_SECONDS,
                 )  # fmt: skip
             except StoreError as error:
                 self._note(error)

@@ -29,6 +29,7 @@ from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
 from service.sessions.slot import Slot
 from service.sessions.waking import Waking
+from service.timings import ADOPT_SECONDS, OWNER_POLL_SECONDS, SILENT_REPLICA_SECONDS
 from service.tracing import OFF, Tracing
 from store.contract import (
     Claim,
@@ -51,20 +52,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Dial = Callable[[Heartbeat, int], Awaitable[T]]
 
-SILENT_OWNER_SECONDS = 1.0
-"""Seconds without an answer after which an owner is silent."""
-
 RELEASE_WAIT_SECONDS = 0.05
 """Seconds until a session that is about to be released is claimed again."""
 
-HEARTBEAT_POLL_SECONDS = 0.25
-"""Seconds between looks at the heartbeat of a silent owner, which ages from when it stopped."""
-
 MAX_ADOPTERS = 3
 """Replicas with a page's versions that are asked to take its session, before this one does."""
-
-ADOPT_SECONDS = 60.0
-"""How long one of them may take, which builds the session meanwhile."""
 
 
 def _pages_of(replica: Heartbeat) -> PageVersions:
@@ -188,7 +180,7 @@ class Router:
             adopted = await self._adopted(key, other_page, dial)
             if adopted is not None:
                 return adopted[0]
-        ownership = Ownership(silence=SILENT_OWNER_SECONDS)
+        ownership = Ownership(silence=SILENT_REPLICA_SECONDS)
         claim = partial(self._store.claim, key, self._replica, token_id=token_id, request=request)
         answer = await self._open(key, claim, "own", ownership)
         while not isinstance(answer, Slot):
@@ -224,7 +216,7 @@ class Router:
         if record is None or record.state is not SessionState.LIVE:
             return None
         owner = await self._store.replica(record.owner)
-        return owner if owner is not None and owner.age <= SILENT_OWNER_SECONDS else None
+        return owner if owner is not None and owner.age <= SILENT_REPLICA_SECONDS else None
 
     async def _adopted(self, key: SessionKey, page: PageVersions, dial: Dial[T]) -> tuple[T] | None:
         """A relay to a replica that makes pages like ``page``, and has become the session's owner for it."""
@@ -353,7 +345,7 @@ class Router:
             attempt.cancel()
 
     async def _listen(self, ownership: Ownership, attempt: asyncio.Future[T]) -> Step:
-        pause = SILENT_OWNER_SECONDS
+        pause = SILENT_REPLICA_SECONDS
         while True:
             await asyncio.wait([attempt], timeout=pause)
             result = result_of(attempt) if attempt.done() else Dialled.SILENT
@@ -362,8 +354,8 @@ class Router:
             if ownership.dialled(result) is not Step.KEEP_WAITING:
                 return ownership.step
             if ownership.obstacle is not None:
-                await asyncio.sleep(SILENT_OWNER_SECONDS)
-            pause = HEARTBEAT_POLL_SECONDS
+                await asyncio.sleep(SILENT_REPLICA_SECONDS)
+            pause = OWNER_POLL_SECONDS
             owner = await self._store.replica(ownership.claim.owner)
             match ownership.looked_again(owner):
                 case Step.SEIZE:

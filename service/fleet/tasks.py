@@ -25,18 +25,15 @@ from service.apps.contexts import current_app
 from service.apps.frames import exc_info_of_app
 from service.fleet.schedules import Schedule, parse_schedule
 from service.fleet.store_thread import StoreThread
+from service.limits import MAX_NAME_LENGTH
 from service.metrics import FleetMeter
+from service.timings import TASK_LEASE_SECONDS, TASK_RENEW_SECONDS
 from store.contract import LeaseState, Store, TaskLease, TaskName
 from store.errors import StoreError
 
 __all__ = ("AppTasks", "TaskRun", "Tasks", "every", "is_of_session_script")
 
 log = logging.getLogger(__name__)
-
-LEASE_SECONDS = 5.0
-"""After so long without a sign of its runner a run is another replica's."""
-
-RENEW_SECONDS = 1.0
 
 LONGEST_SLEEP_SECONDS = 60.0
 """Clocks drift, and the store should know for long that somebody has the task."""
@@ -48,9 +45,6 @@ MIN_PERIOD = timedelta(seconds=1)
 
 MAX_TASKS = 100
 """Of one app."""
-
-MAX_NAME = 200
-"""Characters."""
 
 MAX_MISSED = 1000
 """Due times that are counted as missed at once."""
@@ -181,8 +175,8 @@ class AppTasks:
 
         Raises ValueError.
         """
-        if not 0 < len(name) <= MAX_NAME:
-            raise ValueError(f"the name of a task has 1 to {MAX_NAME} characters, not {len(name)}")
+        if not 0 < len(name) <= MAX_NAME_LENGTH:
+            raise ValueError(f"the name of a task has 1 to {MAX_NAME_LENGTH} characters, not {len(name)}")
         known = self._known.get(name)
         if known is None and len(self._known) >= MAX_TASKS:
             raise ValueError(f"an app has at most {MAX_TASKS} tasks, so {name!r} is too much")
@@ -248,7 +242,7 @@ class _Task:
             self._counted.missed.inc(self._missed(turn.due))
         self._known = max(self._known, turn.due)
         if turn.turn is LeaseState.HELD:
-            return min(turn.left, LEASE_SECONDS)
+            return min(turn.left, TASK_LEASE_SECONDS)
         if turn.turn is LeaseState.RUN:
             if not self._tasks.stopping:  # else another replica runs it, once the lease is over
                 await self._run(store, turn)
@@ -276,7 +270,7 @@ class _Task:
             next_due=next_due,
             known=self._known,
             since=self._since or 0.0,
-            lease=LEASE_SECONDS,
+            lease=TASK_LEASE_SECONDS,
         )
         self._ahead = turn.now - time.monotonic()
         return turn
@@ -298,10 +292,10 @@ class _Task:
         coroutine = self._owner.app.run(self.func, *([run] if _takes_argument(self.func) else []))
         work = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._owner.loop))
         renewed = time.monotonic()
-        while not (await asyncio.wait([work], timeout=RENEW_SECONDS))[0]:
+        while not (await asyncio.wait([work], timeout=TASK_RENEW_SECONDS))[0]:
             if await self._renewed(store, run, turn):
                 renewed = time.monotonic()
-            elif time.monotonic() - renewed > LEASE_SECONDS - RENEW_SECONDS:
+            elif time.monotonic() - renewed > TASK_LEASE_SECONDS - TASK_RENEW_SECONDS:
                 run.lost = True
         failure = work.exception()
         self._counted.seconds.observe(time.monotonic() - began)
@@ -317,7 +311,7 @@ class _Task:
         """False where the store did not answer."""
         try:
             ours = await store.renew_task(
-                self._name, self._tasks.replica, fence=run.fence, due=turn.due, lease=LEASE_SECONDS
+                self._name, self._tasks.replica, fence=run.fence, due=turn.due, lease=TASK_LEASE_SECONDS
             )
         except StoreError as error:
             self._note(error)
@@ -329,7 +323,7 @@ class _Task:
 
     async def _end(self, store: Store, run: TaskRun, error: str) -> None:
         """Until the store knows it, or nobody would believe it any more."""
-        deadline = time.monotonic() + LEASE_SECONDS
+        deadline = time.monotonic() + TASK_LEASE_SECONDS
         while True:
             try:
                 await store.end_task(self._name, fence=run.fence, error=error)

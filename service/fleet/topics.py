@@ -19,6 +19,7 @@ from service.apps.batched_calls import Notified, notify_in_batches
 from service.background import spawn
 from service.errors import FleetFull, FleetUnavailable
 from service.fleet.store_thread import StoreThread
+from service.limits import MAX_RESTORE_ATTEMPTS
 from service.metrics import Metrics
 from store.contract import Message, MessagePlace, Publishing, Store, TopicName, TopicReading
 from store.errors import StoreConfigError, StoreError
@@ -33,9 +34,6 @@ MAX_KEPT_BYTES = 4 * 2**20
 
 MAX_TOPICS = 1000
 """That a replica has to do with at a time."""
-
-MAX_RESTORES = 3
-"""How often one call tries to put back what the store has lost."""
 
 LOOK_SECONDS = 1.0
 """Between looks at all topics while wake-ups come."""
@@ -120,7 +118,7 @@ class Topics:
     async def publish(self, store: Store, name: TopicName, value: bytes, call: str, known: float) -> None:
         """Raises StoreError, FleetFull, FleetUnavailable."""
         with self._using(name) as topic:
-            for _ in range(MAX_RESTORES):
+            for _ in range(MAX_RESTORE_ATTEMPTS):
                 place = await store.publish_message(
                     Publishing(name, value, call, topic.seen, MAX_KEPT, MAX_KEPT_BYTES, known)
                 )
@@ -171,7 +169,7 @@ class Topics:
         """What came since. What the store has lost of it is put back first, as far as that is known here."""
         if since is not None:
             topic.saw(since)
-        for _ in range(MAX_RESTORES):
+        for _ in range(MAX_RESTORE_ATTEMPTS):
             seen = topic.seen
             version = None if since is None else since.version
             (reading,) = await store.read_messages([(topic.name, version)], newest=newest)

@@ -17,6 +17,7 @@ from dataclasses import replace
 from service.apps.panel_login import ProviderAway, RefreshRefused
 from service.background import spawn
 from service.errors import Unavailable
+from service.timings import TOKENS_LEASE_SECONDS
 from store.contract import Store, UserTokens
 from store.errors import StoreError
 
@@ -26,9 +27,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """Between two looks for newer tokens."""
-
-LEASE_SECONDS = 30.0
-"""In which a provider has to answer; then another replica may try."""
 
 WAIT_SECONDS = 0.1
 """Between two looks whether another replica has refreshed them."""
@@ -205,9 +203,11 @@ class UserTokenKeeper:
 
     async def _leased(self, login: str, holder: str, held: UserTokens) -> UserTokens | None:
         """None with the right to refresh them; else what another replica has made of them, or ``held``."""
-        give_up = self._clock() + LEASE_SECONDS
+        give_up = self._clock() + TOKENS_LEASE_SECONDS
         while True:
-            lease = await self._store.lease_tokens(login, holder, number=held.number, ttl=LEASE_SECONDS)
+            lease = await self._store.lease_tokens(
+                login, holder, number=held.number, ttl=TOKENS_LEASE_SECONDS
+            )
             if lease.newer is not None:
                 self._know(login, lease.newer)
                 return lease.newer
@@ -220,7 +220,7 @@ class UserTokenKeeper:
     async def _write(self, login: str, holder: str, held: UserTokens, fresh: UserTokens) -> None:
         """Until the store has them: nobody can refresh the old ones any more."""
         self._know(login, replace(fresh, number=held.number))
-        give_up = self._clock() + LEASE_SECONDS
+        give_up = self._clock() + TOKENS_LEASE_SECONDS
         while True:
             try:
                 await self._store.renew_tokens(

@@ -17,6 +17,7 @@ from service.fleet.app_calls import context_of, is_repeated, refuse_on_event_loo
 from service.fleet.local_copies import LocalCopy, SharedValues
 from service.fleet.store_thread import MAX_WAIT_SECONDS
 from service.fleet.watching import Changed, watcher_of
+from service.limits import MAX_NAME_LENGTH
 from store.contract import SharedName
 from store.records import pack_value, unpack_entry
 
@@ -24,9 +25,6 @@ __all__ = ("Shared", "shared")
 
 DEFAULT_MAX_BYTES = 2**20
 MAX_BYTES = 64 * 2**20
-MAX_NAME = 200
-"""Characters of a name or a key."""
-
 MAX_PAUSE_SECONDS = 0.02
 """Between two tries to change what others change, too."""
 
@@ -263,8 +261,8 @@ def _packed(value: Any) -> bytes:
 def _check_name(what: str, name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"{what} is text, not {type(name).__name__}")
-    if not 0 < len(name) <= MAX_NAME:
-        raise ValueError(f"{what} has 1 to {MAX_NAME} characters, not {len(name)}")
+    if not 0 < len(name) <= MAX_NAME_LENGTH:
+        raise ValueError(f"{what} has 1 to {MAX_NAME_LENGTH} characters, not {len(name)}")
 
 
 def _too_busy(name: str, key: str) -> FleetUnavailable:

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from service.errors import MessageTooBig, ProtocolError
+from service.limits import DEFAULT_MAX_MESSAGE_BYTES
 from service.protocol.messages import MSGTYPES, Frame, Message
 
-__all__ = ("DEFAULT_MAX_BUFFERS", "DEFAULT_MAX_BYTES", "Assembler")
-
-DEFAULT_MAX_BYTES = 20 * 1024 * 1024
-"""As ``bokeh serve --websocket-max-message-size``, but for a whole message and not per frame."""
+__all__ = ("DEFAULT_MAX_BUFFERS", "Assembler")
 
 DEFAULT_MAX_BUFFERS = 4096
 
@@ -45,7 +43,9 @@ class Assembler:
         "_size",
     )
 
-    def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES, max_buffers: int = DEFAULT_MAX_BUFFERS) -> None:
+    def __init__(
+        self, *, max_bytes: int = DEFAULT_MAX_MESSAGE_BYTES, max_buffers: int = DEFAULT_MAX_BUFFERS
+    ) -> None:
         self._max_bytes = max_bytes
         self._max_buffers = max_buffers
         # Plain functions, not bound methods: those would make a reference cycle per connection.

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from service.close_codes import INVALID_DATA, MAY_BE_SENT, MESSAGE_TOO_BIG, PROTOCOL_ERROR
 from service.protocol.messages import Frame, Frames, Piece
 
 __all__ = (
@@ -46,8 +47,6 @@ _CUT_OFF = b"\x00\x00\xff\xff"
 """What RFC 7692 has the sender leave out at the end of a compressed message."""
 _LONGEST_REASON = 123
 """Bytes: the limit of a control frame, without the code."""
-_CLOSE_CODES = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
-"""Those that may be in a close frame: RFC 6455 section 7.4, and what IANA has registered since."""
 _LARGE = 16 * 1024
 """Bytes from which a payload is handed on as it is instead of being copied next to others."""
 
@@ -68,19 +67,19 @@ Received: TypeAlias = tuple[int, bytes]
 class FrameError(ValueError):
     """The client breaks RFC 6455."""
 
-    close_code = 1002
+    close_code = PROTOCOL_ERROR
 
 
 class FrameTooBig(FrameError):
     """A message is longer than allowed; said before it is read."""
 
-    close_code = 1009
+    close_code = MESSAGE_TOO_BIG
 
 
 class NotText(FrameError):
     """A text message is not UTF-8."""
 
-    close_code = 1007
+    close_code = INVALID_DATA
 
 
 class Deflater:
@@ -333,7 +332,7 @@ def answer_to_close(payload: bytes) -> int | None:
     if not payload:
         return None
     (code,) = struct.unpack_from("!H", payload) if len(payload) > 1 else (0,)
-    if code not in _CLOSE_CODES:
+    if code not in MAY_BE_SENT:
         return FrameError.close_code
     try:
         payload[2:].decode()

@@ -18,6 +18,7 @@ from bokeh import __version__ as bokeh_version
 from service.apps.frames import exc_info_of_app
 from service.apps.jupyter_widgets import refresh
 from service.background import spawn
+from service.close_codes import READS_TOO_SLOWLY, SESSION_REPLACED
 from service.documents.encoding import (
     apply_patch,
     encode_document,
@@ -27,6 +28,7 @@ from service.documents.encoding import (
 )
 from service.documents.unpacking import unpacked_at_most
 from service.errors import ProtocolError, ServiceError, SessionMoved
+from service.limits import MAX_UNSENT_BYTES
 from service.metrics import AppMeter
 from service.protocol import messages
 from service.protocol.framing import Assembler
@@ -40,9 +42,6 @@ from service.sessions.visibility import frames_that_ask, hidden_in
 __all__ = ("Connection", "Transport")
 
 log = logging.getLogger(__name__)
-
-HIGH_WATER_BYTES = 4 * 1024 * 1024
-"""Unsent bytes above which a session waits for a connection to catch up."""
 
 WAITING_NOTICE_SECONDS = 1.0
 """How long a message waits for its session to wake up until the page says so."""
@@ -225,7 +224,7 @@ class Connection:
 
     @property
     def congested(self) -> bool:
-        return self._transport.unsent > HIGH_WATER_BYTES
+        return self._transport.unsent > MAX_UNSENT_BYTES
 
     async def catch_up(self) -> None:
         try:
@@ -233,7 +232,7 @@ class Connection:
                 await self._transport.drained()
         except TimeoutError:
             log.warning("closing a connection that reads too slowly", extra=self._slot.key.facts)
-            self.close(1008, "reads too slowly")
+            self.close(*READS_TOO_SLOWLY)
 
     def send(self, frames: Frames) -> None:
         self._meter.bytes_out += sum(map(len, frames))
@@ -256,7 +255,7 @@ class Connection:
         self._subscribed = False
         self._pulls_again = True
         self._drops_input = not keep_input
-        self.close(1012, "the session came back as another one")
+        self.close(*SESSION_REPLACED)
 
     # -- messages ------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from service.apps.app import App
 from service.background import spawn
 from service.errors import AppError
 from service.sessions.session import AT_RISK_SECONDS, Session
+from service.timings import CRASHED_REPLICA_SECONDS
 from store.contract import Claim, SessionKey, Store
 from store.errors import StoreError
 
@@ -55,13 +56,6 @@ DEATHS_ALONE = 2
 """Of these, in a row, the last ones: one may be chance when replicas are killed from outside."""
 BUILD_DEATHS = 3
 """Replicas in a row that died while they built an app, after which no other tries."""
-
-SILENT_SECONDS = 3.0
-"""Age of a heartbeat above which a replica that was building counts as dead.
-
-More than where sessions are taken from silent owners: an import may keep a heart's thread waiting, and who
-counts as dead here wrongly keeps the app from others.
-"""
 
 HEARTBEAT_POLL_SECONDS = 0.1
 """Seconds until a heartbeat is looked at again."""
@@ -174,7 +168,9 @@ class CrashGuard:
     async def _is_dead(self, replica: str) -> bool:
         """Wait until its heart has beaten once more, or has been silent for too long."""
         began = asked = time.monotonic()
-        while (found := await self._store.replica(replica)) is not None and found.age < SILENT_SECONDS:
+        while (
+            found := await self._store.replica(replica)
+        ) is not None and found.age < CRASHED_REPLICA_SECONDS:
             if found.age < asked - began:  # by when it was asked for: the answer may have come late
                 return False
             await asyncio.sleep(HEARTBEAT_POLL_SECONDS)

@@ -17,21 +17,13 @@ from service.sessions.life import DEPARTURES, Action, Event, Reason, State, Stor
 from service.sessions.parking import Parking
 from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
+from service.timings import ARRIVAL_SECONDS, STUCK_SECONDS
 from store.contract import ParkReason, Store
 from store.errors import StoreError
 
-__all__ = ("CLOSE_SERVICE_RESTART", "STUCK_SECONDS", "Departures")
+__all__ = ("Departures",)
 
 log = logging.getLogger(__name__)
-
-CLOSE_SERVICE_RESTART = 1012
-"""WebSocket close code "service restart", on which BokehJS reconnects at once."""
-
-STUCK_SECONDS = 5.0
-"""How long a session that has to go waits for its own code to end, unless this replica drains."""
-
-ARRIVAL_SECONDS = 60.0
-"""For how long a session that is released is retained at least: it needs the time to arrive elsewhere."""
 
 
 class Departures:
@@ -225,7 +217,7 @@ class Departures:
     def _close(self, slot: SessionSlot) -> None:
         closing = None if slot.life.why is None else DEPARTURES[slot.life.why].closing
         if closing is not None:
-            slot.close_connections(CLOSE_SERVICE_RESTART, closing.reason, patience=closing.patience)
+            slot.close_connections(closing.close, patience=closing.patience)
 
 
 def _not_built(why: Reason) -> ServiceError:

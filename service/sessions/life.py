@@ -16,6 +16,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.close_codes import (
+    APP_CHANGED,
+    SESSION_ELSEWHERE,
+    SESSION_ENDED,
+    SESSION_MOVES,
+    SESSION_PARKED,
+    Close,
+)
+
 __all__ = (
     "DEPARTURES",
     "HELD",
@@ -250,7 +259,7 @@ class StoreOperation(StrEnum):
 class Closing:
     """How the connections are closed; after ``patience`` seconds, where the transport's are too many."""
 
-    reason: str
+    close: Close
     patience: float | None = None
 
 
@@ -269,17 +278,13 @@ class Departure:
 
 DEPARTURES: Mapping[Reason, Departure] = {
     Reason.UNUSED: Departure(True, StoreOperation.RELEASE_IF_SEEN, None, "unused"),
-    Reason.DRAINED: Departure(
-        True, StoreOperation.RELEASE, Closing("the session moves to another replica"), "moved"
-    ),
+    Reason.DRAINED: Departure(True, StoreOperation.RELEASE, Closing(SESSION_MOVES), "moved"),
     # Its pages come back, too: only then can they be told.
-    Reason.ENDED: Departure(False, StoreOperation.END, Closing("the session was ended"), "ended"),
-    Reason.RENEWED: Departure(True, StoreOperation.RELEASE, Closing("the app has changed"), None),
+    Reason.ENDED: Departure(False, StoreOperation.END, Closing(SESSION_ENDED), "ended"),
+    Reason.RENEWED: Departure(True, StoreOperation.RELEASE, Closing(APP_CHANGED), None),
     # A client shall not be shown for long what is not so any more.
-    Reason.LOST: Departure(
-        False, StoreOperation.NOTHING, Closing("another replica has the session", 0.5), "lost"
-    ),
+    Reason.LOST: Departure(False, StoreOperation.NOTHING, Closing(SESSION_ELSEWHERE, 0.5), "lost"),
     Reason.FAILED: Departure(False, StoreOperation.RETAIN, None, None),
     # As it is ended: its pages come back, and are told.
-    Reason.PARKED: Departure(False, StoreOperation.PARK, Closing("the session was set aside"), None),
+    Reason.PARKED: Departure(False, StoreOperation.PARK, Closing(SESSION_PARKED), None),
 }

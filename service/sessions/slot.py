@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 from service.apps.attempts import Attempt
+from service.close_codes import Close
 from service.documents.composing import Composed
 from service.protocol import messages
 from service.protocol.messages import Frames
@@ -233,7 +234,7 @@ class Slot(Generic[S]):
         for connection in [each for each in self.connections if each.subscribed]:
             connection.pull_again(keep_input=keep_input)
 
-    def close_connections(self, code: int, reason: str, *, patience: float | None = None) -> None:
+    def close_connections(self, why: Close, *, patience: float | None = None) -> None:
         """Close all; they report back through :meth:`disconnect`."""
         for connection in list(self.connections):
-            connection.close(code, reason, patience=patience)
+            connection.close(*why, patience=patience)

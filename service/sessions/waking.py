@@ -12,12 +12,13 @@ import time
 from collections import OrderedDict
 
 from service.background import spawn
+from service.close_codes import APP_FAILED
 from service.documents.composing import Composed, check
 from service.errors import AppError, MemoryExceeded, NotComposable, ServiceError, SessionMoved, Unavailable
 from service.metrics import Metrics
 from service.sessions.building import OwnershipGrant
 from service.sessions.crash_guard import CrashGuard
-from service.sessions.departures import CLOSE_SERVICE_RESTART, Departures
+from service.sessions.departures import Departures
 from service.sessions.life import State
 from service.sessions.registry import Registry, SessionSlot
 from service.sessions.session import Session
@@ -121,7 +122,7 @@ class Waking:
         except AppError:
             # Its pages come back, and find out why; from the record they would be shown what does not work.
             slot.hide()
-            slot.close_connections(CLOSE_SERVICE_RESTART, "the app failed while it was started")
+            slot.close_connections(APP_FAILED)
             raise
 
     async def _build(self, slot: SessionSlot, grant: OwnershipGrant) -> Session:

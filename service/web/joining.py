@@ -11,6 +11,7 @@ from tornado.websocket import WebSocketClosedError
 
 from service.apps.app import App
 from service.background import spawn
+from service.close_codes import RELAY_LOST
 from service.documents.shape import extensions_of
 from service.errors import AppError, NotAuthorized, SessionMoved, SessionParked, SessionUnknown
 from service.fleet.link import RelayLink
@@ -34,9 +35,6 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
 """How often a session is looked for that leaves just as it was found."""
-
-CLOSE_RELAY_LOST = 1012
-"""What a browser is told when a relay's other end is gone: come back at once."""
 
 
 class Arrival:
@@ -157,9 +155,7 @@ async def forward_frames(link: RelayLink, websocket: Socket, metrics: Metrics) -
             websocket.send(Frames((frame,)))
             if websocket.unsent:
                 await websocket.drained()
-        websocket.close(
-            link.close_code or CLOSE_RELAY_LOST, link.close_reason or "the session's replica is gone"
-        )
+        websocket.close(link.close_code or RELAY_LOST.code, link.close_reason or RELAY_LOST.reason)
 
 
 async def make_ready(slot: SessionSlot, page: PageVersions | None, services: Services) -> None:

@@ -16,7 +16,9 @@ from itertools import chain
 from typing import Protocol
 
 from service.background import spawn
+from service.close_codes import NO_ANSWER_TO_PINGS
 from service.errors import ServiceError
+from service.limits import CLOSING_SECONDS, MAX_UNREAD_BYTES, MAX_UNSENT_BYTES
 from service.protocol.messages import Frame, Frames, Piece
 from service.protocol.websocket import (
     BINARY,
@@ -46,19 +48,8 @@ log = logging.getLogger(__name__)
 MISSED_PONGS = 3
 """Keep-alive intervals without any sign of life after which a client is gone."""
 
-CLOSING_SECONDS = 5.0
-"""How long a client may take to answer a close frame, if it is not told otherwise."""
-
 MAX_WAITING_MESSAGES = 256
-MAX_WAITING_BYTES = 1024 * 1024
-"""What waits here for a message at work, before the client's network has to keep what else it sends.
-
-On top of these there may be one message that is not whole yet, and what one read brought.
-"""
-
-MAX_UNSENT_BYTES = 4 * 1024 * 1024
-"""What may wait for a client to read it; with more, nothing is read from the client, as that is answered."""
-
+"""What waits here for a message at work, besides the limit in bytes."""
 
 _PING = encode_control(PING, b"")
 
@@ -296,7 +287,7 @@ class WebSocket(Answering, Wire):
     @property
     def _much_waits(self) -> bool:
         waiting = len(self._backlog or ())
-        return waiting > MAX_WAITING_MESSAGES or self._backlog_size > MAX_WAITING_BYTES
+        return waiting > MAX_WAITING_MESSAGES or self._backlog_size > MAX_UNREAD_BYTES
 
     def _make_wait(self) -> None:
         """Leave the rest to the client's network while there is much to do, or nobody to do it."""
@@ -409,7 +400,7 @@ class WebSocket(Answering, Wire):
         """Ping, so that proxies keep the connection and a vanished client is noticed."""
         if not self._closing and time.monotonic() - self._last_sign > MISSED_PONGS * interval:
             log.info("a client of %s does not answer pings", self.about)
-            self.close(1001, "no answer to pings")
+            self.close(*NO_ANSWER_TO_PINGS)
         if not self._closing:
             self.flush()
             self.write(_PING)

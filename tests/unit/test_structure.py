@@ -128,6 +128,15 @@ def test_the_rules_find_what_they_forbid() -> None:
     assert [ast.unparse(node) for node in foreign_fields(tree)] == ["self._app.broken", "session.lost"]
 
 
+def test_close_codes_are_written_out_in_one_module() -> None:
+    def close_codes(tree: ast.Module) -> Iterator[ast.AST]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and type(node.value) is int and 1001 <= node.value <= 1015:
+                yield node
+
+    assert found_in(outside(Path("service/close_codes.py")), close_codes) == []
+
+
 def test_private_attributes_of_others_are_touched_in_three_packages_only() -> None:
     assert found_in(outside(*MAY_KNOW_INTERNALS, MAY_KNOW_REDIS_PY), private_reaches) == []
 

@@ -236,8 +236,8 @@ async def test_what_fails_fails_for_all_who_wait_here_and_is_tried_again(
 async def test_the_lease_of_one_that_is_gone_passes_on(
     replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results_module, "LEASE_SECONDS", 0.3)
-    monkeypatch.setattr(results_module, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(results_module, "RESULT_LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(results_module, "RESULT_RENEW_SECONDS", 0.05)
     gone, there = replicas
     query = Query(held=True)
     cached = query.cached()
@@ -256,8 +256,8 @@ async def test_the_lease_of_one_that_is_gone_passes_on(
 async def test_a_long_computation_keeps_its_lease(
     replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results_module, "LEASE_SECONDS", 0.5)
-    monkeypatch.setattr(results_module, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(results_module, "RESULT_LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(results_module, "RESULT_RENEW_SECONDS", 0.02)
     query = Query(held=True)
     cached = query.cached()
     asking = [asyncio.create_task(each.on_thread(cached)) for each in replicas]
@@ -516,7 +516,7 @@ async def test_what_cannot_be_read_back_is_refused(replicas: tuple[Replica, Repl
 async def test_a_store_without_memory_keeps_nobody_waiting(
     replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results_module, "LEASE_SECONDS", 1000.0)
+    monkeypatch.setattr(results_module, "RESULT_LEASE_SECONDS", 1000.0)
     here = replicas[0]
     query = Query()
     cached = query.cached()

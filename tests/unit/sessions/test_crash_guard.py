@@ -201,7 +201,7 @@ async def test_who_builds_and_beats_is_alive(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch, alive: bool
 ) -> None:
     """A heartbeat of before says nothing: who died a moment ago has one."""
-    monkeypatch.setattr(module, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "CRASHED_REPLICA_SECONDS", 0.5)
     others = [Heartbeat(replica, "http://there", "1", started=0.0) for replica in "abc"]
     for other in others:
         await store.begin_build("/app 1", other.replica)

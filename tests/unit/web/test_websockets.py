@@ -322,7 +322,7 @@ async def test_what_waits_is_bounded_in_bytes(new_line: Callable[..., Line]) -> 
             sent += line.client.send(unsent[sent : sent + (1 << 16)])
         except BlockingIOError:
             await line.turns(2)
-    held = module.MAX_WAITING_BYTES + len(message) + (1 << 16)
+    held = module.MAX_UNREAD_BYTES + len(message) + (1 << 16)
 
     assert line.websocket._backlog_size <= held
     assert sent < held + (4 << 20), "the rest stays in the network"
@@ -352,7 +352,7 @@ async def test_what_waits_is_not_unpacked_yet(new_line: Callable[..., Line], wai
     line.client.sendall(frames)
     await line.turns()
 
-    assert line.websocket._backlog_size < module.MAX_WAITING_BYTES + 5_000_010
+    assert line.websocket._backlog_size < module.MAX_UNREAD_BYTES + 5_000_010
 
     line.peer.go_on.set()
     if waits_for == "who answers":
