@@ -173,8 +173,8 @@ SCENARIOS = [
     Scenario(
         "panel-browser",
         [
-            Row("panel_first", "usual Panel page, against `panel serve`: time to interactive, first visit", "ms",
-                Ratio(at_most=0.6)),
+            Row("panel_first", "usual Panel page, against `panel serve`: time to interactive, first visit",
+                "ms", Ratio(at_most=0.6)),
             Row("panel_next", "the same with a warm browser cache", "ms", Ratio(at_most=0.5)),
             Row("panel_slow", "the same, first visit over Fast 4G with a CPU four times slower", "ms"),
         ],
