@@ -12,6 +12,7 @@ from service.cli.panel_flags import add_panel_flags
 from service.lines import check_bokeh
 from service.listening import Inherited
 from service.memory import share_freed_blocks, starting
+from store.redis_import import without_metrics_sdk
 
 __all__ = ("HELP", "add_arguments", "import_server", "run", "serve")
 
@@ -40,7 +41,7 @@ def import_server() -> None:
     with starting():
         from service.documents.signatures import made_on_demand
 
-        with made_on_demand():
+        with made_on_demand(), without_metrics_sdk():
             import service.running  # noqa: F401
 
 
