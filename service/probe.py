@@ -2,7 +2,7 @@
 
 It has a plot and a widget; it is built, drawn, changed as by a browser, journaled, restored as after a move,
 and ended. Nothing of it reaches the store. What fails here fails for every app, so it is no app's fault: an
-incompatible Bokeh, most likely.
+incompatible Bokeh, most likely. It makes do without ``bokeh.plotting``, which takes a while to import.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import Any
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
 from bokeh.document import Document
-from bokeh.layouts import column
-from bokeh.models.sources import ColumnDataSource
+from bokeh.models import Column, ColumnDataSource, Line, Plot
 from bokeh.models.widgets.sliders import Slider
-from bokeh.plotting import figure
 
 from service.apps.app import App
 from service.apps.loading import apps_from_applications
@@ -79,11 +77,11 @@ async def _farewell() -> None:
 
 def _fill(document: Document) -> None:
     source = ColumnDataSource({"x": [0, 1], "y": [0, _BEFORE]}, name="source")
-    plot = figure(width=100, height=100, tools="")
-    plot.line("x", "y", source=source)
+    plot = Plot(width=100, height=100)
+    plot.add_glyph(source, Line(x="x", y="y"))
     slider = Slider(start=0, end=10, value=_BEFORE, name="slider")
     slider.on_change("value", lambda attr, old, new: source.data.update(y=[0, new]))
-    document.add_root(column(slider, plot))
+    document.add_root(Column(children=[slider, plot]))
 
 
 async def _pull(session: Session) -> None:

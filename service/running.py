@@ -8,10 +8,12 @@ import logging
 import os
 import sys
 import webbrowser
+from importlib import import_module
 
 from service import stop_signals
 from service.apps.app import App
 from service.apps.loading import load_apps, with_app_at_root
+from service.background import spawn
 from service.errors import ConfigError
 from service.exit_codes import SUCCESS
 from service.listening import Inherited
@@ -89,3 +91,5 @@ async def _start(server: Server) -> None:
         log.info("Bokeh app running at: %s", url)
         if server.settings.show:
             webbrowser.open_new_tab(url)
+    # No session waits for what most apps import, and neither does whoever waits for this replica.
+    spawn(asyncio.to_thread(import_module, "bokeh.plotting"))

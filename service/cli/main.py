@@ -81,7 +81,7 @@ def fail(error: ServiceError, code: int) -> int:
 def make_parser(first: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The command line: of the command that the ``first`` argument names, or of all if it names none."""
     parser = _Parser(prog="svc", description="One Bokeh server made of many replicas.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS.keys() & set(first) or COMMANDS:
         command = command_of(name)
@@ -93,6 +93,19 @@ def make_parser(first: Sequence[str] = ()) -> argparse.ArgumentParser:
 def command_of(name: str) -> Command:
     """The module of the command ``name``, imported now."""
     return cast(Command, import_module(f"service.cli.{COMMANDS[name]}"))
+
+
+class _Version(argparse.Action):
+    """Prints the versions and exits, as argparse's own action; which are looked up on disk only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(
+            option_strings, argparse.SUPPRESS, nargs=0, help="show program's version number and exit"
+        )
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(_version())
+        parser.exit()
 
 
 def _version() -> str:

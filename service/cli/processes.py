@@ -50,6 +50,7 @@ def run(settings: Settings) -> int:
     """Serve from ``settings.num_procs`` processes until SIGTERM or SIGINT; the exit status."""
     if FORKS:
         import_server()  # for the children
+        import bokeh.plotting  # noqa: F401 - most apps do
     return asyncio.run(_run(settings))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -40,9 +41,18 @@ def installed_versions() -> dict[str, str]:
 
     So all replicas of one image say the same, from their start on. Reads the folders of ``sys.path``.
     """
-    names = {each.parent.name for place in sys.path for each in Path(place or ".").glob(f"*/{_EXTENSION}")}
+    names = {name for place in sys.path for name in _extensions_in(place or ".")}
     found = {name: extension_version(name) for name in sorted(names) if _package(name)}
     return {"bokeh": bokeh.__version__, **found}
+
+
+def _extensions_in(place: str) -> list[str]:
+    """The folders there that have an extension's files."""
+    try:
+        names = os.listdir(place)
+    except OSError:  # an archive, or no folder at all
+        return []
+    return [name for name in names if "." not in name and os.path.isfile(f"{place}/{name}/{_EXTENSION}")]
 
 
 @cache

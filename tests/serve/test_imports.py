@@ -50,6 +50,22 @@ press.on_click(pressed)
 for root in (shown, late, press):
     curdoc().add_root(root)
 """
+PLAIN = """
+import sys
+
+from bokeh.io import curdoc
+from bokeh.models import Div
+
+shown = Div(name="plotting", text="")
+
+
+def look():
+    shown.text = "there" if "bokeh.plotting" in sys.modules else ""
+
+
+curdoc().add_root(shown)
+curdoc().add_periodic_callback(look, 20)
+"""
 HELPERS = """
 import pickle
 
@@ -149,6 +165,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(folder / method / "main.py", POOLS)
         write(folder / method / "jobs.py", JOBS.format(method=method))
     write(folder / "late_import/main.py", LATE)
+    write(folder / "plain/main.py", PLAIN)
     write(folder / "late_import/settings.py", "UNIT = 'kg'\n")
     return folder
 
@@ -198,6 +215,13 @@ async def squares(server: Replica, app: str) -> None:
     async with await Client.open(server.app_url(app), timeout=60) as client:
         await client.click("go")
         await client.expect_value("out", "text", "[0, 1, 4, 9, 16]")
+
+
+async def test_what_most_apps_import_is_there_without_one_that_imports_it(folder: Path) -> None:
+    """In a process of its own, which is not forked from one that has imported all sorts of things."""
+    with Replica([folder / "plain"], name="plain alone", env={"PYTHONWARNINGS": "default"}) as alone:
+        async with await Client.open(alone.app_url("plain")) as client:
+            await client.expect_value("plotting", "text", "there")
 
 
 async def test_a_callback_in_panels_threads_imports(server: Replica) -> None:

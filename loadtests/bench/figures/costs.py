@@ -9,7 +9,7 @@ from statistics import median
 
 from redis.asyncio import Redis
 
-from loadtests.bench.client import Tab
+from loadtests.bench.client import Tab, get
 from loadtests.bench.crowd import LONG, SOON, open_many
 from loadtests.bench.scenario import APPS, Measures, Ratio, Row, Scale, Scenario, Upto
 from loadtests.bench.servers import OURS, Side
@@ -50,12 +50,22 @@ async def memory(side: Side, scale: Scale) -> Measures:
 
 
 async def start(side: Side, scale: Scale) -> Measures:
-    """The servers are ready when this begins, and have been asked for their health alone."""
+    """The servers listen when this begins, and have been asked for their health alone."""
+    while side.name == OURS and not await _is_ready(side.port):
+        await asyncio.sleep(0.01)
     ready = side.cpu_seconds()
     tab = await Tab.open(side.port, "sliders")
     first = side.cpu_seconds()
     tab.close()
     return {"start_ready": ready, "start_page": first}
+
+
+async def _is_ready(port: int) -> bool:
+    try:
+        await get(port, "/readyz")
+    except RuntimeError:
+        return False
+    return True
 
 
 async def churn(side: Side, scale: Scale) -> Measures:
