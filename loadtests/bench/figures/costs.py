@@ -51,7 +51,7 @@ async def memory(side: Side, scale: Scale) -> Measures:
 
 async def start(side: Side, scale: Scale) -> Measures:
     """The servers listen when this begins, and have been asked for their health alone."""
-    while side.name == OURS and not await _is_ready(side.port):
+    while side.name == OURS and not await _is_ready(side.port):  # noqa: ASYNC110 - it is another process
         await asyncio.sleep(0.01)
     ready = side.cpu_seconds()
     tab = await Tab.open(side.port, "sliders")
