@@ -27,6 +27,6 @@ def test_a_server_of_a_fleet_imports_what_it_needs() -> None:
     assert {"bokeh", "redis", "service.server"} <= imported
     assert not imported & {
         "fakeredis", "panel", "param", "pandas", "bokeh.server.server", "bokeh.plotting",
-        "jwt", "opentelemetry.sdk.metrics",
+        "opentelemetry.sdk.metrics",
         "service.cli.doctor", "service.cli.sessions", "service.admin.page",
     }  # fmt: skip
