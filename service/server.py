@@ -167,6 +167,7 @@ class Server:
         )
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
+        _check_limits(settings, self.apps)
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         tokens = self._session_tokens(login)
@@ -725,6 +726,13 @@ async def _end_timed(part: Callable[[], AbstractAsyncContextManager[None]]) -> A
         took = time.monotonic() - began
         if took > LOGGED_STOP_SECONDS:
             log.debug("stopping: to end %s took %.2f s", part.__name__.strip("_").replace("_", " "), took)
+
+
+def _check_limits(settings: Settings, apps: Mapping[str, App]) -> None:
+    """Raises ConfigError: a limit for a path with a typo would limit nothing."""
+    for path, _ in settings.max_sessions_per_app:
+        if path and path not in apps:
+            raise ConfigError(f"--max-sessions-per-app: no app is at {path}; there are: {', '.join(apps)}")
 
 
 def open_store_of(settings: Settings, metrics: Metrics) -> RedisStore:
