@@ -68,8 +68,7 @@ class Health:
             for path, app in services.apps.items()
             if not app.for_operators
         }
-        text = "The limit for the sessions of one app, 0 for none"
-        yield Reading("max_sessions_per_app", text, limits, ("app",))
+        yield Reading("max_sessions_per_app", "The limit for one app, 0 for none", limits, ("app",))
         tasks = len(asyncio.all_tasks())
         yield Reading("event_loop_tasks", "Tasks of the event loop, those of apps included", {(): tasks})
         yield from self._session_readings()
