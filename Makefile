@@ -15,6 +15,7 @@
 #   make fuzz    what nobody would send: no traceback, no 5xx, bounded memory  (FUZZ_MINUTES=10, ARGS='--seed 1')
 #   make flags   each test of a flag has to fail where the flag is ignored (FLAGS=--port chooses some)
 #   make docs    write the generated parts of docs/ anew
+#   make chart   write the Helm chart in k8s/helm anew from the kustomize base
 #   make site    the documentation as a site in build/site; a dead link or a warning is an error  (ARGS=...)
 #   make docs-images  the pictures of the admin page, of a terminal and of the examples, as they run
 #   make dist    sdist and wheel in dist/, each wheel installed outside of the checkout and asked for a page  (ARGS='3.12')
@@ -38,7 +39,7 @@ TESTED := --constraint constraints.txt $(if $(BOKEH),'bokeh==$(BOKEH)')
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 
 .PHONY: help run fleet bench bench-docs loadtest rehearsal capacity durability chaos soak fuzz test lint docs site docs-images
-.PHONY: matrix dist lock clean programs
+.PHONY: matrix chart dist lock clean programs
 
 # Before make looks at what is there: a marker that a recipe removed would count as there.
 ifneq ($(PYTHON)$(BOKEH),)
@@ -112,6 +113,9 @@ lint: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed
 	@$(BIN)/python tools/generate_docs.py
+
+chart: $(VENV)/.installed
+	@$(BIN)/python tools/helm_chart.py
 
 # NO_MKDOCS_2_WARNING: pyproject.toml has no MkDocs 2, and the theme warns of it.
 site: $(VENV)/.installed-docs

@@ -23,6 +23,7 @@
     ├── FleetFull           500  1011  an app shares more than it may
     └── Unavailable         503  1013  not now; retrying later may help
         ├── Full            503  1013  this replica holds as many sessions as it may
+        ├── AppFull         503  1013  this replica holds as many sessions of the app as it may
         ├── TooManySessions  429  1013  a user has as many sessions open as one may (--max-sessions-per-user)
         ├── UnderMaintenance  503  1013  an operator lets no new sessions begin (svc maintenance)
         ├── FleetUnavailable  503  1013  what the fleet shares cannot be changed, or not be read, right now
@@ -41,6 +42,7 @@ from service import close_codes
 __all__ = (
     "AppCodeAbandoned",
     "AppError",
+    "AppFull",
     "AppLoadError",
     "BuildTimeout",
     "ConfigError",
@@ -208,6 +210,10 @@ class Full(Unavailable):
     """This replica holds as many sessions as it may; another one, or a moment later, may do."""
 
     spread = 7
+
+
+class AppFull(Full):
+    """The same for the app's sessions (``--max-sessions-per-app``)."""
 
 
 class TooManySessions(Unavailable):

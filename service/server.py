@@ -62,6 +62,7 @@ from service.sessions.registry import SessionSlot
 from service.sessions.user_tokens import SessionTokens
 from service.settings import Settings
 from service.stats import log_memory, log_stats, repeat
+from service.store_memory import StoreMemory
 from service.timings import BEAT_INTERVAL_SECONDS
 from service.tokens import TokenAuthority
 from service.tracing import tracing_for
@@ -168,6 +169,7 @@ class Server:
         )
         self._watch = FleetWatch(self._store)
         self.apps = {**apps, **self._admin(apps)}
+        _check_limits(settings, self.apps)
         self._pool = self._make_pool()
         self._build = build_of(self._versions, apps)
         tokens = self._session_tokens(login)
@@ -182,6 +184,7 @@ class Server:
             tokens,
         )
         self._maintenance = MaintenanceMode()
+        self._store_memory = StoreMemory(self._store.servers)
         self._agreement = Agreement(self._store)
         self._lag = LagMeter(self.metrics.lag_seconds.observe)
         self._load = LoadMeter()
@@ -204,6 +207,8 @@ class Server:
         self.health = Health(self.services, self._heartbeater.silent_for, self._runtime.writer.lag)
         self.metrics.watch(self.health.readings)
         self.metrics.watch(self._thread_readings)
+        if settings.redis is not None:
+            self.metrics.watch(self._store_memory.readings)
         extra = [*extra_routes, *plugin_routes(settings.plugins)]
         self.application = make_application(self.services, self.health, extra)
         tls = self._listener.tls
@@ -242,6 +247,7 @@ class Server:
             self._measuring,
             self._slow_code_named,
             self._store_answering,
+            self._store_measured,
             self._sharing,
             self._apps_loaded,
             self._probed,
@@ -350,6 +356,14 @@ class Server:
         else:
             await self._agreement.on("cookies", self._sign_cookies)
         yield
+
+    @asynccontextmanager
+    async def _store_measured(self) -> AsyncIterator[None]:
+        if self.settings.redis is None:
+            yield
+            return
+        async with beside(self._store_memory.run()):
+            yield
 
     @asynccontextmanager
     async def _sharing(self) -> AsyncIterator[None]:
@@ -727,6 +741,13 @@ async def _end_timed(part: Callable[[], AbstractAsyncContextManager[None]]) -> A
         took = time.monotonic() - began
         if took > LOGGED_STOP_SECONDS:
             log.debug("stopping: to end %s took %.2f s", part.__name__.strip("_").replace("_", " "), took)
+
+
+def _check_limits(settings: Settings, apps: Mapping[str, App]) -> None:
+    """Raises ConfigError: a limit for a path with a typo would limit nothing."""
+    for path, _ in settings.max_sessions_per_app:
+        if path and path not in apps:
+            raise ConfigError(f"--max-sessions-per-app: no app is at {path}; there are: {', '.join(apps)}")
 
 
 def open_store_of(settings: Settings, metrics: Metrics) -> RedisStore:

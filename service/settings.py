@@ -214,6 +214,12 @@ def _static_dir(raw: str) -> tuple[str, str]:
     return path, str(Path(directory).resolve())
 
 
+def _app_limit(raw: str) -> tuple[str, int]:
+    """``50`` for every app, ``/sliders=50`` for one."""
+    app, limit = _pair(raw) if "=" in raw else ("", raw)
+    return app, integer(0)(limit)
+
+
 def _icon(raw: str) -> str:
     """``none``, ``default`` (Bokeh's, also by its development name), or a file."""
     if raw.lower() in ("none", "default", "default-dev"):
@@ -368,6 +374,17 @@ class Settings:
         metavar="COUNT",
         env=("SVC_MAX_SESSIONS_PER_USER",),
     )
+    max_sessions_per_app: tuple[tuple[str, int], ...] = option(
+        "--max-sessions-per-app",
+        _app_limit,
+        "Live sessions of one app from which on this replica turns new page views of it away (503): a number "
+        "for every app, or PATH=COUNT for one; can be repeated; 0 for no limit",
+        "",
+        metavar="COUNT|PATH=COUNT",
+        arity="repeat",
+        env=("SVC_MAX_SESSIONS_PER_APP",),
+    )
+    """App path, or "" for every app without a limit of its own, and the limit."""
     build_timeout: float = option(
         "--build-timeout",
         number(0),
@@ -1190,6 +1207,11 @@ class Settings:
             raise ConfigError(
                 "--oauth-provider needs --secret-key or --cookie-secret: it encrypts tokens in Redis"
             )
+
+    def max_sessions_of(self, app: str) -> int:
+        """The app's own limit, or the one for every app; 0 for none."""
+        limits = dict(self.max_sessions_per_app)
+        return limits.get(app, limits.get("", 0))
 
     @property
     def has_user_tokens(self) -> bool:

@@ -99,7 +99,7 @@ def replica_columns() -> list[TableColumn]:
         _column("beat", "Beat, s ago", 80, _number("0.0")),
         _column("sessions", "Sessions", 75, _number("0,0")),
         _column("line", "in the last minute", LINE_WIDTH + 20, HTMLTemplateFormatter(template=_LINE)),
-        _column("apps", "By app", 240),
+        _column("apps", "By app", 140),
         _column("connections", "Connections", 90, _number("0,0")),
         _column("load", "Load, %", 70, _number("0,0")),
         _column("queued", "Queue", 60, _number("0,0")),

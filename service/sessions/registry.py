@@ -320,6 +320,10 @@ class Registry:
         """Live sessions, but for those of operators' pages."""
         return sum(not each.app.for_operators for each in self)
 
+    def count_live(self, app: str) -> int:
+        """Live sessions of this app."""
+        return sum(each.key.app == app for each in self)
+
     def count_open(self, user: str) -> int:
         """Live sessions of this user with an open page, but for those of operators' pages."""
         return sum(

@@ -63,6 +63,12 @@ class Health:
         yield Reading("store_silence_seconds", "Time since the store took a heartbeat", {(): silent})
         yield Reading("journal_lag_seconds", "Age of the oldest unwritten change", {(): self._journal_lag()})
         yield Reading("max_sessions", "The limit, 0 for none", {(): services.settings.max_sessions})
+        limits: dict[tuple[str, ...], float] = {
+            (path,): services.settings.max_sessions_of(path)
+            for path, app in services.apps.items()
+            if not app.for_operators
+        }
+        yield Reading("max_sessions_per_app", "The limit for one app, 0 for none", limits, ("app",))
         tasks = len(asyncio.all_tasks())
         yield Reading("event_loop_tasks", "Tasks of the event loop, those of apps included", {(): tasks})
         yield from self._session_readings()

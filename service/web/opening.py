@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.apps.app import App
-from service.errors import Full, TokenExpired, TooManySessions, UnderMaintenance
+from service.errors import AppFull, Full, TokenExpired, TooManySessions, UnderMaintenance
 from service.page_versions import PageVersions
 from service.tokens import VerifiedToken, new_token_id
 from service.tracing import HEADER
@@ -170,7 +170,7 @@ class AppHandler(UserHandler):
         raise UnderMaintenance(message, retry_after=notice.retry_after)
 
     def _check_room(self) -> None:
-        """Turn a new visitor away while this replica is full, or while its user has enough pages.
+        """Turn a new visitor away while this replica or the app here is full, or its user has enough pages.
 
         Only here: who has a page already is let in, because BokehJS does not try again when its
         first connection is refused.
@@ -179,6 +179,10 @@ class AppHandler(UserHandler):
         if limit and self.services.registry.count_visitors() >= limit:
             self.services.metrics.app(self.app.path).shed.inc()
             raise Full("There are more visitors than seats here right now.", retry_after=3)
+        limit = self.services.settings.max_sessions_of(self.app.path)
+        if limit and self.services.registry.count_live(self.app.path) >= limit:
+            self.services.metrics.app(self.app.path).shed.inc()
+            raise AppFull("This app has more visitors than seats right now.", retry_after=3)
         most = self.services.settings.max_sessions_per_user
         if most and self.user is not None and self.services.registry.count_open(self.user) >= most:
             self.services.metrics.app(self.app.path).shed.inc()

@@ -135,6 +135,38 @@ async def test_a_full_replica_stays_ready_and_turns_new_visitors_away_kindly(
     assert scrape(server.url)("svc_shed_pages_total", app="/sliders") == 2
 
 
+async def test_an_app_that_is_full_leaves_room_for_others(
+    replica: Start, sliders: Path, examples: Path
+) -> None:
+    limits = ["--max-sessions-per-app", "1", "--max-sessions-per-app", "explorer=0"]
+    server = replica([sliders, examples / "explorer.py"], args=limits)
+    until(lambda: server.status("/readyz") == 200)
+    explorer = server.app_url(examples / "explorer.py")
+    async with await Client.open(server.app_url()) as client, await Client.open(explorer):
+        status, page, headers = get(server.app_url())
+
+        assert status == 503
+        assert 3 <= int(headers["Retry-After"]) <= 10
+        assert "This app has more visitors than seats" in page
+        assert get(explorer)[0] == 200
+        assert server.status("/readyz") == 200
+        await client.reconnect()
+
+    metrics = scrape(server.url)
+    assert metrics("svc_shed_pages_total", app="/sliders") == 1
+    assert metrics("svc_max_sessions_per_app", app="/sliders") == 1
+    assert metrics("svc_max_sessions_per_app", app="/explorer") == 0
+
+
+def test_a_limit_for_an_app_that_is_not_served_is_refused(sliders: Path) -> None:
+    server = Replica([sliders], args=["--max-sessions-per-app", "/slider=3"])
+
+    server.start(ready=False)
+
+    server.wait_line("no app is at /slider; there are: /sliders")
+    assert server.wait() == 2
+
+
 async def test_a_user_has_no_more_open_pages_than_one_may(
     replica: Start, sliders: Path, tmp_path: Path
 ) -> None:

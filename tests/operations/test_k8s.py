@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import warnings
@@ -329,6 +330,23 @@ def test_only_the_deletion_cost_job_may_ask_the_api(with_cost: list[Manifest]) -
     assert one(with_cost, "Role", "svc-deletion-cost")["rules"] == [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]}
     ]
+
+
+def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
+    """As `kustomize edit set image svc=REGISTRY/svc@sha256:... redis=...` in an overlay of one's own."""
+    shutil.copytree(K8S, tmp_path / "k8s")
+    mine = tmp_path / "k8s/overlays/mine"
+    mine.mkdir()
+    digests = {name: f"sha256:{hashlib.sha256(name.encode()).hexdigest()}" for name in ("svc", "redis")}
+    images = [{"name": name, "newName": f"reg/{name}", "digest": it} for name, it in digests.items()]
+    resources = ["../../base", "../../redis"]
+    components = ["../../components/workers", "../../components/pod-deletion-cost"]
+    text = yaml.safe_dump({"resources": resources, "components": components, "images": images})
+    (mine / "kustomization.yaml").write_text(text)
+
+    used = {c["image"] for _, t in pod_templates(render(mine)) for c in t["spec"]["containers"]}
+
+    assert used == {f"reg/{name}@{digest}" for name, digest in digests.items()}
 
 
 def test_images_are_pinned(manifests: list[Manifest]) -> None:

@@ -17,11 +17,13 @@ import promql_parser
 import pytest
 import yaml
 from devfleet.ports import free_port
+from devfleet.redis_server import RedisServer
 from devfleet.replica import Replica
 from harness.client import Client
+from harness.tools import require
 
 from operations.manifests import K8S, ROOT, one, overlay
-from operations.scrape import Scraped, scrape
+from operations.scrape import Scraped, scrape, until
 
 MONITORING = K8S / "components/prometheus-operator"
 BY_PROMETHEUS = {"namespace", "pod", "service", "le"}
@@ -52,9 +54,14 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def metrics(examples: Path) -> Iterator[Scraped]:
-    """What a replica shows that a visitor came to."""
-    with Replica([examples / "sliders.py"]) as server:
+    """What a replica shows that a visitor came to, and whose Redis is nearly full."""
+    require("redis-server")
+    with (
+        RedisServer({"maxmemory": "5mb", "maxmemory-policy": "noeviction"}) as redis,
+        Replica([examples / "sliders.py"], redis_url=redis.url) as server,
+    ):
         asyncio.run(visit(server))
+        until(lambda: "svc_store_memory_bytes" in {each.name for each in scrape(server.url).samples})
         yield scrape(server.url)
 
 
@@ -70,6 +77,11 @@ def test_everything_asked_for_is_there(metrics: Scraped) -> None:
             assert name in labels, f"{where}: {name}"
             asked = set(re.findall(r"(\w+)\s*=", matchers))
             assert asked <= labels[name] | BY_PROMETHEUS, f"{where}: {name}{{{matchers}}}"
+
+
+def test_replicas_say_how_full_their_redis_is(metrics: Scraped) -> None:
+    assert metrics("svc_store_memory_limit_bytes", server="1") == 5 * 2**20
+    assert 500_000 < metrics("svc_store_memory_bytes", server="1") < 5 * 2**20
 
 
 def test_grouping_is_by_labels_that_exist(metrics: Scraped) -> None:

@@ -55,6 +55,7 @@ ROWS: list[tuple[str, list[str], Any, Any]] = [
     ("advertise", ["h:1"], "http://h:1", None),
     ("max_sessions", ["10"], 10, 0),
     ("max_sessions_per_user", ["3"], 3, 0),
+    ("max_sessions_per_app", ["5"], (("", 5),), ()),
     ("build_timeout", ["20"], 20.0, 300.0),
     ("slow_callback", ["0.5"], 0.5, 1.0),
     ("app_threads", ["4"], 4, 16),

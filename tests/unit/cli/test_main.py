@@ -154,7 +154,8 @@ def test_completion_in_a_real_bash(capsys: pytest.CaptureFixture[str]) -> None:
     ask = 'COMP_WORDS=(svc serve --max-s) COMP_CWORD=2; _shtab_svc; printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=False)
 
-    assert set(done.stdout.split()) == {"--max-sessions", "--max-sessions-per-user"}, done.stderr
+    found = {"--max-sessions", "--max-sessions-per-app", "--max-sessions-per-user"}
+    assert set(done.stdout.split()) == found, done.stderr
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
