@@ -55,7 +55,7 @@ def _struct_of(number: complex) -> tuple[Any, ...]:
 
 
 def _same_fill(one: Any, other: Any) -> bool:
-    """Of views, as reading it sets it; after that numpy (2.4, 2.5) has it in another type, of less precision."""
+    """Of views, as reading it sets it; after that numpy (2.4, 2.5) has it in another type."""
     first, second = one.view().fill_value, other.view().fill_value
     return same(first, second) or bool(one.dtype.type(first) == other.dtype.type(second))
 
