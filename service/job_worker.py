@@ -108,7 +108,7 @@ async def _store(settings: Settings, metrics: Metrics) -> AsyncIterator[RedisSto
 async def _measuring(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
     """Who asks for /healthz or /metrics is answered from here on."""
     http = PausingHTTPServer(make_metrics_application(metrics), paused=metrics.accept_pauses.inc)
-    http.add_sockets(open_metrics_sockets(settings))
+    http.add_sockets(open_metrics_sockets(settings.metrics_port, settings.address))
     try:
         yield
     finally:

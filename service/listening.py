@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from tornado.netutil import bind_sockets, bind_unix_socket
 
 from service.errors import ConfigError
-from service.settings import Settings
+from service.settings import NetworkSettings, SecuritySettings
 
 __all__ = ("Hosted", "Inherited", "Listener", "open_metrics_sockets", "open_public_sockets", "server_tls")
 
@@ -51,7 +51,7 @@ class Inherited:
 class Listener:
     """The open sockets of one process. Raises ConfigError when it cannot have them."""
 
-    def __init__(self, settings: Settings, inherited: Inherited | None = None) -> None:
+    def __init__(self, settings: NetworkSettings, inherited: Inherited | None = None) -> None:
         self._settings = settings
         self._advertised = ""
         self._owns_path = inherited is None and settings.unix_socket is not None
@@ -103,7 +103,7 @@ class Hosted(Listener):
     With a store that replicas share it listens for them, at ``relay_port`` (0 for any). Raises ConfigError.
     """
 
-    def __init__(self, settings: Settings, relay_port: int = 0) -> None:
+    def __init__(self, settings: NetworkSettings, relay_port: int = 0) -> None:
         self._settings = settings
         self._advertised = ""
         self._owns_path = False
@@ -119,7 +119,7 @@ class Hosted(Listener):
             super().find_address()
 
 
-def _relay_sockets(settings: Settings, port: int) -> list[socket.socket]:
+def _relay_sockets(settings: NetworkSettings, port: int) -> list[socket.socket]:
     address = settings.address or guess_host(settings).strip("[]")
     try:
         return bind_sockets(port, address, backlog=BACKLOG)
@@ -129,7 +129,7 @@ def _relay_sockets(settings: Settings, port: int) -> list[socket.socket]:
         ) from error
 
 
-def open_public_sockets(settings: Settings) -> list[socket.socket]:
+def open_public_sockets(settings: NetworkSettings) -> list[socket.socket]:
     """Listen where the settings say. Raises ConfigError."""
     try:
         if settings.unix_socket:
@@ -142,14 +142,14 @@ def open_public_sockets(settings: Settings) -> list[socket.socket]:
         raise ConfigError(f"cannot listen on {where}: {_advice(error, flag)}") from error
 
 
-def open_metrics_sockets(settings: Settings) -> list[socket.socket]:
+def open_metrics_sockets(port: int | None, address: str | None) -> list[socket.socket]:
     """Listen on ``--metrics-port``, if there is one. Raises ConfigError."""
-    if settings.metrics_port is None:
+    if port is None:
         return []
     try:
-        sockets = bind_sockets(settings.metrics_port, settings.address)
+        sockets = bind_sockets(port, address)
     except OSError as error:
-        where = f"{settings.address or ''}:{settings.metrics_port}"
+        where = f"{address or ''}:{port}"
         raise ConfigError(f"cannot listen on {where}: {_advice(error, '--metrics-port')}") from error
     log.info("metrics at port %d", _port_of(sockets))
     return sockets
@@ -165,7 +165,7 @@ def _advice(error: OSError | ValueError, flag: str) -> str:
     return f"{reason}; choose another with {flag}"
 
 
-def server_tls(settings: Settings) -> ssl.SSLContext | None:
+def server_tls(settings: SecuritySettings) -> ssl.SSLContext | None:
     """How to serve https, None to serve http. Raises ConfigError."""
     if settings.ssl_certfile is None:
         return None
@@ -183,7 +183,7 @@ def server_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def peer_tls(settings: Settings) -> ssl.SSLContext | None:
+def peer_tls(settings: SecuritySettings) -> ssl.SSLContext | None:
     """How to speak https with other replicas: they show the certificate that this one has, too.
 
     So it is trusted as it is, for whatever address the replica was found at.
@@ -197,7 +197,7 @@ def peer_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def guess_host(settings: Settings) -> str:
+def guess_host(settings: NetworkSettings) -> str:
     """The address under which others most likely reach this process: the one that faces the store."""
     if settings.address and settings.address not in ("0.0.0.0", "::"):
         return settings.address

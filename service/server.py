@@ -144,7 +144,7 @@ class Server:
         _tell_panel(settings)
         self._listener = listener or Listener(settings, inherited)
         self.port = self._listener.port
-        self._metrics_sockets = open_metrics_sockets(settings)
+        self._metrics_sockets = open_metrics_sockets(settings.metrics_port, settings.address)
         self.metrics = Metrics(version=VERSION)
         for group, is_in in shortcuts.installed():
             self.metrics.shortcuts.labels(group).set(is_in)
@@ -621,6 +621,7 @@ class Server:
             keep_alive=KeepAlive(settings.keep_alive),
             resources=PageResources(),
             reused=None if settings.reuse_sessions == "off" else ReusedPages(),
+            developing=settings.dev is not None,
             metrics=self.metrics,
             tracing=self._tracing,
             clock=self._heartbeater.store_time,

@@ -30,7 +30,7 @@ from tornado.web import Application, RequestHandler, create_signed_value
 from service.apps.panel import own_file
 from service.apps.panel_pages import without_fonts
 from service.errors import ConfigError, Unavailable
-from service.settings import Settings
+from service.settings import Settings, WebSettings
 from store.contract import UserTokens
 from store.errors import StoreError
 
@@ -145,7 +145,7 @@ def _plain(value: Any) -> Any:
 class PanelLogin:
     """The login that ``settings`` ask for, with Panel told about it. Raises ConfigError."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: WebSettings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
         flag = "--basic-auth" if settings.basic_auth else "--oauth-provider"

@@ -10,7 +10,7 @@ from service.apps.loading import load_apps
 from service.doctor.findings import Finding, fine, problem, warning
 from service.errors import AppLoadError, ConfigError
 from service.lines.choice import is_proven, refuse_unsupported
-from service.settings import Settings
+from service.settings import LimitSettings, NetworkSettings, Settings
 from service.web.accepting import raise_file_limit
 from service.web.origins import OriginPolicy
 
@@ -66,7 +66,7 @@ def _apps(settings: Settings) -> Finding:
     return fine("apps", f"can be read: {', '.join(sorted(apps))}")
 
 
-def _open_files(settings: Settings) -> Finding:
+def _open_files(settings: LimitSettings) -> Finding:
     files = raise_file_limit()
     pages = max(0, files - FILES_ASIDE)  # each is a socket
     says = f"{files} may be open, enough for about {pages} open pages in each process"
@@ -80,7 +80,7 @@ def _open_files(settings: Settings) -> Finding:
     return warning("open files", says, advice) if pages < FEW_PAGES else fine("open files", says)
 
 
-def _secret(settings: Settings) -> Finding:
+def _secret(settings: NetworkSettings) -> Finding:
     if settings.secret_key:
         if len(settings.secret_key) < MIN_SECRET:
             return warning(
@@ -98,7 +98,7 @@ def _secret(settings: Settings) -> Finding:
     )
 
 
-def _origins(settings: Settings) -> Finding:
+def _origins(settings: NetworkSettings) -> Finding:
     allowed = settings.allow_websocket_origin
     if not allowed:
         says = "only pages of this machine (localhost) may connect"

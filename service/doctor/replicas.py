@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from service.doctor.findings import Finding, fine, problem, warning
 from service.listening import guess_host
-from service.settings import Settings
+from service.settings import NetworkSettings
 from store.contract import Heartbeat, Store
 from store.errors import StoreError
 
@@ -25,7 +25,7 @@ _ADVICE = (
 )
 
 
-async def check_replicas(settings: Settings, store: Store) -> AsyncIterator[Finding]:
+async def check_replicas(settings: NetworkSettings, store: Store) -> AsyncIterator[Finding]:
     """Looks at all that beat under the prefix. Meant to be run where a replica runs."""
     yield _own(settings)
     try:
@@ -45,7 +45,7 @@ async def check_replicas(settings: Settings, store: Store) -> AsyncIterator[Find
     yield _one_image(replicas)
 
 
-def _own(settings: Settings) -> Finding:
+def _own(settings: NetworkSettings) -> Finding:
     """The address that a replica here would tell the others."""
     host = urlsplit(settings.advertise).hostname if settings.advertise else guess_host(settings).strip("[]")
     store = urlsplit(settings.redis or "").hostname

@@ -15,7 +15,7 @@ from tornado.websocket import WebSocketHandler
 from service.apps.panel_login import LoginHooks, PanelLogin
 from service.errors import ServiceError, Unavailable
 from service.fleet.user_tokens import UserTokenKeeper
-from service.settings import Settings
+from service.settings import WebSettings
 from service.web.auth import Auth, SecureCookies
 from service.web.base import plain_page
 from service.web.urls import below_prefix, relative_root
@@ -97,7 +97,7 @@ class PanelAuth(Auth):
         return any(paths & _pages_of(path) for path in self.settings.oauth_guest_endpoints)
 
 
-def panel_auth(settings: Settings, login: PanelLogin, keeper: UserTokenKeeper | None) -> PanelAuth:
+def panel_auth(settings: WebSettings, login: PanelLogin, keeper: UserTokenKeeper | None) -> PanelAuth:
     """Raises ConfigError."""
     hooks = None if keeper is None else LoginHooks(keeper.began, keeper.ended)
     return PanelAuth(

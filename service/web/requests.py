@@ -9,7 +9,7 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 
 from service.apps.panel_login import LOGIN_COOKIE, TOKEN_COOKIES
-from service.settings import Settings
+from service.settings import WebSettings
 from store.contract import PageRequest
 
 __all__ = ("page_request", "request_from_payload")
@@ -17,7 +17,7 @@ __all__ = ("page_request", "request_from_payload")
 
 def page_request(
     request: HTTPServerRequest,
-    settings: Settings,
+    settings: WebSettings,
     payload: Mapping[str, Any],
     user: str | None = None,
     login: str = "",
@@ -57,7 +57,7 @@ def page_request(
 
 def request_from_payload(
     request: HTTPServerRequest,
-    settings: Settings,
+    settings: WebSettings,
     payload: Mapping[str, Any],
     user: str | None = None,
     login: str = "",

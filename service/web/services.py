@@ -17,7 +17,7 @@ from service.page_versions import PageVersions
 from service.sessions.build_timeouts import BuildTimeouts
 from service.sessions.history import SessionHistory
 from service.sessions.registry import Registry
-from service.settings import Settings
+from service.settings import WebSettings
 from service.tokens import TokenAuthority
 from service.tracing import Tracing
 from service.web.auth import Auth
@@ -36,7 +36,7 @@ __all__ = ("Services",)
 class Services:
     """The parts of a running server. ``tokens`` and ``started`` are set once the store answered."""
 
-    settings: Settings
+    settings: WebSettings
     replica: str
     apps: Mapping[str, App]
     store: Store
@@ -61,6 +61,8 @@ class Services:
     maintenance: MaintenanceMode
     reused: ReusedPages | None
     """Where pages of Panel are drawn once for many (``--reuse-sessions``)."""
+    developing: bool
+    """Whether pages show what is wrong with the app's code (``--dev``)."""
     rendered: RenderedPages = field(default_factory=RenderedPages)
     websockets: set[Socket] = field(default_factory=set)
     """All that are open."""
@@ -69,11 +71,6 @@ class Services:
     _unfit: str | None = field(default=None, init=False)
     _draining: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
-
-    @property
-    def developing(self) -> bool:
-        """Whether pages show what is wrong with the app's code (``--dev``)."""
-        return self.settings.dev is not None
 
     @property
     def ready(self) -> bool:
