@@ -22,8 +22,9 @@ from service.fleet.topics import Topics
 from service.listening import open_metrics_sockets
 from service.metrics import Metrics
 from service.patches import install_patches
-from service.server import SHARED_INTERVAL, open_store_of
 from service.settings import Settings
+from service.store_opening import open_store_of
+from service.timings import SHARED_INTERVAL_SECONDS
 from service.version import VERSION
 from service.web.accepting import PausingHTTPServer
 from service.web.health import make_metrics_application
@@ -85,7 +86,7 @@ async def _run(settings: Settings) -> int:
 
 
 def _share(apps: Mapping[str, App], jobs: Jobs, thread: StoreThread, metrics: Metrics) -> None:
-    values = SharedValues(thread, interval=SHARED_INTERVAL, meter=metrics.fleet)
+    values = SharedValues(thread, interval=SHARED_INTERVAL_SECONDS, meter=metrics.fleet)
     results, topics = ReplicaResults(thread, metrics.fleet), Topics(thread, metrics)
     for app in apps.values():
         app.server_context.on_this_loop()

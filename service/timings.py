@@ -22,6 +22,8 @@ __all__ = (
     "REPLICAS_FRESH_SECONDS",
     "RESULT_LEASE_SECONDS",
     "RESULT_RENEW_SECONDS",
+    "SHARED_ALONE_INTERVAL_SECONDS",
+    "SHARED_INTERVAL_SECONDS",
     "SILENT_REPLICA_SECONDS",
     "STUCK_SECONDS",
     "TASK_LEASE_SECONDS",
@@ -55,6 +57,14 @@ OWNER_POLL_SECONDS: Final = 0.25
 
 REPLICAS_FRESH_SECONDS: Final = 0.5
 """How old the list of replicas may be: many pages come back at once when a replica stops."""
+
+# -- what apps share -----------------------------------------------------------------------------------
+
+SHARED_INTERVAL_SECONDS: Final = 0.1
+"""Between looks at what other replicas have changed, where apps share something."""
+
+SHARED_ALONE_INTERVAL_SECONDS: Final = 1.0
+"""The same without other replicas: only time changes anything from outside."""
 
 # -- a session that leaves or moves ------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ async def _of_fleet(options: settings.Settings) -> AsyncIterator[Finding]:
     from service.doctor.redis import check_redis, unreachable
     from service.doctor.replicas import check_replicas
     from service.metrics import Metrics
-    from service.server import open_store_of
+    from service.store_opening import open_store_of
 
     store = open_store_of(options, Metrics())
     try:

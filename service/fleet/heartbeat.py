@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from service.fleet.store_clock import StoreClock
 from service.timings import BEAT_INTERVAL_SECONDS, MAX_BEAT_GAP_SECONDS
 from store.contract import DRAIN, Beat, Heartbeat, SessionKey, Store
 from store.errors import StoreError
@@ -28,11 +29,12 @@ class Heartbeater:
     """Beats from :meth:`start` to :meth:`stop`.
 
     ``describe`` gives the present state and is called on the heart's thread; ``changes`` are the
-    sessions that came and went, taken off as they are published. On the event loop that started
-    it the heart calls ``on_doubt`` when this replica may have been taken for dead or the store may
-    have lost data, ``on_drain`` when somebody asked the replica to drain, ``on_end`` with the
-    sessions (tag and epoch) that somebody asked it to end, both with who that was by their own word
-    (:attr:`store.contract.Beat.asked_by`), and ``on_maintenance`` with what has changed of maintenance mode.
+    sessions that came and went, taken off as they are published; ``clock`` is told what the store's
+    clock shows. On the event loop that started it the heart calls ``on_doubt`` when this replica may
+    have been taken for dead or the store may have lost data, ``on_drain`` when somebody asked the
+    replica to drain, ``on_end`` with the sessions (tag and epoch) that somebody asked it to end, both
+    with who that was by their own word (:attr:`store.contract.Beat.asked_by`), and ``on_maintenance``
+    with what has changed of maintenance mode.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Heartbeater:
         open_store: Callable[[], Store],
         describe: Callable[[], Heartbeat],
         changes: deque[tuple[SessionKey, bool]],
+        clock: StoreClock,
         *,
         ttl: float,
         on_doubt: Callable[[], None],
@@ -50,6 +53,7 @@ class Heartbeater:
         self._open_store = open_store
         self._describe = describe
         self._changes = changes
+        self._clock = clock
         self._ttl = ttl
         self._on_doubt = on_doubt
         self._on_drain = on_drain
@@ -58,8 +62,6 @@ class Heartbeater:
         self._maintenance: Mapping[str, MaintenanceNotice] = {}
         self._home: asyncio.AbstractEventLoop | None = None
         self._last_beat: float | None = None
-        self._store_ahead: float | None = None
-        """What the store's clock shows more than ``time.monotonic()``."""
         self._thread: threading.Thread | None = None
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,10 +79,6 @@ class Heartbeater:
     def silent_for(self) -> float:
         """Seconds since a beat last reached the store; infinite before the first one did."""
         return float("inf") if self._last_beat is None else time.monotonic() - self._last_beat
-
-    def store_time(self) -> float:
-        """Wall-clock seconds by the store's clock, on which all replicas agree; at first by our own."""
-        return time.time() if self._store_ahead is None else time.monotonic() + self._store_ahead
 
     async def start(self, *, own_thread: bool) -> None:
         """Begin to beat; returns after the first try."""
@@ -163,7 +161,7 @@ class Heartbeater:
     def _judge(self, beat: Beat) -> None:
         """Whether the others may have thought that this replica is gone."""
         last, now = self._last_beat, time.monotonic()
-        self._store_ahead = beat.now - now
+        self._clock.heard(beat.now, now)
         assert self._home is not None
         doubtful = (
             self._thread is not None

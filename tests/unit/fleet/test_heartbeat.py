@@ -14,6 +14,7 @@ import pytest
 from devfleet.redis_server import RedisServer, eventually
 
 from service.fleet.heartbeat import Heartbeater
+from service.fleet.store_clock import StoreClock
 from store.connect import open_store
 from store.contract import Beat, Heartbeat, PageRequest, SessionKey
 from store.maintenance import MaintenanceNotice
@@ -38,6 +39,7 @@ class Beating:
             self.store.twin,
             lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0, draining=self.draining),
             self.changes,
+            StoreClock(),
             ttl=5,
             on_doubt=self._doubt,
             on_drain=self.drains.append,
@@ -191,6 +193,7 @@ async def test_a_heart_without_file_descriptors_says_so_in_one_line_and_beats_on
         lambda: narrow,
         lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0),
         made.changes,
+        StoreClock(),
         ttl=5,
         on_doubt=made._doubt,
         on_drain=made.drains.append,
