@@ -14,7 +14,7 @@ from bokeh.model import Model
 
 from service.documents.entries import PastInput, Stored
 from service.documents.history import History, write_event
-from service.documents.journal.changes import Changes
+from service.documents.journal.changes import Changes, Objects
 from service.documents.journal.marks import Key, Marks
 from service.documents.journal.writing import ValueWriter
 from service.documents.wiring import PERIODIC, Input, Wire, periodic_wires, wires_of
@@ -27,10 +27,7 @@ AS_IT_IS = object()
 
 
 class Causes:
-    """Of one Document. ``state_before`` gives the app's own state as the last input found it.
-
-    ``made_anew`` says which of some models come back without the input that made them.
-    """
+    """Of one Document. ``state_before`` gives the app's own state as the last input found it."""
 
     def __init__(
         self,
@@ -38,13 +35,11 @@ class Causes:
         marks: Marks,
         writer: ValueWriter,
         state_before: Callable[[], Mapping[str, bytes]],
-        made_anew: Callable[[set[str]], set[str]],
     ) -> None:
         self._document = document
         self._marks = marks
         self._writer = writer
         self._state_before = state_before
-        self._made_anew = made_anew
         self.history = History(lambda model_id: document.models.get_by_id(ID(model_id)) is not None)
         self.makers: dict[Input, set[str]] = {}
         """Inputs that may belong into the history, and the models to which they gave callbacks."""
@@ -70,12 +65,12 @@ class Causes:
         if source is not None:
             self.makers.setdefault(source, set()).add(model_id)
 
-    def work_ends(self) -> None:
+    def work_ends(self, objects: Objects | None) -> None:
         """Put inputs that made controls into the history, with the values that there are now."""
         makers = dict(self.makers)
         self.makers.clear()
         for maker, wired in makers.items():
-            lasting = self._lasting(wired)
+            lasting = self._lasting(wired, objects)
             # Without values and events it is the app's own run, which is repeated anyway.
             if (lasting or maker in self._removers) and (maker.values or maker.events):
                 self.history.add(maker, self._past(maker, lasting))
@@ -133,11 +128,13 @@ class Causes:
                 self._wired.discard(model_id)
                 changes.remove.add(f"k:{model_id}")
 
-    def _lasting(self, wired: set[str]) -> set[str]:
+    def _lasting(self, wired: set[str], objects: Objects | None) -> set[str]:
         """Those of which nobody but the input that gave them callbacks will do so again."""
         models = self._document.models
         there = {each for each in wired if each in self.own or models.get_by_id(ID(each)) is not None}
-        return there - self._made_anew(there) if there else there
+        if not there or objects is None:
+            return there
+        return there - objects.made_anew(self._document, there)
 
     def _past(self, source: Input, wired: set[str]) -> PastInput:
         own = {sequence for _, _, sequence, _, _ in source.values}

@@ -91,8 +91,9 @@ class Journal:
         marks = self._marks = Marks()
         self._rows = Rows(document, marks, writer, self._sizes)
         self._pages = PageRecord(document, self.losses, writer, self._sizes)
-        self._causes = Causes(document, marks, writer, state_before, self._made_anew)
-        # Each patch needs these, and finds them here: what they are in is never replaced.
+        self._causes = Causes(document, marks, writer, state_before)
+        # Each patch needs these, and finds them here: what they are in is never replaced. None of the parts
+        # knows the journal: a cycle would keep the Document until the next collection.
         self._mark, self._note_rows = marks.mark, self._rows.note
         self._dirty, self._chunks, self._shown = marks.due, marks.chunks, marks.shown
         self._history, self._rewired = self._causes.history, self._causes.rewired
@@ -238,10 +239,7 @@ class Journal:
         if source is not None:
             self.note_clicks(source)
         if self._makers or self._own:
-            self._causes.work_ends()
-
-    def _made_anew(self, models: set[str]) -> set[str]:
-        return set() if self._objects is None else self._objects.made_anew(self._document, models)
+            self._causes.work_ends(self._objects)
 
     def note_state(self, key: str) -> None:
         """The app's own state changed at ``key``."""
