@@ -39,11 +39,11 @@ log = logging.getLogger(__name__)
 FORKS = sys.platform == "linux"
 """Elsewhere libraries of the system may not survive it."""
 
-SOON = 5.0
-"""Seconds; a child that dies younger than this is replaced after a pause."""
+MIN_LIFE_SECONDS = 5.0
+"""A child that dies younger than this is replaced after a pause."""
 
-PATIENCE = 20.0
-"""Seconds that a private redis-server has to begin to answer."""
+REDIS_START_SECONDS = 20.0
+"""That a private redis-server has to begin to answer."""
 
 
 def run(settings: Settings) -> int:
@@ -118,7 +118,7 @@ class Family:
                 self._stop()
                 return
             log.warning("process %d ended with code %d: starting another", number, code)
-            pause = 0.1 if loop.time() - started > SOON else min(pause * 2, SOON)
+            pause = 0.1 if loop.time() - started > MIN_LIFE_SECONDS else min(pause * 2, MIN_LIFE_SECONDS)
             await _first_of(self._stopping.wait(), asyncio.sleep(pause))
 
     async def _one(self, number: int, ready: asyncio.Event) -> int:
@@ -294,7 +294,7 @@ async def _start_redis(program: str, home: str, path: Path) -> asyncio.subproces
         start_new_session=True,
         preexec_fn=_die_with_parent,
     )
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    deadline = asyncio.get_running_loop().time() + REDIS_START_SECONDS
     while not os.path.exists(path):  # noqa: ASYNC240 - one stat
         if server.returncode is not None or asyncio.get_running_loop().time() > deadline:
             raise ConfigError(f"{program} does not start; give --redis")
