@@ -96,7 +96,10 @@ async def test_maintenance_turns_new_pages_away_and_leaves_open_ones_alone(fleet
     for replica in fleet.replicas:
         until(lambda replica=replica: any(line in each for each in replica.lines))
 
-    assert svc(fleet, "maintenance", "off").stdout == "no maintenance\n"
+    assert svc(fleet, "maintenance", "off", "--operator", "grace").stdout == "no maintenance\n"
+    line = "operator=grace (claimed, not authenticated) action=maintenance target=(all apps)"
+    for replica in fleet.replicas:
+        until(lambda replica=replica: any(line in each for each in replica.lines))
     assert [get(replica.app_url())[0] for replica in fleet.replicas] == [200, 200]
 
 
