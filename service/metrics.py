@@ -25,6 +25,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service.errors import NotAuthorized
+
 __all__ = (
     "CLAIM_OUTCOMES",
     "CONTENT_TYPE",
@@ -118,13 +120,14 @@ class AppMeter:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Around one run of the app's code that builds a Document."""
+        """Around one run of the app's code that builds a Document. To refuse a user is no failure."""
         with self.run_seconds.time():
             try:
                 yield
-            except BaseException:
-                self._failures.inc()
-                self.errors += 1
+            except BaseException as error:
+                if not isinstance(error, NotAuthorized) or error.__cause__ is not None:
+                    self._failures.inc()
+                    self.errors += 1
                 raise
 
 

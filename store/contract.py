@@ -248,6 +248,8 @@ class Beat:
     """Who asked for that, by their own word: by tag of the session, and :data:`DRAIN`. May be incomplete."""
     maintenance: Mapping[str, MaintenanceNotice] = field(default_factory=dict)
     """App paths, or ALL_APPS, that take no new pages."""
+    maintenance_ended_by: str = ""
+    """Who has just ended some, by their own word."""
 
 
 DRAIN = "drain"

@@ -91,6 +91,7 @@ FAMILIES = (
     Family("<prefix>:tokens:<login>", "hash", "as long as its login; a lease alone: as the lease", "key",
            "put_tokens, lease_tokens, renew_tokens"),
     Family("<prefix>:replicas", "zset", "none; members removed by sweep", "key", "beat, retire, sweep"),
+    Family("<prefix>:maintenance:ended_by", "string", "one minute", "key", "maintenance: end"),
     Family("<prefix>:maintenance", "hash", "none; fields removed by maintenance: end", "key",
            "maintenance: begin, end"),
     Family("<prefix>:unused", "zset", "none; members removed by sweep", "key", "sweep, retire"),
@@ -116,6 +117,7 @@ class Keys:
         """App that has jobs -> when one was last submitted, in milliseconds."""
         self.parked = f"{prefix}:parked"
         """Tag of a parked session -> when it was parked, in milliseconds."""
+        self.maintenance_ended_by = f"{prefix}:maintenance:ended_by"
         self.maintenance = f"{prefix}:maintenance"
         """App that takes no new pages -> what its visitors are told."""
 

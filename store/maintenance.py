@@ -36,8 +36,11 @@ class MaintenanceStore(Protocol):
     async def begin(self, app: str, notice: MaintenanceNotice) -> None:
         """In the place of an earlier notice of the same app. Atomic, idempotent; does not expire."""
 
-    async def end(self, app: str | None = None) -> None:
-        """End it for what it was begun for; with None for everything. Atomic, idempotent."""
+    async def end(self, app: str | None = None, *, by: str = "") -> None:
+        """End it for what it was begun for; with None for everything. Idempotent.
+
+        ``by`` is who does so, by their own word, of which replicas are told for a minute.
+        """
 
     async def all(self) -> Mapping[str, MaintenanceNotice]:
         """What it was begun for, each with its notice: an empty one where it cannot be read."""

@@ -13,6 +13,8 @@ from store.scripts import Command
 
 __all__ = ("RedisMaintenance",)
 
+_TOLD_MS = 60_000
+
 
 class RedisMaintenance:
     """Implements :class:`store.maintenance.MaintenanceStore`. Not encrypted: nothing in it is of users."""
@@ -20,16 +22,19 @@ class RedisMaintenance:
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._key = keys.maintenance
+        self._ended_by = keys.maintenance_ended_by
 
     @property
-    def read(self) -> Command:
-        """For a pipeline; :meth:`found` decodes its reply."""
-        return Command(("HGETALL", self._key))
+    def reads(self) -> list[Command]:
+        """For a pipeline: what :meth:`found` decodes, and who has just ended something."""
+        return [Command(("HGETALL", self._key)), Command(("GET", self._ended_by))]
 
     async def begin(self, app: str, notice: MaintenanceNotice) -> None:
         await self._link.send("HSET", self._key, _field(app), records.encode_maintenance(notice))
 
-    async def end(self, app: str | None = None) -> None:
+    async def end(self, app: str | None = None, *, by: str = "") -> None:
+        # First: replicas follow at once.
+        await self._link.send("SET", self._ended_by, by.encode(errors="replace"), "PX", _TOLD_MS)
         await self._link.send(*(("DEL", self._key) if app is None else ("HDEL", self._key, _field(app))))
 
     async def all(self) -> Mapping[str, MaintenanceNotice]:

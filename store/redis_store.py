@@ -339,14 +339,14 @@ class RedisStore(RedisResults):
         ended: Collection[SessionKey] = (),
     ) -> Beat:
         replica, encoded = heartbeat.replica, _encode_beat(heartbeat, ttl)
-        before, drain, end, maintenance, now, *_ = await self._link.pipe(
+        before, drain, end, maintenance, ended_by, now, *_ = await self._link.pipe(
             [
                 Command(
                     ("SET", self._keys.heartbeat(replica), encoded, "PX", _ms(ttl), "GET"), {"get": True}
                 ),
                 Command(("EXISTS", self._keys.drain(replica))),
                 Command(("SMEMBERS", self._keys.end(replica))),
-                self.maintenance.read,
+                *self.maintenance.reads,
                 load("enlist")([self._keys.replicas], replica),
                 *self._index("SADD", replica, opened),
                 *self._index("SREM", replica, ended),
@@ -363,6 +363,7 @@ class RedisStore(RedisResults):
             end=frozenset(map(_asked, end)),
             asked_by={what.decode(): by.decode(errors="replace") for what, by in asked.items()},
             maintenance=self.maintenance.found(maintenance),
+            maintenance_ended_by=(ended_by or b"").decode(errors="replace"),
         )
 
     def _keep(self, replica: str, sessions: Collection[SessionKey]) -> list[Command]:

@@ -86,7 +86,8 @@ async def _come(fleet: Fleet, visitors: AsyncExitStack) -> None:
 
 
 async def _ask_to_end(page: Tab) -> None:
-    await page.raw.locator(".slick-row").nth(6).locator(".slick-cell").first.click()
+    await page.evaluate("(model('sessions').source.selected.indices = [3])")
+    await page.until("model('sessions').source.selected.indices.length === 1")
     await page.click("end")
     await page.until("model('end yes').visible")
 

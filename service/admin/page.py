@@ -184,7 +184,8 @@ class AdminPage:
 
     async def _do_finish(self, what: str) -> None:
         app = _app_in(what)
-        said = await self._try(_done(self._store.maintenance.end(app or None)), f"{what} ends", "")
+        ending = self._store.maintenance.end(app or None, by=self._user or "")
+        said = await self._try(_done(ending), f"{what} ends", "")
         acted("maintenance", shown_app(app), said, operator=self._user)
 
     async def _try(self, work: Awaitable[bool], done: str, missing: str) -> str:

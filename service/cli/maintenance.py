@@ -71,7 +71,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             )
             await store.maintenance.begin(arguments.app or ALL_APPS, notice)
         else:
-            await store.maintenance.end(arguments.app)
+            await store.maintenance.end(arguments.app, by=caller(arguments))
         notices = await store.maintenance.all()
         await _followed(store, notices, arguments.timeout)
         print(maintenance_as_text(notices, time.time()))

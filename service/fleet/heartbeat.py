@@ -34,7 +34,7 @@ class Heartbeater:
     have been taken for dead or the store may have lost data, ``on_drain`` when somebody asked the
     replica to drain, ``on_end`` with the sessions (tag and epoch) that somebody asked it to end, both
     with who that was by their own word (:attr:`store.contract.Beat.asked_by`), and ``on_maintenance``
-    with what has changed of maintenance mode.
+    with maintenance mode when it has changed, and who has ended some.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Heartbeater:
         on_doubt: Callable[[], None],
         on_drain: Callable[[str], None],
         on_end: Callable[[frozenset[tuple[str, int]], Mapping[str, str]], None],
-        on_maintenance: Callable[[Mapping[str, MaintenanceNotice]], None],
+        on_maintenance: Callable[[Mapping[str, MaintenanceNotice], str], None],
     ) -> None:
         self._open_store = open_store
         self._describe = describe
@@ -172,7 +172,7 @@ class Heartbeater:
         self._last_beat = now
         if beat.maintenance != self._maintenance:
             self._maintenance = beat.maintenance
-            self._home.call_soon_threadsafe(self._on_maintenance, beat.maintenance)
+            self._home.call_soon_threadsafe(self._on_maintenance, beat.maintenance, beat.maintenance_ended_by)
         if beat.end:
             self._home.call_soon_threadsafe(self._on_end, beat.end, beat.asked_by)
         if self._thread is None:

@@ -16,12 +16,14 @@ class MaintenanceMode:
     def __init__(self) -> None:
         self._notices: Mapping[str, MaintenanceNotice] = {}
 
-    def follow(self, notices: Mapping[str, MaintenanceNotice]) -> None:
+    def follow(self, notices: Mapping[str, MaintenanceNotice], ended_by: str = "") -> None:
+        """``ended_by``: who has ended what is not there any more, by their own word."""
         before, self._notices = self._notices, notices
         for app in sorted(before.keys() | notices.keys()):
             notice = notices.get(app)
             if notice is None:
-                acted("maintenance", shown_app(app), "this replica takes new pages again")
+                says = "this replica takes new pages again"
+                acted("maintenance", shown_app(app), says, operator=claimed(ended_by))
             elif notice != before.get(app):
                 says = f"this replica takes no new pages: {notice.message}"
                 acted("maintenance", shown_app(app), says, operator=claimed(notice.operator))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from devfleet.fleet import Fleet
 from devfleet.redis_server import eventually
+from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.client import Client, ServerError
 from harness.pages import get_page
@@ -96,7 +97,10 @@ async def test_maintenance_turns_new_pages_away_and_leaves_open_ones_alone(fleet
     for replica in fleet.replicas:
         until(lambda replica=replica: any(line in each for each in replica.lines))
 
-    assert svc(fleet, "maintenance", "off").stdout == "no maintenance\n"
+    assert svc(fleet, "maintenance", "off", "--operator", "grace").stdout == "no maintenance\n"
+    line = "operator=grace (claimed, not authenticated) action=maintenance target=(all apps)"
+    for replica in fleet.replicas:
+        until(lambda replica=replica: any(line in each for each in replica.lines))
     assert [get(replica.app_url())[0] for replica in fleet.replicas] == [200, 200]
 
 
@@ -111,6 +115,23 @@ async def test_maintenance_of_one_app_outlives_its_replicas(fleet: Fleet) -> Non
         assert [get(each.app_url())[0], get(each.app_url(failing))[0]] == [200, 503]
     assert svc(fleet, "maintenance", "off", "--app", "/failing").returncode == 0
     assert "no replica serves /other" in svc(fleet, "maintenance", "off", "--app", "/other").stderr
+
+
+async def test_without_redis_the_admin_page_begins_and_ends_it(
+    replica: Callable[..., Replica], examples: Path
+) -> None:
+    server = replica([examples / "sliders.py"], args=["--admin", "--admin-user", "*"])
+    async with await Client.open(f"{server.url}/admin") as page:
+        await page.patch("maintenance message", value="Back at nine")
+        for button in ("begin maintenance", "begin maintenance yes"):
+            await page.click(button)
+        await asyncio.to_thread(until, lambda: "Back at nine" in get(server.app_url())[1])
+        assert get(server.app_url())[0] == 503
+        assert get(f"{server.url}/admin")[0] == 200
+
+        for button in ("end maintenance", "end maintenance yes"):
+            await page.click(button)
+        await asyncio.to_thread(until, lambda: get(server.app_url())[0] == 200)
 
 
 async def test_the_replica_that_is_asked_says_who_asks_by_their_own_word(fleet: Fleet) -> None:

@@ -52,6 +52,7 @@ async def work_out(store: RedisStore) -> None:
     await store.release(stored, "r1", epoch=epoch, retention=100)
     await store.retire("lost")
     await store.announce("r1", live)
+    await store.maintenance.end("/other", by="ada")
     await store.maintenance.begin("/app", MaintenanceNotice("back at nine", 1.0))
     await store.begin_build("/app 1", "r1")
     parked = await store.claim(SessionKey("/app", "p"), "r1", request=PageRequest())
@@ -104,6 +105,7 @@ async def test_keys_expire_as_the_table_says(store: RedisStore, raw: object) -> 
     assert expires.pop("<prefix>:{<tag>}:journal") == {True, False}
     assert expires.pop("<prefix>:replica:<id>:drain") == {True}
     assert expires.pop("<prefix>:replica:<id>:end") == {True}
+    assert expires.pop("<prefix>:maintenance:ended_by") == {True}
     assert expires.pop("<prefix>:replica:<id>:asked") == {True}
     assert expires.pop("<prefix>:replica:<id>:work") == {True}
     assert expires.pop("<prefix>:building:<name>") == {True}

@@ -40,8 +40,10 @@ async def test_it_ends_for_one_app_or_for_everything(store: RedisStore) -> None:
         assert await store.maintenance.all() == {ALL_APPS: NOTICE, "/b": NOTICE}
 
     for _ in range(2):
-        await store.maintenance.end()
+        await store.maintenance.end(by="ada@laptop")
         assert await store.maintenance.all() == {}
+    told = await store.beat(BEAT, ttl=5)
+    assert (told.maintenance, told.maintenance_ended_by) == ({}, "ada@laptop")
 
 
 async def test_a_notice_that_cannot_be_read_counts_all_the_same(store: RedisStore) -> None:

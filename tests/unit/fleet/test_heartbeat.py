@@ -34,7 +34,7 @@ class Beating:
         self.doubts = 0
         self.drains: list[str] = []
         self.ends: list[tuple[frozenset[tuple[str, int]], Mapping[str, str]]] = []
-        self.maintenance: list[Mapping[str, MaintenanceNotice]] = []
+        self.maintenance: list[tuple[Mapping[str, MaintenanceNotice], str]] = []
         self.heartbeater = Heartbeater(
             self.store.twin,
             lambda: Heartbeat(REPLICA, "http://127.0.0.1:1", "0", 0.0, draining=self.draining),
@@ -44,7 +44,7 @@ class Beating:
             on_doubt=self._doubt,
             on_drain=self.drains.append,
             on_end=lambda *asked: self.ends.append(asked),
-            on_maintenance=self.maintenance.append,
+            on_maintenance=lambda *told: self.maintenance.append(told),
         )
 
     def _doubt(self) -> None:
@@ -137,10 +137,10 @@ async def test_it_tells_once_what_changes_of_maintenance(beating: Beating) -> No
     notice = MaintenanceNotice("back at nine", 1.0)
     await beating.store.maintenance.begin("/app", notice)
     await asyncio.to_thread(eventually, lambda: beating.maintenance)
-    await beating.store.maintenance.end()
+    await beating.store.maintenance.end(by="ada@laptop")
     await asyncio.to_thread(eventually, lambda: len(beating.maintenance) > 1)
 
-    assert beating.maintenance == [{"/app": notice}, {}]
+    assert beating.maintenance == [({"/app": notice}, ""), ({}, "ada@laptop")]
 
 
 async def test_at_its_end_it_leaves_the_fleet(redis_server: RedisServer) -> None:
@@ -198,7 +198,7 @@ async def test_a_heart_without_file_descriptors_says_so_in_one_line_and_beats_on
         on_doubt=made._doubt,
         on_drain=made.drains.append,
         on_end=lambda *asked: made.ends.append(asked),
-        on_maintenance=made.maintenance.append,
+        on_maintenance=lambda *told: made.maintenance.append(told),
     )
     with caplog.at_level(logging.WARNING, "service.fleet.heartbeat"):
         await heartbeater.start(own_thread=True)
