@@ -18,6 +18,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 KINDS = ("page", "socket", "pull", "patch", "reconnect")
 PERCENTILES = (50, 95, 99)
@@ -91,7 +92,7 @@ def outcome(events: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def draw(events: list[dict[str, Any]], samples: list[dict[str, Any]], marks: Sequence[Mark]) -> plt.Figure:
+def draw(events: list[dict[str, Any]], samples: list[dict[str, Any]], marks: Sequence[Mark]) -> Figure:
     start = min([each["at"] for each in (*events, *samples)], default=0.0)
     figure, axes = plt.subplots(4, 1, figsize=(11, 13), sharex=True, layout="constrained")
     draw_lines(axes[0], samples, start, "sessions", "sessions by replica")

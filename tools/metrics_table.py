@@ -38,7 +38,7 @@ def _looked_up() -> Iterator[Row]:
                     func=ast.Name(id="Reading"), args=[ast.Constant() as name, ast.Constant() as text, *rest]
                 ):
                     labels = ast.literal_eval(rest[1]) if len(rest) > 1 else ()
-                    yield _row(f"svc_{name.value}", "gauge", labels, str(text.value))
+                    yield _row(f"svc_{name.value!s}", "gauge", labels, str(text.value))
 
 
 def _row(name: str, kind: str, labels: Any, text: str) -> Row:

@@ -225,7 +225,7 @@ class Tab:
         self.send("PATCH-DOC", json.dumps({"events": [event]}).encode())
 
     async def message(self) -> Message:
-        found = await self._socket.messages.get()
+        found: Message | None = await self._socket.messages.get()
         if found is None:
             raise ConnectionError("the server closed the socket")
         return found
@@ -241,7 +241,8 @@ class Tab:
     @property
     def close_code(self) -> int | None:
         """The code the server closed the socket with; None while it is open, or when it was cut."""
-        return self._socket.close_code
+        code: int | None = self._socket.close_code
+        return code
 
     def cut(self) -> None:
         """End the connection without a word."""

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from statistics import median
 
 from loadtests.bench.client import Tab
-from loadtests.bench.figures.crowds import LONG, open_many
-from loadtests.bench.figures.throughput import MOVERS, OPENERS, mover, rate
+from loadtests.bench.crowd import LONG, open_many, rate
+from loadtests.bench.figures.throughput import MOVERS, OPENERS, mover
 from loadtests.bench.scenario import EXAMPLES, Scale
 from loadtests.bench.servers import OURS, Side, running
 from loadtests.durability.figures import Figure

@@ -22,6 +22,7 @@ from decimal import Decimal
 from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,13 @@ except ImportError:  # no wheel for this Python or machine
     atheris = None
 
 __all__ = ("TARGETS", "Target")
+
+if TYPE_CHECKING:
+    from service import errors, page_versions, tokens
+    from service.documents import entries, unpacking, values
+    from service.protocol import framing, websocket
+    from store import errors as store_errors
+    from store import records
 
 
 def _load() -> None:
@@ -244,9 +252,9 @@ TARGETS = {
         for value in (
             1 << 70, (1, "a"), {"k": [1.5, None]}, Decimal("1.5"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 1j,
             dt.timedelta(1), range(3), frozenset("a"), np.arange(3), np.datetime64("2026", "D"), np.str_("s"),
-            np.ma.masked_array([1, 2], [0, 1]), np.array(["a", None]), np.zeros((2, 2), ">f4"), [1, 2, 3],
-            pd.Series(["a", "b"], dtype="category"), pd.to_datetime(["2026-01-01"]), pd.array([1, None],
-            "Int64"),
+            np.ma.masked_array([1, 2], [False, True]), np.array(["a", None]), np.zeros((2, 2), ">f4"),
+            [1, 2, 3], pd.Series(["a", "b"], dtype="category"), pd.to_datetime(["2026-01-01"]),
+            pd.array([1, None], "Int64"),
         )
     ]),
     "signed": Target(signed, [each.encode() for each in (*_OURS, *_BOKEH)]),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from bokeh.core.has_props import HasProps
 from bokeh.core.json_encoder import serialize_json
 from bokeh.core.property.wrappers import PropertyValueContainer
-from bokeh.core.property_mixins import HasProps
 from bokeh.core.serialization import Buffer, Serializer
 
 from service.documents import curdoc, ids, shortcuts
@@ -45,7 +46,7 @@ def state(model: HasProps) -> dict[str, Any]:
     Each property is read once, because a shortcut makes empty containers only then.
     """
     for name in model.properties():
-        outcome(lambda name=name: getattr(model, name))
+        outcome(partial(getattr, model, name))
     held = {
         name: {key: comparable(value) for key, value in sorted(vars(model)[name].items())}
         for name in ("_property_values", "_unstable_default_values", "_unstable_themed_values")

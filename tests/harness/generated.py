@@ -102,7 +102,8 @@ def string_dtype(rows: int) -> Columns:
         dtypes = st.booleans().map(lambda coerce: np.dtypes.StringDType(coerce=coerce, **options))
         return st.builds(lambda texts, dtype: np.array(texts, dtype=dtype), items, dtypes)
 
-    return st.sampled_from([[], [None], [np.nan], [pd.NA], ["-"]]).flatmap(of)
+    ways: list[list[Any]] = [[], [None], [np.nan], [pd.NA], ["-"]]
+    return st.sampled_from(ways).flatmap(of)
 
 
 def structured(rows: int) -> Columns:

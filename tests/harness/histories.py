@@ -9,18 +9,8 @@ from typing import Any
 import numpy as np
 from bokeh.document import Document
 from bokeh.layouts import column
-from bokeh.models import (
-    Button,
-    ColumnDataSource,
-    Div,
-    Line,
-    MultiSelect,
-    Plot,
-    Range1d,
-    Scatter,
-    Select,
-    Slider,
-)
+from bokeh.models import ColumnDataSource, Line, Plot, Range1d, Scatter
+from bokeh.models.widgets import Button, Div, MultiSelect, Select, Slider
 from bokeh.themes import Theme
 from hypothesis import strategies as st
 
@@ -39,13 +29,14 @@ def everything(doc: Document) -> None:
     )
     curve = ColumnDataSource({"x": np.linspace(0, 1, 4), "y": np.zeros(4)}, name="curve")
     stream = ColumnDataSource({"n": [0], "v": np.array([0.5])}, name="stream")
-    plot = Plot(name="plot", x_range=Range1d(0, 10, name="range"))
+    plot = Plot(name="plot", x_range=Range1d(start=0, end=10, name="range"))
     plot.add_glyph(curve, Line(x="x", y="y"))
     plot.add_glyph(drawn, Scatter(x="x", y="y"))
     plot.add_glyph(stream, Scatter(x="n", y="v"))
     slider = Slider(start=0, end=1000, value=1, name="slider")
     maker = Slider(start=0, end=1000, value=0, name="maker")
-    select = Select(options=["sin", "cos"], value="sin", name="select")
+    functions: list[Any] = ["sin", "cos"]
+    select = Select(options=functions, value="sin", name="select")
     several = MultiSelect(options=["a", "b", "c"], value=[], name="several")
     log = Div(text="", name="log")
     hidden = Slider(start=0, end=9, value=0, name="hidden")
@@ -55,7 +46,7 @@ def everything(doc: Document) -> None:
     def draw(attr: str, old: Any, new: Any) -> None:
         state["moves"] = state.get("moves", 0) + 1
         function = np.sin if select.value == "sin" else np.cos
-        curve.data = {"x": curve.data["x"], "y": function(curve.data["x"] * slider.value)}
+        curve.data = {"x": curve.data["x"], "y": function(np.asarray(curve.data["x"]) * slider.value)}
         log.text = f"{select.value} {slider.value}"
 
     def make(attr: str, old: Any, new: Any) -> None:

@@ -37,7 +37,7 @@ def ignore(flag: str) -> None:
     def start_without(self: Any, argv: Any, *args: Any, **kwargs: Any) -> None:
         start(self, without(argv, flag) if "serve" in argv else argv, *args, **kwargs)
 
-    subprocess.Popen.__init__ = start_without  # type: ignore[method-assign]
+    subprocess.Popen.__init__ = start_without  # type: ignore[method-assign,assignment]
 
 
 def covering(tests: Path) -> dict[str, list[str]]:

@@ -100,6 +100,9 @@ STRINGS = np.dtypes.StringDType
 FRAME = pd.DataFrame({"n": [150_000, 160_000, 2**60]}, index=["a", "b", "c"])
 ZONED = pd.Series(pd.date_range("2026-10-24", periods=3, freq="D", tz="Europe/Berlin"))
 
+A_MASK_PER_FIELD: Any = [(0, 1)]
+"""Which numpy's types do not know."""
+
 SHOWN: Mapping[str, Any] = {
     "int64 limits": np.array([2**62, -(2**63), 2**63 - 1]),
     "int64 beyond 2**53": np.array([2**53 + 1, 2**53 + 2, 2**53 + 3]),
@@ -114,8 +117,8 @@ SHOWN: Mapping[str, Any] = {
     "big-endian": np.array([1, 2, 2**40], dtype=">i8"),
     "big-endian float": np.array([1.5, 2, 3], dtype=">f4"),
     "masked": np.ma.masked_greater([1.0, 99.0, 3.0], 50),
-    "masked with its own filler": np.ma.array([1.0, 2, 3], mask=[0, 0, 1], fill_value=-1.0),
-    "masked float32": np.ma.array(np.array([1, 2, 3], dtype="f4"), mask=[0, 0, 1], hard_mask=True),
+    "masked with its own filler": np.ma.array([1.0, 2, 3], mask=[False, False, True], fill_value=-1.0),
+    "masked float32": np.ma.array(np.array([1, 2, 3], dtype="f4"), mask=[False, False, True], hard_mask=True),
     "masked without a mask": np.ma.array([1.0, 2.0, 3.0]),
     "datetime64[ns]": np.array(["2026-01-01T01:02:03.123456789", "NaT", "1677-09-22"], dtype="M8[ns]"),
     **{
@@ -190,9 +193,9 @@ COLUMNS: Mapping[str, Any] = {
     **SHOWN,
     "complex128": np.array([1j, complex(-0.0, math.inf)]),
     "clongdouble": np.array([1j], dtype=np.clongdouble),
-    "masked int": np.ma.array([1, 2, 3], mask=[0, 0, 1]),
-    "masked text": np.ma.array(["a", "b"], mask=[0, 1]),
-    "masked structured": np.ma.array([(1, 2)], mask=[(0, 1)], dtype=[("a", "i4"), ("b", "i4")]),
+    "masked int": np.ma.array([1, 2, 3], mask=[False, False, True]),
+    "masked text": np.ma.array(["a", "b"], mask=[False, True]),
+    "masked structured": np.ma.array([(1, 2)], mask=A_MASK_PER_FIELD, dtype=[("a", "i4"), ("b", "i4")]),
     "masked in two dimensions": np.ma.masked_less(np.arange(4).reshape(2, 2), 2),
     "StringDType with gaps": np.array(["a", None], dtype=STRINGS(na_object=None)),
     "StringDType with NaN": np.array(["a", np.nan], dtype=STRINGS(na_object=np.nan, coerce=False)),

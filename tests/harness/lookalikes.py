@@ -45,7 +45,7 @@ ARRAYS = [np.array([0, 1]), np.array([0.0, 1]), np.array([-0.0, 1]), np.array([F
           np.array([0, 1], dtype=object), np.array([0, True], dtype=object), np.array([0, 1], dtype="f4"),
           np.array([0, 1], dtype=">i8"), np.ma.array([0, 1]), [0, 1], (0, 1), range(2)]  # fmt: skip
 
-GROUPS = [ZEROS, ONES, LARGE, TEXTS, BYTES, MOMENTS, CLOCKS, SPANS, SETS, ARRAYS]
+GROUPS: list[list[Any]] = [ZEROS, ONES, LARGE, TEXTS, BYTES, MOMENTS, CLOCKS, SPANS, SETS, ARRAYS]
 
 
 def two_of(group: list[Any]) -> Pairs:
@@ -60,7 +60,8 @@ numbers_alike: Pairs = st.one_of(
 
 def lookalikes() -> Pairs:
     """Within lists, tuples and dicts, too."""
-    return st.recursive(st.one_of(*map(two_of, GROUPS)), containers, max_leaves=6)
+    pairs: list[Pairs] = [two_of(group) for group in GROUPS]
+    return st.recursive(st.one_of(pairs), containers, max_leaves=6)
 
 
 def containers(inner: Pairs) -> Pairs:

@@ -59,7 +59,7 @@ class Peer:
 
     def _begin(self) -> None:
         self._loop = IOLoop(make_current=False)
-        asyncio.set_event_loop(self._loop.asyncio_loop)  # type: ignore[attr-defined]
+        asyncio.set_event_loop(self._loop.asyncio_loop)
 
     def _end(self) -> None:
         for session in self._sessions:

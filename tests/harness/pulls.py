@@ -129,7 +129,7 @@ def _default(model: Model, name: str) -> Any:
     descriptor: Any = model.lookup(name)
     default = descriptor.class_default(type(model))
     if isinstance(descriptor, DataSpecPropertyDescriptor):
-        return descriptor.property.to_serializable(model, name, default)
+        return descriptor.property.to_serializable(model, name, default)  # type: ignore[attr-defined]
     return default
 
 

@@ -55,7 +55,10 @@ async def built(registry: Registry, grant: OwnershipGrant) -> Session:
         return await registry.build(slot, grant)
 
     found = await registry.find(grant.key)
-    return found or await registry.open(grant.key, build)
+    if found is None:
+        found = await registry.open(grant.key, build)
+    assert found is not None
+    return found
 
 
 async def say_nothing() -> None:
@@ -145,7 +148,7 @@ class Run:
             self.stored.clear()
         for name in changes.remove:
             self.stored.pop(name, None)
-        self.stored.update(changes.put)
+        self.stored.update({name: bytes(data) for name, data in changes.put.items()})
         self.written += sum(len(name) + len(data) for name, data in changes.put.items())
         return changes
 

@@ -59,4 +59,5 @@ class Visitor:
 
 
 def said(client: Client) -> str:
-    return " ".join(html.unescape(model.text) for model in client.document.select({"type": HTML}))
+    shown: Any = client.document.select({"type": HTML})
+    return " ".join(html.unescape(model.text) for model in shown)

@@ -95,6 +95,7 @@ class Wire:
     @property
     def headers(self) -> HTTPHeaders:
         """The headers of the answer that opened it."""
+        assert self._socket.headers is not None  # it is open
         return HTTPHeaders(self._socket.headers)
 
     @property

@@ -199,6 +199,7 @@ class Visitor:
         patches = {"type": "map", "entries": [["n", [[0, self._cell]]]]}
         cells = {"id": self._ids["cells"]}
         patch = {"kind": "ColumnsPatched", "model": cells, "attr": "data", "patches": patches}
+        told: tuple[dict[str, Any], ...]
         if PANEL_TELLS_TWICE:
             told = _event("table-edit", **about, pre=True), patch, _event("table-edit", **about, pre=False)
         else:

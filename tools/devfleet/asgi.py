@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from devfleet.replica import Replica, Server
 
@@ -20,7 +20,7 @@ ENV = {
 class AsgiReplica(Replica):
     """Under uvicorn."""
 
-    command = (sys.executable, "-m", "devfleet.asgi_front", "uvicorn")
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "devfleet.asgi_front", "uvicorn")
     nurseries = None
     good_exits = frozenset({0, -signal.SIGTERM})
     """uvicorn (0.54) ends itself by the signal, once it has done what that asks for."""
@@ -30,13 +30,13 @@ class AsgiReplica(Replica):
 
 
 class HypercornReplica(AsgiReplica):
-    command = (sys.executable, "-m", "devfleet.asgi_front", "hypercorn")
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "devfleet.asgi_front", "hypercorn")
 
 
 class BokehAsgi(Server):
     """The reference peer of these: `BokehASGI` (bokeh 3.10) under the same uvicorn."""
 
-    command = (sys.executable, "-m", "devfleet.bokeh_asgi")
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "devfleet.bokeh_asgi")
 
     def __init__(self, *args: Any, env: Mapping[str, str | None] | None = None, **options: Any) -> None:
         super().__init__(*args, env={**ENV, **(env or {})}, **options)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from devfleet.nginx import Nginx
 from devfleet.ports import LOOPBACK
@@ -121,7 +121,7 @@ class Fleet:
     def _new_replica(self, at: int, python: Path | None = None) -> Replica:
         if python is None and self._pythons:
             python = self._pythons[at % len(self._pythons)]
-        other = {} if python is None else {"python": python}
+        other: dict[str, Any] = {} if python is None else {"python": python}
         make = self._make_last if at == self._size - 1 else Replica
         return make(
             self.apps,

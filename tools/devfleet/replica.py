@@ -155,7 +155,7 @@ class Replica(Server):
     `python` is the interpreter of another environment, with other versions installed.
     """
 
-    command = (str(Path(sys.executable).with_name("svc")), "serve")
+    command: ClassVar[Sequence[str]] = (str(Path(sys.executable).with_name("svc")), "serve")
     ready_path = "/healthz"
     good_exits: ClassVar[frozenset[int]] = frozenset({0})
     """Exit codes after SIGTERM."""
@@ -214,10 +214,10 @@ class Replica(Server):
 class BokehServe(Server):
     """The reference peer: `bokeh serve`, whose behaviour towards browsers is the one we promise."""
 
-    command = (sys.executable, "-m", "bokeh", "serve")
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "bokeh", "serve")
 
 
 class PanelServe(Server):
     """The reference peer of Panel apps: `panel serve`."""
 
-    command = (sys.executable, "-m", "panel", "serve")
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "panel", "serve")

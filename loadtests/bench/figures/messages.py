@@ -59,6 +59,7 @@ async def _tell(side: Side, scale: Scale, app: str, sessions: int) -> Measures:
 async def _open(side: Side, app: str, count: int) -> list[Tab]:
     """So many tabs, each with a session of its own, in turn on all replicas."""
     tabs: list[Tab] = []
+    opening = 0
     ports = itertools.cycle(side.ports)
 
     async def work() -> None:
@@ -72,7 +73,6 @@ async def _open(side: Side, app: str, count: int) -> list[Tab]:
         opening -= 1
         tabs.append(tab)
 
-    opening = 0
     for _ in side.ports:
         await one()
     await asyncio.gather(*(work() for _ in range(OPENERS)))

@@ -10,6 +10,8 @@ import functools
 import os
 import socket
 import struct
+from collections.abc import Callable
+from typing import Any
 
 _LIBC = ctypes.CDLL(None)
 _LIBC.__res_state.restype = ctypes.c_void_p
@@ -23,9 +25,9 @@ _OURS = (
 )
 
 
-def _asking_ours(lookup):
+def _asking_ours(lookup: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(lookup)
-    def asks(*args, **options):
+    def asks(*args: Any, **options: Any) -> Any:
         _LIBC.__res_init()
         state = _LIBC.__res_state()
         ctypes.memmove(state + _COUNT_AT, struct.pack("=i", 1), 4)
