@@ -24,6 +24,7 @@ from bokeh.models import Tabs
 
 from service.apps.panel_chats import is_message
 from service.apps.when_imported import imported
+from service.documents.attributes import property_of
 from service.documents.identical import identical
 from service.documents.values import ValueReader, write_value
 
@@ -192,7 +193,7 @@ def _is_filled_by_list(layout: Any, model: Any) -> bool:
         return isinstance(layout, sys.modules[_LAYOUT].ListLike) and all(
             isinstance(each, Model) for each in own
         )
-    children = model.tabs if _has_tabs(model) else getattr(model, "children", None)
+    children = model.tabs if _has_tabs(model) else property_of(model, "children")
     return (
         isinstance(children, list)
         and all(isinstance(each, Model) for each in children)
@@ -202,7 +203,7 @@ def _is_filled_by_list(layout: Any, model: Any) -> bool:
 
 def _own_children(model: Any) -> list[Any] | None:
     """Those of a layout with JavaScript of its own (panel_material_ui), whose model has their names."""
-    data = getattr(model, "data", None)
+    data = property_of(model, "data")
     return getattr(data, "objects", None) if isinstance(data, DataModel) else None
 
 

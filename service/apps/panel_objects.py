@@ -47,6 +47,7 @@ from service.apps.panel_tables import (
     table_of,
 )
 from service.apps.when_imported import imported
+from service.documents.attributes import property_of
 from service.documents.identical import identical
 from service.documents.ids import IdSpace
 
@@ -240,7 +241,7 @@ def _ids_of(model: Any, viewable: Any, ref: str) -> set[str]:
 
 def _own_ids(model: Any) -> set[str]:
     """The models that have the object's parameters: two for components with JavaScript of their own."""
-    data = getattr(model, "data", None)
+    data = property_of(model, "data")
     return {model.id, data.id} if isinstance(data, DataModel) else {model.id}
 
 

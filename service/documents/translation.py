@@ -20,6 +20,7 @@ from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.model import Model
 
+from service.documents.attributes import property_of
 from service.documents.encoding import encode_document
 from service.documents.entries import Base, Stored, Value, WholeModel
 from service.documents.extensions import installed_versions, made_with
@@ -277,7 +278,7 @@ def _matched(olds: list[StoredModel], models: list[Model]) -> dict[str, str]:
 
 
 def _alike(made: StoredModel, model: Model) -> bool:
-    label = getattr(model, "title", None) or getattr(model, "label", None)
+    label = property_of(model, "title") or property_of(model, "label")
     return not made.label or not isinstance(label, str) or label == made.label
 
 

@@ -24,6 +24,7 @@ from bokeh.models.widgets import Markup, Widget
 from bokeh.server.callbacks import PeriodicCallback
 from bokeh.util.callback_manager import EventCallbackManager, PropertyCallbackManager
 
+from service.documents.attributes import property_of
 from service.documents.ids import InputIds, current_ids
 
 __all__ = (
@@ -226,7 +227,7 @@ def _function(callback: Any) -> Any:
 
 def label_of(model: Model) -> str:
     """The model, as its user or its author knows it."""
-    names = (getattr(model, attr, None) for attr in ("title", "label", "name"))
+    names = (property_of(model, attr) for attr in ("title", "label", "name"))
     name = next((name for name in names if isinstance(name, str) and name), model.id)
     return f"{type(model).__name__} {name!r:.80}"
 
