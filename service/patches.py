@@ -100,7 +100,9 @@ PATCHES: tuple[Patch, ...] = (
         (
             "panel.config._config.__getattribute__",
             "panel.io.resources.extension_declared",
+            "panel.io.resources.Resources._collect_external_resources",
             "panel.io.resource_spec._has_resources",
+            "panel.io.resource_spec._resource_classes",
             "panel.io.state._state._indicators",
         ),
         f"{_PANEL}, by digest",

@@ -14,8 +14,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from operator import itemgetter
 from types import ModuleType
 from typing import Any
+
+from bokeh.model import Model
 
 from service.apps.when_imported import when_imported
 from service.documents.shortcuts.table import is_as_read
@@ -124,8 +127,30 @@ def _shorten_extensions(module: ModuleType) -> None:
         named = [name for name, of in module.extension._imports.items() if of == cls.__module__]
         return not named or named[-1] in extensions
 
+    def _collect_external_resources(self: Any, resource_attr: str) -> list[str]:
+        found: list[str] = []
+        for cls in _declared_classes(module):
+            external = getattr(cls, resource_attr, None)
+            given = [external] if isinstance(external, str) else external
+            for each in given if isinstance(given, list) else ():
+                if each not in found:
+                    found.append(each)
+        return found
+
     if hasattr(module, "extension_declared"):
         _put(module, "extension_declared", "39e80459b80043f3", extension_declared)
+        _put(module.Resources, "_collect_external_resources", "230157fd9ce837f0", _collect_external_resources)
+
+
+def _declared_classes(module: ModuleType) -> list[type]:
+    """The classes of models whose extensions the page has, by name. Panel's own (1.10) asks for each anew."""
+    classes = [cls for _, cls in sorted(Model.model_class_reverse_map.items(), key=itemgetter(0))]
+    extensions = module.state._extensions
+    if extensions is None:
+        return classes
+    named = {of: name for name, of in module.extension._imports.items()}
+    absent = {of for of, name in named.items() if name not in extensions}
+    return [cls for cls in classes if cls.__module__ not in absent]
 
 
 def _shorten_specs(module: ModuleType) -> None:
@@ -140,7 +165,14 @@ def _shorten_specs(module: ModuleType) -> None:
                     return True
         return False
 
+    def _resource_classes() -> list[type]:
+        custom = importlib.import_module("panel.reactive").ReactiveCustomBase
+        descendents = importlib.import_module("panel.util")._descendents
+        classes = _declared_classes(importlib.import_module("panel.io.resources"))
+        return classes + [cls for cls in descendents(custom, concrete=True) if cls._loaded()]
+
     _put(module, "_has_resources", "7d8badaae85ad1b6", _has_resources)
+    _put(module, "_resource_classes", "97a5a33815879068", _resource_classes)
 
 
 def _shorten_classes(module: ModuleType) -> None:

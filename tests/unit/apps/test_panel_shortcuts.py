@@ -9,6 +9,7 @@ from typing import Any
 
 import panel as pn
 import panel.io.resources
+import panel.models
 import pytest
 from bokeh.document import Document
 from bokeh.model import Model
@@ -26,7 +27,16 @@ REPLACED = [
     (sys.modules["panel.util"], "_descendents"),
     (sys.modules["panel.reactive"].Syncable, "_init_params"),
     (sys.modules["panel.theme.base"], "relative_to"),
-    *([(panel.io.resources, "extension_declared"), (SPECS, "_has_resources")] if SPECS else []),
+    *(
+        [
+            (panel.io.resources, "extension_declared"),
+            (panel.io.resources.Resources, "_collect_external_resources"),
+            (SPECS, "_has_resources"),
+            (SPECS, "_resource_classes"),
+        ]
+        if SPECS
+        else []
+    ),
 ]
 """The functions that have a shortcut, on this line."""
 
@@ -145,6 +155,36 @@ def test_the_same_classes_have_files_on_a_page(names: list[str] | None) -> None:
     theirs, ours = both(lambda: in_session(in_document))
     assert ours == theirs
     assert {declared for _, declared, _ in ours} == ({True} if names is None else {True, False})
+
+
+class OfAStyle(panel.models.HTML):
+    __css__ = "https://cdn.holoviz.org/own.css"  # text in place of a list
+    __javascript__ = ("no", "list")
+
+
+class OfTheSameStyle(OfAStyle):
+    __css__ = ["https://cdn.holoviz.org/own.css", "https://cdn.holoviz.org/other.css"] * 2
+
+
+@pytest.mark.skipif(SPECS is None, reason="Panel 1.9 sends all extensions")
+@pytest.mark.parametrize("mode", ["server", "cdn", "inline"])
+@pytest.mark.parametrize("names", [None, [], ["tabulator"], ["vega", "tabulator", "terminal"]], ids=str)
+def test_a_page_has_the_same_files_in_the_same_order(names: list[str] | None, mode: str) -> None:
+    attributes = ("__css__", "__javascript__", "__javascript_modules__", "__no_such__")
+
+    def files() -> Any:
+        if names is not None:
+            state._extensions_[state.curdoc] = names
+        resources = panel.io.resources.Resources(mode=mode)
+        collected = [resources._collect_external_resources(each) for each in attributes]
+        return collected, SPECS.declared_specs(mode), resources.css_files, resources.js_files
+
+    theirs, ours = both(lambda: in_session(files))
+    assert ours == theirs
+    assert [each.rpartition("/")[2] for each in ours[0][0] if each.endswith(("own.css", "other.css"))] == [
+        "own.css", "other.css",
+    ]  # fmt: skip
+    assert ours[0][3] == []
 
 
 @pytest.mark.parametrize("concrete", [True, False])
