@@ -24,6 +24,7 @@ from service.sessions.registry import SessionSlot
 from service.sessions.slot import Slot
 from service.tokens import VerifiedToken
 from service.web.base import failure_of
+from service.web.maintenance import check_maintenance
 from service.web.services import Services
 from service.web.websocket import Socket
 from store.contract import PageRequest, SessionKey
@@ -115,8 +116,10 @@ class Arrival:
                 return
 
     async def _join_once(self, key: SessionKey, websocket: Socket) -> None:
-        page = self._token.page
-        found = await self._services.router.session(key, self._token.token_id, self._own_request(), page)
+        page, own_request = self._token.page, self._own_request()
+        if own_request is not None and not self._app.for_operators:  # a client without a page of ours
+            await check_maintenance(self._services, key, named=True)
+        found = await self._services.router.session(key, self._token.token_id, own_request, page)
         if isinstance(found, Slot):
             await make_ready(found, page, self._services)
         if not websocket.open:

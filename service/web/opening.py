@@ -11,13 +11,14 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.apps.app import App
-from service.errors import AppFull, Full, TokenExpired, TooManySessions, UnderMaintenance
+from service.errors import AppFull, Full, TokenExpired, TooManySessions
 from service.page_versions import PageVersions
 from service.tokens import VerifiedToken, new_token_id
 from service.tracing import HEADER
 from service.web.admin_login import has_logged_in
 from service.web.auth import EVERYBODY
 from service.web.base import UserHandler
+from service.web.maintenance import check_maintenance
 from service.web.requests import page_request, request_from_payload
 from service.web.services import Services
 from service.web.urls import below_prefix
@@ -103,7 +104,7 @@ class AppHandler(UserHandler):
         key = SessionKey(self.app.path, requested or self.services.tokens.new_session_id())
         logs.bind_log_context(**key.facts)
         if not self.app.for_operators:
-            await self._check_maintenance(key, requested=requested is not None)
+            await check_maintenance(self.services, key, named=requested is not None)
             if requested is None:
                 self._check_room()
         token_id = new_token_id()
@@ -159,15 +160,6 @@ class AppHandler(UserHandler):
         except StoreError as error:
             log.debug("the page is made here: %s", error)
             return None
-
-    async def _check_maintenance(self, key: SessionKey, *, requested: bool) -> None:
-        """Begin no session while an operator does not want any; those that are there go on."""
-        notice = self.services.maintenance.notice_for(key.app)
-        if notice is None or (requested and await self.services.store.read(key) is not None):
-            return
-        self.services.metrics.app(key.app).maintenance_pages.inc()
-        message = notice.message or "There is maintenance going on here. Please come back later."
-        raise UnderMaintenance(message, retry_after=notice.retry_after)
 
     def _check_room(self) -> None:
         """Turn a new visitor away while this replica or the app here is full, or its user has enough pages.

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bokeh.util.token import generate_jwt_token
 from devfleet.fleet import Fleet
 from devfleet.redis_server import eventually
 from devfleet.replica import Replica
 from harness.apps import CountedApp
 from harness.client import Client, ServerError
 from harness.pages import get_page
+from harness.wire import WireClosed
 from operations.scrape import get, scrape, until
 
 FAILING = """
@@ -90,6 +92,16 @@ async def test_maintenance_turns_new_pages_away_and_leaves_open_ones_alone(fleet
         again = await get_page(f"{second.app_url()}?bokeh-session-id=open")
         assert again.status == 200
         assert (await get_page(f"{second.app_url()}?bokeh-session-id=new")).status == 503
+        # A Python client brings a token of its own.
+        joined = Client(second.app_url(), generate_jwt_token("open"))
+        await joined.reconnect()
+        assert joined.value("slider", "value") == 4
+        await joined.close()
+        newcomer = Client(second.app_url(), generate_jwt_token("new"))
+        with pytest.raises(WireClosed):
+            await newcomer.connect()
+        assert (newcomer.close_code, newcomer.close_reason) == (1013, "Back at <nine>")
+        await newcomer.close()
     assert scrape(first.url)("svc_maintenance_pages_total", app="/counted") == 2
     assert scrape(first.url)("svc_maintenance", app="/failing") == 1
     assert "maintenance of all apps" in svc(fleet, "status").stdout
