@@ -188,7 +188,7 @@ PATCHES: tuple[Patch, ...] = (
         ("bokeh.application.handlers.code_runner.make_globally_unique_id",),
         _BOKEH,
         "Model classes of apps have one name on all replicas, and are forgotten with their session",
-        "serve/test_custom_models.py",
+        "apps/test_custom_models.py",
         classes.install,
     ),
     Patch(
@@ -196,7 +196,7 @@ PATCHES: tuple[Patch, ...] = (
         ("bokeh.core.serialization.Deserializer._decode_bytes",),
         _BOKEH,
         "Bounds on what compressed data in a message becomes",
-        "server/test_bad_frames.py",
+        "protocol/test_bad_frames.py",
         unpacking.install,
     ),
     Patch(
@@ -204,7 +204,7 @@ PATCHES: tuple[Patch, ...] = (
         ("os.fork", "os.forkpty"),
         "Python 3.11 to 3.14",
         "A process that app code forks ends with that code",
-        "serve/test_child_processes.py",
+        "apps/test_child_processes.py",
         forked.install,
         "in the child (`os.register_at_fork`)",
     ),
@@ -241,7 +241,7 @@ PATCHES: tuple[Patch, ...] = (
         (),
         f"{_BOKEH}, {_PANEL}",
         "A filter of their loggers: what fails in a session is logged with its traceback once",
-        "serve/test_logs_of_apps.py",
+        "apps/test_logs_of_apps.py",
         logs.log_failures_once,
     ),
     Patch(
@@ -282,7 +282,7 @@ PATCHES: tuple[Patch, ...] = (
         ("panel.io.callbacks.PeriodicCallback.start",),
         _PANEL,
         "Timers of Panel's that belong to no session begin on the event loop, whichever thread starts them",
-        "serve/test_panel_idle.py",
+        "apps/test_panel_idle.py",
         when="when it is imported",
     ),
     Patch(
@@ -306,7 +306,7 @@ PATCHES: tuple[Patch, ...] = (
         ("panel.io.profile.profile_ctx",),
         _PANEL,
         "One profile at a time, as Python has one profiler per process",
-        "serve/test_panel_flags.py",
+        "apps/test_panel_flags.py",
         when="with `--profiler`",
     ),
 )

@@ -16,7 +16,7 @@ from harness.pages import get_page
 from harness.site import show
 from playwright.async_api import Route
 
-PANEL_APPS = Path(__file__).parents[1] / "serve" / "panel_apps"
+PANEL_APPS = Path(__file__).parents[1] / "apps" / "panel_apps"
 PLAIN = """
 from bokeh.io import curdoc
 from bokeh.models import Div

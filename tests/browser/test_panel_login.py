@@ -11,7 +11,7 @@ from devfleet.fleet import Fleet
 from harness.browser import Tab
 from harness.oauth_provider import OAuthProvider
 
-APP = Path(__file__).parents[1] / "serve" / "panel_apps" / "logged_in.py"
+APP = Path(__file__).parents[1] / "apps" / "panel_apps" / "logged_in.py"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from harness.browser import Tab
 from harness.lines import bokeh_of, both_pythons
 from harness.site import Site
 
-PANEL_APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
+PANEL_APPS = Path(__file__).parent.parent / "apps" / "panel_apps"
 
 TABLE = """
 from bokeh.io import curdoc

@@ -12,7 +12,7 @@ from devfleet.ports import free_port
 from harness.browser import Tab
 from harness.site import show
 
-PANEL_APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
+PANEL_APPS = Path(__file__).parent.parent / "apps" / "panel_apps"
 BELOW = "/hub/ada/proxy"
 
 SLIDER = """

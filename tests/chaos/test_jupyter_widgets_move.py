@@ -19,7 +19,7 @@ from harness.jupyter import JupyterPage
 from panel.models.markup import HTML
 from panel.models.widgets import Button
 
-APP = Path(__file__).parent.parent / "serve" / "panel_apps" / "jupyter.py"
+APP = Path(__file__).parent.parent / "apps" / "panel_apps" / "jupyter.py"
 Departure = Callable[[Replica], Awaitable[None]]
 WRITTEN = 0.5
 """Seconds in which what was changed is surely in the store: the journal's interval, and a write."""

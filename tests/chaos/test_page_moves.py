@@ -24,7 +24,7 @@ HURRIED = """
 """
 """Each attempt of BokehJS to reconnect comes fifty times as soon; what it says stays for its five seconds."""
 
-PEOPLE = Path(__file__).parent.parent / "serve" / "asgi_apps" / "people"
+PEOPLE = Path(__file__).parent.parent / "apps" / "asgi_apps" / "people"
 
 PANEL_APP = """
 import panel as pn

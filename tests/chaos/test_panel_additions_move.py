@@ -19,7 +19,7 @@ from harness.client import Client
 from operations.scrape import at_rest
 from panel.models.markup import HTML
 
-APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
+APPS = Path(__file__).parent.parent / "apps" / "panel_apps"
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from operations.scrape import at_rest, journaled
 from panel.models.chatarea_input import ChatAreaInput
 from panel.models.markup import HTML
 
-APP = Path(__file__).parent.parent / "serve" / "panel_apps" / "chat.py"
+APP = Path(__file__).parent.parent / "apps" / "panel_apps" / "chat.py"
 ADA, BOT = ["Ada", "A"], ["Bot", "B"]
 ANSWERS: dict[str, Callable[[str, int], str]] = {
     "words": lambda question, _: f"you said {question}",

@@ -19,7 +19,7 @@ from harness.client import Client
 from operations.scrape import at_rest
 from panel.models.markup import HTML
 
-PANEL_APPS = Path(__file__).parent.parent / "serve" / "panel_apps"
+PANEL_APPS = Path(__file__).parent.parent / "apps" / "panel_apps"
 BUTTON = {"type": panel.models.widgets.Button}
 TABLE = panel.models.tabulator.DataTabulator
 

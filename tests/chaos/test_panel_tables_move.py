@@ -22,7 +22,7 @@ from operations.scrape import at_rest
 from panel.models.markup import HTML
 from panel.models.tabulator import TableEditEvent
 
-APP = Path(__file__).parent.parent / "serve" / "panel_apps" / "edits.py"
+APP = Path(__file__).parent.parent / "apps" / "panel_apps" / "edits.py"
 TABLE = panel.models.tabulator.DataTabulator
 BUTTON = {"type": panel.models.widgets.Button}
 EVENTS_TWICE = "pre" in signature(TableEditEvent).parameters  # panel 1.9

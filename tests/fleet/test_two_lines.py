@@ -19,7 +19,7 @@ from harness.client import Client
 from harness.lines import both_pythons
 from harness.pages import get_page
 
-BOUND = Path(__file__).parent.parent / "serve" / "panel_apps" / "bound.py"
+BOUND = Path(__file__).parent.parent / "apps" / "panel_apps" / "bound.py"
 
 
 @pytest.fixture(scope="module")

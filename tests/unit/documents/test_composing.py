@@ -783,7 +783,7 @@ async def test_what_comes_out_of_a_store(encryption: Encryption) -> None:
 
 async def test_panel_apps() -> None:
     """In a process of its own: Panel, once imported, has a hand in all sessions of its process."""
-    folder = TESTS / "serve"
+    folder = TESTS / "apps"
     apps = [*folder.glob("panel_apps/*.py"), *folder.glob("panel_threads/*.py")]
     apps += [folder / "panel_apps/components", folder / "panel_apps/tasks"]
     apps.remove(folder / "panel_apps/by_name.py")  # wants something in its address

@@ -21,7 +21,7 @@ from harness.tools import require
 from harness.visit import visit
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
-from serve.conftest import Certificate
+from apps.conftest import Certificate
 
 MODULES = (
     "mpm_event authz_core proxy proxy_http proxy_wstunnel proxy_balancer "

@@ -17,7 +17,7 @@ from harness.pages import Page
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from serve.conftest import PASSWORD, Certificate
+from apps.conftest import PASSWORD, Certificate
 
 TEMPLATED = "from bokeh.io import curdoc\ncurdoc().template_variables['who'] = 'you'\n"
 
