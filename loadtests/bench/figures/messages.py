@@ -36,14 +36,20 @@ async def _tell(side: Side, scale: Scale, app: str, sessions: int) -> Measures:
     gc.collect()
     gc.freeze()  # a collection of all tabs, in the midst of a message, would be this side's pause
     slider, delays = first.id_of("slider"), list[float]()
-    cpu = side.cpu_seconds()
-    count = scale.count(10, 3)
-    for value in range(1, count + 1):
+
+    async def move(value: int) -> list[float]:
         due, began = b"news %d" % value, time.perf_counter()
         receiving = [asyncio.create_task(_received(tab, due)) for tab in tabs]
         first.set(slider, "value", value)
-        delays += [at - began for at in await asyncio.gather(*receiving)]
+        took = [at - began for at in await asyncio.gather(*receiving)]
         await asyncio.sleep(PAUSE_SECONDS)
+        return took
+
+    await move(1)  # warms the servers up
+    cpu = side.cpu_seconds()
+    count = scale.count(10, 3)
+    for value in range(2, count + 2):
+        delays += await move(value)
     cost = (side.cpu_seconds() - cpu) / count
     gc.unfreeze()
     for tab in tabs:
