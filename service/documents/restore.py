@@ -148,6 +148,7 @@ class Restorer:
             with self._silently(), unpacked_at_most(MAX_RECORD_BYTES):
                 replace_document(self._document, json.loads(base.content), base.buffers)
         self._overlay()
+        self._check_unresolved()
         self._ids.count = max(self._ids.count, self._stored.meta.ids)
 
     async def _restore_exactly(self) -> None:
@@ -165,13 +166,17 @@ class Restorer:
         self._ids.count = count = max(self._ids.count, self._stored.meta.ids)
         with self._growth.counted():
             await self._run(self._overlay)
-        for model, error in self._unresolved:
-            if self._document.models.get_by_id(model.id) is model:
-                raise error
+        self._check_unresolved()
         # Models that are made only to be given what is in the journal bring others along, which go again.
         used = (self._ids.number(model.id) for model in self._document.models)
         self._ids.count = max(count, *used, 0)
         self._stop_periodic()
+
+    def _check_unresolved(self) -> None:
+        """Raises UnknownReferenceError when a model of the Document refers to one that is not there."""
+        for model, error in self._unresolved:
+            if self._document.models.get_by_id(model.id) is model:
+                raise error
 
     def _stop_periodic(self) -> None:
         """What an input has started may have stopped by itself since."""
@@ -417,7 +422,7 @@ class Restorer:
             for (model_id, attr), value in self._stored.values.items():
                 model = self._find(model_id)
                 if model is not None:
-                    self._lay_encoded(model, attr, value.value)
+                    self._lay_or_skip(model, attr, value.value)
             self._restore_outline()
             for model_id, chunks in self._stored.chunks.items():
                 self._replay_chunks(model_id, chunks)
@@ -455,7 +460,7 @@ class Restorer:
             model._unstable_default_values.pop(name, None)
         for name, value in attributes.items():
             if (model.id, name) not in self._stored.values:
-                self._lay_encoded(model, name, value)
+                self._lay_or_skip(model, name, value)
 
     def _restore_outline(self) -> None:
         meta, document = self._stored.meta, self._document
@@ -526,6 +531,13 @@ class Restorer:
     def _lay_encoded(self, model: Model, attr: str, value: Any) -> None:
         read = self._read_columns if attr == "data" else self._read_single
         self._lay(model, attr, lambda: read(model, attr, value))
+
+    def _lay_or_skip(self, model: Model, attr: str, value: Any) -> None:
+        """A model that has left the Document may refer to others that went with it, of which nothing is kept."""
+        try:
+            self._lay_encoded(model, attr, value)
+        except UnknownReferenceError as error:
+            self._unresolved.append((model, error))
 
     def _read_single(self, model: Model, attr: str, value: Any) -> Any:
         return self._read(value)

@@ -175,7 +175,8 @@ async def test_a_model_that_came_later_and_lost_a_child_since() -> None:
     assert_same(first, second)
 
 
-async def test_a_root_that_left_with_what_had_been_added_to_it() -> None:
+@pytest.mark.parametrize("written", [False, True], ids=["", "that was written"])
+async def test_a_root_that_left_with_what_had_been_added_to_it(written: bool) -> None:
     """As an app does that shows another page: the base has the child, and nothing else knows it any more."""
 
     def build(doc: Document) -> None:
@@ -185,6 +186,8 @@ async def test_a_root_that_left_with_what_had_been_added_to_it() -> None:
     page = first["page"]
     await first.do(lambda: setattr(page, "children", [Div(text="added")]))
     await first.pull()
+    if written:
+        first.take()
     await first.do(lambda: first.session.document.add_root(Div(text="another page")))
     await first.do(lambda: first.session.document.remove_root(page))
     first.take()
