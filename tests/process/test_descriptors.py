@@ -40,6 +40,7 @@ def test_what_needs_a_file_while_there_are_none_is_put_off_in_a_line(
         return answer.status
 
     assert status("/healthz") == 200
+    assert status("/sliders") == 200  # what the app imports is in memory
     with ExitStack() as crowd:
         for _ in range(2 * LIMIT):
             crowd.enter_context(socket.create_connection((narrow.address, narrow.port)))
