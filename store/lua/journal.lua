@@ -45,8 +45,7 @@ redis.call('HSET', KEYS[2], 'write', stamp, unpack(ARGV, first, math.min(first +
 for i = first + 1000, #ARGV, 1000 do -- Lua passes a few thousand values at most
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
--- A session's first write is its base, which follows from its being taken.
-if last and now() - math.max(tonumber(held[3] or '0'), tonumber(held[4] or '0')) >= NOTED_EVERY then
+if now() - math.max(tonumber(held[3] or '0'), tonumber(held[4] or '0')) >= NOTED_EVERY then
   redis.call('HSET', KEYS[1], 'active', integer(now()))
 end
 -- The journal of a listed session does not expire, but for one that was there before this owner wrote.
