@@ -559,15 +559,12 @@ class Store(Journals, Results, Protocol):
 
     # -- handoffs ----------------------------------------------------------------------------
 
-    async def put_handoff(
-        self, key: SessionKey, token_id: str, request: PageRequest, ttl: float, *, new: bool = False
-    ) -> None:
+    async def put_handoff(self, key: SessionKey, token_id: str, request: PageRequest, ttl: float) -> None:
         """Leave ``request`` for the WebSocket that will come with token ``token_id``.
 
         Idempotent. Gone after ``ttl`` seconds. Not consumed by a claim: until it expires, its
         token may begin the session anew (after the session was discarded, as with Bokeh), unless
-        somebody ended the session after this. ``new``: the session's id was just made at random, so
-        that there is nothing that was ended before.
+        somebody ended the session after this.
         """
 
     async def handoff(self, key: SessionKey, token_id: str) -> PageRequest | None:
@@ -586,9 +583,8 @@ class Store(Journals, Results, Protocol):
         - owned by ``replica``: OWN with the present epoch, so a retried call changes nothing.
         - owned by another: RELAY, nothing changes.
 
-        An owner that dies before its next :meth:`beat` leaves nothing behind: the session is in its index
-        before it is claimed; or, on a Cluster, a record that was just claimed expires by itself after a
-        minute unless that beat lists it as opened.
+        A record that was just claimed expires by itself after a minute unless its owner's next
+        :meth:`beat` lists it as opened: an owner that dies in between leaves nothing behind.
         """
 
     async def seize(self, key: SessionKey, replica: str, *, owner: str, epoch: int) -> Claim:
@@ -679,7 +675,7 @@ class Store(Journals, Results, Protocol):
     ) -> Beat:
         """Publish the heartbeat for ``ttl`` seconds and bring the replica's session index up to date.
 
-        ``opened`` sessions stop expiring (see :meth:`claim`) and are in the index, ``ended`` ones
+        ``opened`` sessions stop expiring (see :meth:`claim`) and enter the index, ``ended`` ones
         leave it. Idempotent; one round trip, not atomic as a whole.
         """
 

@@ -39,8 +39,7 @@ class Family:
 
 # The order matters to whoever looks a key up: the first family that matches is the key's.
 FAMILIES = (
-    Family("<prefix>:{<tag>}:session", "hash",
-           "stored, ended, just claimed on a Cluster: yes; live: none", "tag",
+    Family("<prefix>:{<tag>}:session", "hash", "stored, just claimed or ended: yes; live: none", "tag",
            "claim, seize, release, discard, end, park, keep, reassert, wake"),
     Family("<prefix>:{<tag>}:journal", "hash", "as the session's", "tag",
            "write_journals; claim, seize, release, discard, end, park, keep, reassert"),
@@ -78,8 +77,7 @@ FAMILIES = (
     Family("<prefix>:{<tag>}:jobs:sizes", "hash", "as the last of the jobs", "tag", "jobs: as above"),
     Family("<prefix>:jobs", "zset", "none; members removed by jobs: all", "key", "jobs: submit, all"),
     Family("<prefix>:tasks", "zset", "none; members removed by tasks", "key", "begin_task, tasks"),
-    Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key",
-           "claim, seize, beat, retire, sweep"),
+    Family("<prefix>:replica:<id>:sessions", "set", "none; emptied by sweep", "key", "beat, retire, sweep"),
     Family("<prefix>:replica:<id>:drain", "string", "one minute", "key", "ask_to_drain"),
     Family("<prefix>:replica:<id>:end", "set", "one minute", "key", "ask_to_end"),
     Family("<prefix>:replica:<id>:asked", "hash", "one minute", "key", "ask_to_drain, ask_to_end"),

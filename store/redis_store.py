@@ -138,13 +138,14 @@ class RedisStore(RedisResults):
 
     # -- handoffs ----------------------------------------------------------------------------
 
-    async def put_handoff(
-        self, key: SessionKey, token_id: str, request: PageRequest, ttl: float, *, new: bool = False
-    ) -> None:
+    async def put_handoff(self, key: SessionKey, token_id: str, request: PageRequest, ttl: float) -> None:
         handoff = self._keys.handoff(key.tag, token_id)
-        left = Command(("SET", handoff, self._values.request(key, request, token_id), "PX", _ms(ttl)))
-        begin_anew = Command(("HDEL", self._keys.session(key.tag), "ended", "parked"))
-        await self._link.pipe([left] if new else [left, begin_anew])
+        await self._link.pipe(
+            [
+                Command(("SET", handoff, self._values.request(key, request, token_id), "PX", _ms(ttl))),
+                Command(("HDEL", self._keys.session(key.tag), "ended", "parked")),
+            ]
+        )
 
     async def handoff(self, key: SessionKey, token_id: str) -> PageRequest | None:
         found = await self._link.send("GET", self._keys.handoff(key.tag, token_id))
@@ -159,12 +160,11 @@ class RedisStore(RedisResults):
         if token_id:
             touched.append(self._keys.handoff(key.tag, token_id))
         encoded = b"" if request is None else self._values.request(key, request)
-        reply = await self._take(
-            key, replica,
+        reply = await self._link.run(
             load("claim")(
-                touched, replica, os.urandom(8), encoded, self._unlisted_ms,
+                touched, replica, os.urandom(8), encoded, _ms(_UNLISTED_SECONDS),
                 records.SESSION_VERSION, *self._values.identity(key),
-            ),
+            )
         )  # fmt: skip
         begun_with = [*([""] if request else []), *([token_id] if token_id else [])]
         return self._claimed(key, reply, begun_with)
@@ -179,29 +179,12 @@ class RedisStore(RedisResults):
         suspects = len(work) if key.tag.encode() in work else 0
         died = "" if last_beat is None else round(float(last_beat))
         keys = self._keys.record(key.tag)
-        seize = load("seize")(
-            keys, replica, owner, epoch, self._unlisted_ms, died, suspects, _ms(_SURVIVED_SECONDS)
+        reply = await self._link.run(
+            load("seize")(
+                keys, replica, owner, epoch, _ms(_UNLISTED_SECONDS), died, suspects, _ms(_SURVIVED_SECONDS)
+            )
         )
-        return self._claimed(key, await self._take(key, replica, seize))
-
-    @property
-    def _unlisted_ms(self) -> int:
-        """How long a record lives whose owner has not listed it: 0 where it is listed before it is taken."""
-        return _ms(_UNLISTED_SECONDS) if self._link.client.clustered else 0
-
-    async def _take(self, key: SessionKey, replica: str, take: Command) -> list[Any]:
-        """Take the session with this script. What the replica owns is in its index, or expires by itself.
-
-        One server does what is in a pipeline one after the other. On a Cluster the two are on different
-        nodes, and a session may be taken without being listed: its record expires, until a beat lists it.
-        """
-        if self._link.client.clustered:
-            return list(await self._link.run(take))
-        _, reply = await self._link.pipe([*self._index("SADD", replica, [key]), take])
-        if reply[0] != b"own":
-            # The next beat lists it if it was taken meanwhile.
-            await self._link.pipe(self._index("SREM", replica, [key]))
-        return list(reply)
+        return self._claimed(key, reply)
 
     def _claimed(self, key: SessionKey, reply: list[Any], begun_with: Collection[str] | None = None) -> Claim:
         """``begun_with``: whose handoffs may be its request, if this call began the session ("": ours)."""
@@ -350,7 +333,7 @@ class RedisStore(RedisResults):
                 load("enlist")([self._keys.replicas], replica),
                 *self._index("SADD", replica, opened),
                 *self._index("SREM", replica, ended),
-                *self._keep(replica, opened),
+                *(load("keep")(self._keys.record(key.tag), replica) for key in opened),
             ]
         )
         # Our own bytes: an attempt of this call whose reply was lost, which hid what was there before.
@@ -365,12 +348,6 @@ class RedisStore(RedisResults):
             maintenance=self.maintenance.found(maintenance),
             maintenance_ended_by=(ended_by or b"").decode(errors="replace"),
         )
-
-    def _keep(self, replica: str, sessions: Collection[SessionKey]) -> list[Command]:
-        """What was listed before it was taken does not expire."""
-        if not self._unlisted_ms:
-            return []
-        return [load("keep")(self._keys.record(key.tag), replica) for key in sessions]
 
     async def _note_who_asks(self, replica: str, what: str, by: str) -> None:
         """Before it is asked: the replica acts at once."""

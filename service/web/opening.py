@@ -187,9 +187,7 @@ class AppHandler(UserHandler):
         """Leave the request in the store for the socket, wherever it will land."""
         lifetime = self.services.settings.session_token_expiration
         with self.services.tracing.span("handoff", session=view.key.short):
-            await self.services.store.put_handoff(
-                view.key, view.token_id, view.request, lifetime, new=not view.requested
-            )
+            await self.services.store.put_handoff(view.key, view.token_id, view.request, lifetime)
 
     def _given_token(self) -> VerifiedToken | None:
         """The ``bokeh-token`` argument, checked, in the place of a session id."""

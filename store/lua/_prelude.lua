@@ -18,21 +18,12 @@ end
 
 -- Makes `replica` the owner and returns the raised epoch. The clock is in it so that the epoch
 -- does not go back when the record was lost; `stored + 1` so that it does not when the clock did.
--- `grace` is 0 when the owner has listed the session, so that the sweeper finds it: it does not expire then. Else
--- record and journal expire after `grace` ms until the owner's beat keeps them, unless they had longer; the field
--- `unlisted` says so to journal.lua. `before` is the epoch of the record, if it has one; further fields of it and
--- their values may follow.
+-- Record and journal expire after `grace` ms until the owner's beat keeps them, unless they had longer.
+-- `before` is the epoch of the record, if it has one; further fields of it and their values may follow.
 local function take(session, journal, replica, grace, before, ...)
   local epoch = integer(math.max((tonumber(before or '0') or 0) + 1, now()))
-  local unlisted = grace == '0' and '' or '1'
-  redis.call('HSET', session, 'state', 'live', 'owner', replica, 'epoch', epoch, 'taken', integer(now()),
-             'unlisted', unlisted, ...)
-  if unlisted == '' then
-    if before then -- a record that was just made does not expire
-      redis.call('PERSIST', session)
-      redis.call('PERSIST', journal)
-    end
-  elseif redis.call('PTTL', session) < tonumber(grace) then
+  redis.call('HSET', session, 'state', 'live', 'owner', replica, 'epoch', epoch, 'taken', integer(now()), ...)
+  if redis.call('PTTL', session) < tonumber(grace) then
     redis.call('PEXPIRE', session, grace)
     redis.call('PEXPIRE', journal, grace)
   end

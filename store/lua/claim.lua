@@ -6,7 +6,7 @@
 -- ARGV[1]  replica
 -- ARGV[2]  call: the same when this very call is repeated, different otherwise
 -- ARGV[3]  encoded request, or ''
--- ARGV[4]  grace, ms; 0 when the replica has listed the session (see take)
+-- ARGV[4]  grace, ms
 -- ARGV[5]  record version
 -- ARGV[6]  app
 -- ARGV[7]  session id

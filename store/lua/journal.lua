@@ -13,10 +13,7 @@
 -- 'behind' when the writes before this one are not all there, so that only a whole journal helps.
 -- Repeated, it finds its number and changes nothing.
 
--- What seize.lua has to know to the second need not be written ten times in one.
-local NOTED_EVERY = 1000
-
-local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'taken', 'active', 'unlisted')
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
 
 if not held[1] then
   return 'gone'
@@ -45,17 +42,11 @@ redis.call('HSET', KEYS[2], 'write', stamp, unpack(ARGV, first, math.min(first +
 for i = first + 1000, #ARGV, 1000 do -- Lua passes a few thousand values at most
   redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
-if now() - math.max(tonumber(held[3] or '0'), tonumber(held[4] or '0')) >= NOTED_EVERY then
-  redis.call('HSET', KEYS[1], 'active', integer(now()))
-end
--- The journal of a listed session does not expire, but for one that was there before this owner wrote.
-local older = last and string.sub(last, 1, #ARGV[2] + 1) ~= ARGV[2] .. '/'
-if held[5] == '1' or older then
-  local ttl = redis.call('PTTL', KEYS[1])
-  if ttl > 0 then
-    redis.call('PEXPIRE', KEYS[2], ttl)
-  else
-    redis.call('PERSIST', KEYS[2])
-  end
+redis.call('HSET', KEYS[1], 'active', integer(now())) -- for seize.lua
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl > 0 then
+  redis.call('PEXPIRE', KEYS[2], ttl)
+else
+  redis.call('PERSIST', KEYS[2])
 end
 return 'ok'

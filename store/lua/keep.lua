@@ -12,5 +12,4 @@ if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then
 end
 redis.call('PERSIST', KEYS[1])
 redis.call('PERSIST', KEYS[2])
-redis.call('HDEL', KEYS[1], 'unlisted')
 return 1

@@ -22,7 +22,7 @@ if held[2] and (tonumber(held[2]) or 0) >= tonumber(ARGV[2]) then
 end
 redis.call('HSET', KEYS[1], 'v', ARGV[3], 'app', ARGV[4], 'session_id', ARGV[5],
            'created', integer(now()), 'request', ARGV[6],
-           'state', 'live', 'owner', ARGV[1], 'epoch', ARGV[2], 'unlisted', '')
+           'state', 'live', 'owner', ARGV[1], 'epoch', ARGV[2])
 redis.call('PERSIST', KEYS[1])
 redis.call('DEL', KEYS[2])
 return 'restored'

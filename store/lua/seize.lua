@@ -5,15 +5,14 @@
 -- ARGV[1]  replica
 -- ARGV[2]  the owner it is taken from
 -- ARGV[3]  that owner's epoch
--- ARGV[4]  grace, ms; 0 when the replica has listed the session (see take)
+-- ARGV[4]  grace, ms
 -- ARGV[5]  when that owner last beat, ms; '' when that is not known any more
 -- ARGV[6]  how many sessions that owner had announced work on; 0 when this is not one of them
 -- ARGV[7]  calm, ms
 --
 -- Returns as claim.lua does. Repeated, it finds the caller to be the owner and changes nothing.
 --
--- `deaths` counts owners in a row that died within `calm` of taking the session or of its last change (which is known
--- to the second, see journal.lua). An owner that
+-- `deaths` counts owners in a row that died within `calm` of taking the session or of its last change. An owner that
 -- had it for longer did not die of restoring it, so that the count begins anew. Many sessions of one owner may be
 -- counted for one death; which of them it worked on is in `suspects`. `alone` counts deaths in a row, up to the last,
 -- at which it worked on this session and on no other: one such death may be chance where replicas are killed from outside.

@@ -40,19 +40,6 @@ class Model:
     index: set[tuple[str, SessionKey]] = field(default_factory=set)
 
     def claim(self, key: SessionKey, replica: str, request: bool) -> tuple[Any, ...]:
-        return self._listed(key, replica, self._claim(key, replica, request))
-
-    def seize(self, key: SessionKey, replica: str, owner: str, epoch: int) -> tuple[Any, ...]:
-        return self._listed(key, replica, self._seize(key, replica, owner, epoch))
-
-    def _listed(self, key: SessionKey, replica: str, answer: tuple[Any, ...]) -> tuple[Any, ...]:
-        if answer[0] == "own":
-            self.index.add((replica, key))
-        else:
-            self.index.discard((replica, key))
-        return answer
-
-    def _claim(self, key: SessionKey, replica: str, request: bool) -> tuple[Any, ...]:
         record = self.records.get(key)
         if record is None:
             if not request and key not in self.handoffs:
@@ -60,7 +47,7 @@ class Model:
             return ("own", replica, self._take(key, replica), True)
         return self._taken(key, replica, free=not record["owner"])
 
-    def _seize(self, key: SessionKey, replica: str, owner: str, epoch: int) -> tuple[Any, ...]:
+    def seize(self, key: SessionKey, replica: str, owner: str, epoch: int) -> tuple[Any, ...]:
         record = self.records.get(key)
         if record is None:
             return ("unknown", "", 0, False)

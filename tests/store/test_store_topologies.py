@@ -200,30 +200,6 @@ async def test_essentials_on_a_cluster(cluster: list[RedisServer], opened: Opene
     assert all(node.command("INFO", "commandstats")["cmdstat_evalsha"]["calls"] > 5 for node in cluster)
 
 
-async def test_on_a_cluster_a_claim_expires_until_a_beat_lists_it(
-    cluster: list[RedisServer], opened: Opened
-) -> None:
-    """The index is on another node, which may not have heard of it."""
-    store, key = opened(cluster_url(cluster)), SessionKey("/app", "claimed")
-    both = [f"svc:{{{key.tag}}}:{part}" for part in ("session", "journal")]
-
-    async def left() -> list[int]:
-        return [await store._link.send("PTTL", each) for each in both]
-
-    claim = await store.claim(key, "x", request=PageRequest())
-    await store.write_journals("x", [JournalWrite(key, claim.epoch, 1, {"x": b"1"})])
-    assert all(50_000 < each <= 60_000 for each in await left())
-
-    await store.beat(heartbeat("x"), ttl=5, opened=[key])
-    await store.write_journals("x", [JournalWrite(key, claim.epoch, 2, {"x": b"2"})])
-    assert await left() == [-1, -1]
-
-    taken = await store.seize(key, "y", owner="x", epoch=claim.epoch)
-    assert all(50_000 < each <= 60_000 for each in await left())
-    await store.discard(key, owner="y", epoch=taken.epoch)
-    await store.retire("x")
-
-
 async def test_one_known_node_is_enough(cluster: list[RedisServer], opened: Opened) -> None:
     await essentials(opened(cluster_url(cluster[2:]), encryption=Encryption(["a secret"], writes=True)))
 
