@@ -1,7 +1,7 @@
 """redis-py without OpenTelemetry's SDK, which it (7.2 to 8.1) imports for one annotation if it is installed.
 
-That takes 25 ms of CPU. What redis-py measures for apps that ask for it works as ever: it imports what it needs
-when it is asked.
+That takes 25 ms of CPU. What redis-py measures for apps that ask for it works as ever: it imports what it
+needs when it is asked.
 """
 
 from __future__ import annotations
