@@ -533,7 +533,7 @@ class Restorer:
         self._lay(model, attr, lambda: read(model, attr, value))
 
     def _lay_or_skip(self, model: Model, attr: str, value: Any) -> None:
-        """A model that has left the Document may refer to others that went with it: nothing is kept of them."""
+        """A model that has left the Document may refer to others that went with it, and are not kept."""
         try:
             self._lay_encoded(model, attr, value)
         except UnknownReferenceError as error:
