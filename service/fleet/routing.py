@@ -307,11 +307,7 @@ class Router:
                         claim.deaths, extra=key.facts)  # fmt: skip
         if fields is None and not claim.created:
             fields = await self._store.read_journal(key)
-            if (
-                mode is TakeoverMode.NONE
-                and self._waking is not None
-                and self._waking.leave_asleep(slot, fields)
-            ):
+            if self._waking is not None and self._waking.leave_asleep(slot, fields, mode):
                 return
         async with (
             self._crash_guard.taking_over(key, mode),

@@ -75,8 +75,12 @@ class TakeoverMode(StrEnum):
 
 
 def takeover_mode(claim: Claim) -> TakeoverMode:
-    """By how many owners died, and how many of the last ones were at work on this session alone."""
-    if claim.deaths >= DEATHS_PARKED:
+    """By how many owners died, and how many of the last ones were at work on this session alone.
+
+    Where replicas are killed from outside all their sessions have several deaths. Those that the last owner
+    was not at work on need not stand in line.
+    """
+    if claim.deaths >= DEATHS_PARKED and claim.suspects:
         return TakeoverMode.PARK if claim.alone >= DEATHS_ALONE else TakeoverMode.ALONE
     if claim.deaths >= DEATHS_CAREFUL or claim.suspects:
         return TakeoverMode.NO_REPLAY

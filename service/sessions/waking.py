@@ -17,7 +17,7 @@ from service.documents.composing import Composed, check
 from service.errors import AppError, MemoryExceeded, NotComposable, ServiceError, SessionMoved, Unavailable
 from service.metrics import Metrics
 from service.sessions.building import OwnershipGrant
-from service.sessions.crash_guard import CrashGuard
+from service.sessions.crash_guard import CrashGuard, TakeoverMode
 from service.sessions.departures import Departures
 from service.sessions.life import State
 from service.sessions.registry import Registry, SessionSlot
@@ -63,14 +63,21 @@ class Waking:
         self._tracing = tracing
         self._background = Background(at_once)
 
-    def leave_asleep(self, slot: SessionSlot, record: JournalFields) -> bool:
-        """Whether a session that was just claimed can be shown from this, and need not be built now."""
+    def leave_asleep(
+        self, slot: SessionSlot, record: JournalFields, mode: TakeoverMode = TakeoverMode.NONE
+    ) -> bool:
+        """Whether a session that was just claimed can be shown from this, and need not be built now.
+
+        It wakes in that mode: what it shows runs no code of the app, so only then it is under suspicion.
+        """
         try:
             check(record, version=self._registry.app(slot.key.app).version)
         except NotComposable as error:
             self._not_composable(slot, error)
             return False
-        self._registry.leave_asleep(slot, record, self)
+        self._registry.leave_asleep(
+            slot, record, self if mode is TakeoverMode.NONE else _Suspected(self, mode)
+        )
         self._background.wait()
         return True
 
@@ -102,19 +109,22 @@ class Waking:
 
     # -- bringing it back ------------------------------------------------------------------------
 
-    async def wake(self, slot: SessionSlot) -> Session:
+    async def wake(self, slot: SessionSlot, mode: TakeoverMode = TakeoverMode.NONE) -> Session:
         """The session, live. Raises Unavailable when the store does not answer, SessionParked, AppError."""
-        return await self._registry.wake(slot, self._bring_back)
+        return await self._registry.wake(slot, lambda slot: self._bring_back(slot, mode))
 
-    async def _bring_back(self, slot: SessionSlot) -> Session:
+    async def _bring_back(self, slot: SessionSlot, mode: TakeoverMode) -> Session:
         try:
             if await self._store.wake(slot.key, self._replica, epoch=slot.epoch) is Written.STALE:
                 self._departures.lost(slot)
                 raise SessionMoved("another replica owns the session now")
-            async with self._crash_guard.building(self._registry.app(slot.key.app)):
+            async with (
+                self._crash_guard.taking_over(slot.key, mode),
+                self._crash_guard.building(self._registry.app(slot.key.app)),
+            ):
                 grant = OwnershipGrant(
                     slot.key, slot.epoch, slot.request, await self._record(slot),
-                    most_memory=self._crash_guard.most_memory,
+                    replay=mode is TakeoverMode.NONE, most_memory=self._crash_guard.most_memory,
                 )  # fmt: skip
                 return await self._build(slot, grant)
         except StoreError as error:
@@ -131,6 +141,20 @@ class Waking:
                 return await self._registry.build(slot, grant)
             except MemoryExceeded as error:
                 await self._departures.outgrown(slot, f"to wake {error}")
+
+
+class _Suspected:
+    """A session that sleeps since it was taken over from an owner that may have died of it."""
+
+    def __init__(self, waking: Waking, mode: TakeoverMode) -> None:
+        self._waking = waking
+        self._mode = mode
+
+    async def wake(self, slot: SessionSlot) -> Session:
+        return await self._waking.wake(slot, self._mode)
+
+    async def pull(self, slot: SessionSlot, *, inline: bool) -> Composed | None:
+        return await self._waking.pull(slot, inline=inline)
 
 
 class Background:

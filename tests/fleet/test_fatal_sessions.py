@@ -122,6 +122,8 @@ async def test_an_input_that_ends_its_replica_is_not_repeated_everywhere(
     await follow(client, fatal, deaths=deaths)
 
     assert (client.value("slider", "value"), client.value("text", "text")) == (4, "slider 4")
+    metrics = (await get_page(f"{fatal.replicas[deaths].url}/metrics")).text
+    assert 'svc_composed_pulls_total{result="shown"} 1.0' in metrics  # which runs no code that may be fatal
     survived(fatal, blamed=blamed)
     assert dead(fatal) == deaths
     await client.patch("slider", value=2)

@@ -32,11 +32,11 @@ KEY, OTHER = SessionKey("/app", "s"), SessionKey("/app", "t")
         (2, 0, 0, TakeoverMode.NO_REPLAY),
         (2, 1, 1, TakeoverMode.NO_REPLAY),
         (2, 1, 2, TakeoverMode.NO_REPLAY),
-        (3, 0, 0, TakeoverMode.ALONE),
+        (3, 0, 0, TakeoverMode.NO_REPLAY),
         (3, 2, 0, TakeoverMode.ALONE),
         (3, 1, 1, TakeoverMode.ALONE),
         (3, 1, 2, TakeoverMode.PARK),
-        (9, 0, 0, TakeoverMode.ALONE),
+        (9, 0, 0, TakeoverMode.NO_REPLAY),
     ],
 )
 def test_caution_grows_with_deaths_and_parks_who_twice_was_the_only_suspect(
