@@ -12,7 +12,7 @@ from harness.browser import Tab
 from operations.scrape import journaled
 
 TESTS = Path(__file__).parents[1]
-APPS = [TESTS / "chaos/cases/rows_at_run_time.py", TESTS / "serve/panel_apps/made_at_run_time.py"]
+APPS = [TESTS / "chaos/cases/rows_at_run_time.py", TESTS / "apps/panel_apps/made_at_run_time.py"]
 LOST = "Some controls of this page no longer work."
 
 

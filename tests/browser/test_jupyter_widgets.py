@@ -13,7 +13,7 @@ from harness.browser import Tab
 from harness.pages import get_page
 from playwright.async_api import expect
 
-APP = Path(__file__).parents[1] / "serve/panel_apps/jupyter.py"
+APP = Path(__file__).parents[1] / "apps/panel_apps/jupyter.py"
 WRITTEN = 0.6
 """Seconds in which what was changed is surely in the store: the journal's interval, and a write."""
 

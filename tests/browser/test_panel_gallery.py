@@ -13,7 +13,7 @@ from devfleet.fleet import Fleet
 from harness.browser import Tab
 from operations.scrape import journaled
 
-GALLERY = Path(__file__).parents[1] / "serve/panel_apps/gallery"
+GALLERY = Path(__file__).parents[1] / "apps/panel_apps/gallery"
 
 
 async def shows(tab: Tab, text: str) -> None:

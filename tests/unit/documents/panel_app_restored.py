@@ -19,7 +19,7 @@ from service.apps.panel_objects import PanelObjects
 from service.documents.ids import IdSpace
 from service.documents.restore import Fidelity
 
-TEMPLATE = Path(__file__).parents[2] / "serve/panel_apps/template.py"
+TEMPLATE = Path(__file__).parents[2] / "apps/panel_apps/template.py"
 
 
 async def moved_to_nine(run: Run) -> None:
