@@ -402,6 +402,7 @@ def everything(server: Fleet) -> dict[str, Any]:
     """All that is in Redis but for journals, which hold what apps show."""
     keys = [key.decode() for key in server.redis.command("KEYS", "*")]
     read = {"hash": ("HGETALL",), "string": ("GET",), "set": ("SMEMBERS",), "zset": ("ZRANGE", 0, -1)}
+    read["none"] = read["string"]  # it has expired since
     return {key: _read(server, key, read) for key in keys if not key.endswith(":journal")}
 
 

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(not nursery.AVAILABLE, reason="nurseries need Li
 # What each process has of its own, and what all have alike.
 FACTS = """
 import gc, json, os, random, signal, socket, sys, threading, warnings
+import bokeh.plotting  # which a server imports in the background
 modules = sorted(sys.modules)
 import numpy
 from bokeh.io import curdoc

@@ -96,7 +96,8 @@ if __name__ == "__main__":
     sys.path[0] = os.path.dirname(script)  # as for the script itself
     import service.cli.main
     import service.cli.serve
-    import service.running  # noqa: F401
+
+    service.cli.serve.import_server()
     import store.embedded  # noqa: F401 - for those without a Redis, as most are
 
     # A replica freezes all that it has when it has started; this much of it need not be looked at again.
