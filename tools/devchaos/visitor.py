@@ -31,7 +31,7 @@ PANEL_TELLS_TWICE = version("panel").startswith("1.9.")
 """Before and after a cell is edited; Panel 1.10 does so once, with the value."""
 
 HANDLED_WITHIN = 2.0
-"""Seconds."""
+"""Seconds until somebody looks again."""
 
 PATIENCE = 40.0
 """Seconds until an answer, above which a visitor is stuck."""
@@ -250,8 +250,9 @@ class Visitor:
     async def _returned(self, dropped: float, attempts: int) -> Move:
         seen = await self._pull()
         back = time.monotonic()
-        if seen.contradiction and self.app in PANEL_APPS:
-            # Panel (1.9 and 1.10) handles what came last a little later.
+        while seen.contradiction and self.app in PANEL_APPS and time.monotonic() < back + PATIENCE:
+            # Panel (1.9 and 1.10) handles what came last a little later: after the app has run, where the
+            # page was shown the record first.
             await self._idle(HANDLED_WITHIN)
             seen = await self._pull()
         move = Move(dropped, back, attempts, seen, len(self.log.changes))
