@@ -83,7 +83,9 @@ class Waking:
 
     # -- showing it ------------------------------------------------------------------------------
 
-    async def pull(self, slot: SessionSlot, *, inline: bool) -> Composed | None:
+    async def pull(
+        self, slot: SessionSlot, *, inline: bool, mode: TakeoverMode = TakeoverMode.NONE
+    ) -> Composed | None:
         """The answer, from the session's record; None where only its Document can give it."""
         version = self._registry.app(slot.key.app).version
         try:
@@ -97,7 +99,10 @@ class Waking:
             self._not_composable(slot, error)
             return None
         self._metrics.composed.labels("shown").inc()
-        self._background.add(slot, first=composed.periodic)
+        if mode is TakeoverMode.ALONE:
+            spawn(_wake(slot))  # it stands in line with its like, and nobody else should wait for them
+        else:
+            self._background.add(slot, first=composed.periodic)
         return composed
 
     async def _record(self, slot: SessionSlot) -> JournalFields:
@@ -154,7 +159,7 @@ class _Suspected:
         return await self._waking.wake(slot, self._mode)
 
     async def pull(self, slot: SessionSlot, *, inline: bool) -> Composed | None:
-        return await self._waking.pull(slot, inline=inline)
+        return await self._waking.pull(slot, inline=inline, mode=self._mode)
 
 
 class Background:

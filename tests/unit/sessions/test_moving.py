@@ -25,7 +25,7 @@ from service.fleet.ownership_check import OwnershipCheck
 from service.metrics import Metrics
 from service.sessions import waking
 from service.sessions.building import Builder, OwnershipGrant
-from service.sessions.crash_guard import CrashGuard
+from service.sessions.crash_guard import CrashGuard, TakeoverMode
 from service.sessions.departures import Departures
 from service.sessions.ending import Ending
 from service.sessions.hibernation import Hibernation
@@ -79,9 +79,8 @@ class Replica:
         self.departures = Departures(
             store, self.registry, self.writer, name, retention=retention, metrics=metrics
         )
-        self.waking = Waking(
-            store, self.registry, self.departures, CrashGuard(store, name), name, metrics=metrics
-        )
+        self.crash_guard = CrashGuard(store, name)
+        self.waking = Waking(store, self.registry, self.departures, self.crash_guard, name, metrics=metrics)
         self.ownership_check = OwnershipCheck(store, self.registry, self.writer, self.departures, name)
         self.ending = Ending(self.registry, self.departures)
         self._metrics = metrics
@@ -758,3 +757,28 @@ async def test_panel_tells_of_changes_that_nobody_watches(a: Replica, b: Replica
     await a.move(first)
 
     assert slider(await b.open()).value == 8
+
+
+async def test_a_suspect_that_stands_in_line_keeps_nobody_asleep(
+    a: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for others that may have ended their replicas; here for one that does not get done."""
+    monkeypatch.setattr(waking, "QUIET_SECONDS", 0.01)
+    slots = [(await a.open(name)).slot for name in ("suspect", "innocent")]
+    suspect, innocent = slots
+    for slot in slots:
+        assert slot.session is not None
+        await used(slot.session, 7)
+        slot.connect(a_client())
+        await a.writer.write([slot.session])
+    await a.registry.put_to_sleep(suspect, waking._Suspected(a.waking, TakeoverMode.ALONE))
+    await a.registry.put_to_sleep(innocent, a.waking)
+
+    async with a.crash_guard.taking_over(SessionKey("/app", "ahead of it"), TakeoverMode.ALONE):
+        for slot in slots:
+            assert await slot.pulled_asleep(inline=False) is not None
+        async with asyncio.timeout(30):
+            while innocent.life.state is not State.LIVE:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+        assert suspect.life.state is State.WAKING
+    await a.departures.leave(suspect, Reason.DRAINED)
