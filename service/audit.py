@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-__all__ = ("acted", "claimed")
+__all__ = ("acted", "claimed", "printable")
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ MAX_NAME_LENGTH = 200
 
 def acted(action: str, target: str, outcome: str, *, operator: str | None = None) -> None:
     """Log that an operator did something: ``drain`` a replica, ``end`` a session."""
-    outcome = _printable(outcome)
+    outcome = printable(outcome)
     facts = {
         "operator": operator or UNKNOWN, "action": action, "target": target, "outcome": outcome
     }  # fmt: skip
@@ -32,10 +32,10 @@ def acted(action: str, target: str, outcome: str, *, operator: str | None = None
 
 def claimed(name: str) -> str | None:
     """The operator as the store has it, where anybody who may write there can put any name; None for none."""
-    printable = _printable(name[:MAX_NAME_LENGTH]).strip()
-    return printable + CLAIMED if printable else None
+    shown = printable(name[:MAX_NAME_LENGTH]).strip()
+    return shown + CLAIMED if shown else None
 
 
-def _printable(text: str) -> str:
-    """What others wrote must not begin a line of its own."""
+def printable(text: str) -> str:
+    """What others wrote, without what would begin a line of its own or move a terminal's cursor."""
     return "".join(each if each.isprintable() else "?" for each in text)

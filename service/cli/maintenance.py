@@ -12,6 +12,7 @@ from service.cli.caller import add_caller_argument, caller
 from service.cli.opening import add_store_arguments, opened_store
 from service.cli.rendering import counted, maintenance_as_json, maintenance_as_text
 from service.errors import ConfigError, Unavailable
+from service.exit_codes import SUCCESS
 from store.contract import Store
 from store.maintenance import ALL_APPS, MaintenanceNotice
 
@@ -63,7 +64,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             notices, now = await store.maintenance.all(), time.time()
             shown = maintenance_as_json if arguments.json else maintenance_as_text
             print(shown(notices, now))
-            return 0
+            return SUCCESS
         await _warn_of_unknown(store, arguments.app)
         if arguments.action == "on":
             notice = MaintenanceNotice(
@@ -75,7 +76,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         notices = await store.maintenance.all()
         await _followed(store, notices, arguments.timeout)
         print(maintenance_as_text(notices, time.time()))
-    return 0
+    return SUCCESS
 
 
 async def _warn_of_unknown(store: Store, app: str | None) -> None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.audit import printable
 from service.fleet.view import AppView, FleetView, duration, megabytes
 from store.contract import Heartbeat, Parked, SessionRecord, TaskRecord
 from store.jobs import JobRecord, JobState
@@ -359,8 +360,3 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def counted(number: int, what: str) -> str:
     """``1 session``, ``2 sessions``."""
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Without what would move a terminal's cursor, or begin a line."""
-    return "".join(each if each.isprintable() else "?" for each in text)
