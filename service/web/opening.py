@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 
 from service import logs
 from service.apps.app import App
-from service.errors import AppFull, Full, TokenExpired, TooManySessions
+from service.errors import AppFull, Full, TokenExpired, TooManySessions, Unavailable
 from service.page_versions import PageVersions
 from service.tokens import VerifiedToken, new_token_id
 from service.tracing import HEADER
@@ -167,17 +167,22 @@ class AppHandler(UserHandler):
         Only here: who has a page already is let in, because BokehJS does not try again when its
         first connection is refused.
         """
-        limit = self.services.settings.max_sessions
-        if limit and self.services.registry.count_visitors() >= limit:
+        try:
+            self._check_limits()
+        except Unavailable:
             self.services.metrics.app(self.app.path).shed.inc()
+            raise
+
+    def _check_limits(self) -> None:
+        settings, registry = self.services.settings, self.services.registry
+        limit = settings.max_sessions
+        if limit and registry.count_visitors() >= limit:
             raise Full("There are more visitors than seats here right now.", retry_after=3)
-        limit = self.services.settings.max_sessions_of(self.app.path)
-        if limit and self.services.registry.count_live(self.app.path) >= limit:
-            self.services.metrics.app(self.app.path).shed.inc()
+        limit = settings.max_sessions_of(self.app.path)
+        if limit and registry.count_live(self.app.path) >= limit:
             raise AppFull("This app has more visitors than seats right now.", retry_after=3)
-        most = self.services.settings.max_sessions_per_user
-        if most and self.user is not None and self.services.registry.count_open(self.user) >= most:
-            self.services.metrics.app(self.app.path).shed.inc()
+        most = settings.max_sessions_per_user
+        if most and self.user is not None and registry.count_open(self.user) >= most:
             raise TooManySessions(
                 f"You have {most} pages open already. Once one is closed, this one comes by itself.",
                 retry_after=3,
