@@ -1,6 +1,6 @@
-"""Telling the fleet about twice a second that this replica lives, and what it holds.
+"""Telling the fleet about three times a second that this replica lives, and what it holds.
 
-With a store outside the process the heart beats on a thread of its own: app code that blocks the
+With a store outside the process heartbeats are written on a thread of their own: app code that blocks the
 event loop must not make the others believe that this replica is gone.
 """
 
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 class Heartbeater:
     """Beats from :meth:`start` to :meth:`stop`.
 
-    ``describe`` gives the present state and is called on the heart's thread; ``changes`` are the
+    ``describe`` gives the present state and is called on the heartbeats' thread; ``changes`` are the
     sessions that came and went, taken off as they are published; ``clock`` is told what the store's
-    clock shows. On the event loop that started it the heart calls ``on_doubt`` when this replica may
+    clock shows. On the event loop that started it this calls ``on_doubt`` when this replica may
     have been taken for dead or the store may have lost data, ``on_drain`` when somebody asked the
     replica to drain, ``on_end`` with the sessions (tag and epoch) that somebody asked it to end, both
     with who that was by their own word (:attr:`store.contract.Beat.asked_by`), and ``on_maintenance``

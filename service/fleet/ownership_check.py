@@ -40,7 +40,7 @@ class OwnershipCheck:
         self._resolved = 0
 
     def sure(self, heartbeater: Heartbeater) -> bool:
-        """Whether nobody can have taken what is held here: the heart beat lately, and no doubt is left."""
+        """Whether nobody can have taken what is held here: heartbeats are recent, and no doubt is left."""
         return heartbeater.silent_for() <= MAX_BEAT_GAP_SECONDS and self._resolved == heartbeater.doubts
 
     async def is_ours(self, slot: SessionSlot) -> bool:
@@ -49,7 +49,7 @@ class OwnershipCheck:
         return not slot.life.lost
 
     async def resolve(self, doubts: int = 0) -> None:
-        """Go through all sessions, until the store answers. ``doubts`` is what the heart counted by now."""
+        """Go through all sessions, until the store answers. ``doubts``: counted by the heartbeater."""
         async with self._running:
             await self._resolve_all()
         self._resolved = max(self._resolved, doubts)

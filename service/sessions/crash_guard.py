@@ -170,7 +170,7 @@ class CrashGuard:
         return sum(await asyncio.gather(*map(self._is_dead, replicas)))
 
     async def _is_dead(self, replica: str) -> bool:
-        """Wait until its heart has beaten once more, or has been silent for too long."""
+        """Wait until it has written one more heartbeat, or has been silent for too long."""
         began = asked = time.monotonic()
         while (
             found := await self._store.replica(replica)

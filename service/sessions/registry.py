@@ -110,7 +110,7 @@ class Registry:
         return sorted(built, key=lambda each: each[1].since)
 
     def _all(self) -> list[SessionSlot]:
-        """In one step: the heart and app code look at it from their threads."""
+        """In one step: the heartbeat and app code look at it from their threads."""
         return list(self._slots.values())
 
     def app(self, path: str) -> App:
